@@ -1,0 +1,41 @@
+package chat
+
+// Account is a user who logs in here, with what proves it is them.
+type Account struct {
+	User
+	// PasswordHash is an argon2id hash in PHC format, "" for a user whom the host
+	// application vouches for.
+	PasswordHash string
+}
+
+// TokenHash is the SHA-256 of a secret that its holder keeps and we do not.
+type TokenHash [32]byte
+
+// Session is one log-in. It ends at ExpiresAt, or when it is closed.
+type Session struct {
+	Hash      TokenHash
+	UserID    UserID
+	CreatedAt Time
+	ExpiresAt Time
+}
+
+// TicketPurpose says what a ticket is good for.
+type TicketPurpose string
+
+// The purposes.
+const (
+	TicketInvitation    TicketPurpose = "invitation"
+	TicketVerifyEmail   TicketPurpose = "verify_email"
+	TicketResetPassword TicketPurpose = "reset_password"
+)
+
+// Ticket is a secret that allows one thing a number of times.
+type Ticket struct {
+	Hash      TokenHash
+	Purpose   TicketPurpose
+	UserID    UserID // whom it is about; of an invitation, who invites
+	Email     string // the address it was sent to, "" when it was not
+	Uses      int    // how often it still works
+	CreatedAt Time
+	ExpiresAt Time
+}

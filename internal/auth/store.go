@@ -1,0 +1,50 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Store keeps users, sessions and tickets. What is not there is a chat.NotFound
+// error; each method is one unit of work.
+type Store interface {
+	// CreateAccount adds a user with a password. The first user ever is made an
+	// administrator, in the same transaction; first says so. An email (compared
+	// without regard to case) that is taken is a chat.Conflict. A ticket that is not zero is
+	// spent in the same transaction, and chat.Forbidden when it is not good for an
+	// invitation (any more). onlyFirst refuses with chat.Forbidden when there is
+	// a user with a password already.
+	CreateAccount(ctx context.Context, a chat.Account, invitation chat.TokenHash, onlyFirst bool) (created chat.User, err error)
+	// AccountByEmail compares without regard to case.
+	AccountByEmail(ctx context.Context, email string) (*chat.Account, error)
+	Account(ctx context.Context, id chat.UserID) (*chat.Account, error)
+	// SetPassword replaces the password and closes the user's sessions but for
+	// keep; it returns those closed.
+	SetPassword(ctx context.Context, user chat.UserID, hash string, keep chat.TokenHash) ([]chat.TokenHash, error)
+	SetVerified(ctx context.Context, user chat.UserID) error
+	// SetActive enables or disables a user; disabling closes all sessions and
+	// returns them.
+	SetActive(ctx context.Context, user chat.UserID, active bool) ([]chat.TokenHash, error)
+	// EnsureUser makes or brings up to date the user of a host application's
+	// token; it writes only what differs and never touches the password, IsAdmin
+	// or IsActive of a user who exists. It returns the user as stored.
+	EnsureUser(ctx context.Context, u chat.User) (chat.User, error)
+
+	OpenSession(ctx context.Context, s chat.Session) error
+	// Session finds an open session and its user. Look-ups that happen at the same
+	// time share a statement.
+	Session(ctx context.Context, hash chat.TokenHash) (*chat.Session, *chat.User, error)
+	CloseSession(ctx context.Context, hash chat.TokenHash) error
+	// DeleteExpired removes sessions and tickets that expired before t.
+	DeleteExpired(ctx context.Context, t chat.Time) error
+
+	AddTicket(ctx context.Context, t chat.Ticket) error
+	// SpendTicket takes one use of a ticket; chat.NotFound when it is unknown,
+	// used up, expired at the time now, or for something else.
+	SpendTicket(ctx context.Context, hash chat.TokenHash, purpose chat.TicketPurpose, now chat.Time) (*chat.Ticket, error)
+
+	// Secret returns the secret kept under name, storing candidate as it when
+	// there is none yet: all nodes of one database get the same.
+	Secret(ctx context.Context, name string, candidate []byte) ([]byte, error)
+}

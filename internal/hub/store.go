@@ -1,0 +1,21 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Store is where the hub reads what it did not see happen. Calls made at the same
+// time share statements.
+type Store interface {
+	// Standings gives every unarchived and archived channel of the user with its head
+	// and the user's unread count.
+	Standings(ctx context.Context, user chat.UserID) ([]chat.Standing, error)
+	// Heads gives the last seq of each channel that exists.
+	Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat.Seq, error)
+	// Log gives the channel's entries after a seq, in seq order without a hole, at
+	// most limit. Messages come as they are now (a deleted one without content),
+	// changes as they were made.
+	Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) ([]chat.Event, error)
+}
