@@ -28,7 +28,8 @@ type Store interface {
 	SetActive(ctx context.Context, user chat.UserID, active bool) ([]chat.TokenHash, error)
 	// EnsureUser makes or brings up to date the user of a host application's
 	// token; it writes only what differs and never touches the password, IsAdmin
-	// or IsActive of a user who exists. It returns the user as stored.
+	// or IsActive of a user who exists. Empty and nil fields of u say nothing: they
+	// leave what is stored. It returns the user as stored.
 	EnsureUser(ctx context.Context, u chat.User) (chat.User, error)
 
 	OpenSession(ctx context.Context, s chat.Session) error
@@ -47,4 +48,10 @@ type Store interface {
 	// Secret returns the secret kept under name, storing candidate as it when
 	// there is none yet: all nodes of one database get the same.
 	Secret(ctx context.Context, name string, candidate []byte) ([]byte, error)
+}
+
+// Rehasher is a Store that replaces a hash by a stronger one of the same password,
+// which closes no session. It does nothing when the stored hash is not old.
+type Rehasher interface {
+	ReplaceHash(ctx context.Context, user chat.UserID, old, hash string) error
 }

@@ -1,0 +1,72 @@
+# chowk: `make run` serves on loopback with SQLite, `make test` tests everything.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GO      ?= go
+TOOL    := $(GO) tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## Show what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the binary into bin/chowk (needs Go alone)
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/chowk ./cmd/chowk
+
+.PHONY: run
+run: build ## Build and serve on 127.0.0.1:8080 with SQLite in ./chowk-data
+	@./bin/chowk serve
+
+.PHONY: test
+test: tools test-go test-web test-browser ## Install what is missing, then run every test
+
+.PHONY: tools
+tools: ## Install PostgreSQL, Chromium and make-time tools where they are missing
+	@./tools/install.sh
+
+.PHONY: test-go
+test-go: ## Go tests, both databases, with the race detector
+	$(GO) vet ./...
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: test-portable
+test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere
+	$(GO) test -race -tags portable ./internal/netpoll/ ./internal/gateway/
+	GOOS=darwin $(GO) build ./...
+	GOOS=windows $(GO) build ./...
+
+.PHONY: test-web
+test-web: ## Unit tests of the page and the TypeScript client
+	cd sdk/js && npm ci --no-audit --no-fund && npm run check && npm test
+	cd web && npm ci --no-audit --no-fund && npm run check && npm test
+
+.PHONY: test-browser
+test-browser: build ## The page in a real Chromium, with the incident's own load test
+	cd test/browser && npm ci --no-audit --no-fund
+	CHOWK_BIN=$(CURDIR)/bin/chowk $(GO) run ./test/withpg -- npm --prefix test/browser test
+
+.PHONY: web
+web: ## Build the page into web/dist (committed, so that Go alone builds the binary)
+	cd web && npm ci --no-audit --no-fund && npm run build
+
+.PHONY: check-web
+check-web: web ## Check that the committed page is what its source makes
+	@git diff --exit-code --stat -- web/dist && test -z "$$(git status --porcelain -- web/dist)"
+
+.PHONY: lint
+lint: ## Lint Go code
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format Go code
+	$(TOOL) gofumpt -w chat cmd internal test web/*.go
+
+.PHONY: fuzz
+fuzz: ## Fuzz the frame parser against a second implementation for a minute
+	$(GO) test -run '^$$' -fuzz FuzzParser -fuzztime 60s ./internal/frame
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin

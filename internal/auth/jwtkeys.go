@@ -1,0 +1,331 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// A keySource has the public keys of a host application.
+type keySource interface {
+	// keys are those that may have signed with alg; all of that kind when kid is
+	// "" or the source has no ids.
+	keys(ctx context.Context, kid, alg string) (jwt.VerificationKeySet, error)
+}
+
+func publicAlgorithms() []string {
+	return []string{jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg(), jwt.SigningMethodEdDSA.Alg()}
+}
+
+const (
+	maxKeySetBytes = 1 << 20
+	maxKeysTried   = 16 // each costs a signature check
+	minRSABits     = 2048
+	fileLookEvery  = 5 * time.Second
+	fetchTimeout   = 5 * time.Second
+	fetchEvery     = time.Hour
+	// An unknown key id may mean that the host application has a new key, or that
+	// somebody makes them up: two fetches at once, then one in ten seconds.
+	unknownEvery = 10 * time.Second
+	unknownBurst = 2
+)
+
+var (
+	errNoKey = errors.New("no key for this token")
+	errKeys  = &chat.Error{Code: chat.Unavailable, Message: "The keys that tokens are checked with cannot be reached just now. Try again.", RetryAfter: 5 * time.Second}
+)
+
+func newKeySource(ctx context.Context, o VerifierOptions) (keySource, error) {
+	switch {
+	case o.KeyFile != "" && o.JWKSURL != "":
+		return nil, errors.New("make verifier: a key file and a JWKS URL are both given; choose one")
+	case o.KeyFile != "":
+		return newFileKeys(o.KeyFile, o.Now, o.Log)
+	case strings.HasPrefix(o.JWKSURL, "https://"), strings.HasPrefix(o.JWKSURL, "http://"):
+		return newURLKeys(ctx, o)
+	case o.JWKSURL != "":
+		return newFileKeys(o.JWKSURL, o.Now, o.Log)
+	}
+	return nil, nil
+}
+
+// fits reports whether a key is of the one kind that alg is for. This is what pins
+// the algorithm to the key: a token cannot have a key used in another way.
+func fits(key any, alg string) bool {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return alg == jwt.SigningMethodRS256.Alg() && k.N.BitLen() >= minRSABits
+	case *ecdsa.PublicKey:
+		return alg == jwt.SigningMethodES256.Alg() && k.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return alg == jwt.SigningMethodEdDSA.Alg()
+	}
+	return false
+}
+
+// namedKey is a public key with what its set says of it.
+type namedKey struct {
+	kid, alg string
+	key      crypto.PublicKey
+}
+
+func choose(all []namedKey, kid, alg string) (jwt.VerificationKeySet, error) {
+	var set jwt.VerificationKeySet
+	for _, k := range all {
+		if kid != "" && k.kid != "" && k.kid != kid || k.alg != "" && k.alg != alg || !fits(k.key, alg) {
+			continue
+		}
+		if set.Keys = append(set.Keys, k.key); len(set.Keys) > maxKeysTried {
+			return jwt.VerificationKeySet{}, errNoKey
+		}
+	}
+	if len(set.Keys) == 0 {
+		return jwt.VerificationKeySet{}, errNoKey
+	}
+	return set, nil
+}
+
+// fileKeys reads a file again when it changes, so that keys can be rotated by
+// replacing it. While a new one cannot be read the old keys stay.
+type fileKeys struct {
+	path string
+	now  func() time.Time
+	log  *slog.Logger
+
+	mu       sync.Mutex // guards what follows
+	lookedAt time.Time
+	changed  time.Time
+	size     int64
+	all      []namedKey
+}
+
+func newFileKeys(path string, now func() time.Time, log *slog.Logger) (*fileKeys, error) {
+	f := &fileKeys{path: path, now: now, log: log}
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	f.lookedAt = now()
+	return f, nil
+}
+
+func (f *fileKeys) keys(_ context.Context, kid, alg string) (jwt.VerificationKeySet, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := f.now(); now.Sub(f.lookedAt) >= fileLookEvery {
+		f.lookedAt = now
+		info, err := os.Stat(f.path)
+		if err == nil && (!info.ModTime().Equal(f.changed) || info.Size() != f.size) {
+			err = f.read()
+		}
+		if err != nil {
+			f.log.Warn("The file of JWT keys cannot be read; the keys from before stay in use", "error", err)
+		}
+	}
+	return choose(f.all, kid, alg)
+}
+
+func (f *fileKeys) read() error {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return fmt.Errorf("read JWT keys: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read JWT keys: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxKeySetBytes))
+	if err != nil {
+		return fmt.Errorf("read JWT keys: %w", err)
+	}
+	all, err := parseKeys(data)
+	if err != nil {
+		return fmt.Errorf("read JWT keys from %s: %w", f.path, err)
+	}
+	f.all, f.changed, f.size = all, info.ModTime(), info.Size()
+	return nil
+}
+
+// parseKeys reads PEM or a JWK set.
+func parseKeys(data []byte) ([]namedKey, error) {
+	var all []namedKey
+	var err error
+	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '{' {
+		all, err = parseJWKS(trimmed)
+	} else {
+		all, err = parsePEM(data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range all {
+		for _, alg := range publicAlgorithms() {
+			if fits(k.key, alg) {
+				return all, nil
+			}
+		}
+	}
+	return nil, errors.New("holds no public key that can be used: RSA of 2048 bits or more, ECDSA P-256, or Ed25519")
+}
+
+func parsePEM(data []byte) (all []namedKey, err error) {
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return all, nil
+		}
+		var key any
+		switch block.Type {
+		case "PUBLIC KEY":
+			key, err = x509.ParsePKIXPublicKey(block.Bytes)
+		case "RSA PUBLIC KEY":
+			key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+		case "CERTIFICATE":
+			var cert *x509.Certificate
+			if cert, err = x509.ParseCertificate(block.Bytes); err == nil {
+				key = cert.PublicKey
+			}
+		case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY":
+			return nil, errors.New("holds a private key, which must stay with the application that signs; give the public key")
+		default:
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read PEM block %s: %w", block.Type, err)
+		}
+		all = append(all, namedKey{key: key})
+	}
+}
+
+func parseJWKS(data []byte) ([]namedKey, error) {
+	var set jwkset.JWKSMarshal
+	if err := json.Unmarshal(data, &set); err != nil {
+		return nil, errors.New("is not a JWK set (RFC 7517)")
+	}
+	store, err := set.ToStorage()
+	if err != nil {
+		return nil, fmt.Errorf("read JWK set: %w", err)
+	}
+	jwks, err := store.KeyReadAll(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("read JWK set: %w", err)
+	}
+	return named(jwks...), nil
+}
+
+// named keeps the public keys for signatures; an oct key of a set is no secret.
+func named(jwks ...jwkset.JWK) []namedKey {
+	var all []namedKey
+	for _, j := range jwks {
+		m := j.Marshal()
+		if m.USE != "" && m.USE != jwkset.UseSig {
+			continue
+		}
+		key := j.Key()
+		if private, ok := key.(crypto.Signer); ok {
+			key = private.Public()
+		}
+		all = append(all, namedKey{kid: m.KID, alg: m.ALG.String(), key: key})
+	}
+	return all
+}
+
+// urlKeys are a JWK set behind a URL, renewed every hour and, within limits, when
+// a token names a key that is not in it.
+type urlKeys struct{ storage jwkset.Storage }
+
+func newURLKeys(ctx context.Context, o VerifierOptions) (*urlKeys, error) {
+	client := o.Client
+	if client == nil {
+		client = keySetClient()
+	}
+	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{o.JWKSURL}, keyfunc.Override{
+		Client:            client,
+		HTTPTimeout:       fetchTimeout,
+		RefreshInterval:   fetchEvery,
+		RefreshUnknownKID: rate.NewLimiter(rate.Every(unknownEvery), unknownBurst),
+		RateLimitWaitMax:  fetchTimeout, // the library bounds the fetch by it as well
+		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
+			return func(_ context.Context, err error) {
+				o.Log.Warn("The JWK set cannot be fetched; the keys from before stay in use", "error", redactURL(err))
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make verifier: %w", err)
+	}
+	return &urlKeys{k.Storage()}, nil
+}
+
+func (u *urlKeys) keys(ctx context.Context, kid, alg string) (jwt.VerificationKeySet, error) {
+	if kid != "" {
+		j, err := u.storage.KeyRead(ctx, kid)
+		if err == nil {
+			return choose(named(j), kid, alg)
+		}
+		if !errors.Is(err, jwkset.ErrKeyNotFound) {
+			return jwt.VerificationKeySet{}, errKeys // the limit on fetches, or its timeout
+		}
+	}
+	all, err := u.storage.KeyReadAll(ctx)
+	if err != nil || len(all) == 0 {
+		return jwt.VerificationKeySet{}, errKeys // never fetched yet
+	}
+	if kid != "" {
+		return jwt.VerificationKeySet{}, errNoKey
+	}
+	return choose(named(all...), kid, alg)
+}
+
+// keySetClient takes no more than maxKeySetBytes and follows few redirects.
+func keySetClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
+	transport.MaxResponseHeaderBytes = 64 << 10
+	return &http.Client{
+		Timeout:   fetchTimeout,
+		Transport: limitedTransport{transport},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) >= 3 || via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
+				return errors.New("too many redirects, or one away from https")
+			}
+			return nil
+		},
+	}
+}
+
+type limitedTransport struct{ http.RoundTripper }
+
+func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := t.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(res.Body, maxKeySetBytes), res.Body}
+	return res, nil
+}

@@ -1,0 +1,140 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+const (
+	// tokenPrefix lets people and secret scanners see what a leaked token is.
+	tokenPrefix = "chowk_"
+	secretBytes = 32
+	tokenLen    = len(tokenPrefix) + 43 // 32 bytes in unpadded base64
+
+	// CookieName names the cookie and the query parameter that may hold a token.
+	CookieName = "access_token"
+
+	subprotocolPrefix = "bearer."
+	maxTokenLen       = 8 << 10
+)
+
+// newSecret is 32 random bytes as text, and the hash under which it is stored.
+func newSecret(prefix string) (string, chat.TokenHash) {
+	var b [secretBytes]byte
+	rand.Read(b[:]) //nolint:errcheck // it never fails: it ends the process instead
+	s := prefix + base64.RawURLEncoding.EncodeToString(b[:])
+	return s, HashToken(s)
+}
+
+// OpenSession logs a user in and returns the token, which is kept nowhere.
+func OpenSession(ctx context.Context, store Store, user chat.UserID, now time.Time, ttl time.Duration) (string, error) {
+	token, hash := newSecret(tokenPrefix)
+	err := store.OpenSession(ctx, chat.Session{
+		Hash: hash, UserID: user, CreatedAt: chat.TimeOf(now), ExpiresAt: chat.TimeOf(now.Add(ttl)),
+	})
+	if err != nil {
+		return "", fmt.Errorf("open session: %w", err)
+	}
+	return token, nil
+}
+
+// Source is where in a request a token was.
+type Source int
+
+// The sources, in the order in which they are looked at.
+const (
+	SourceNone Source = iota
+	SourceHeader
+	SourceSubprotocol
+	SourceCookie
+	SourceQuery
+)
+
+func (s Source) String() string {
+	return [...]string{"none", "header", "subprotocol", "cookie", "query"}[s]
+}
+
+// TokenFrom finds the token of a request: the Authorization header, the
+// subprotocol list, the cookie, the query parameter. Of a place that holds two
+// different tokens none is taken, nor from a later place: which one counts must
+// not depend on who reads.
+func TokenFrom(r *http.Request) (string, Source) {
+	for _, place := range []struct {
+		source Source
+		tokens func(*http.Request) []string
+	}{
+		{SourceHeader, headerTokens},
+		{SourceSubprotocol, subprotocolTokens},
+		{SourceCookie, cookieTokens},
+		{SourceQuery, queryTokens},
+	} {
+		if found := place.tokens(r); len(found) > 0 {
+			for _, other := range found[1:] {
+				if other != found[0] {
+					return "", place.source
+				}
+			}
+			return found[0], place.source
+		}
+	}
+	return "", SourceNone
+}
+
+// headerTokens passes over other schemes: a proxy in front may use Basic for its
+// own purposes.
+func headerTokens(r *http.Request) (found []string) {
+	for _, v := range r.Header["Authorization"] {
+		scheme, token, ok := strings.Cut(v, " ")
+		if ok && strings.EqualFold(scheme, "Bearer") {
+			found = append(found, strings.TrimSpace(token))
+		}
+	}
+	return found
+}
+
+func subprotocolTokens(r *http.Request) (found []string) {
+	for _, v := range r.Header["Sec-Websocket-Protocol"] {
+		for p := range strings.SplitSeq(v, ",") {
+			if token, ok := strings.CutPrefix(strings.TrimSpace(p), subprotocolPrefix); ok {
+				found = append(found, token)
+			}
+		}
+	}
+	return found
+}
+
+func cookieTokens(r *http.Request) (found []string) {
+	for _, c := range r.CookiesNamed(CookieName) {
+		if c.Value != "" {
+			found = append(found, c.Value)
+		}
+	}
+	return found
+}
+
+func queryTokens(r *http.Request) []string {
+	if !strings.Contains(r.URL.RawQuery, CookieName) {
+		return nil
+	}
+	return r.URL.Query()[CookieName]
+}
+
+// SessionCookie keeps a token where no script can read it. Without a token it
+// removes the cookie. It is secure when the page was served over TLS.
+func SessionCookie(token string, ttl time.Duration, secure bool) *http.Cookie {
+	c := &http.Cookie{
+		Name: CookieName, Value: token, Path: "/", MaxAge: int(ttl / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure,
+	}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	return c
+}

@@ -1,0 +1,171 @@
+// Package gateway is the door for sockets: it shakes hands, turns frames into
+// verbs and verbs' results into answers. A socket that is idle is a small struct
+// here; a goroutine exists only while one of its events is carried out.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/frame"
+	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/verb"
+)
+
+// Authenticator tells who asks for a socket.
+type Authenticator interface {
+	// Identify finds the credential of a handshake and whom it belongs to. user is
+	// the path's, "" when the path names nobody. Its errors are *chat.Error.
+	Identify(r *http.Request, user chat.UserID) (auth.Identity, error)
+}
+
+// Limits bound what clients may take. Zero values mean no limit, but for those
+// with a default.
+type Limits struct {
+	Sockets             int // in all
+	SocketsPerUser      int
+	SocketsPerAddress   int
+	HandshakesPerSecond int
+	EventsPerSecond     int // per socket; default 50
+	EventsBurst         int // per socket; default 100
+	EventsAtOnce        int // carried out at a time, all sockets together; default 4,096
+	Frame               frame.Limits
+}
+
+// Config says how a Gateway works.
+type Config struct {
+	Rules      *verb.Rules
+	Hub        *hub.Hub
+	Auth       Authenticator
+	Poller     *netpoll.Poller
+	Metrics    *metric.Gateway
+	Log        *slog.Logger
+	Now        func() time.Time
+	Limits     Limits
+	Epoch      string
+	Durability string
+	// Heartbeat is after how much silence a ping is sent. Default 30 s.
+	Heartbeat time.Duration
+	// OldPage serves sockets without a subprotocol as the old system's page needs
+	// it (hub.HoldOwn).
+	OldPage bool
+	// ClientAddress gives the address to count a handshake under.
+	ClientAddress func(r *http.Request) string
+}
+
+// Timeouts of what a client waits for.
+const (
+	openTimeout  = 5 * time.Second  // from handshake to connection frame
+	eventTimeout = 10 * time.Second // from event to answer
+)
+
+// Gateway is an http.Handler for the socket endpoint. Make one with New.
+type Gateway struct {
+	Config
+	handshakes *rate.Limiter
+	atOnce     *semaphore.Weighted
+	draining   atomic.Bool
+	sessions   registry
+	closing    chan struct{}
+	background sync.WaitGroup // goroutines of events, openings and closings
+	ctx        context.Context
+	stop       context.CancelFunc
+}
+
+// New makes a Gateway. Drain or Close ends it.
+func New(c Config) *Gateway {
+	if c.Limits.EventsPerSecond == 0 {
+		c.Limits.EventsPerSecond = 50
+	}
+	if c.Limits.EventsBurst == 0 {
+		c.Limits.EventsBurst = 100
+	}
+	if c.Limits.EventsAtOnce == 0 {
+		c.Limits.EventsAtOnce = 4096
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 30 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Metrics == nil {
+		c.Metrics = metric.New().Gateway
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.ClientAddress == nil {
+		c.ClientAddress = remoteHost
+	}
+	g := &Gateway{
+		Config: c, handshakes: rate.NewLimiter(rate.Inf, 1),
+		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)),
+	}
+	if n := c.Limits.HandshakesPerSecond; n > 0 {
+		g.handshakes = rate.NewLimiter(rate.Limit(n), n)
+	}
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.sessions.init()
+	g.background.Go(g.sweep) // ends when Close cancels the context
+	return g
+}
+
+// Sockets is how many are open.
+func (g *Gateway) Sockets() int { return g.sessions.len() }
+
+// sweepInterval is how often expired credentials are looked for.
+const sweepInterval = 5 * time.Second
+
+func (g *Gateway) sweep() {
+	t := time.NewTicker(sweepInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			g.expire(chat.TimeOf(g.Now()))
+		case <-g.ctx.Done():
+			return
+		}
+	}
+}
+
+// expire closes the sockets whose credential is no longer good at the time now.
+func (g *Gateway) expire(now chat.Time) {
+	for _, s := range g.sessions.all() {
+		if s.expires != 0 && s.expires <= now {
+			s.close(chat.CloseTokenExpired, "token expired")
+		}
+	}
+}
+
+// Revoke closes the user's sockets: those of the sessions given, or with none
+// given all of them, because the user was disabled.
+func (g *Gateway) Revoke(sessions []chat.TokenHash, user chat.UserID) {
+	for _, c := range g.Hub.Conns(user) {
+		s, ok := c.(*session)
+		if !ok {
+			continue
+		}
+		if sessions == nil {
+			s.close(chat.CloseUserDisabled, "user disabled")
+			continue
+		}
+		for _, hash := range sessions {
+			if s.login == hash {
+				s.close(chat.CloseTokenExpired, "logged out")
+			}
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/auth"
+)
+
+var (
+	errDraining   = &chat.Error{Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.", RetryAfter: time.Second}
+	errTooMany    = &chat.Error{Code: chat.Overloaded, Message: "The server has as many connections as it takes. Try again later.", RetryAfter: 5 * time.Second}
+	errTooFast    = &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again in a second.", RetryAfter: time.Second}
+	errOtherPath  = &chat.Error{Code: chat.Forbidden, Message: "The path names another user than the token"}
+	errNotUpgrade = &chat.Error{Code: chat.BadRequest, Message: "This address speaks WebSocket: send Connection: Upgrade, Upgrade: websocket and a Sec-WebSocket-Key of 16 bytes in base64"}
+	errVersion    = &chat.Error{Code: chat.BadRequest, Message: "Only WebSocket version 13 is spoken here"}
+	errBadUser    = &chat.Error{Code: chat.BadRequest, Field: "user_id", Message: "The path must end in a user id: 1 to 64 characters out of A-Z a-z 0-9 _ . : -"}
+)
+
+// ServeHTTP makes a socket of a request for /api/v1/ws or /api/v1/ws/{user_id}.
+// Whatever can be refused is refused before the upgrade, as plain HTTP.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	result := "ok"
+	if err := g.shake(w, r); err != nil {
+		e := chat.AsError(err)
+		result = string(e.Code)
+		if e.Code == chat.Internal {
+			g.Log.Error("open a socket", "err", err)
+		}
+		refuse(w, e)
+	}
+	g.Metrics.Handshakes.WithLabelValues(result).Inc()
+}
+
+func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case g.draining.Load():
+		return errDraining
+	case !g.handshakes.Allow():
+		return errTooFast
+	}
+	if err := upgradeable(r); err != nil {
+		return err
+	}
+	identity, err := g.identify(r)
+	if err != nil {
+		return err
+	}
+	address := g.ClientAddress(r)
+	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
+		return errTooMany
+	}
+	if err := g.open(w, r, identity, address); err != nil {
+		g.sessions.release(address)
+		return err
+	}
+	return nil
+}
+
+func (g *Gateway) identify(r *http.Request) (auth.Identity, error) {
+	user := chat.UserID(r.PathValue("user_id"))
+	if user != "" && !user.Valid() {
+		return auth.Identity{}, errBadUser
+	}
+	identity, err := g.Auth.Identify(r, user)
+	if err != nil {
+		return auth.Identity{}, err
+	}
+	if user != "" && user != identity.User {
+		return auth.Identity{}, errOtherPath
+	}
+	return identity, nil
+}
+
+// upgradeable checks a handshake by RFC 6455 section 4.2.1.
+func upgradeable(r *http.Request) error {
+	switch {
+	case r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+		return errNotUpgrade
+	case !hasToken(r.Header["Connection"], "upgrade") || !hasToken(r.Header["Upgrade"], "websocket"):
+		return errNotUpgrade
+	case !slices.Equal(r.Header["Sec-Websocket-Version"], []string{"13"}):
+		return errVersion
+	}
+	keys := r.Header["Sec-Websocket-Key"]
+	if len(keys) != 1 {
+		return errNotUpgrade
+	}
+	if key, err := base64.StdEncoding.DecodeString(keys[0]); err != nil || len(key) != 16 {
+		return errNotUpgrade
+	}
+	return nil
+}
+
+// hasToken looks for a token in a comma-separated list, which may be spread over
+// several headers.
+func hasToken(headers []string, token string) bool {
+	for _, h := range headers {
+		for part := range strings.SplitSeq(h, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// open joins the user's channels, and only then upgrades: a server that cannot
+// reach its database says so in HTTP.
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address string) error {
+	s := &session{gateway: g, user: identity.User, expires: identity.ExpiresAt, login: identity.Session, address: address, opened: g.Now()}
+	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
+	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
+	defer cancel()
+	if err := g.Rules.Journal.Settle(ctx, s.user); err != nil {
+		return fmt.Errorf("settle read cursors: %w", err)
+	}
+	listener, standings, err := g.Hub.Attach(ctx, s, s.user, g.Limits.SocketsPerUser, g.OldPage && !s.known)
+	if err != nil {
+		return fmt.Errorf("join the user's channels: %w", err)
+	}
+	s.hub = listener
+	if standings == nil {
+		standings = []chat.Standing{}
+	}
+	s.id = chat.NewID()
+	hello := s.encode(chat.ConnectionFrame{
+		Type: chat.EventConnection, Status: "connected", UserID: s.user, Timestamp: chat.TimeOf(g.Now()),
+		ConnectionID: s.id.String(), Epoch: g.Epoch, Durability: g.Durability,
+		HeartbeatS: int(g.Heartbeat / time.Second), Channels: standings,
+	})
+	nc, leftover, err := s.upgrade(w, r, hello)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	// From here on the socket is the poller's; it tells session.Closed, once.
+	total := g.sessions.add(s)
+	g.Metrics.Sockets.Set(float64(total))
+	g.Log.Info("user connected", "user", s.user, "connection", s.id, "total_connections", total, "channels", len(standings))
+	conn, err := g.Poller.Add(nc, leftover, s)
+	if err != nil {
+		s.Closed(nil, err)
+		return nil //nolint:nilerr // answered already: the connection is gone
+	}
+	s.conn.CompareAndSwap(nil, conn)
+	listener.Open()
+	return nil
+}
+
+// upgrade answers 101 and sends the first frame with it, in one write.
+func (s *session) upgrade(w http.ResponseWriter, r *http.Request, first []byte) (net.Conn, []byte, error) {
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over the connection: %w", err)
+	}
+	b := make([]byte, 0, 256+len(first))
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = append(b, acceptKey(r.Header.Get("Sec-Websocket-Key"))...)
+	if s.known {
+		b = append(b, "\r\nSec-WebSocket-Protocol: "+chat.Protocol...)
+	}
+	b = append(b, "\r\n\r\n"...)
+	b = append(b, first...)
+	err = nc.SetDeadline(time.Now().Add(openTimeout))
+	if err == nil {
+		_, err = nc.Write(b)
+	}
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
+	}
+	leftover, peekErr := rw.Peek(rw.Reader.Buffered())
+	if err = errors.Join(err, peekErr); err != nil {
+		// The client is gone, or does not read: there is nobody to tell.
+		return nil, nil, errors.Join(errGone, nc.Close())
+	}
+	return nc, slices.Clone(leftover), nil
+}
+
+// errGone: the connection ended while it was being opened.
+var errGone = &chat.Error{Code: chat.Unavailable, Message: "the client went away during the handshake"}
+
+// acceptKey is the answer to a key (RFC 6455 section 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// refuse answers a handshake in plain HTTP (RFC 9457). After a take-over it does
+// nothing: net/http drops the write.
+func refuse(w http.ResponseWriter, e *chat.Error) {
+	status := e.Code.HTTPStatus()
+	switch e {
+	case errVersion:
+		status = http.StatusUpgradeRequired
+		w.Header().Set("Sec-WebSocket-Version", "13")
+	case errNotUpgrade, errBadUser:
+		status = http.StatusBadRequest
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // strings and numbers
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": e.Message, "code": e.Code,
+	})
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) //nolint:errcheck // a client that is gone need not be told
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

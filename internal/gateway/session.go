@@ -1,0 +1,264 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/frame"
+	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/verb"
+)
+
+// session is one open socket. While it is idle it is this struct and what the
+// rooms below keep, and nothing that can grow.
+type session struct {
+	gateway *Gateway
+	conn    atomic.Pointer[netpoll.Conn]
+	hub     *hub.Socket
+	user    chat.UserID
+	address string
+	id      chat.ID
+	login   chat.TokenHash
+	expires chat.Time // of the credential, 0 for never
+	opened  time.Time
+	known   bool // speaks chowk.v1
+
+	// Touched by Data and, while reading is paused, by the event being carried out.
+	parser  frame.Parser
+	rate    bucket
+	strikes uint8
+	events  uint32
+	rest    []byte // what came after the event that is being carried out
+
+	closed atomic.Bool
+}
+
+// Write hands a frame to the peer, or refuses it while an earlier one waits.
+func (s *session) Write(b []byte) bool {
+	c := s.conn.Load()
+	return c != nil && c.Write(b)
+}
+
+// Backlogged reports whether something waits for the peer.
+func (s *session) Backlogged() bool {
+	c := s.conn.Load()
+	return c == nil || c.Backlogged()
+}
+
+// Data takes bytes from the peer. Events that need only memory are carried out
+// here; one that may wait gets a goroutine, and reading stops until it is done, so
+// that a socket's events stay in order and it never has two under way.
+func (s *session) Data(c *netpoll.Conn, p []byte) netpoll.Next {
+	s.conn.CompareAndSwap(nil, c)
+	return s.consume(p)
+}
+
+func (s *session) consume(p []byte) netpoll.Next {
+	for len(p) > 0 {
+		n, msg, err := s.parser.Next(p)
+		p = p[n:]
+		if err != nil {
+			s.broken(err)
+			return netpoll.Pause
+		}
+		if msg.Opcode == frame.OpNone {
+			break
+		}
+		if !s.handle(msg, p) {
+			return netpoll.Pause
+		}
+	}
+	return netpoll.Continue
+}
+
+// handle takes one frame or message; false stops the reading.
+func (s *session) handle(msg frame.Message, rest []byte) bool {
+	switch msg.Opcode {
+	case frame.OpText:
+		return s.event(msg.Payload, rest)
+	case frame.OpPing:
+		if !s.allow() {
+			return s.abuse("too many pings")
+		}
+		s.Write(frame.Pong(msg.Payload))
+		return true
+	case frame.OpPong:
+		return true
+	case frame.OpClose:
+		s.finish(frame.Close(msg.Code, ""), "closed by the client")
+		return false
+	default:
+		s.close(frame.CloseUnsupported, "only text frames are spoken here")
+		return false
+	}
+}
+
+// event answers one event, or starts to carry it out and stops the reading.
+func (s *session) event(payload, rest []byte) bool {
+	start := s.gateway.Now()
+	s.events++
+	req, err := parse(payload)
+	if err == nil && !s.allow() {
+		err = errRate
+	}
+	if err != nil {
+		s.refuse(req, err, start)
+		if s.strikes++; s.strikes > maxStrikes {
+			return s.abuse("too many errors")
+		}
+		return true
+	}
+	if req.Type == "ping" {
+		s.strikes = 0
+		s.reply(chat.PongFrame{Type: chat.EventPong, Timestamp: chat.TimeOf(start), ID: req.ID})
+		return true
+	}
+	v := verb.Table[req.Type]
+	if v.Transient {
+		s.carryOut(context.Background(), req, v, start)
+		return true
+	}
+	if !s.gateway.begin() {
+		s.refuse(req, errBusy, start)
+		return true
+	}
+	// The read buffer belongs to the poller again when this returns.
+	req.Data = append([]byte(nil), req.Data...)
+	s.rest = append(s.rest[:0], rest...)
+	go func() { // ends when the event is answered, within eventTimeout
+		defer s.gateway.end()
+		ctx, cancel := context.WithTimeout(s.gateway.ctx, eventTimeout)
+		defer cancel()
+		s.carryOut(ctx, req, v, start)
+		s.goOn()
+	}()
+	return false
+}
+
+// goOn takes what came after an event that is done, and then reads on.
+func (s *session) goOn() {
+	rest := s.rest
+	s.rest = nil
+	if s.consume(rest) == netpoll.Continue {
+		s.conn.Load().Resume()
+	}
+}
+
+// carryOut runs a verb and answers.
+func (s *session) carryOut(ctx context.Context, req chat.Request, v verb.Verb, start time.Time) {
+	response, err := s.gateway.run(ctx, v, verb.Caller{User: s.user, Socket: s}, req)
+	if err != nil {
+		s.refuse(req, err, start)
+		return
+	}
+	s.strikes = 0
+	s.count(req.Type, "ok", start)
+	s.reply(chat.Ack{Type: chat.EventAck, Event: req.Type, Response: response, Timestamp: chat.TimeOf(s.gateway.Now()), ID: req.ID})
+}
+
+// Writable goes on with what the hub has for the socket.
+func (s *session) Writable(*netpoll.Conn) { s.hub.Writable() }
+
+// Idle is called after a heartbeat's silence: a ping tells a quiet peer from a
+// dead one.
+func (s *session) Idle(*netpoll.Conn) { s.Write(pingFrame) }
+
+var pingFrame = frame.Ping(nil)
+
+// Closed takes the socket out of everything. It may be on the poller's goroutine,
+// so what takes locks is done on another.
+func (s *session) Closed(_ *netpoll.Conn, err error) {
+	if s.closed.Swap(true) {
+		return
+	}
+	g := s.gateway
+	total := g.sessions.remove(s)
+	g.sessions.release(s.address)
+	g.Metrics.Sockets.Set(float64(total))
+	reason := closeReason(err)
+	g.Metrics.Closed.WithLabelValues(reason).Inc()
+	g.Log.Info("user disconnected", "user", s.user, "connection", s.id, "reason", reason, "events", s.events,
+		"open_for", g.Now().Sub(s.opened).Round(time.Millisecond), "total_connections", total)
+	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
+}
+
+func closeReason(err error) string {
+	switch {
+	case err == nil, errors.Is(err, netpoll.ErrClosed):
+		return "closed"
+	case errors.Is(err, io.EOF):
+		return "hung_up"
+	case errors.Is(err, netpoll.ErrHalfOpen):
+		return "half_open"
+	default:
+		return "error"
+	}
+}
+
+// broken closes a socket on which a frame broke the protocol.
+func (s *session) broken(err error) {
+	var e *frame.Error
+	if !errors.As(err, &e) {
+		e = &frame.Error{Code: frame.CloseInternal}
+	}
+	s.close(e.Code, e.Reason)
+}
+
+func (s *session) close(code uint16, reason string) { s.finish(frame.Close(code, reason), reason) }
+
+func (s *session) finish(last []byte, _ string) {
+	if c := s.conn.Load(); c != nil {
+		c.Close(last)
+	}
+}
+
+func (s *session) abuse(reason string) bool {
+	s.close(chat.CloseAbuse, reason)
+	return false
+}
+
+// Join, Leave, Resume and Watch are verb.Socket.
+
+// Join makes the socket hear a channel.
+func (s *session) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
+	seq, err := s.hub.Join(ctx, id)
+	if err == nil {
+		s.gateway.Log.Info("joined channel", "user", s.user, "channel", id, "connection", s.id)
+	}
+	return seq, err
+}
+
+// Leave makes the socket hear nothing more of a channel.
+func (s *session) Leave(id chat.ID) { s.hub.Leave(id) }
+
+// Watch makes the socket hear of the users' coming and going.
+func (s *session) Watch(users []chat.UserID) { s.hub.Watch(users) }
+
+// Resume sets the socket's cursors back, and tells it to resync the channels where
+// that cannot be.
+func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]chat.Seq) (map[chat.ID]chat.Span, error) {
+	now := chat.TimeOf(s.gateway.Now())
+	if epoch != s.gateway.Epoch {
+		for id := range cursors {
+			s.reply(resync(id, "This server's history is another one than yours. Load the channel again.", now))
+		}
+		return map[chat.ID]chat.Span{}, nil
+	}
+	resumed, ahead, denied := s.hub.Resume(cursors)
+	for _, id := range ahead {
+		s.reply(resync(id, "Your cursor is ahead of the channel. Load the channel again.", now))
+	}
+	for _, id := range denied {
+		s.reply(chat.ErrorFrame{Type: chat.EventError, Message: chat.TextAccessDenied, Code: chat.Forbidden, Event: "resume", ChannelID: &id, Timestamp: now})
+	}
+	return resumed, nil
+}
+
+func resync(id chat.ID, text string, at chat.Time) chat.ErrorFrame {
+	return chat.ErrorFrame{Type: chat.EventError, Message: text, Code: chat.Resync, Event: "resume", ChannelID: &id, Timestamp: at}
+}

@@ -1,0 +1,150 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// catchUp serves the cursors of a socket that are behind, until they are level or
+// the socket takes no more; its draining then puts it in the queue again.
+func (h *Hub) catchUp(s *Socket) {
+	for _, p := range s.snapshot() {
+		for {
+			more, err := h.advance(p)
+			if err != nil {
+				if h.ctx.Err() == nil && !s.isClosed() {
+					h.config.Log.Warn("read a channel's log for a socket that is behind", "channel", p.ch.id, "err", err)
+					h.retryLater(func() { h.behind.put(s) })
+				}
+				return
+			}
+			if !more {
+				break
+			}
+		}
+		if s.conn.Backlogged() {
+			return
+		}
+	}
+	h.presence.refresh(s)
+}
+
+// retryDelay is how long to wait after the log could not be read.
+const retryDelay = 250 * time.Millisecond
+
+func (h *Hub) retryLater(f func()) {
+	h.done.Go(func() { // ends after the delay, or with the hub
+		t := time.NewTimer(retryDelay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			f()
+		case <-h.ctx.Done():
+		}
+	})
+}
+
+// advance makes one write for a pair that is behind; more is false when there is
+// nothing more to do for now.
+func (h *Hub) advance(p *pair) (more bool, err error) {
+	due, from, ok := p.due()
+	if !ok {
+		return false, nil
+	}
+	if due == nil {
+		if due, err = h.read(p.ch.id, from); err != nil {
+			return false, err
+		}
+		if len(due) == 0 {
+			return false, nil // deleted under us, or a replica of the log that is late: the next event tries again
+		}
+	}
+	p.ch.mu.Lock()
+	defer p.ch.mu.Unlock()
+	if p.state != behind || p.holds > 0 || p.cursor != from || p.at < 0 {
+		return false, nil
+	}
+	if !h.write(p, p.joinFor(due)) {
+		return !p.socket.conn.Backlogged(), nil
+	}
+	if p.cursor < p.ch.head {
+		return true, nil
+	}
+	// What was read from the log may be ahead of what was published here: the
+	// fan-out skips what the cursor has passed.
+	p.state = live
+	h.config.Metrics.CaughtUp.Inc()
+	h.levelled(p)
+	return false, nil
+}
+
+// due gives the entries from the ring that the pair is to be sent, nil when they
+// must be read from the log; ok is false when the pair is not behind.
+func (p *pair) due() (entries []entry, from chat.Seq, ok bool) {
+	ch := p.ch
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if p.state != behind || p.holds > 0 || p.at < 0 {
+		return nil, 0, false
+	}
+	if p.cursor >= ch.head {
+		p.state = live
+		return nil, 0, false
+	}
+	entries, ok = ch.ring.after(p.cursor)
+	if !ok {
+		return nil, p.cursor, true
+	}
+	return append([]entry(nil), entries...), p.cursor, true
+}
+
+// logPage is how many entries of the log are read at a time.
+const logPage = 256
+
+func (h *Hub) read(id chat.ID, after chat.Seq) ([]entry, error) {
+	ctx, cancel := context.WithTimeout(h.ctx, h.config.ReadTimeout)
+	defer cancel()
+	events, err := h.config.Store.Log(ctx, id, after, logPage)
+	if err != nil {
+		return nil, err
+	}
+	h.config.Metrics.GapFills.Inc()
+	entries := make([]entry, len(events))
+	for i := range events {
+		entries[i] = encode(&events[i])
+	}
+	return entries, nil
+}
+
+// fill reads the entries of a hole: some that were published elsewhere, or that
+// came faster than the fan-out could take them.
+func (h *Hub) fill(ch *channel) {
+	ch.mu.Lock()
+	from, missing := ch.head, ch.ahead > ch.head
+	ch.mu.Unlock()
+	if !missing {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, h.config.ReadTimeout)
+	events, err := h.config.Store.Log(ctx, ch.id, from, logPage)
+	cancel()
+	if err != nil {
+		if h.ctx.Err() == nil {
+			h.config.Log.Warn("read the log for entries that were missed", "channel", ch.id, "err", err)
+			h.retryLater(func() { h.gaps.put(ch) })
+		}
+		return
+	}
+	h.config.Metrics.GapFills.Inc()
+	ch.mu.Lock()
+	for i := range events {
+		ch.append(&events[i])
+	}
+	if len(events) == 0 {
+		ch.ahead = ch.head // whoever told of it was wrong
+	}
+	ch.mu.Unlock()
+	h.dirty(ch)
+}

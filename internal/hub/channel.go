@@ -1,0 +1,169 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// channel is one channel that somebody listens to here.
+type channel struct {
+	id  chat.ID
+	hub *Hub
+
+	mu    sync.Mutex // guards what follows
+	head  chat.Seq   // the last entry in order that is known here
+	known bool       // head means something
+	ahead chat.Seq   // an entry that exists beyond a hole after head, 0 when there is none
+	ring  ring
+	pairs []*pair
+	gone  bool // dropped from the hub: obtain another
+
+	inbox inbox
+}
+
+// inbox takes what is published while the fan-out is busy with the channel.
+type inbox struct {
+	mu        sync.Mutex // guards what follows
+	events    []chat.Event
+	overflow  chat.Seq // the last entry that did not fit: it is in the log
+	transient []transient
+}
+
+// maxInbox bounds the events that wait for the fan-out, maxTransient what may be
+// lost.
+const (
+	maxInbox     = 1024
+	maxTransient = 128
+)
+
+// transient is something that only the latest of counts, and that nobody misses
+// who cannot take it now.
+type transient struct {
+	kind  chat.EventType
+	user  chat.UserID // whom it is about; the next about him replaces it
+	quiet bool        // the user himself is not told
+	frame []byte
+}
+
+// pair is one socket's cursor in one channel.
+type pair struct {
+	socket *Socket
+	ch     *channel
+	cursor chat.Seq    // guarded by ch.mu
+	at     int32       // index in ch.pairs, guarded by ch.mu
+	state  pairState   // guarded by ch.mu
+	holds  uint8       // guarded by ch.mu: reasons to serve nothing for a moment
+	out    bool        // guarded by ch.mu: the user is not a member as of cursor
+	left   atomic.Bool // the user is not a member as of the channel's head
+}
+
+type pairState uint8
+
+const (
+	opening pairState = iota // the socket has not had its connection frame
+	live                     // level, or served by the fan-out
+	behind                   // served by the readers until it is level
+	parked                   // the socket does not want this channel
+)
+
+// put takes an event, or notes that the log has it.
+func (ch *channel) put(ev chat.Event) {
+	in := &ch.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.events) >= maxInbox || in.overflow > 0 {
+		in.overflow = max(in.overflow, ev.Seq)
+		return
+	}
+	in.events = append(in.events, ev)
+}
+
+func (ch *channel) putTransient(t transient) {
+	in := &ch.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for i := range in.transient {
+		if old := &in.transient[i]; old.kind == t.kind && old.user == t.user {
+			*old = t
+			return
+		}
+	}
+	if len(in.transient) < maxTransient {
+		in.transient = append(in.transient, t)
+	}
+}
+
+func (ch *channel) take() (events []chat.Event, overflow chat.Seq, transients []transient) {
+	in := &ch.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	events, overflow, transients = in.events, in.overflow, in.transient
+	in.events, in.overflow, in.transient = nil, 0, nil
+	return events, overflow, transients
+}
+
+// learn notes that the channel's head is at least seq.
+func (ch *channel) learn(seq chat.Seq) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if !ch.known {
+		ch.known, ch.head = true, seq
+		return
+	}
+	if seq > ch.head {
+		ch.ahead = max(ch.ahead, seq)
+	}
+}
+
+// append puts an event at the end, in order; one beyond a hole is only noted.
+// Called with mu held.
+func (ch *channel) append(ev *chat.Event) {
+	switch {
+	case ev.Seq <= ch.head:
+		return
+	case ev.Seq > ch.head+1:
+		ch.ahead = max(ch.ahead, ev.Seq)
+		return
+	}
+	ch.head = ev.Seq
+	ch.ring.push(encode(ev), &ch.hub.rings)
+	for _, u := range ev.Joins() {
+		ch.hub.joined(ch, u, ev.Seq)
+	}
+	if u := ev.Leaves(); u != "" {
+		ch.hub.left(ch, u)
+	}
+}
+
+// add makes a cursor for a socket, unless there is one. Called with mu held.
+func (ch *channel) add(s *Socket, cursor chat.Seq, state pairState) *pair {
+	if p := s.pair(ch); p != nil {
+		return p
+	}
+	p := &pair{socket: s, ch: ch, cursor: cursor, at: int32(len(ch.pairs)), state: state}
+	if !s.addPair(p) {
+		return nil
+	}
+	ch.pairs = append(ch.pairs, p)
+	ch.hub.config.Metrics.Pairs.Inc()
+	return p
+}
+
+// remove takes a cursor out. Called with mu held.
+func (ch *channel) remove(p *pair) {
+	if p.at < 0 {
+		return
+	}
+	last := len(ch.pairs) - 1
+	moved := ch.pairs[last]
+	ch.pairs[p.at], moved.at = moved, p.at
+	ch.pairs[last] = nil
+	ch.pairs = ch.pairs[:last]
+	if cap(ch.pairs) > 64 && len(ch.pairs) < cap(ch.pairs)/4 {
+		ch.pairs = append([]*pair(nil), ch.pairs...)
+	}
+	p.at = -1
+	ch.hub.config.Metrics.Pairs.Dec()
+}

@@ -1,0 +1,186 @@
+package hub
+
+import (
+	"slices"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// maxWrite bounds the bytes joined into one write, and so what a slow socket
+// keeps.
+const maxWrite = 64 << 10
+
+// serve brings everyone who is live in the channel level with what was published.
+func (h *Hub) serve(ch *channel) {
+	if late, empty := h.serveLocked(ch); late != nil {
+		h.Publish(late)
+	} else if empty {
+		h.forget(ch)
+	}
+}
+
+// serveLocked gives back the events that came to a channel that is gone, for
+// whoever took its place, and whether nobody is left to listen.
+func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if !ch.known && !ch.gone {
+		return nil, false // whoever learns the head puts the channel back in the queue
+	}
+	events, overflow, transients := ch.take()
+	if ch.gone {
+		return events, false
+	}
+	for i := range events {
+		ch.append(&events[i])
+	}
+	ch.ahead = max(ch.ahead, overflow)
+	if ch.ahead > ch.head {
+		h.gaps.put(ch)
+	}
+	var batch batch
+	for i := len(ch.pairs) - 1; i >= 0; i-- { // backwards: a pair that ends is replaced by one already served
+		if p := ch.pairs[i]; p.state == live && p.holds == 0 && p.cursor < ch.head {
+			h.deliver(p, &batch)
+		}
+	}
+	for _, t := range transients {
+		h.tell(ch, t)
+	}
+	return nil, len(ch.pairs) == 0
+}
+
+// batch remembers the bytes joined for one cursor: most sockets share them.
+type batch struct {
+	from, to chat.Seq
+	bytes    []byte
+	entries  int
+	specials []chat.UserID // who is sent something else
+}
+
+// deliver writes to a live pair what is due, and leaves it behind when its socket
+// takes no more. Called with the channel's mu held.
+func (h *Hub) deliver(p *pair, b *batch) {
+	s := p.socket
+	for p.cursor < p.ch.head {
+		if b.bytes == nil || b.from != p.cursor {
+			due, ok := p.ch.ring.after(p.cursor)
+			if !ok {
+				h.fallBehind(p)
+				return
+			}
+			*b = join(due, p.cursor)
+		}
+		w := write{bytes: b.bytes, to: b.to, entries: b.entries}
+		if s.old || p.out || slices.Contains(b.specials, s.user.id) {
+			due, _ := p.ch.ring.after(p.cursor)
+			w = p.joinFor(due)
+		}
+		if !h.write(p, w) {
+			h.fallBehind(p)
+			return
+		}
+	}
+	h.levelled(p)
+}
+
+// write is what one socket is sent next of one channel.
+type write struct {
+	bytes   []byte
+	to      chat.Seq // the cursor afterwards
+	entries int
+	out     bool // whether the user is no member afterwards
+}
+
+// write moves the cursor when the socket takes the bytes. Called with the
+// channel's mu held.
+func (h *Hub) write(p *pair, w write) bool {
+	if len(w.bytes) > 0 {
+		if !p.socket.conn.Write(w.bytes) {
+			return false
+		}
+		h.config.Metrics.Writes.Inc()
+		h.config.Metrics.Delivered.Add(float64(w.entries))
+	}
+	p.cursor, p.out = w.to, w.out
+	return true
+}
+
+// levelled ends a cursor whose user is no member of the channel any more. Called
+// with the channel's mu held.
+func (h *Hub) levelled(p *pair) {
+	if p.out {
+		p.ch.remove(p)
+		p.socket.dropPair(p)
+	}
+}
+
+func (h *Hub) fallBehind(p *pair) {
+	p.state = behind
+	h.config.Metrics.Behind.Inc()
+	// The socket may have drained between the write that failed and the line
+	// above; then nobody else will wake it.
+	if !p.socket.conn.Backlogged() {
+		h.behind.put(p.socket)
+	}
+}
+
+// join makes one write of entries for everyone who is nobody special.
+func join(due []entry, from chat.Seq) batch {
+	b := batch{from: from, to: from}
+	if len(due) > 0 && (len(due) == 1 || len(due[0].all)+len(due[1].all) > maxWrite) {
+		due = due[:1]
+		b.bytes = due[0].all // shared, not copied
+	}
+	for i := range due {
+		e := &due[i]
+		if len(due) > 1 {
+			if len(b.bytes)+len(e.all) > maxWrite {
+				break
+			}
+			b.bytes = append(b.bytes, e.all...)
+		}
+		if e.user != "" {
+			b.specials = append(b.specials, e.user)
+		}
+		b.to = e.seq
+		b.entries++
+	}
+	return b
+}
+
+// joinFor makes one write of entries for one user: his own frames, nothing from
+// while he was no member, and for a page of the old system only the messages of
+// the channel it shows. Called with the channel's mu held.
+func (p *pair) joinFor(due []entry) write {
+	s := p.socket
+	w := write{to: p.cursor, out: p.out}
+	for i := range due {
+		e := &due[i]
+		if e.joins == s.user.id {
+			w.out = false
+		}
+		if f := e.frameFor(s.user.id); !w.out && s.wants(p.ch, e) {
+			if len(w.bytes) > 0 && len(w.bytes)+len(f) > maxWrite {
+				return w
+			}
+			w.bytes = append(w.bytes, f...)
+			w.entries++
+		}
+		if e.leaves == s.user.id {
+			w.out = true
+		}
+		w.to = e.seq
+	}
+	return w
+}
+
+// tell writes something transient to whoever can take it. Called with the
+// channel's mu held.
+func (h *Hub) tell(ch *channel, t transient) {
+	for _, p := range ch.pairs {
+		if p.state == live && !p.left.Load() && !(t.quiet && p.socket.user.id == t.user) {
+			p.socket.conn.Write(t.frame)
+		}
+	}
+}

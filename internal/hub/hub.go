@@ -1,0 +1,181 @@
+// Package hub knows who listens here. A channel with listeners has its recent
+// events in a ring, already encoded, and a cursor for each socket that hears it:
+// the seq up to which that socket has been served. Whoever is level is written to
+// directly; whoever cannot take more falls behind, holds nothing, and is served
+// from the ring or the log as it drains. To resume after a reconnect is the same
+// thing: a cursor that starts further back.
+//
+// Locks are taken in this order: channel.mu, then user.mu or socket.mu, then
+// channel.inbox or a queue's. Nothing waits for a peer or the database under one.
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/metric"
+)
+
+// Config says how a Hub works. Zero values mean the defaults.
+type Config struct {
+	Store   Store
+	Metrics *metric.Hub
+	Log     *slog.Logger
+	Now     func() time.Time
+	// Workers fan out; each has its share of the channels. Default 2.
+	Workers int
+	// Readers bring sockets that fell behind level again; they may read the log.
+	// Default 4.
+	Readers int
+	// RingBytes bounds the encoded events kept in all. Default 64 MiB.
+	RingBytes int64
+	// ReadTimeout bounds one read of the log. Default 5 s.
+	ReadTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Workers == 0 {
+		c.Workers = 2
+	}
+	if c.Readers == 0 {
+		c.Readers = 4
+	}
+	if c.RingBytes == 0 {
+		c.RingBytes = 64 << 20
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 5 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Metrics == nil {
+		c.Metrics = metric.New().Hub
+	}
+	return c
+}
+
+// Hub is who listens here. Make one with Start; Close ends it.
+type Hub struct {
+	config   Config
+	channels [shards]channelShard
+	users    [shards]userShard
+	rings    ringBudget
+	fanout   []*queue[*channel]
+	behind   *queue[*Socket]
+	gaps     *queue[*channel]
+	presence *presence
+	ctx      context.Context
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+}
+
+const shards = 64
+
+type channelShard struct {
+	mu sync.RWMutex
+	m  map[chat.ID]*channel // guarded by mu
+}
+
+// Start begins to fan out.
+func Start(c Config) *Hub {
+	h := &Hub{config: c.withDefaults(), behind: newQueue[*Socket](), gaps: newQueue[*channel]()}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.rings.max = h.config.RingBytes
+	h.rings.gauge = h.config.Metrics.RingBytes
+	for i := range shards {
+		h.channels[i].m = make(map[chat.ID]*channel)
+		h.users[i].m = make(map[chat.UserID]*user)
+	}
+	for range h.config.Workers {
+		q := newQueue[*channel]()
+		h.fanout = append(h.fanout, q)
+		h.done.Go(func() { q.run(h.serve) }) // ends when Close closes the queue
+	}
+	for range h.config.Readers {
+		h.done.Go(func() { h.behind.run(h.catchUp) }) // ends when Close closes the queue
+	}
+	h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
+	h.presence = newPresence(h)
+	h.done.Go(h.presence.run) // ends when Close cancels the hub's context
+	return h
+}
+
+// Close stops the fan-out and waits for it. Sockets are the gateway's to close.
+func (h *Hub) Close() {
+	h.stop()
+	for _, q := range h.fanout {
+		q.close()
+	}
+	h.behind.close()
+	h.gaps.close()
+	h.done.Wait()
+}
+
+// Publish takes committed entries, each channel's in seq order. It keeps nobody
+// waiting: the fan-out happens elsewhere. Entries that the hub has seen are
+// ignored, and a hole is filled from the log.
+func (h *Hub) Publish(events []chat.Event) {
+	for i := range events {
+		ev := &events[i]
+		ch := h.lookup(ev.ChannelID)
+		if ch == nil && h.anyHere(ev.Joins()) {
+			ch = h.obtain(ev.ChannelID)
+			ch.learn(ev.Seq - 1)
+		}
+		if ch != nil {
+			ch.put(*ev)
+			h.dirty(ch)
+		}
+	}
+}
+
+func (h *Hub) dirty(ch *channel) { h.fanout[int(ch.id[14])%len(h.fanout)].put(ch) }
+
+func (h *Hub) shard(id chat.ID) *channelShard { return &h.channels[id[15]%shards] }
+
+func (h *Hub) lookup(id chat.ID) *channel {
+	s := h.shard(id)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.m[id]
+}
+
+// obtain gives the channel, making it when nobody listened so far.
+func (h *Hub) obtain(id chat.ID) *channel {
+	if ch := h.lookup(id); ch != nil {
+		return ch
+	}
+	s := h.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := s.m[id]
+	if ch == nil {
+		ch = &channel{id: id, hub: h}
+		s.m[id] = ch
+		h.config.Metrics.Channels.Inc()
+	}
+	return ch
+}
+
+// forget drops a channel to which nobody listens any more.
+func (h *Hub) forget(ch *channel) {
+	s := h.shard(ch.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if len(ch.pairs) > 0 || ch.gone || s.m[ch.id] != ch {
+		return
+	}
+	ch.gone = true
+	delete(s.m, ch.id)
+	ch.ring.reset(&h.rings)
+	h.config.Metrics.Channels.Dec()
+}

@@ -1,0 +1,71 @@
+package hub
+
+import (
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// What follows is verb.Live: answered from memory, whatever the database does.
+
+// Typing tells the channel's listeners, but for the user's own sockets.
+func (h *Hub) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
+	h.transient(channel, user, true, chat.TypingFrame{Type: chat.EventTyping, ChannelID: channel, UserID: user, IsTyping: isTyping, Timestamp: at})
+}
+
+// ReadUpTo tells the channel's listeners how far somebody has read.
+func (h *Hub) ReadUpTo(r chat.ReadReceiptFrame) {
+	h.transient(r.ChannelID, r.UserID, false, r)
+}
+
+func (h *Hub) transient(channel chat.ID, user chat.UserID, quiet bool, frame any) {
+	ch := h.lookup(channel)
+	if ch == nil {
+		return
+	}
+	kind := chat.EventReadReceipt
+	if quiet {
+		kind = chat.EventTyping
+	}
+	ch.putTransient(transient{kind: kind, user: user, quiet: quiet, frame: encodeFrame(frame)})
+	h.dirty(ch)
+}
+
+// maxOnline bounds the answer to who is online at all.
+const maxOnline = 10_000
+
+// Online gives those of the users who have a socket here; of nil, everybody who
+// has, up to 10,000.
+func (h *Hub) Online(users []chat.UserID) []chat.UserID {
+	online := []chat.UserID{}
+	if users != nil {
+		for _, id := range users {
+			if h.isOnline(id) {
+				online = append(online, id)
+			}
+		}
+		return online
+	}
+	for i := range h.users {
+		s := &h.users[i]
+		s.mu.RLock()
+		for id, u := range s.m {
+			u.mu.Lock()
+			if len(u.sockets) > 0 && len(online) < maxOnline {
+				online = append(online, id)
+			}
+			u.mu.Unlock()
+		}
+		s.mu.RUnlock()
+	}
+	return online
+}
+
+// IsMember reports what is known here of a connected user's membership.
+func (h *Hub) IsMember(channel chat.ID, user chat.UserID) (member, ok bool) {
+	sockets := h.socketsOf(user)
+	for _, s := range sockets {
+		if p := s.pairIn(channel); p != nil && !p.left.Load() {
+			return true, true
+		}
+	}
+	return false, len(sockets) > 0
+}

@@ -1,0 +1,175 @@
+package hub
+
+import (
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// presence tells those who asked that somebody came or went: the latest state, at
+// most once a second, so that a reconnect is not news.
+type presence struct {
+	hub  *Hub
+	wake chan struct{}
+
+	mu    sync.Mutex // guards what follows
+	dirty map[*user]struct{}
+}
+
+// watches is whom one socket watches.
+type watches struct {
+	users []*user
+	stale bool // it could not be told of something
+}
+
+// presenceDelay is how long news of a user's presence may wait.
+const presenceDelay = time.Second
+
+func newPresence(h *Hub) *presence {
+	return &presence{hub: h, wake: make(chan struct{}, 1), dirty: make(map[*user]struct{})}
+}
+
+func (p *presence) changed(u *user) {
+	p.mu.Lock()
+	p.dirty[u] = struct{}{}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sleeps without a timer while nothing changes.
+func (p *presence) run() {
+	for {
+		select {
+		case <-p.wake:
+		case <-p.hub.ctx.Done():
+			return
+		}
+		t := time.NewTimer(presenceDelay)
+		select {
+		case <-t.C:
+		case <-p.hub.ctx.Done():
+			t.Stop()
+			return
+		}
+		p.flush()
+	}
+}
+
+func (p *presence) flush() {
+	p.mu.Lock()
+	dirty := p.dirty
+	p.dirty = make(map[*user]struct{})
+	p.mu.Unlock()
+	at := chat.TimeOf(p.hub.config.Now())
+	for u := range dirty {
+		u.mu.Lock()
+		online := len(u.sockets) > 0
+		changed := online != u.online
+		u.online = online
+		watchers := make([]*Socket, 0, len(u.watchers))
+		for s := range u.watchers {
+			watchers = append(watchers, s)
+		}
+		u.mu.Unlock()
+		if !changed {
+			continue
+		}
+		frame := encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})
+		for _, s := range watchers {
+			if !s.conn.Write(frame) {
+				s.missedPresence()
+			}
+		}
+		p.hub.release(u)
+	}
+}
+
+func (s *Socket) missedPresence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watches != nil {
+		s.watches.stale = true
+	}
+}
+
+// refresh tells a socket that has drained the state of all whom it watches, when
+// it missed some.
+func (p *presence) refresh(s *Socket) {
+	s.mu.Lock()
+	var users []*user
+	if s.watches != nil && s.watches.stale {
+		s.watches.stale = false
+		users = s.watches.users
+	}
+	s.mu.Unlock()
+	at := chat.TimeOf(p.hub.config.Now())
+	var b []byte
+	for _, u := range users {
+		u.mu.Lock()
+		online := len(u.sockets) > 0
+		u.mu.Unlock()
+		b = append(b, encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})...)
+	}
+	if len(b) > 0 && !s.conn.Write(b) {
+		s.missedPresence()
+	}
+}
+
+// Watch tells the socket when one of the users comes or goes, instead of those it
+// watched before.
+func (s *Socket) Watch(ids []chat.UserID) {
+	w := &watches{}
+	for _, id := range ids {
+		s.hub.withUser(id, func(u *user) {
+			if u.watchers == nil {
+				u.watchers = make(map[*Socket]struct{}, 1)
+				u.online = len(u.sockets) > 0
+			}
+			u.watchers[s] = struct{}{}
+			w.users = append(w.users, u)
+		})
+	}
+	s.mu.Lock()
+	old := s.watches
+	closed := s.closed
+	if !closed {
+		s.watches = w
+	}
+	s.mu.Unlock()
+	if closed {
+		old = w
+		w = nil
+	}
+	s.hub.presence.unwatchExcept(s, old, w)
+}
+
+func (p *presence) unwatch(s *Socket, w *watches) { p.unwatchExcept(s, w, nil) }
+
+// unwatchExcept ends the watching of all in old who are not in kept.
+func (p *presence) unwatchExcept(s *Socket, old, kept *watches) {
+	if old == nil {
+		return
+	}
+	keep := make(map[*user]bool)
+	if kept != nil {
+		for _, u := range kept.users {
+			keep[u] = true
+		}
+	}
+	for _, u := range old.users {
+		if keep[u] {
+			continue
+		}
+		u.mu.Lock()
+		delete(u.watchers, s)
+		if len(u.watchers) == 0 {
+			u.watchers = nil
+		}
+		u.mu.Unlock()
+		p.hub.release(u)
+	}
+}

@@ -1,0 +1,218 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Conn is what the hub writes to.
+type Conn interface {
+	// Write takes b, which nobody changes any more, without ever blocking. While
+	// a part of an earlier write waits for the peer it takes nothing and reports
+	// false; the owner calls Socket.Writable when that part is gone.
+	Write(b []byte) bool
+	// Backlogged reports whether such a part waits.
+	Backlogged() bool
+}
+
+// Socket is one client's WebSocket as the hub knows it.
+type Socket struct {
+	hub  *Hub
+	conn Conn
+	user *user
+	old  bool // a page of the old system: see wants
+
+	mu      sync.Mutex // guards what follows
+	pairs   []*pair
+	watches *watches // nil while it watches nobody
+	closed  bool
+	open    bool
+	focus   atomic.Pointer[channel] // the channel that a page of the old system shows
+}
+
+// Attach makes the user's socket hear all of the user's channels from the moment
+// of the standings that it returns. Nothing is written until Open. A user who has
+// most sockets already is refused (0: no limit).
+func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, oldPage bool) (*Socket, []chat.Standing, error) {
+	s := &Socket{hub: h, conn: conn, old: oldPage}
+	// Known to be here first, read second: a membership that begins in between is
+	// seen by one or the other.
+	if !h.arrive(s, id, most) {
+		return nil, nil, &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}
+	}
+	standings, err := h.config.Store.Standings(ctx, id)
+	if err == nil {
+		err = h.listen(ctx, s, standings)
+	}
+	if err != nil {
+		s.Close()
+		return nil, nil, err
+	}
+	return s, standings, nil
+}
+
+// listen makes the socket's cursors, and finds out how far the channels are to
+// which nobody listened before.
+func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) error {
+	var unknown []*channel
+	for _, st := range standings {
+		ch, known := h.pairUp(s, st.ID, st.LastSeq)
+		if !known {
+			unknown = append(unknown, ch)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	ids := make([]chat.ID, len(unknown))
+	for i, ch := range unknown {
+		ids[i] = ch.id
+	}
+	// An entry committed after the standings were read and before the channel was
+	// known here was published to nobody; the head read now tells.
+	heads, err := h.config.Store.Heads(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, ch := range unknown {
+		ch.learn(heads[ch.id])
+		h.dirty(ch)
+	}
+	return nil
+}
+
+// pairUp makes a cursor at seq, in a channel that is not gone.
+func (h *Hub) pairUp(s *Socket, id chat.ID, seq chat.Seq) (ch *channel, known bool) {
+	for {
+		ch = h.obtain(id)
+		ch.mu.Lock()
+		if ch.gone {
+			ch.mu.Unlock()
+			continue
+		}
+		if p := ch.add(s, seq, opening); p != nil && p.state == opening {
+			p.cursor = seq
+		}
+		known = ch.known
+		ch.mu.Unlock()
+		return ch, known
+	}
+}
+
+// Open begins to serve a socket that has had its connection frame.
+func (s *Socket) Open() {
+	s.mu.Lock()
+	s.open = true
+	pairs := append([]*pair(nil), s.pairs...)
+	s.mu.Unlock()
+	late := false
+	for _, p := range pairs {
+		p.ch.mu.Lock()
+		if p.state == opening {
+			p.state = behind
+			if p.ch.known && p.cursor >= p.ch.head {
+				p.state = live
+			}
+		}
+		late = late || p.state == behind
+		p.ch.mu.Unlock()
+	}
+	s.user.opened(s.hub)
+	if late {
+		s.hub.behind.put(s)
+	}
+}
+
+// Writable is called when a part of a write that waited for the peer is gone.
+func (s *Socket) Writable() { s.hub.behind.put(s) }
+
+// Close takes the socket out of everything. It may be called more than once.
+func (s *Socket) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	pairs, w := s.pairs, s.watches
+	s.pairs, s.watches = nil, nil
+	s.mu.Unlock()
+	for _, p := range pairs {
+		p.ch.mu.Lock()
+		p.ch.remove(p)
+		empty := len(p.ch.pairs) == 0
+		p.ch.mu.Unlock()
+		if empty {
+			s.hub.forget(p.ch)
+		}
+	}
+	s.hub.presence.unwatch(s, w)
+	s.hub.depart(s)
+}
+
+func (s *Socket) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// wants says whether the socket is sent an entry: a page of the old system puts
+// every message it gets into the channel that it shows, so it gets no others.
+func (s *Socket) wants(ch *channel, e *entry) bool {
+	return !s.old || e.kind != chat.EventMessage || s.focus.Load() == ch
+}
+
+func (s *Socket) pair(ch *channel) *pair {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pairs {
+		if p.ch == ch {
+			return p
+		}
+	}
+	return nil
+}
+
+func (s *Socket) pairIn(id chat.ID) *pair {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pairs {
+		if p.ch.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+func (s *Socket) addPair(p *pair) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.pairs = append(s.pairs, p)
+	return true
+}
+
+func (s *Socket) dropPair(p *pair) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, q := range s.pairs {
+		if q == p {
+			last := len(s.pairs) - 1
+			s.pairs[i], s.pairs[last] = s.pairs[last], nil
+			s.pairs = s.pairs[:last]
+			return
+		}
+	}
+}
+
+func (s *Socket) snapshot() []*pair {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*pair(nil), s.pairs...)
+}

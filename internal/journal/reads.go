@@ -1,0 +1,244 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// maxLater bounds the read cursors of sends that stay in memory. Beyond it the
+// newest are forgotten: a sender's own message then counts as unread until he
+// reads or sends again.
+const maxLater = 16384
+
+// reads is the lane of read cursors. What a reader waits for is committed as soon
+// as the last group is done; what a sender has read by sending is kept a moment,
+// since the next send replaces it.
+type reads struct {
+	config Config
+	wake   chan struct{}
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	now     []*readEntry
+	delayed map[chat.UserID]map[chat.ID]chat.Read
+	count   int  // of delayed
+	due     bool // delayed ones have waited long enough
+	timer   *time.Timer
+	closed  bool
+}
+
+type readEntry struct {
+	read    chat.Read
+	done    chan struct{}
+	outcome chat.ReadOutcome
+	err     error
+}
+
+func newReads(c Config) *reads {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reads{
+		config: c, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
+		delayed: make(map[chat.UserID]map[chat.ID]chat.Read),
+	}
+	r.timer = time.AfterFunc(time.Hour, r.delayOver)
+	r.timer.Stop()
+	go r.run(ctx) // ends when close has emptied it
+	return r
+}
+
+func (r *reads) delayOver() {
+	r.mu.Lock()
+	r.due = true
+	r.mu.Unlock()
+	r.signal()
+}
+
+func (r *reads) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, error) {
+	e := &readEntry{read: read, done: make(chan struct{})}
+	r.mu.Lock()
+	switch {
+	case r.closed:
+		r.mu.Unlock()
+		return chat.ReadOutcome{}, errClosed
+	case len(r.now) >= r.config.QueueChanges:
+		r.mu.Unlock()
+		return chat.ReadOutcome{}, errFull
+	}
+	r.now = append(r.now, e)
+	r.mu.Unlock()
+	r.signal()
+	select {
+	case <-e.done:
+		return e.outcome, e.err
+	case <-ctx.Done():
+		// A cursor only moves forward: it does no harm if it is committed yet.
+		return chat.ReadOutcome{}, errUnknown
+	}
+}
+
+// later notes that user has read channel up to seq, to be committed within
+// ReadDelay.
+func (r *reads) later(channel chat.ID, user chat.UserID, seq chat.Seq, at chat.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mine := r.delayed[user]
+	if mine == nil {
+		mine = make(map[chat.ID]chat.Read, 1)
+		r.delayed[user] = mine
+	}
+	old, known := mine[channel]
+	if !known {
+		if r.count >= maxLater {
+			return
+		}
+		if r.count++; r.count == 1 {
+			r.timer.Reset(r.config.ReadDelay)
+		}
+	}
+	if seq > old.Seq {
+		mine[channel] = chat.Read{ChannelID: channel, UserID: user, Seq: seq, At: at}
+	}
+}
+
+// settle commits the user's delayed cursors now and waits for them.
+func (r *reads) settle(ctx context.Context, user chat.UserID) error {
+	r.mu.Lock()
+	var mine []*readEntry
+	for _, read := range r.delayed[user] {
+		e := &readEntry{read: read, done: make(chan struct{})}
+		mine = append(mine, e)
+	}
+	r.count -= len(mine)
+	delete(r.delayed, user)
+	r.now = append(r.now, mine...)
+	r.mu.Unlock()
+	if len(mine) == 0 {
+		return nil
+	}
+	r.signal()
+	for _, e := range mine {
+		select {
+		case <-e.done:
+			if e.err != nil {
+				return e.err
+			}
+		case <-ctx.Done():
+			return errUnknown
+		}
+	}
+	return nil
+}
+
+type readKey struct {
+	channel chat.ID
+	user    chat.UserID
+}
+
+// take removes the next group: first what somebody waits for, then, when their
+// delay is over, the delayed ones. A cursor occurs once in a group.
+func (r *reads) take() (group []*readEntry, closed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := make(map[readKey]bool)
+	var rest []*readEntry
+	for _, e := range r.now {
+		k := readKey{e.read.ChannelID, e.read.UserID}
+		if len(group) == r.config.GroupSize || in[k] {
+			rest = append(rest, e)
+			continue
+		}
+		in[k] = true
+		group = append(group, e)
+	}
+	r.now = rest
+	if r.due || r.closed {
+		group = r.takeDelayed(group, in)
+	}
+	return group, r.closed && len(r.now) == 0 && r.count == 0
+}
+
+func (r *reads) takeDelayed(group []*readEntry, in map[readKey]bool) []*readEntry {
+	for user, mine := range r.delayed {
+		for channel, read := range mine {
+			if len(group) == r.config.GroupSize {
+				return group
+			}
+			if in[readKey{channel, user}] {
+				continue
+			}
+			group = append(group, &readEntry{read: read, done: make(chan struct{})})
+			delete(mine, channel)
+			r.count--
+		}
+		if len(mine) == 0 {
+			delete(r.delayed, user)
+		}
+	}
+	r.due = false
+	if r.count > 0 {
+		r.timer.Reset(r.config.ReadDelay)
+	}
+	return group
+}
+
+func (r *reads) run(ctx context.Context) {
+	defer close(r.done)
+	for {
+		group, closed := r.take()
+		if len(group) > 0 {
+			r.commitGroup(ctx, group)
+			continue
+		}
+		if closed {
+			return
+		}
+		<-r.wake
+	}
+}
+
+func (r *reads) commitGroup(ctx context.Context, group []*readEntry) {
+	asked := make([]chat.Read, len(group))
+	for i, e := range group {
+		asked[i] = e.read
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.CommitTimeout)
+	defer cancel()
+	outcomes, err := r.config.Store.CommitReads(ctx, asked)
+	r.config.Metrics.ReadGroup.Observe(float64(len(group)))
+	if err != nil {
+		r.config.Log.Error("commit a group of read cursors", "reads", len(group), "err", err)
+		err = fmt.Errorf("commit read cursors: %w", err)
+	}
+	for i, e := range group {
+		if e.err = err; err == nil {
+			e.outcome = outcomes[i]
+		}
+		close(e.done)
+	}
+}
+
+// close commits what there is and waits.
+func (r *reads) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.timer.Stop()
+	r.mu.Unlock()
+	r.signal()
+	<-r.done
+	r.cancel()
+}
+
+// abort lets the commits under way fail.
+func (r *reads) abort() { r.cancel() }

@@ -1,0 +1,131 @@
+// Package metric has every number that chowk counts, in one place: a field here
+// and the line that counts is all that a metric takes.
+package metric
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are all numbers of one server, in a registry of their own.
+type Metrics struct {
+	Registry *prometheus.Registry
+	Journal  *Journal
+	Hub      *Hub
+	Gateway  *Gateway
+	Store    *Store
+}
+
+// Journal counts the way in.
+type Journal struct {
+	Queued    prometheus.Gauge
+	Refused   prometheus.Counter
+	Group     prometheus.Histogram
+	Commit    prometheus.Histogram
+	ReadGroup prometheus.Histogram
+}
+
+// Hub counts the way out.
+type Hub struct {
+	Channels  prometheus.Gauge
+	Pairs     prometheus.Gauge
+	Delivered prometheus.Counter
+	Writes    prometheus.Counter
+	Behind    prometheus.Counter
+	CaughtUp  prometheus.Counter
+	GapFills  prometheus.Counter
+	RingBytes prometheus.Gauge
+}
+
+// Gateway counts sockets and what they ask.
+type Gateway struct {
+	Sockets    prometheus.Gauge
+	Handshakes *prometheus.CounterVec // by result
+	Events     *prometheus.CounterVec // by event and code
+	Duration   *prometheus.HistogramVec
+	Closed     *prometheus.CounterVec // by reason
+}
+
+// Store counts what the database does; it is store.Observer.
+type Store struct {
+	Wait      *prometheus.HistogramVec // by unit
+	Hold      *prometheus.HistogramVec // by unit
+	Statement *prometheus.HistogramVec // by name
+	Refusals  *prometheus.CounterVec   // by unit and why
+	Errors    *prometheus.CounterVec   // by name
+}
+
+// New makes all metrics.
+func New() *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry()}
+	b := builder{m.Registry}
+	m.Journal = &Journal{
+		Queued:    b.gauge("chowk_journal_queued", "Changes that wait for their group."),
+		Refused:   b.counter("chowk_journal_refused_total", "Changes refused because the queue was full or the wait too long."),
+		Group:     b.histogram("chowk_journal_group_size", "Changes per commit.", prometheus.ExponentialBuckets(1, 2, 10)),
+		Commit:    b.histogram("chowk_journal_commit_seconds", "Duration of a group's commit.", latency),
+		ReadGroup: b.histogram("chowk_journal_read_group_size", "Read cursors per commit.", prometheus.ExponentialBuckets(1, 2, 10)),
+	}
+	m.Hub = &Hub{
+		Channels:  b.gauge("chowk_hub_channels", "Channels that somebody listens to here."),
+		Pairs:     b.gauge("chowk_hub_cursors", "Cursors: one for each socket and channel it hears."),
+		Delivered: b.counter("chowk_hub_delivered_total", "Events written to sockets."),
+		Writes:    b.counter("chowk_hub_writes_total", "Writes that carried them; fewer than events when several are due at once."),
+		Behind:    b.counter("chowk_hub_behind_total", "Times that a cursor fell behind because its socket took no more."),
+		CaughtUp:  b.counter("chowk_hub_caught_up_total", "Times that a cursor became level again."),
+		GapFills:  b.counter("chowk_hub_gap_fills_total", "Reads of the log for entries that were not seen happen."),
+		RingBytes: b.gauge("chowk_hub_ring_bytes", "Bytes of recent events kept encoded."),
+	}
+	m.Gateway = &Gateway{
+		Sockets:    b.gauge("chowk_sockets", "Open sockets."),
+		Handshakes: b.counters("chowk_handshakes_total", "Socket handshakes by result.", "result"),
+		Events:     b.counters("chowk_events_total", "Events from clients by type and result.", "event", "result"),
+		Duration:   b.histograms("chowk_event_seconds", "Time from an event's arrival to its answer.", latency, "event"),
+		Closed:     b.counters("chowk_sockets_closed_total", "Sockets closed by reason.", "reason"),
+	}
+	m.Store = &Store{
+		Wait:      b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
+		Hold:      b.histograms("chowk_db_hold_seconds", "Time a unit of work held a connection.", latency, "unit"),
+		Statement: b.histograms("chowk_db_statement_seconds", "Duration of statements.", latency, "name"),
+		Refusals:  b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
+		Errors:    b.counters("chowk_db_errors_total", "Statements that ended in an error.", "name"),
+	}
+	return m
+}
+
+// latency spans a tenth of a millisecond to ten seconds.
+var latency = prometheus.ExponentialBucketsRange(0.0001, 10, 16)
+
+// builder registers what it makes.
+type builder struct{ r *prometheus.Registry }
+
+func (b builder) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	b.r.MustRegister(g)
+	return g
+}
+
+func (b builder) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	b.r.MustRegister(c)
+	return c
+}
+
+func (b builder) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	b.r.MustRegister(c)
+	return c
+}
+
+func (b builder) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(b.opts(name, help, buckets))
+	b.r.MustRegister(h)
+	return h
+}
+
+func (b builder) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(b.opts(name, help, buckets), labels)
+	b.r.MustRegister(h)
+	return h
+}
+
+func (builder) opts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}
+}

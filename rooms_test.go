@@ -1,0 +1,166 @@
+// Package chowk holds the house up: the tests here are about all rooms together.
+package chowk_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/chowk-chat/chowk/"
+
+// rooms says which of our packages each may import, besides chat and
+// internal/metric. A package that is not here fails the test: a new room is a
+// decision.
+var rooms = map[string][]string{
+	"chat":                     {},
+	"internal/metric":          {},
+	"internal/frame":           {},
+	"internal/netpoll":         {},
+	"internal/store":           {"internal/store/migrations"},
+	"internal/journal":         {},
+	"internal/verb":            {},
+	"internal/hub":             {"internal/frame"},
+	"internal/auth":            {},
+	"internal/gateway":         {"internal/verb", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth"},
+	"internal/api":             {"internal/verb", "internal/auth", "web"},
+	"web":                      {},
+	"cmd/chowk":                {"*"},
+	"internal/pgtest":          {},
+	"internal/store/storetest": {"internal/store", "internal/pgtest"},
+	"test/schema":              {},
+	"test/withpg":              {"internal/pgtest"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	Doc        string
+	Imports    []string
+	GoFiles    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,Imports,GoFiles", "./...").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("read the list of packages: %v", err)
+		}
+		if len(p.GoFiles) > 0 {
+			all = append(all, p)
+		}
+	}
+}
+
+func TestRoomsImportOnlyWhatTheTableAllows(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := rooms[room]
+		if !known {
+			t.Errorf("%s is in no line of the table of rooms", room)
+			continue
+		}
+		for _, imported := range p.Imports {
+			ours, isOurs := strings.CutPrefix(imported, module)
+			if !isOurs || ours == "chat" && room != "chat" || ours == "internal/metric" && room != "internal/metric" {
+				continue
+			}
+			if !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s may not import %s", room, ours)
+			}
+		}
+	}
+}
+
+func TestOnlyTheStoreKnowsADatabase(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasPrefix(room, "internal/store") || room == "internal/pgtest" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			for _, driver := range []string{"database/sql", "github.com/jackc/", "zombiezen.com/go/sqlite", "modernc.org/", "github.com/pressly/goose"} {
+				if strings.HasPrefix(imported, driver) {
+					t.Errorf("%s imports %s", room, imported)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// goers are the rooms that may start goroutines.
+var goers = []string{
+	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth",
+	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg",
+}
+
+func TestGoroutinesStartOnlyInNamedRoomsAndSayWhenTheyEnd(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		for _, name := range p.GoFiles {
+			fset := token.NewFileSet()
+			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			says := make(map[int]bool)
+			for _, group := range f.Comments {
+				for _, c := range group.List {
+					if strings.Contains(c.Text, "ends ") {
+						says[fset.Position(c.Pos()).Line] = true
+					}
+				}
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				line, ok := startsGoroutine(fset, n)
+				if !ok {
+					return true
+				}
+				if !slices.Contains(goers, room) {
+					t.Errorf("%s/%s:%d starts a goroutine in a room that may not", room, name, line)
+				}
+				if !says[line] && !says[line-1] {
+					t.Errorf("%s/%s:%d starts a goroutine without saying when it ends", room, name, line)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// startsGoroutine finds go statements and calls of a Go method.
+func startsGoroutine(fset *token.FileSet, n ast.Node) (line int, ok bool) {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return fset.Position(n.Pos()).Line, true
+	case *ast.CallExpr:
+		if sel, isSel := n.Fun.(*ast.SelectorExpr); isSel && sel.Sel.Name == "Go" && len(n.Args) == 1 {
+			return fset.Position(sel.Sel.Pos()).Line, true
+		}
+	}
+	return 0, false
+}

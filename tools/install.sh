@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what the tests start: PostgreSQL's server, Chromium, Node.js. Does nothing
+# for what is there already. Elsewhere than on Debian and Ubuntu it says what to
+# install.
+set -euo pipefail
+
+missing=()
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
+have psql || missing+=(postgresql-client)
+have node || missing+=(nodejs)
+have npm || missing+=(npm)
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+echo "installing: ${missing[*]}"
+if ! have apt-get; then
+	echo "Please install ${missing[*]} with your system's package manager and try again." >&2
+	exit 1
+fi
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo="sudo"
+$sudo apt-get update -q
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}"
