@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -328,4 +329,14 @@ func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		io.Closer
 	}{io.LimitReader(res.Body, maxKeySetBytes), res.Body}
 	return res, nil
+}
+
+// redactURL keeps the reason of a failed fetch and drops the URL, which may carry
+// a password.
+func redactURL(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return fmt.Errorf("fetch: %w", e.Err)
+	}
+	return err
 }

@@ -6,7 +6,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,13 +21,6 @@ import (
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/verb"
 )
-
-// Authenticator tells who asks for a socket.
-type Authenticator interface {
-	// Identify finds the credential of a handshake and whom it belongs to. user is
-	// the path's, "" when the path names nobody. Its errors are *chat.Error.
-	Identify(r *http.Request, user chat.UserID) (auth.Identity, error)
-}
 
 // Limits bound what clients may take. Zero values mean no limit, but for those
 // with a default.
@@ -47,7 +39,8 @@ type Limits struct {
 type Config struct {
 	Rules      *verb.Rules
 	Hub        *hub.Hub
-	Auth       Authenticator
+	Auth       *auth.Authenticator
+	Door       *auth.Door
 	Poller     *netpoll.Poller
 	Metrics    *metric.Gateway
 	Log        *slog.Logger
@@ -60,8 +53,6 @@ type Config struct {
 	// OldPage serves sockets without a subprotocol as the old system's page needs
 	// it (hub.HoldOwn).
 	OldPage bool
-	// ClientAddress gives the address to count a handshake under.
-	ClientAddress func(r *http.Request) string
 }
 
 // Timeouts of what a client waits for.
@@ -77,7 +68,6 @@ type Gateway struct {
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
 	sessions   registry
-	closing    chan struct{}
 	background sync.WaitGroup // goroutines of events, openings and closings
 	ctx        context.Context
 	stop       context.CancelFunc
@@ -105,9 +95,6 @@ func New(c Config) *Gateway {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.ClientAddress == nil {
-		c.ClientAddress = remoteHost
 	}
 	g := &Gateway{
 		Config: c, handshakes: rate.NewLimiter(rate.Inf, 1),

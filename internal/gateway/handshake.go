@@ -57,7 +57,7 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	address := g.ClientAddress(r)
+	address := g.Door.ClientAddr(r).String()
 	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
 		return errTooMany
 	}
@@ -73,7 +73,14 @@ func (g *Gateway) identify(r *http.Request) (auth.Identity, error) {
 	if user != "" && !user.Valid() {
 		return auth.Identity{}, errBadUser
 	}
-	identity, err := g.Auth.Identify(r, user)
+	token, source := auth.TokenFrom(r)
+	if !g.Door.OriginAllowed(r, source) {
+		return auth.Identity{}, auth.ErrOrigin
+	}
+	if source == auth.SourceNone && g.Auth.Mode() == auth.ModeNone {
+		token = string(user) // development: everybody is believed
+	}
+	identity, err := g.Auth.Authenticate(r.Context(), token)
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -209,7 +216,7 @@ func refuse(w http.ResponseWriter, e *chat.Error) {
 		status = http.StatusBadRequest
 	}
 	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", auth.Challenge)
 	}
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
@@ -221,12 +228,4 @@ func refuse(w http.ResponseWriter, e *chat.Error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) //nolint:errcheck // a client that is gone need not be told
-}
-
-func remoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

@@ -179,3 +179,15 @@ func (h *Hub) forget(ch *channel) {
 	ch.ring.reset(&h.rings)
 	h.config.Metrics.Channels.Dec()
 }
+
+// Listening is how many channels somebody listens to here.
+func (h *Hub) Listening() int {
+	n := 0
+	for i := range h.channels {
+		s := &h.channels[i]
+		s.mu.RLock()
+		n += len(s.m)
+		s.mu.RUnlock()
+	}
+	return n
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/auth"
+)
+
+// Config is every setting, a line each. Tags: name is the key in the YAML file
+// (dots nest) and the flag; CHOWK_ and the name in capitals is the environment
+// variable. default, help, enum, min, max and is (a kind of text) say what is
+// allowed; secret hides the value, or the password in a URL.
+type Config struct {
+	Listen         string         `name:"listen" default:"127.0.0.1:8080" is:"address" help:"Address and port to listen on."`
+	PublicURL      string         `name:"public-url" is:"web" help:"Where browsers find this server; links in mails lead there."`
+	DataDir        string         `name:"data-dir" default:"./chowk-data" help:"Directory of the embedded database and of uploaded files."`
+	DatabaseURL    string         `name:"database-url" is:"database" secret:"url" help:"postgres://user:password@host/name or sqlite:path; sqlite in the data directory when empty."`
+	TrustedProxies []netip.Prefix `name:"trusted-proxies" help:"Networks (CIDR) of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+	Origins        []string       `name:"origins" is:"origin" help:"Origins of other sites whose pages may open sockets, such as https://app.example.org."`
+	Heartbeat      time.Duration  `name:"heartbeat" default:"30s" min:"1s" max:"10m" help:"How often an idle socket is asked whether it is still there."`
+	Transport      string         `name:"transport" default:"auto" enum:"auto,epoll,goroutine" help:"How sockets are waited for: epoll (Linux) costs an idle socket no goroutine."`
+
+	Auth struct {
+		Mode         auth.Mode     `name:"auth" default:"accounts" enum:"accounts,jwt,none" help:"Where users come from: accounts made here, an application's JWTs, or none (a token is a user id; for development)."`
+		NoneAnywhere bool          `name:"auth.none-anywhere" flag:"auth-none-anywhere" help:"Allow auth=none on an address that others can reach. Everybody can then be anybody."`
+		JWTSecret    string        `name:"auth.jwt-secret" is:"jwt-secret" secret:"all" help:"Secret of HS256 tokens, 32 bytes or more."`
+		JWTKeyFile   string        `name:"auth.jwt-key-file" help:"Public keys (PEM) or JWK set of RS256, ES256 and EdDSA tokens."`
+		JWKSURL      string        `name:"auth.jwks-url" is:"jwks" secret:"url" help:"The same from a URL or a file, renewed as keys rotate."`
+		JWTIssuer    string        `name:"auth.jwt-issuer" help:"What the tokens' iss must be."`
+		JWTAudience  string        `name:"auth.jwt-audience" help:"What the tokens' aud must hold."`
+		SessionTTL   time.Duration `name:"auth.session-ttl" default:"720h" min:"1m" max:"8760h" help:"How long a log-in lasts."`
+		Signup       auth.Signup   `name:"auth.signup" default:"open" enum:"open,invite,closed" help:"Who may make an account. The first one can always be made, and is the administrator's."`
+	}
+
+	Pool struct {
+		Size        int           `name:"pool.size" default:"10" min:"1" max:"1000" help:"PostgreSQL connections that are kept."`
+		Overflow    int           `name:"pool.overflow" default:"20" min:"0" max:"1000" help:"More of them under load, closed when idle."`
+		Timeout     time.Duration `name:"pool.timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for a connection. People are refused much earlier."`
+		MaxLifetime time.Duration `name:"pool.max-lifetime" default:"1h" min:"1m" max:"168h" help:"When a connection is replaced."`
+		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"60s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
+	}
+
+	CORS struct {
+		Origins []string `name:"cors.origins" is:"origin" help:"Origins of pages on other sites that may call the REST API with a user's credentials."`
+	}
+
+	Compat struct {
+		CampusPanditPage bool `name:"compat.campuspandit-page" help:"What the page published by CampusPandit needs because of its own defects."`
+	}
+
+	Limits struct {
+		Sockets             int  `name:"limits.sockets" default:"0" min:"0" max:"10000000" help:"Sockets open at once; 0 is what the limit on open files allows."`
+		SocketsPerUser      int  `name:"limits.sockets-per-user" default:"50" min:"0" max:"100000" help:"Sockets of one user; 0 is no limit."`
+		SocketsPerAddress   int  `name:"limits.sockets-per-address" default:"0" min:"0" max:"10000000" help:"Sockets from one address; 0 is no limit."`
+		HandshakesPerSecond int  `name:"limits.handshakes-per-second" default:"2000" min:"1" max:"1000000" help:"New sockets a second; the rest are asked to come back."`
+		MessageBytes        Size `name:"limits.message-bytes" default:"64KiB" min:"1KiB" max:"16MiB" help:"Largest event that a client may send."`
+		EventsPerSecond     int  `name:"limits.events-per-second" default:"50" min:"1" max:"100000" help:"Events that one socket may send a second."`
+		EventsBurst         int  `name:"limits.events-burst" default:"100" min:"1" max:"1000000" help:"Events that it may send at once after being quiet."`
+	}
+
+	Ring struct {
+		Bytes Size `name:"ring.bytes" default:"64MiB" min:"1MiB" max:"64GiB" help:"Memory for recent events, from which reconnecting clients are served."`
+	}
+
+	Journal struct {
+		Lanes int `name:"journal.lanes" default:"2" min:"1" max:"64" help:"Group commits under way at once."`
+	}
+
+	Drain struct {
+		Window  time.Duration `name:"drain.window" default:"5s" min:"0s" max:"10m" help:"Over how long a stopping server asks its sockets to reconnect elsewhere."`
+		Timeout time.Duration `name:"drain.timeout" default:"20s" min:"1s" max:"1h" help:"When a stopping server stops waiting."`
+	}
+
+	Log struct {
+		Level  string `name:"log.level" default:"info" enum:"debug,info,warn,error" help:"The least important that is logged."`
+		Format string `name:"log.format" default:"auto" enum:"auto,text,json" help:"auto is text on a terminal and JSON elsewhere."`
+	}
+
+	TLS struct {
+		CertFile string `name:"tls.cert-file" help:"Certificate chain (PEM), when TLS does not end in a proxy."`
+		KeyFile  string `name:"tls.key-file" help:"Its private key (PEM)."`
+	}
+
+	Mail struct {
+		SMTPURL string `name:"mail.smtp-url" is:"smtp" secret:"url" help:"Mail server, smtp://user:password@host:587 or smtps:// with port 465; without one no mail is sent."`
+		From    string `name:"mail.from" is:"email" help:"Sender of mails."`
+	}
+
+	// file is the YAML file that was read, "" when none was.
+	file string
+	// sources tells where each setting's value comes from, by name.
+	sources map[string]source
+}
+
+// BaseURL is the public URL, or else the address that it listens on as somebody
+// on the same machine would write it.
+func (c *Config) BaseURL() string {
+	if c.PublicURL != "" {
+		return c.PublicURL
+	}
+	scheme := "http://"
+	if c.TLS.CertFile != "" {
+		scheme = "https://"
+	}
+	return scheme + localAddress(c.Listen)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/chowk-chat/chowk/internal/auth"
+)
+
+// complete fills in what follows from other settings, and finds those that
+// contradict each other.
+func (c *Config) complete() (problems []error) {
+	if c.DatabaseURL == "" {
+		c.DatabaseURL = "sqlite:" + filepath.ToSlash(filepath.Join(c.DataDir, "chowk.db"))
+	}
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	from := func(name string) string { return c.sources[name].Where }
+
+	hasKey := c.Auth.JWTSecret != "" || c.Auth.JWTKeyFile != "" || c.Auth.JWKSURL != ""
+	switch {
+	case c.Auth.Mode == auth.ModeNone && !c.Auth.NoneAnywhere && !isLoopback(c.Listen):
+		wrong("%s: auth is \"none\", which lets everybody be anybody, but listen is %q, which others can reach; listen on 127.0.0.1, choose accounts or jwt, or say --auth-none-anywhere", from("auth"), c.Listen)
+	case c.Auth.Mode == auth.ModeNone && hasKey:
+		wrong("%s: auth is \"none\", but a JWT secret or key is set; choose jwt, or take it away", from("auth"))
+	case c.Auth.Mode == auth.ModeJWT && !hasKey:
+		wrong("%s: auth is \"jwt\", but nothing says how to check tokens; set one of auth.jwt-secret (best as CHOWK_AUTH_JWT_SECRET), auth.jwt-key-file, auth.jwks-url", from("auth"))
+	}
+	if c.Auth.JWTKeyFile != "" && c.Auth.JWKSURL != "" {
+		wrong("%s: auth.jwt-key-file and auth.jwks-url are both set; choose one", from("auth.jwks-url"))
+	}
+	for _, claim := range [][2]string{{"auth.jwt-issuer", c.Auth.JWTIssuer}, {"auth.jwt-audience", c.Auth.JWTAudience}} {
+		if claim[1] != "" && !hasKey {
+			wrong("%s: %s is %q, but no JWT is accepted; set auth.jwt-secret, auth.jwt-key-file or auth.jwks-url as well", from(claim[0]), claim[0], claim[1])
+		}
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		wrong("tls.cert-file is %q and tls.key-file is %q; set both or none", c.TLS.CertFile, c.TLS.KeyFile)
+	}
+	if c.Mail.SMTPURL != "" && c.Mail.From == "" {
+		wrong("%s: mail.smtp-url is set, but mail.from, the sender, is not", from("mail.smtp-url"))
+	}
+	if c.Mail.SMTPURL != "" && c.PublicURL == "" {
+		wrong("%s: mail.smtp-url is set, but public-url, where links in mails lead, is not", from("mail.smtp-url"))
+	}
+	if c.Drain.Window >= c.Drain.Timeout {
+		wrong("drain.window is %s and drain.timeout is %s; the window must be the shorter", c.Drain.Window, c.Drain.Timeout)
+	}
+	return problems
+}
+
+// warnings are what is allowed, and better known.
+func (c *Config) warnings() (all []string) {
+	for _, s := range settings() {
+		if c.sources[s.name].Kind == "flag" && s.secret == "all" {
+			all = append(all, "--"+s.flag+" is on the command line, which every user of this machine can read; "+s.env+" is not")
+		}
+	}
+	if c.Auth.Mode == auth.ModeNone {
+		all = append(all, "auth is none: everybody can be anybody; for development only")
+	}
+	if strings.HasPrefix(c.Auth.JWKSURL, "http://") {
+		all = append(all, "auth.jwks-url is not https: whoever is between can make tokens")
+	}
+	if !isLoopback(c.Listen) && c.TLS.CertFile == "" && !strings.HasPrefix(c.PublicURL, "https://") {
+		all = append(all, "no TLS: tokens cross the network in the clear, unless a proxy in front ends TLS (then set public-url to its https address)")
+	}
+	return all
+}
+
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// localAddress writes an address that means every interface as localhost.
+func localAddress(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,427 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Signup is who may make an account.
+type Signup string
+
+// The ways. The first account can always be made, and is an administrator.
+const (
+	SignupOpen   Signup = "open"
+	SignupInvite Signup = "invite"
+	SignupClosed Signup = "closed"
+)
+
+// AccountsOptions make Accounts.
+type AccountsOptions struct {
+	Store      Store
+	Auth       *Authenticator
+	Mail       Mailer // nil: no mail is sent
+	Signup     Signup
+	SessionTTL time.Duration
+	PublicURL  string // where links in mails lead
+	Log        *slog.Logger
+	Now        func() time.Time // time.Now when nil
+}
+
+// Accounts are the people who log in here.
+type Accounts struct {
+	AccountsOptions
+	hasher *hasher
+	queue  chan errand
+
+	// Failed log-ins count by address and by address and account: an account
+	// cannot be locked from elsewhere, and an address cannot try many accounts.
+	loginAddr, loginPair *limiter
+	signupAddr           *limiter
+	resetAddr, mailTo    *limiter
+	ticketAddr           *limiter
+	change               *limiter
+}
+
+// NewAccounts makes Accounts. It starts nothing; see Run.
+func NewAccounts(o AccountsOptions) *Accounts {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.SessionTTL <= 0 {
+		o.SessionTTL = 30 * 24 * time.Hour
+	}
+	limit := func(burst int, every time.Duration) *limiter { return newLimiter(burst, every, o.Now) }
+	return &Accounts{
+		AccountsOptions: o,
+		hasher:          newHasher(),
+		queue:           make(chan errand, maxErrands),
+		loginAddr:       limit(100, 6*time.Second), // a school is one address
+		loginPair:       limit(10, time.Minute),
+		signupAddr:      limit(50, time.Minute),
+		resetAddr:       limit(20, time.Minute),
+		mailTo:          limit(3, 20*time.Minute),
+		ticketAddr:      limit(20, 30*time.Second),
+		change:          limit(10, time.Minute),
+	}
+}
+
+// The requests and answers have the shapes of the old system.
+type (
+	// SignupRequest makes an account.
+	SignupRequest struct {
+		Email     string  `json:"email" format:"email" maxLength:"254"`
+		Password  string  `json:"password" maxLength:"128"`
+		FirstName *string `json:"first_name,omitempty"`
+		LastName  *string `json:"last_name,omitempty"`
+		Phone     *string `json:"phone,omitempty"`
+		Role      string  `json:"role,omitempty" doc:"student or tutor; student when left out"`
+		// Invitation is what follows invite= in an invitation's link.
+		Invitation string `json:"invitation,omitempty"`
+	}
+	// LoginRequest asks for a session.
+	LoginRequest struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+	// ChangePasswordRequest replaces one's password.
+	ChangePasswordRequest struct {
+		CurrentPassword string `json:"current_password"`
+		NewPassword     string `json:"new_password"`
+	}
+	// TokenResponse is a session that was just opened.
+	TokenResponse struct {
+		AccessToken string       `json:"access_token"`
+		TokenType   string       `json:"token_type"`
+		ExpiresIn   int          `json:"expires_in"`
+		User        UserResponse `json:"user"`
+	}
+	// UserResponse is an account as its owner sees it.
+	UserResponse struct {
+		ID         chat.UserID `json:"id"`
+		Email      *string     `json:"email"`
+		FirstName  *string     `json:"first_name"`
+		LastName   *string     `json:"last_name"`
+		Phone      *string     `json:"phone"`
+		AvatarURL  *string     `json:"avatar_url"`
+		Role       string      `json:"role"`
+		IsActive   bool        `json:"is_active"`
+		IsVerified bool        `json:"is_verified"`
+		CreatedAt  chat.Time   `json:"created_at"`
+		Name       string      `json:"name"`
+		IsAdmin    bool        `json:"is_admin"`
+	}
+	// MessageResponse says that it is done.
+	MessageResponse struct {
+		Message string `json:"message"`
+	}
+	// ConfigResponse tells a log-in page what it can offer.
+	ConfigResponse struct {
+		Mode   Mode   `json:"mode"`
+		Signup Signup `json:"signup"`
+	}
+)
+
+// Texts that clients of the old protocol know.
+const (
+	textBadLogin   = "Invalid email or password"
+	textEmailTaken = "Email already registered"
+)
+
+// Config tells a log-in page what it can offer.
+func (a *Accounts) Config() ConfigResponse {
+	if a.Auth.Mode() != ModeAccounts {
+		return ConfigResponse{Mode: a.Auth.Mode(), Signup: SignupClosed}
+	}
+	return ConfigResponse{Mode: ModeAccounts, Signup: a.Signup}
+}
+
+// SignUp makes an account and logs it in. The first one is an administrator's.
+func (a *Accounts) SignUp(ctx context.Context, r SignupRequest, from netip.Addr) (*TokenResponse, error) {
+	if err := a.enabled(); err != nil {
+		return nil, err
+	}
+	account, err := a.newAccount(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.signupAddr.take(addrKey(from)); err != nil {
+		return nil, err
+	}
+	release, err := a.hasher.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	account.PasswordHash = a.hasher.hash(r.Password)
+	release()
+
+	var invitation chat.TokenHash
+	if r.Invitation != "" && a.Signup == SignupInvite {
+		invitation = HashToken(r.Invitation)
+	}
+	onlyFirst := a.Signup != SignupOpen && invitation == chat.TokenHash{}
+	user, err := a.Store.CreateAccount(ctx, account, invitation, onlyFirst)
+	switch {
+	case isCode(err, chat.Conflict):
+		return nil, chat.Errorf(chat.Conflict, textEmailTaken)
+	case isCode(err, chat.Forbidden):
+		return nil, a.refuseSignup(r.Invitation)
+	case err != nil:
+		return nil, fmt.Errorf("create account: %w", err)
+	}
+	a.enqueue(errand{kind: chat.TicketVerifyEmail, user: user.ID, email: *account.Email})
+	return a.logIn(ctx, &user)
+}
+
+func (a *Accounts) refuseSignup(invitation string) error {
+	switch {
+	case a.Signup == SignupClosed:
+		return chat.Errorf(chat.Forbidden, "Nobody can sign up on this server. Ask whoever runs it for an account.")
+	case invitation == "":
+		return chat.Errorf(chat.Forbidden, "This server needs an invitation to sign up. Ask whoever runs it for a link.")
+	}
+	return chat.Errorf(chat.Forbidden, "This invitation is not valid, or not any more. Ask for a new link.")
+}
+
+// newAccount checks all fields of a sign-up.
+func (a *Accounts) newAccount(r SignupRequest) (chat.Account, error) {
+	email, ok := cleanEmail(r.Email)
+	if !ok {
+		return chat.Account{}, chat.Invalid("email", "This is not a valid email address")
+	}
+	if err := checkPassword("password", r.Password); err != nil {
+		return chat.Account{}, err
+	}
+	if r.Role == "" {
+		r.Role = "student"
+	}
+	if r.Role != "student" && r.Role != "tutor" {
+		return chat.Account{}, chat.Invalid("role", "The role is student or tutor")
+	}
+	text := func(s *string, n int) *string {
+		if s == nil {
+			return nil
+		}
+		return textOrNil(cleanText(*s, n))
+	}
+	u := chat.User{
+		ID: chat.UserID(chat.NewID().String()), Email: &email, Role: r.Role, IsActive: true,
+		FirstName: text(r.FirstName, maxNameRunes), LastName: text(r.LastName, maxNameRunes),
+		Phone: text(r.Phone, 32), CreatedAt: chat.TimeOf(a.Now()),
+	}
+	u.Name = displayName(u)
+	return chat.Account{User: u}, nil
+}
+
+// displayName is what others see: the name, or else the email's first part.
+func displayName(u chat.User) string {
+	var parts []string
+	for _, p := range []*string{u.FirstName, u.LastName} {
+		if p != nil {
+			parts = append(parts, *p)
+		}
+	}
+	if len(parts) == 0 {
+		name, _, _ := strings.Cut(*u.Email, "@")
+		return cleanText(name, maxNameRunes)
+	}
+	return cleanText(strings.Join(parts, " "), maxNameRunes)
+}
+
+// Login opens a session for whoever knows the password. A wrong password, an
+// unknown email and an account without a password look and last the same.
+func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (*TokenResponse, error) {
+	if err := a.enabled(); err != nil {
+		return nil, err
+	}
+	badLogin := chat.Errorf(chat.Unauthorized, textBadLogin)
+	email, ok := cleanEmail(r.Email)
+	if !ok || len(r.Password) > MaxPassword {
+		return nil, badLogin
+	}
+	addr := addrKey(from)
+	pair := addr + " " + strings.ToLower(email)
+	undo, err := takeBoth(a.loginPair, pair, a.loginAddr, addr)
+	if err != nil {
+		return nil, err
+	}
+	account, err := a.Store.AccountByEmail(ctx, email)
+	if isCode(err, chat.NotFound) {
+		account, err = &chat.Account{}, nil
+	}
+	if err != nil {
+		undo()
+		return nil, fmt.Errorf("look up account: %w", err)
+	}
+	good, err := a.checkPassword(ctx, account, r.Password)
+	if err != nil {
+		undo() // nobody learned anything
+		return nil, err
+	}
+	if !good {
+		return nil, badLogin
+	}
+	undo()
+	a.loginPair.forget(pair)
+	if !account.IsActive {
+		return nil, chat.Errorf(chat.Forbidden, TextInactive)
+	}
+	return a.logIn(ctx, &account.User)
+}
+
+// takeBoth counts one attempt with two limiters.
+func takeBoth(l1 *limiter, key1 string, l2 *limiter, key2 string) (undo func(), err error) {
+	if err := l1.take(key1); err != nil {
+		return nil, err
+	}
+	if err := l2.take(key2); err != nil {
+		l1.giveBack(key1)
+		return nil, err
+	}
+	return func() { l1.giveBack(key1); l2.giveBack(key2) }, nil
+}
+
+// checkPassword compares, and brings a hash of old parameters up to date.
+func (a *Accounts) checkPassword(ctx context.Context, account *chat.Account, password string) (bool, error) {
+	release, err := a.hasher.acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	good, stale := a.hasher.verify(password, account.PasswordHash)
+	var better string
+	rehasher, can := a.Store.(Rehasher)
+	if good && stale && can {
+		better = a.hasher.hash(password)
+	}
+	release()
+	if better != "" {
+		if err := rehasher.ReplaceHash(ctx, account.ID, account.PasswordHash, better); err != nil {
+			a.Log.WarnContext(ctx, "A password hash stays at its old strength", "user", account.ID, "error", err)
+		}
+	}
+	return good, nil
+}
+
+func (a *Accounts) logIn(ctx context.Context, u *chat.User) (*TokenResponse, error) {
+	token, err := OpenSession(ctx, a.Store, u.ID, a.Now(), a.SessionTTL)
+	if err != nil {
+		return nil, err
+	}
+	return &TokenResponse{
+		AccessToken: token, TokenType: "bearer", ExpiresIn: int(a.SessionTTL / time.Second), User: userResponse(u),
+	}, nil
+}
+
+func userResponse(u *chat.User) UserResponse {
+	return UserResponse{
+		ID: u.ID, Email: u.Email, FirstName: u.FirstName, LastName: u.LastName, Phone: u.Phone, AvatarURL: u.Picture,
+		Role: u.Role, IsActive: u.IsActive, IsVerified: u.IsVerified, CreatedAt: u.CreatedAt, Name: u.Name, IsAdmin: u.IsAdmin,
+	}
+}
+
+// Me is the caller's own account.
+func (a *Accounts) Me(ctx context.Context, id Identity) (*UserResponse, error) {
+	account, err := a.Store.Account(ctx, id.User)
+	if isCode(err, chat.NotFound) {
+		return nil, ErrBadToken
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up account: %w", err)
+	}
+	u := userResponse(&account.User)
+	return &u, nil
+}
+
+// Logout closes the caller's session. A token of the host application is the host
+// application's to end.
+func (a *Accounts) Logout(ctx context.Context, id Identity) error {
+	if id.Session == (chat.TokenHash{}) {
+		return nil
+	}
+	if err := a.Store.CloseSession(ctx, id.Session); err != nil && !isCode(err, chat.NotFound) {
+		return fmt.Errorf("close session: %w", err)
+	}
+	a.Auth.Revoked([]chat.TokenHash{id.Session}, id.User)
+	return nil
+}
+
+// ChangePassword replaces the caller's password and ends their other sessions.
+func (a *Accounts) ChangePassword(ctx context.Context, id Identity, r ChangePasswordRequest) (*MessageResponse, error) {
+	if err := a.enabled(); err != nil {
+		return nil, err
+	}
+	if err := checkPassword("new_password", r.NewPassword); err != nil {
+		return nil, err
+	}
+	key := string(id.User)
+	if err := a.change.take(key); err != nil {
+		return nil, err
+	}
+	account, err := a.Store.Account(ctx, id.User)
+	if err != nil {
+		return nil, fmt.Errorf("look up account: %w", err)
+	}
+	good, err := a.checkPassword(ctx, account, r.CurrentPassword[:min(len(r.CurrentPassword), MaxPassword+1)])
+	if err != nil {
+		return nil, err
+	}
+	if !good {
+		return nil, chat.Invalid("current_password", "The current password is wrong")
+	}
+	a.change.forget(key)
+	if err := a.setPassword(ctx, id.User, r.NewPassword, id.Session); err != nil {
+		return nil, err
+	}
+	return &MessageResponse{"Password changed"}, nil
+}
+
+func (a *Accounts) setPassword(ctx context.Context, user chat.UserID, password string, keep chat.TokenHash) error {
+	release, err := a.hasher.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	hash := a.hasher.hash(password)
+	release()
+	closed, err := a.Store.SetPassword(ctx, user, hash, keep)
+	if err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	if len(closed) > 0 {
+		a.Auth.Revoked(closed, user)
+	}
+	return nil
+}
+
+// SetActive enables or disables a user; disabling ends all that they have open.
+func (a *Accounts) SetActive(ctx context.Context, by Identity, user chat.UserID, active bool) error {
+	switch {
+	case !by.Admin:
+		return chat.Errorf(chat.Forbidden, "Only an administrator can do this")
+	case by.User == user:
+		return chat.Errorf(chat.Forbidden, "Administrators cannot disable themselves")
+	}
+	if _, err := a.Store.SetActive(ctx, user, active); err != nil {
+		return fmt.Errorf("set active: %w", err)
+	}
+	if active {
+		a.Auth.Enabled(user)
+	} else {
+		a.Auth.Revoked(nil, user)
+	}
+	return nil
+}
+
+func (a *Accounts) enabled() error {
+	if a.Auth.Mode() == ModeAccounts {
+		return nil
+	}
+	return chat.Errorf(chat.Forbidden, "This server has no accounts of its own: log in with the application that it belongs to.")
+}

@@ -1,0 +1,214 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Mail is one plain text mail.
+type Mail struct {
+	To, Subject, Text string
+}
+
+// Mailer sends mail.
+type Mailer interface {
+	Send(ctx context.Context, m Mail) error
+}
+
+// errand is a mail that is still to be made: the ticket for it, and before that
+// whether anybody has the address.
+type errand struct {
+	kind  chat.TicketPurpose
+	user  chat.UserID // "" when the address is to be looked up
+	email string
+	link  string // "" when it is to be made
+}
+
+const (
+	maxErrands    = 256
+	errandTimeout = 30 * time.Second
+	drainErrands  = 5 * time.Second
+	cleanUpEvery  = time.Hour
+)
+
+// enqueue leaves a mail for Run. When too many wait, or this address has had
+// enough, it is dropped: whoever asked can ask again.
+func (a *Accounts) enqueue(e errand) {
+	if a.Mail == nil {
+		return
+	}
+	if a.mailTo.take(string(e.kind)+" "+strings.ToLower(e.email)) != nil {
+		return
+	}
+	select {
+	case a.queue <- e:
+	default:
+		a.Log.Warn("A mail was dropped: too many are waiting to be sent", "waiting", len(a.queue))
+	}
+}
+
+// Run sends mail and throws away what has expired, until ctx ends; mails that
+// wait then get a few seconds more.
+func (a *Accounts) Run(ctx context.Context) error {
+	clean := time.NewTicker(cleanUpEvery)
+	defer clean.Stop()
+	for {
+		select {
+		case e := <-a.queue:
+			a.run(ctx, e)
+		case <-clean.C:
+			if err := a.Store.DeleteExpired(ctx, chat.TimeOf(a.Now())); err != nil && ctx.Err() == nil {
+				a.Log.WarnContext(ctx, "Expired sessions stay for another hour", "error", err)
+			}
+		case <-ctx.Done():
+			a.drain(context.WithoutCancel(ctx))
+			return nil
+		}
+	}
+}
+
+func (a *Accounts) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainErrands)
+	defer cancel()
+	for ctx.Err() == nil {
+		select {
+		case e := <-a.queue:
+			a.run(ctx, e)
+		default:
+			return
+		}
+	}
+}
+
+// run logs what went wrong, never the link.
+func (a *Accounts) run(ctx context.Context, e errand) {
+	ctx, cancel := context.WithTimeout(ctx, errandTimeout)
+	defer cancel()
+	if err := a.deliver(ctx, e); err != nil {
+		a.Log.WarnContext(ctx, "A mail was not sent", "about", e.kind, "error", err)
+	}
+}
+
+func (a *Accounts) deliver(ctx context.Context, e errand) error {
+	if e.user == "" && e.kind == chat.TicketResetPassword {
+		account, err := a.Store.AccountByEmail(ctx, e.email)
+		if isCode(err, chat.NotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look up account: %w", err)
+		}
+		if !account.IsActive || account.Email == nil {
+			return nil
+		}
+		e.user, e.email = account.ID, *account.Email
+	}
+	if e.link == "" {
+		ttl := verifyTTL
+		if e.kind == chat.TicketResetPassword {
+			ttl = resetTTL
+		}
+		link, err := a.link(ctx, chat.Ticket{Purpose: e.kind, UserID: e.user, Email: e.email, Uses: 1}, ttl)
+		if err != nil {
+			return err
+		}
+		e.link = link.Link
+	}
+	return a.Mail.Send(ctx, letter(e))
+}
+
+func letter(e errand) Mail {
+	m := Mail{To: e.email}
+	switch e.kind {
+	case chat.TicketResetPassword:
+		m.Subject = "Reset your password"
+		m.Text = "Somebody, probably you, asked to reset the password of your account.\n\n" +
+			"Choose a new one here, within an hour:\n\n" + e.link + "\n\n" +
+			"If it was not you, there is nothing to do: your password stays as it is.\n"
+	case chat.TicketVerifyEmail:
+		m.Subject = "Confirm your email address"
+		m.Text = "Welcome. Please confirm that this address is yours, within two days:\n\n" + e.link + "\n\n" +
+			"If you did not sign up, there is nothing to do.\n"
+	case chat.TicketInvitation:
+		m.Subject = "You are invited"
+		m.Text = "You are invited to join a conversation. Make your account here:\n\n" + e.link + "\n"
+	}
+	return m
+}
+
+// SMTP sends mail through a mail server.
+type SMTP struct {
+	client *mail.Client
+	from   string
+}
+
+// NewSMTP takes smtp://user:password@host:587 (STARTTLS, which a password to
+// another machine demands) or smtps://user:password@host:465.
+func NewSMTP(address, from string) (*SMTP, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
+		return nil, errors.New("set up mail: mail.smtp-url must look like smtp://user:password@host:587 or smtps://user:password@host:465")
+	}
+	options := []mail.Option{mail.WithTimeout(15 * time.Second)}
+	ip := net.ParseIP(u.Hostname())
+	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	port := "587"
+	switch password, ok := u.User.Password(); {
+	case u.Scheme == "smtps":
+		port = "465"
+		options = append(options, mail.WithSSL())
+	case ok && password != "" && !local:
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+	case local:
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+	default:
+		options = append(options, mail.WithTLSPolicy(mail.TLSOpportunistic))
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, fmt.Errorf("set up mail: read port: %w", err)
+	}
+	options = append(options, mail.WithPort(n))
+	if password, ok := u.User.Password(); ok {
+		options = append(options, mail.WithUsername(u.User.Username()), mail.WithPassword(password),
+			mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover))
+	}
+	client, err := mail.NewClient(u.Hostname(), options...)
+	if err != nil {
+		return nil, fmt.Errorf("set up mail: %w", err)
+	}
+	if err := mail.NewMsg().From(from); err != nil {
+		return nil, errors.New("set up mail: mail.from must be an address such as chat@example.org")
+	}
+	return &SMTP{client, from}, nil
+}
+
+// Send delivers one mail to the mail server.
+func (s *SMTP) Send(ctx context.Context, m Mail) error {
+	msg := mail.NewMsg()
+	if err := msg.From(s.from); err != nil {
+		return fmt.Errorf("write sender: %w", err)
+	}
+	if err := msg.To(m.To); err != nil {
+		return errors.New("write recipient: not an address")
+	}
+	msg.Subject(m.Subject)
+	msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	if err := s.client.DialAndSendWithContext(ctx, msg); err != nil {
+		return fmt.Errorf("send mail: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,362 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/journal"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// store is a database in memory that can be made slow or broken.
+type store struct {
+	mu      sync.Mutex
+	groups  [][]chat.Change
+	reads   [][]chat.Read
+	seqs    map[chat.ID]chat.Seq
+	entered chan struct{} // receives when a commit begins, if not nil
+	proceed chan struct{} // a commit waits for it, if not nil
+	fail    error
+}
+
+func (s *store) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
+	if s.entered != nil {
+		s.entered <- struct{}{}
+	}
+	if s.proceed != nil {
+		select {
+		case <-s.proceed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	s.groups = append(s.groups, changes)
+	outcomes := make([]chat.Outcome, len(changes))
+	for i, c := range changes {
+		if c.Content == "refuse me" {
+			outcomes[i].Err = chat.ErrAccessDenied
+			continue
+		}
+		s.seqs[c.ChannelID]++
+		outcomes[i].Event = &chat.Event{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor, At: c.At}
+	}
+	return outcomes, nil
+}
+
+func (s *store) CommitReads(_ context.Context, reads []chat.Read) ([]chat.ReadOutcome, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads = append(s.reads, reads)
+	outcomes := make([]chat.ReadOutcome, len(reads))
+	for i, r := range reads {
+		outcomes[i].LastReadSeq = r.Seq
+	}
+	return outcomes, nil
+}
+
+func (s *store) readGroups() [][]chat.Read {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
+}
+
+type published struct {
+	mu     sync.Mutex
+	events []chat.Event
+}
+
+func (p *published) Publish(events []chat.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, events...)
+}
+
+func start(t *testing.T, s *store, c journal.Config) (*journal.Journal, *published) {
+	t.Helper()
+	s.seqs = make(map[chat.ID]chat.Seq)
+	p := &published{}
+	c.Store, c.Publisher = s, p
+	j := journal.Start(c)
+	t.Cleanup(func() {
+		if err := j.Close(context.Background()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return j, p
+}
+
+func send(channel chat.ID, content string) chat.Change {
+	return chat.Change{Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Content: content}
+}
+
+func TestWhatComesDuringACommitIsTheNextGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{entered: make(chan struct{}), proceed: make(chan struct{})}
+		j, _ := start(t, s, journal.Config{Lanes: 1})
+		channel := chat.NewID()
+		var senders sync.WaitGroup
+		commit := func() {
+			if _, err := j.Commit(t.Context(), send(channel, "hello")); err != nil {
+				t.Errorf("commit: %v", err)
+			}
+		}
+		senders.Go(commit)
+		<-s.entered
+		for range 300 {
+			senders.Go(commit)
+		}
+		synctest.Wait() // all 300 are queued behind the first
+		s.proceed <- struct{}{}
+		<-s.entered
+		s.proceed <- struct{}{}
+		senders.Wait()
+		if len(s.groups) != 2 || len(s.groups[0]) != 1 || len(s.groups[1]) != 300 {
+			t.Errorf("got %d groups, want one of 1 and one of 300", len(s.groups))
+		}
+	})
+}
+
+func TestOneChannelIsPublishedInTheOrderOfItsCommits(t *testing.T) {
+	s := &store{}
+	j, p := start(t, s, journal.Config{Lanes: 4})
+	channels := []chat.ID{chat.NewID(), chat.NewID(), chat.NewID(), chat.NewID(), chat.NewID()}
+	var senders sync.WaitGroup
+	for i := range 500 {
+		senders.Go(func() {
+			if _, err := j.Commit(t.Context(), send(channels[i%len(channels)], "x")); err != nil {
+				t.Errorf("commit: %v", err)
+			}
+		})
+	}
+	senders.Wait()
+	last := make(map[chat.ID]chat.Seq)
+	for _, ev := range p.events {
+		if ev.Seq != last[ev.ChannelID]+1 {
+			t.Fatalf("seq %d was published after %d", ev.Seq, last[ev.ChannelID])
+		}
+		last[ev.ChannelID] = ev.Seq
+	}
+	for _, id := range channels {
+		if last[id] != 100 {
+			t.Errorf("published up to %d, want 100", last[id])
+		}
+	}
+}
+
+func TestABadChangeFailsAlone(t *testing.T) {
+	s := &store{}
+	j, p := start(t, s, journal.Config{})
+	channel := chat.NewID()
+	if out, err := j.Commit(t.Context(), send(channel, "refuse me")); err != nil || !errors.Is(out.Err, chat.ErrAccessDenied) {
+		t.Errorf("got %v, %v; want it refused", out.Err, err)
+	}
+	if out, err := j.Commit(t.Context(), send(channel, "fine")); err != nil || out.Err != nil || out.Event.Seq != 1 {
+		t.Errorf("got %+v, %v; want seq 1", out, err)
+	}
+	if len(p.events) != 1 {
+		t.Errorf("published %d events, want 1", len(p.events))
+	}
+}
+
+func wantCode(t *testing.T, err error, code chat.Code) {
+	t.Helper()
+	if err == nil || chat.AsError(err).Code != code {
+		t.Errorf("got error %v, want %s", err, code)
+	}
+	if err != nil && chat.AsError(err).RetryAfter == 0 {
+		t.Errorf("%v does not say when to try again", err)
+	}
+}
+
+func TestAFullQueueRefusesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
+		j, _ := start(t, s, journal.Config{Lanes: 1, QueueChanges: 2})
+		channel := chat.NewID()
+		var senders sync.WaitGroup
+		for range 3 {
+			senders.Go(func() { _, _ = j.Commit(t.Context(), send(channel, "x")) })
+			synctest.Wait()
+		}
+		began := time.Now()
+		_, err := j.Commit(t.Context(), send(channel, "one too many"))
+		wantCode(t, err, chat.Overloaded)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("refused after %v, want at once", waited)
+		}
+		close(s.proceed)
+		senders.Wait()
+	})
+}
+
+func TestWhatWaitsTooLongIsRefusedAndNeverCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
+		j, _ := start(t, s, journal.Config{Lanes: 1})
+		channel := chat.NewID()
+		var first sync.WaitGroup
+		first.Go(func() {
+			if _, err := j.Commit(t.Context(), send(channel, "first")); err != nil {
+				t.Errorf("first: %v", err)
+			}
+		})
+		<-s.entered
+		began := time.Now()
+		_, err := j.Commit(t.Context(), send(channel, "late"))
+		wantCode(t, err, chat.Overloaded)
+		if waited := time.Since(began); waited != 250*time.Millisecond {
+			t.Errorf("refused after %v, want 250ms", waited)
+		}
+		close(s.proceed)
+		first.Wait()
+		if _, err := j.Commit(t.Context(), send(channel, "next")); err != nil {
+			t.Errorf("next: %v", err)
+		}
+		for _, g := range s.groups {
+			for _, c := range g {
+				if c.Content == "late" {
+					t.Error("a refused change was committed")
+				}
+			}
+		}
+	})
+}
+
+func TestAFailedGroupIsToldToAllWithoutTheDatabasesWords(t *testing.T) {
+	s := &store{fail: fmt.Errorf("FATAL: secret words: %w", &chat.Error{Code: chat.Unavailable, Message: "no database", RetryAfter: time.Second})}
+	j, p := start(t, s, journal.Config{})
+	_, err := j.Commit(t.Context(), send(chat.NewID(), "x"))
+	wantCode(t, err, chat.Unavailable)
+	if chat.AsError(err).Message != "no database" {
+		t.Errorf("told %q", chat.AsError(err).Message)
+	}
+	if len(p.events) != 0 {
+		t.Error("published what was not committed")
+	}
+}
+
+func TestCloseCommitsWhatWasTakenAndRefusesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
+		j, _ := start(t, s, journal.Config{Lanes: 1})
+		channel := chat.NewID()
+		var senders sync.WaitGroup
+		for range 10 {
+			senders.Go(func() {
+				if _, err := j.Commit(t.Context(), send(channel, "x")); err != nil {
+					t.Errorf("commit: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		var closing sync.WaitGroup
+		closing.Go(func() { _ = j.Close(t.Context()) })
+		synctest.Wait()
+		_, err := j.Commit(t.Context(), send(channel, "after the end"))
+		wantCode(t, err, chat.Unavailable)
+		close(s.proceed)
+		senders.Wait()
+		closing.Wait()
+		if s.seqs[channel] != 10 {
+			t.Errorf("%d changes committed, want 10", s.seqs[channel])
+		}
+	})
+}
+
+func TestCloseGivesUpOnADatabaseThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{}), seqs: map[chat.ID]chat.Seq{}}
+		j := journal.Start(journal.Config{Store: s, Publisher: &published{}, Lanes: 1, CommitTimeout: time.Hour})
+		var sender sync.WaitGroup
+		sender.Go(func() {
+			if _, err := j.Commit(t.Context(), send(chat.NewID(), "x")); err == nil {
+				t.Error("acknowledged what was never committed")
+			}
+		})
+		<-s.entered
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := j.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close: %v, want the deadline", err)
+		}
+		sender.Wait()
+	})
+}
+
+func TestSendingReadsUpToOnesOwnWithOneRowForManySends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		j, _ := start(t, s, journal.Config{Lanes: 1})
+		channel := chat.NewID()
+		for range 50 {
+			if _, err := j.Commit(t.Context(), send(channel, "x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(s.readGroups()); n != 0 {
+			t.Fatalf("%d groups of reads before the delay", n)
+		}
+		time.Sleep(2 * time.Second) // the clock is the test's own
+		synctest.Wait()
+		groups := s.readGroups()
+		if len(groups) != 1 || len(groups[0]) != 1 || groups[0][0].Seq != 50 {
+			t.Errorf("got %+v, want one read up to 50", groups)
+		}
+	})
+}
+
+func TestSettleMakesOwnReadsDurableAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		j, _ := start(t, s, journal.Config{Lanes: 1})
+		channel := chat.NewID()
+		if _, err := j.Commit(t.Context(), send(channel, "x")); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := j.Settle(t.Context(), "somebody else"); err != nil || len(s.readGroups()) != 0 {
+			t.Errorf("settling another: %v, %d groups", err, len(s.readGroups()))
+		}
+		if err := j.Settle(t.Context(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		if groups := s.readGroups(); len(groups) != 1 || groups[0][0].Seq != 1 || time.Since(began) != 0 {
+			t.Errorf("got %+v after %v", groups, time.Since(began))
+		}
+	})
+}
+
+func TestReadsOfOneCursorAreNeverTwiceInAGroup(t *testing.T) {
+	s := &store{}
+	j, _ := start(t, s, journal.Config{})
+	channel := chat.NewID()
+	var readers sync.WaitGroup
+	for i := range 200 {
+		readers.Go(func() {
+			out, err := j.Read(t.Context(), chat.Read{ChannelID: channel, UserID: "ada", Seq: int64(i)})
+			if err != nil || out.LastReadSeq != int64(i) {
+				t.Errorf("read %d: %+v, %v", i, out, err)
+			}
+		})
+	}
+	readers.Wait()
+	for _, g := range s.readGroups() {
+		if len(g) != 1 {
+			t.Errorf("a group holds the same cursor %d times", len(g))
+		}
+	}
+}
