@@ -29,7 +29,7 @@ Examples:
       Serve others, behind a proxy that ends TLS (or with --tls.cert-file and
       --tls.key-file).
   chowk serve --database-url postgres://chowk@db.internal/chowk
-      Keep everything in PostgreSQL, which more than one chowk may share.
+      Keep messages and accounts in PostgreSQL.
   CHOWK_AUTH_JWT_SECRET=... chowk serve --auth jwt
       Take the users of an application that signs tokens for them.
   chowk serve --auth none

@@ -193,6 +193,18 @@ func checkText(kind, text string) (string, error) {
 	return text, nil
 }
 
+// shortDuration is 1h for 1h0m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
+}
+
 const hidden = "********"
 
 // shown is a setting's value for people: secrets are hidden.
@@ -206,7 +218,9 @@ func (s setting) shown(v any) any {
 		return list
 	case []string:
 		return append([]string{}, v...)
-	case fmt.Stringer: // Size, time.Duration
+	case time.Duration:
+		return shortDuration(v)
+	case Size:
 		return v.String()
 	case bool, int:
 		return v

@@ -129,7 +129,7 @@ func New(o Options) *Authenticator {
 // something else comes, and the size bounds the rest.
 type clock func() time.Time
 
-func (c clock) NowNano() int64                       { return c().UnixNano() }
+func (c clock) NowNano() int64                      { return c().UnixNano() }
 func (c clock) Tick(time.Duration) <-chan time.Time { return nil }
 
 func newCache[V any](size int, ttl time.Duration, now func() time.Time) *otter.Cache[chat.TokenHash, V] {

@@ -224,9 +224,10 @@ func (f *fakeStore) OpenSession(_ context.Context, s chat.Session) error {
 	return err
 }
 
-func (f *fakeStore) Session(_ context.Context, hash chat.TokenHash) (*chat.Session, *chat.User, error) {
+func (f *fakeStore) Session(ctx context.Context, hash chat.TokenHash) (*chat.Session, *chat.User, error) {
 	end, err := f.begin("Session")
 	defer end()
+	err = cmp.Or(err, ctx.Err())
 	if err != nil {
 		return nil, nil, err
 	}

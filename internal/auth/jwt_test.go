@@ -158,7 +158,10 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		}
 	}
 	parts := strings.Split(good, ".")
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	spare := good[:len(good)-1] + string(alphabet[strings.IndexByte(alphabet, good[len(good)-1])+1])
 	for name, token := range map[string]string{
+		"spare bits of the signature":   spare,
 		"none":                          seg(`{"alg":"none"}`) + "." + seg(body) + ".",
 		"nOnE":                          seg(`{"alg":"nOnE"}`) + "." + seg(body) + ".",
 		"no alg":                        seg(`{}`) + "." + seg(body) + "." + parts[2],

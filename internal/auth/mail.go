@@ -57,29 +57,31 @@ func (a *Accounts) enqueue(e errand) {
 	}
 }
 
-// Run sends mail and throws away what has expired, until ctx ends; mails that
-// wait then get a few seconds more.
+// Run sends mail and throws away what has expired, until ctx ends. Mails that are
+// under way or wait then get a few seconds more.
 func (a *Accounts) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(drainErrands, stop) })
+	defer unhook()
 	clean := time.NewTicker(cleanUpEvery)
 	defer clean.Stop()
 	for {
 		select {
 		case e := <-a.queue:
-			a.run(ctx, e)
+			a.run(work, e)
 		case <-clean.C:
-			if err := a.Store.DeleteExpired(ctx, chat.TimeOf(a.Now())); err != nil && ctx.Err() == nil {
-				a.Log.WarnContext(ctx, "Expired sessions stay for another hour", "error", err)
+			if err := a.Store.DeleteExpired(work, chat.TimeOf(a.Now())); err != nil {
+				a.Log.WarnContext(work, "Expired sessions stay for another hour", "error", err)
 			}
 		case <-ctx.Done():
-			a.drain(context.WithoutCancel(ctx))
+			a.drain(work)
 			return nil
 		}
 	}
 }
 
 func (a *Accounts) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainErrands)
-	defer cancel()
 	for ctx.Err() == nil {
 		select {
 		case e := <-a.queue:

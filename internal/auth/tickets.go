@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	verifyTTL       = 48 * time.Hour
-	resetTTL        = time.Hour
-	inviteTTL       = 7 * 24 * time.Hour
-	maxInviteTTL    = 90 * 24 * time.Hour
-	maxInviteUses   = 1000
-	textBadVerify   = "Invalid verification token"
-	textBadReset    = "Invalid or already used reset token"
-	textResetSent   = "If the email exists, a password reset link has been sent"
+	verifyTTL     = 48 * time.Hour
+	resetTTL      = time.Hour
+	inviteTTL     = 7 * 24 * time.Hour
+	maxInviteTTL  = 90 * 24 * time.Hour
+	maxInviteUses = 1000
+	textBadVerify = "Invalid verification token"
+	textBadReset  = "Invalid or already used reset token"
+	textResetSent = "If the email exists, a password reset link has been sent"
 )
 
 type (

@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// TestSIGTERMDrains: clients are told and closed with 1012, what was acknowledged is
+// there after a restart, and the exit is clean.
+func TestSIGTERMDrains(t *testing.T) {
+	t.Parallel()
+	databases(t, func(t *testing.T, database string) {
+		s := serve(t, database, "auth=none", "drain.window=100ms")
+		id := s.channel("ada", "bob")
+		ada, bob := s.dial("ada"), s.dial("bob")
+		var acked atomic.Int64
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			for i := 0; ; i++ {
+				b, _ := json.Marshal(map[string]any{"type": "new_message", "data": map[string]any{"channel_id": id, "content": fmt.Sprint(i)}})
+				if ada.conn.Write(t.Context(), websocket.MessageText, b) != nil {
+					return
+				}
+			}
+		})
+		ada.expect("ack", nil)
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if got := bob.expect("notice", nil); got.Code != "draining" {
+			t.Errorf("got %s", got.raw)
+		}
+		if code := bob.ended(); code != websocket.StatusServiceRestart {
+			t.Errorf("closed with %v, want 1012", code)
+		}
+		sending.Wait()
+		ada.ended()
+		if err := <-s.exited; err != nil {
+			t.Fatalf("exit: %v\n%s", err, s.log.text())
+		}
+		for _, f := range ada.frames {
+			if f.Type == "ack" && f.Response.Status == "sent" {
+				acked.Store(max(acked.Load(), f.Response.Seq))
+			}
+		}
+		again := serve(t, database, "auth=none")
+		if last := again.dial("bob").hello.Channels[0].LastSeq; last < acked.Load() {
+			t.Errorf("seq %d was acknowledged, %d is there", acked.Load(), last)
+		}
+	})
+}
+
+// TestKilledServersLoseNothingAcknowledged, and clients carry on from their cursors.
+func TestKilledServersLoseNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	databases(t, func(t *testing.T, database string) {
+		s := serve(t, database, "auth=none", "limits.events-per-second=100000", "limits.events-burst=100000")
+		id := s.channel("ada", "bob")
+		ada, bob := s.dial("ada"), s.dial("bob")
+		epoch := bob.hello.Epoch
+		var last frame
+		for i := range 200 {
+			last = ada.send(id, fmt.Sprint(i))
+		}
+		s.kill()
+		s = serve(t, database, "auth=none")
+		bob = s.dial("bob")
+		if bob.hello.Epoch != epoch {
+			t.Errorf("the epoch was %s and is %s", epoch, bob.hello.Epoch)
+		}
+		bob.ok("resume", map[string]any{"epoch": epoch, "cursors": map[string]any{id: 1}})
+		for seq := int64(2); seq <= last.Response.Seq; seq++ {
+			if got := bob.expect("message", nil); got.Seq != seq || got.Data.Content != fmt.Sprint(seq-2) {
+				t.Fatalf("got %s, want seq %d", got.raw, seq)
+			}
+		}
+	})
+}
+
+// TestD07TheDatabaseIsDown: nobody waits for long, typing goes on, and the server
+// comes back with the database by itself.
+func TestD07TheDatabaseIsDown(t *testing.T) {
+	pg := pgtest.Start(t)
+	s := serve(t, "database-url="+pg.URL(), "auth=none")
+	id := s.channel("ada", "bob")
+	ada, bob := s.dial("ada"), s.dial("bob")
+	ada.send(id, "before")
+	pg.Stop()
+	for {
+		f := ada.ask("new_message", map[string]any{"channel_id": id, "content": "during", "client_id": "c"})
+		if f.Type == "error" {
+			if f.Code != "unavailable" && f.Code != "overloaded" {
+				t.Errorf("refused with %s", f.raw)
+			}
+			if !strings.Contains(f.raw, "retry_after_ms") || strings.Contains(f.raw, "pg") || strings.Contains(f.raw, "SQL") {
+				t.Errorf("refused with %s", f.raw)
+			}
+			break
+		}
+	}
+	ada.ok("typing", map[string]any{"channel_id": id})
+	bob.expect("typing", nil)
+	if _, resp, err := s.tryDial("/ws/eve", "eve", chat.Protocol); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("a newcomer without a database: %v, %v", resp, err)
+	}
+	if r, err := http.Get(s.url + "/readyz"); err != nil || r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("readyz: %v, %v", r, err)
+	}
+	pg.Start()
+	for {
+		f := ada.ask("new_message", map[string]any{"channel_id": id, "content": "after", "client_id": "d"})
+		if f.Type == "ack" {
+			break
+		}
+	}
+	bob.expect("message", func(f *frame) bool { return f.Data.Content == "after" })
+}
+
+// TestTheLogSaysWhoConnects, with the total, as the incident's own verification
+// looked for it.
+func TestTheLogSaysWhoConnects(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none")
+	s.dial("ada")
+	if line := s.log.find(t, `"user connected"`, `"ada"`); line["total_connections"] != 1.0 {
+		t.Errorf("got %v", line)
+	}
+	_ = s.dial("bob").conn.CloseNow()
+	s.log.find(t, `"user disconnected"`, `"bob"`)
+}
+
+func TestHandshakesThatAreNone(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none")
+	good := []string{"Connection", "keep-alive, Upgrade", "Upgrade", "WebSocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}
+	for _, c := range []struct {
+		name   string
+		change map[string]string
+		status int
+	}{
+		{"no upgrade", map[string]string{"Upgrade": "h2c"}, 400},
+		{"no connection", map[string]string{"Connection": "keep-alive"}, 400},
+		{"another version", map[string]string{"Sec-WebSocket-Version": "8"}, 426},
+		{"no key", map[string]string{"Sec-WebSocket-Key": ""}, 400},
+		{"a short key", map[string]string{"Sec-WebSocket-Key": "c2hvcnQ="}, 400},
+	} {
+		var header []string
+		for i := 0; i < len(good); i += 2 {
+			v, changed := c.change[good[i]]
+			if !changed {
+				v = good[i+1]
+			}
+			header = append(header, good[i], v)
+		}
+		r := s.request(http.MethodGet, "/ws/ada", "ada", nil, header...)
+		if r.status != c.status || !strings.Contains(string(r.body), `"detail"`) {
+			t.Errorf("%s: %d %s, want %d", c.name, r.status, r.body, c.status)
+		}
+	}
+}
+
+func TestDevelopmentModeStaysAtHome(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command(binary, "serve", "--auth=none", "--listen=0.0.0.0:0", "--data-dir="+t.TempDir()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "auth-none-anywhere") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestTwoServersDoNotShareOneFile: the second would publish to its own sockets only.
+func TestTwoServersDoNotShareOneFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "chowk.db")
+	serve(t, "database-url=sqlite:"+file, "auth=none")
+	cmd := exec.Command(binary, "serve", "--auth=none", "--listen=127.0.0.1:0", "--database-url=sqlite:"+file)
+	var out strings.Builder
+	cmd.Stderr = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(out.String(), "another chowk") {
+			t.Errorf("%v: %s", err, out.String())
+		}
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		t.Error("a second server runs on the same file")
+	}
+}
