@@ -86,7 +86,7 @@ func (c command) run(ctx context.Context) int {
 	}
 	name := parsed.Command()
 	if name == "version" {
-		fmt.Fprintln(c.out, version())
+		fmt.Fprintln(c.out, versionText())
 		return exitOK
 	}
 	cfg, err := loadConfig(givenFlags(parsed, flags), c.environ, cmds.Config)
@@ -172,25 +172,26 @@ func givenFlags(parsed *kong.Context, flags reflect.Value) map[string]string {
 	return found
 }
 
-// version tells what this binary was built from.
-func version() string {
+// version is set by the linker when a release is made.
+var version string
+
+// versionText tells what this binary was built from.
+func versionText() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "chowk (built without module information)"
+		return "chowk " + version
 	}
-	v, commit, modified := info.Main.Version, "", ""
+	v, commit := version, ""
+	if v == "" {
+		v = info.Main.Version
+	}
 	if v == "" || v == "(devel)" {
 		v = "development"
 	}
 	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
+		if s.Key == "vcs.revision" {
 			commit = ", commit " + s.Value[:min(12, len(s.Value))]
-		case "vcs.modified":
-			if s.Value == "true" {
-				modified = " with changes"
-			}
 		}
 	}
-	return fmt.Sprintf("chowk %s%s%s, %s %s/%s", v, commit, modified, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("chowk %s%s, %s %s/%s", v, commit, info.GoVersion, runtime.GOOS, runtime.GOARCH)
 }

@@ -30,6 +30,7 @@ func (cmd showCmd) run(c command, cfg *Config) error {
 	}
 	if cmd.JSON {
 		enc := json.NewEncoder(c.out)
+		enc.SetEscapeHTML(false) // an & in a URL stays one
 		enc.SetIndent("", "  ")
 		return enc.Encode(all)
 	}

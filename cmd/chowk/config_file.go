@@ -115,6 +115,9 @@ func (r *fileReader) pair(prefix string, v *ast.MappingValueNode) {
 		r.nested(name, key, v)
 		return
 	}
+	if _, empty := v.Value.(*ast.NullNode); empty {
+		return // as if the line were not there
+	}
 	value, ok := r.text(v.Value)
 	if !ok {
 		r.problem(v.Value, "%s must be a plain value or a list of them", name)
@@ -144,8 +147,6 @@ func (r *fileReader) text(n ast.Node) (string, bool) {
 		return strings.TrimSpace(n.Value.Value), true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.GetToken().Value, true
-	case *ast.NullNode:
-		return "", true
 	case *ast.SequenceNode:
 		items := make([]string, 0, len(n.Values))
 		for _, item := range n.Values {

@@ -144,17 +144,15 @@ func fromEnv(all []setting, environ []string) (map[string]given, []error) {
 }
 
 var (
-	serviceKey = regexp.MustCompile(`^CHOWK_([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$`)
-	portKey    = regexp.MustCompile(`^CHOWK_([A-Z0-9_]+_)?PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
+	serviceKey = regexp.MustCompile(`_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$`)
+	portKey    = regexp.MustCompile(`_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 )
 
 // serviceLink recognises the variables that Kubernetes sets in every container
 // next to a service called chowk, or chowk-something.
 func serviceLink(key, value string) bool {
-	if m := portKey.FindStringSubmatch(key); m != nil {
-		return m[2] != "" || strings.Contains(value, "://")
-	}
-	return serviceKey.MatchString(key)
+	return serviceKey.MatchString(key) || portKey.MatchString(key) ||
+		strings.HasSuffix(key, "_PORT") && strings.Contains(value, "://")
 }
 
 // didYouMean proposes the nearest of the known words, when one is near.

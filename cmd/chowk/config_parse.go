@@ -95,8 +95,8 @@ func parseBool(text string) (bool, error) {
 }
 
 func setBounded(s setting, field reflect.Value, text, what string, parse func(string) (int64, error)) error {
-	low, _ := parse(s.min)  //nolint:errcheck // a test reads all bounds
-	high, _ := parse(s.max) //nolint:errcheck // the same
+	low, _ := parse(s.min) // a test reads all bounds
+	high, _ := parse(s.max)
 	n, err := parse(text)
 	if err != nil || n < low || n > high {
 		return fmt.Errorf("%s from %s to %s", what, s.min, s.max)

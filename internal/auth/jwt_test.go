@@ -28,7 +28,7 @@ func sign(t *testing.T, claims map[string]any) string {
 	return signWith(t, jwt.SigningMethodHS256, []byte(testSecret), nil, claims)
 }
 
-func signWith(t *testing.T, method jwt.SigningMethod, key any, header, claims map[string]any) string {
+func signWith(t testing.TB, method jwt.SigningMethod, key any, header, claims map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(method, jwt.MapClaims(claims))
 	for k, v := range header {
@@ -41,7 +41,7 @@ func signWith(t *testing.T, method jwt.SigningMethod, key any, header, claims ma
 	return s
 }
 
-func publicPEM(t *testing.T, key any) []byte {
+func publicPEM(t testing.TB, key any) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

@@ -64,11 +64,11 @@ func newKeySource(ctx context.Context, o VerifierOptions) (keySource, error) {
 	case o.KeyFile != "" && o.JWKSURL != "":
 		return nil, errors.New("make verifier: a key file and a JWKS URL are both given; choose one")
 	case o.KeyFile != "":
-		return newFileKeys(o.KeyFile, o.Now, o.Log)
+		return newFileKeys(ctx, o.KeyFile, o.Now, o.Log)
 	case strings.HasPrefix(o.JWKSURL, "https://"), strings.HasPrefix(o.JWKSURL, "http://"):
 		return newURLKeys(ctx, o)
 	case o.JWKSURL != "":
-		return newFileKeys(o.JWKSURL, o.Now, o.Log)
+		return newFileKeys(ctx, o.JWKSURL, o.Now, o.Log)
 	}
 	return nil, nil
 }
@@ -123,23 +123,23 @@ type fileKeys struct {
 	all      []namedKey
 }
 
-func newFileKeys(path string, now func() time.Time, log *slog.Logger) (*fileKeys, error) {
+func newFileKeys(ctx context.Context, path string, now func() time.Time, log *slog.Logger) (*fileKeys, error) {
 	f := &fileKeys{path: path, now: now, log: log}
-	if err := f.read(); err != nil {
+	if err := f.read(ctx); err != nil {
 		return nil, err
 	}
 	f.lookedAt = now()
 	return f, nil
 }
 
-func (f *fileKeys) keys(_ context.Context, kid, alg string) (jwt.VerificationKeySet, error) {
+func (f *fileKeys) keys(ctx context.Context, kid, alg string) (jwt.VerificationKeySet, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now := f.now(); now.Sub(f.lookedAt) >= fileLookEvery {
 		f.lookedAt = now
 		info, err := os.Stat(f.path)
 		if err == nil && (!info.ModTime().Equal(f.changed) || info.Size() != f.size) {
-			err = f.read()
+			err = f.read(ctx)
 		}
 		if err != nil {
 			f.log.Warn("The file of JWT keys cannot be read; the keys from before stay in use", "error", err)
@@ -148,12 +148,12 @@ func (f *fileKeys) keys(_ context.Context, kid, alg string) (jwt.VerificationKey
 	return choose(f.all, kid, alg)
 }
 
-func (f *fileKeys) read() error {
+func (f *fileKeys) read(ctx context.Context) error {
 	file, err := os.Open(f.path)
 	if err != nil {
 		return fmt.Errorf("read JWT keys: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return fmt.Errorf("read JWT keys: %w", err)
@@ -162,7 +162,7 @@ func (f *fileKeys) read() error {
 	if err != nil {
 		return fmt.Errorf("read JWT keys: %w", err)
 	}
-	all, err := parseKeys(data)
+	all, err := parseKeys(ctx, data)
 	if err != nil {
 		return fmt.Errorf("read JWT keys from %s: %w", f.path, err)
 	}
@@ -171,11 +171,11 @@ func (f *fileKeys) read() error {
 }
 
 // parseKeys reads PEM or a JWK set.
-func parseKeys(data []byte) ([]namedKey, error) {
+func parseKeys(ctx context.Context, data []byte) ([]namedKey, error) {
 	var all []namedKey
 	var err error
 	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '{' {
-		all, err = parseJWKS(trimmed)
+		all, err = parseJWKS(ctx, trimmed)
 	} else {
 		all, err = parsePEM(data)
 	}
@@ -221,7 +221,7 @@ func parsePEM(data []byte) (all []namedKey, err error) {
 	}
 }
 
-func parseJWKS(data []byte) ([]namedKey, error) {
+func parseJWKS(ctx context.Context, data []byte) ([]namedKey, error) {
 	var set jwkset.JWKSMarshal
 	if err := json.Unmarshal(data, &set); err != nil {
 		return nil, errors.New("is not a JWK set (RFC 7517)")
@@ -230,7 +230,7 @@ func parseJWKS(data []byte) ([]namedKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read JWK set: %w", err)
 	}
-	jwks, err := store.KeyReadAll(context.Background())
+	jwks, err := store.KeyReadAll(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read JWK set: %w", err)
 	}

@@ -92,7 +92,7 @@ func (a *Accounts) drain(ctx context.Context) {
 	}
 }
 
-// run logs what went wrong, never the link.
+// run logs what went wrong, never the link nor whose it was.
 func (a *Accounts) run(ctx context.Context, e errand) {
 	ctx, cancel := context.WithTimeout(ctx, errandTimeout)
 	defer cancel()
@@ -110,7 +110,7 @@ func (a *Accounts) deliver(ctx context.Context, e errand) error {
 		if err != nil {
 			return fmt.Errorf("look up account: %w", err)
 		}
-		if !account.IsActive || account.Email == nil {
+		if !account.IsActive || account.PasswordHash == "" {
 			return nil
 		}
 		e.user, e.email = account.ID, *account.Email
@@ -210,7 +210,8 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	msg.Subject(m.Subject)
 	msg.SetBodyString(mail.TypeTextPlain, m.Text)
 	if err := s.client.DialAndSendWithContext(ctx, msg); err != nil {
-		return fmt.Errorf("send mail: %w", err)
+		// Servers repeat the address that they refuse, and logs have no need of it.
+		return errors.New("send mail: " + strings.ReplaceAll(err.Error(), m.To, "(recipient)"))
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
 // hash makes a hash in PHC format. The caller has a turn.
 func (h *hasher) hash(password string) string {
 	salt := make([]byte, saltBytes)
-	rand.Read(salt) //nolint:errcheck // it never fails: it ends the process instead
+	rand.Read(salt) // it never fails: it ends the process instead
 	p := h.params
 	key := argon2.IDKey([]byte(password), salt, p.time, p.memory, p.threads, keyBytes)
 	enc := base64.RawStdEncoding.EncodeToString

@@ -220,5 +220,9 @@ func (a *Accounts) MakeResetLink(ctx context.Context, email string) (*LinkRespon
 	if err != nil {
 		return nil, fmt.Errorf("look up account: %w", err)
 	}
+	if account.PasswordHash == "" {
+		// A password would let them in after the host application has shut them out.
+		return nil, chat.Errorf(chat.Conflict, email+" has no password here: the application that this server belongs to vouches for them")
+	}
 	return a.link(ctx, chat.Ticket{Purpose: chat.TicketResetPassword, UserID: account.ID, Uses: 1}, resetTTL)
 }

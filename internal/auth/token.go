@@ -28,7 +28,7 @@ const (
 // newSecret is 32 random bytes as text, and the hash under which it is stored.
 func newSecret(prefix string) (string, chat.TokenHash) {
 	var b [secretBytes]byte
-	rand.Read(b[:]) //nolint:errcheck // it never fails: it ends the process instead
+	rand.Read(b[:]) // it never fails: it ends the process instead
 	s := prefix + base64.RawURLEncoding.EncodeToString(b[:])
 	return s, HashToken(s)
 }
@@ -137,4 +137,9 @@ func SessionCookie(token string, ttl time.Duration, secure bool) *http.Cookie {
 		c.MaxAge = -1
 	}
 	return c
+}
+
+// Cookie is SessionCookie with the lifetime of sessions here.
+func (a *Accounts) Cookie(token string, secure bool) *http.Cookie {
+	return SessionCookie(token, a.SessionTTL, secure)
 }

@@ -84,6 +84,7 @@ func New(c Config) *Gateway {
 	if c.Limits.EventsAtOnce == 0 {
 		c.Limits.EventsAtOnce = 4096
 	}
+	c.Limits.Frame = c.Limits.Frame.WithDefaults()
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 30 * time.Second
 	}
@@ -145,7 +146,7 @@ func (g *Gateway) Revoke(sessions []chat.TokenHash, user chat.UserID) {
 		if !ok {
 			continue
 		}
-		if sessions == nil {
+		if len(sessions) == 0 {
 			s.close(chat.CloseUserDisabled, "user disabled")
 			continue
 		}

@@ -127,6 +127,7 @@ func hasToken(headers []string, token string) bool {
 // reach its database says so in HTTP.
 func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address string) error {
 	s := &session{gateway: g, user: identity.User, expires: identity.ExpiresAt, login: identity.Session, address: address, opened: g.Now()}
+	s.parser.Limits = &g.Limits.Frame
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()

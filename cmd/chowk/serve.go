@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/chowk-chat/chowk/internal/api"
+	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/frame"
+	"github.com/chowk-chat/chowk/internal/gateway"
+	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/verb"
+	"github.com/chowk-chat/chowk/web"
+)
+
+// server is every room of one node, from the ground up.
+type server struct {
+	cfg     Config
+	log     *slog.Logger
+	db      *store.Store
+	numbers *metric.Metrics
+	live    *hub.Hub
+	writer  *journal.Journal
+	poller  *netpoll.Poller
+	gate    *gateway.Gateway
+	tokens  *auth.Authenticator
+	people  *auth.Accounts
+	http    *http.Server
+}
+
+// serve runs a node until ctx ends, and then drains it.
+func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	s := &server{cfg: cfg, log: log, numbers: metric.New()}
+	if err := s.build(ctx); err != nil {
+		return errors.Join(err, listener.Close(), s.close(context.Background()))
+	}
+	return s.run(ctx, listener)
+}
+
+// build makes the rooms in the order in which they look into each other.
+func (s *server) build(ctx context.Context) (err error) {
+	cfg, log := s.cfg, s.log
+	sockets, err := socketLimit(cfg.Limits.Sockets)
+	if err != nil {
+		return err
+	}
+	options := storeOptions(cfg)
+	options.Observer = s.numbers.Store
+	if s.db, err = store.Open(ctx, options); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
+
+	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes)})
+	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes})
+	rules := &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: time.Now, OpenDirectory: true}
+
+	if err := s.buildAuth(ctx); err != nil {
+		return err
+	}
+	if s.poller, err = netpoll.New(netpoll.Options{Heartbeat: cfg.Heartbeat}); err != nil {
+		return fmt.Errorf("start the poller: %w", err)
+	}
+	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
+	door := &auth.Door{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
+	s.gate = gateway.New(gateway.Config{
+		Rules: rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Log: log,
+		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
+		Limits: gateway.Limits{
+			Sockets: sockets, SocketsPerUser: cfg.Limits.SocketsPerUser, SocketsPerAddress: cfg.Limits.SocketsPerAddress,
+			HandshakesPerSecond: cfg.Limits.HandshakesPerSecond,
+			EventsPerSecond:     cfg.Limits.EventsPerSecond, EventsBurst: cfg.Limits.EventsBurst,
+			Frame: frame.Limits{Message: int(cfg.Limits.MessageBytes)},
+		},
+	})
+	s.tokens.OnRevoke = s.gate.Revoke
+	s.http = s.httpServer(rules, door)
+	return nil
+}
+
+func (s *server) buildAuth(ctx context.Context) (err error) {
+	cfg := s.cfg
+	var verifier *auth.Verifier
+	if cfg.Auth.JWTSecret != "" || cfg.Auth.JWTKeyFile != "" || cfg.Auth.JWKSURL != "" {
+		verifier, err = auth.NewVerifier(ctx, auth.VerifierOptions{
+			Secret: cfg.Auth.JWTSecret, KeyFile: cfg.Auth.JWTKeyFile, JWKSURL: cfg.Auth.JWKSURL,
+			Issuer: cfg.Auth.JWTIssuer, Audience: cfg.Auth.JWTAudience, Log: s.log,
+		})
+		if err != nil {
+			return fmt.Errorf("prepare the check of tokens: %w", err)
+		}
+	}
+	s.tokens = auth.New(auth.Options{Mode: cfg.Auth.Mode, Store: s.db, Verifier: verifier})
+	people := auth.AccountsOptions{
+		Store: s.db, Auth: s.tokens, Signup: cfg.Auth.Signup, SessionTTL: cfg.Auth.SessionTTL, PublicURL: cfg.BaseURL(), Log: s.log,
+	}
+	if cfg.Mail.SMTPURL != "" {
+		if people.Mail, err = auth.NewSMTP(cfg.Mail.SMTPURL, cfg.Mail.From); err != nil {
+			return fmt.Errorf("prepare the sending of mail: %w", err)
+		}
+	}
+	s.people = auth.NewAccounts(people)
+	return nil
+}
+
+// Bounds on what a client may take before it has said who it is.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 16 << 10
+)
+
+func (s *server) httpServer(rules *verb.Rules, door *auth.Door) *http.Server {
+	handler := (&api.Server{
+		Rules: rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
+		Metrics: promhttp.HandlerFor(s.numbers.Registry, promhttp.HandlerOpts{}), Ready: s.db.Ping, HoldOwn: s.live.HoldOwn,
+		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log,
+	}).Handler()
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Sockets leave by way of HTTP/1.1 (RFC 8441's way over HTTP/2 is not spoken).
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+}
+
+// run serves until ctx ends or the listener fails, then drains.
+func (s *server) run(ctx context.Context, listener net.Listener) error {
+	background, stop := context.WithCancel(context.Background())
+	failed := make(chan error, 2)
+	go func() { failed <- s.accept(listener) }() // ends when drain shuts the HTTP server down
+	mailing := make(chan struct{})
+	go func() { // ends when background does
+		defer close(mailing)
+		s.people.Run(background)
+	}()
+	s.log.Info("listening", "url", s.pageURL(listener.Addr()), "auth", s.cfg.Auth.Mode)
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("draining", "window", s.cfg.Drain.Window, "sockets", s.gate.Sockets())
+	case err = <-failed:
+	}
+	drain, cancel := context.WithTimeout(context.Background(), s.cfg.Drain.Timeout)
+	defer cancel()
+	s.gate.Drain(drain, s.cfg.Drain.Window)
+	stop()
+	<-mailing
+	return errors.Join(err, s.close(drain))
+}
+
+func (s *server) accept(listener net.Listener) error {
+	var err error
+	if cert := s.cfg.TLS.CertFile; cert != "" {
+		err = s.http.ServeTLS(listener, cert, s.cfg.TLS.KeyFile)
+	} else {
+		err = s.http.Serve(listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve HTTP: %w", err)
+}
+
+// close ends the rooms in the opposite order: doors first, so that what they have
+// taken is committed, told and answered.
+func (s *server) close(ctx context.Context) error {
+	var errs []error
+	if s.http != nil {
+		errs = append(errs, s.http.Shutdown(ctx))
+	}
+	if s.gate != nil {
+		errs = append(errs, s.gate.Close(ctx))
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close(ctx))
+	}
+	if s.live != nil {
+		s.live.Close()
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	err := errors.Join(errs...)
+	s.log.Info("stopped", "clean", err == nil)
+	return err
+}
+
+// pageURL is where a person on this machine finds the page.
+func (s *server) pageURL(bound net.Addr) string {
+	base := s.cfg.BaseURL()
+	if s.cfg.PublicURL == "" {
+		if _, port, err := net.SplitHostPort(bound.String()); err == nil { // port 0 was asked for
+			if i := strings.LastIndexByte(base, ':'); i > len("https:") {
+				base = base[:i+1] + port
+			}
+		}
+	}
+	return base + "/messages"
+}
+
+func storeOptions(cfg Config) store.Options {
+	overflow := cfg.Pool.Overflow
+	if overflow == 0 {
+		overflow = -1 // none, where 0 means the default
+	}
+	return store.Options{URL: cfg.DatabaseURL, Pool: store.Pool{
+		Size: cfg.Pool.Size, Overflow: overflow, Timeout: cfg.Pool.Timeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
+	}}
+}
+
+// openStore opens the database for a command that runs beside the server.
+func openStore(ctx context.Context, cfg Config) (auth.Store, func() error, error) {
+	options := storeOptions(cfg)
+	options.Beside = true
+	options.Pool.Size, options.Pool.Overflow = 2, -1
+	db, err := store.Open(ctx, options)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the database: %w", err)
+	}
+	return db, db.Close, nil
+}

@@ -1,0 +1,2 @@
+// Package pgtest starts PostgreSQL servers for tests; not on Windows.
+package pgtest

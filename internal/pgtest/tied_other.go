@@ -1,0 +1,8 @@
+//go:build !linux && !windows
+
+package pgtest
+
+import "os/exec"
+
+// startTied starts a server that ends with Remove.
+func startTied(cmd *exec.Cmd) error { return cmd.Start() }

@@ -1,0 +1,54 @@
+package store
+
+import "context"
+
+// backend is a database: how to borrow a connection, and what the two do
+// differently.
+type backend interface {
+	kind() string
+	migrate(ctx context.Context) error
+	durability(ctx context.Context) (string, error)
+	// history is what names the database's history besides the epoch kept in it.
+	history(ctx context.Context) (string, error)
+	ping(ctx context.Context) error
+	close() error
+
+	// read and write borrow a connection for the unit of work f. In write f is a
+	// transaction, which is committed when f returns nil and may be run again when
+	// it had to be rolled back, so f must start from nothing each time.
+	read(ctx context.Context, unit string, f func(conn) error) error
+	write(ctx context.Context, unit string, f func(conn) error) error
+
+	dialect() *dialect
+}
+
+// conn is a borrowed connection. What is queued is sent by flush, together, in one
+// round trip where the database has any; rows are handed to each as they come.
+// Outside of the unit of work it is of no use.
+type conn interface {
+	queue(sql string, args []any, each func(row) error)
+	flush() error
+}
+
+// row is one row of a result, scanned once, in the order of the columns.
+type row interface {
+	scan(into ...any) error
+}
+
+// query is a queue and a flush.
+func query(c conn, sql string, each func(row) error, args ...any) error {
+	c.queue(sql, args, each)
+	return c.flush()
+}
+
+// exec is a query without rows.
+func exec(c conn, sql string, args ...any) error { return query(c, sql, nil, args...) }
+
+// dialect holds the SQL texts that differ.
+type dialect struct {
+	lockChannels string // ends a SELECT of channels: lock them
+	lockMembers  string
+	skipExisting string
+	// pairs joins a table m with the (channel_id, user_id) pairs of two arrays.
+	pairs string
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// gatherMost is how many keys one load takes, gatherTimeout how long it may last.
+const (
+	gatherMost    = 256 // keys of one load
+	gatherTimeout = 5 * time.Second
+)
+
+// gatherer makes one load of many: calls that come while a load is under way are
+// the next one. A thousand sockets that connect at once cost a dozen statements.
+type gatherer[K comparable, V any] struct {
+	load func(ctx context.Context, keys []K) (map[K]V, error)
+	done sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	waiting map[K]*gathered[V]
+	order   []K
+	busy    bool
+	closed  bool
+}
+
+type gathered[V any] struct {
+	done  chan struct{}
+	value V
+	found bool
+	err   error
+}
+
+func newGatherer[K comparable, V any](load func(context.Context, []K) (map[K]V, error)) *gatherer[K, V] {
+	return &gatherer[K, V]{load: load, waiting: make(map[K]*gathered[V])}
+}
+
+// get loads a value; found is false when there is none. A caller whose ctx ends
+// leaves; the load goes on for the others.
+func (g *gatherer[K, V]) get(ctx context.Context, key K) (value V, found bool, err error) {
+	return g.ask(key)(ctx)
+}
+
+// ask puts a key into the next load, and gives what waits for it.
+func (g *gatherer[K, V]) ask(key K) (wait func(context.Context) (value V, found bool, err error)) {
+	r, err := g.join(key)
+	return func(ctx context.Context) (value V, found bool, _ error) {
+		if err != nil {
+			return value, false, err
+		}
+		select {
+		case <-r.done:
+			return r.value, r.found, r.err
+		case <-ctx.Done():
+			return value, false, errOverloaded
+		}
+	}
+}
+
+func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil, errUnavailable
+	}
+	r := g.waiting[key]
+	if r == nil {
+		r = &gathered[V]{done: make(chan struct{})}
+		g.waiting[key] = r
+		g.order = append(g.order, key)
+	}
+	if !g.busy {
+		g.busy = true
+		g.done.Go(g.run) // ends when nobody waits
+	}
+	return r, nil
+}
+
+func (g *gatherer[K, V]) run() {
+	for {
+		keys, results := g.take()
+		if keys == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), gatherTimeout)
+		values, err := g.load(ctx, keys)
+		cancel()
+		for i, r := range results {
+			r.value, r.found = values[keys[i]]
+			r.err = err
+			close(r.done)
+		}
+	}
+}
+
+func (g *gatherer[K, V]) take() (keys []K, results []*gathered[V]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.order), gatherMost)
+	if n == 0 {
+		g.busy, g.order = false, nil
+		return nil, nil
+	}
+	keys, g.order = g.order[:n:n], g.order[n:]
+	for _, k := range keys {
+		results = append(results, g.waiting[k])
+		delete(g.waiting, k)
+	}
+	return keys, results
+}
+
+func (g *gatherer[K, V]) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.done.Wait()
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// payload is what the changes table keeps of an entry beside its columns.
+type payload struct {
+	MessageID     *chat.ID      `json:"message_id,omitempty"`
+	Content       string        `json:"content,omitempty"`
+	Emoji         string        `json:"emoji,omitempty"`
+	ReactionCount int64         `json:"reaction_count,omitempty"`
+	Subject       chat.UserID   `json:"subject,omitempty"`
+	Role          chat.Role     `json:"role,omitempty"`
+	Channel       *chat.Channel `json:"channel,omitempty"`
+	Founders      []chat.UserID `json:"founders,omitempty"`
+}
+
+func payloadOf(ev *chat.Event) string {
+	p := payload{
+		Content: ev.Content, Emoji: ev.Emoji, ReactionCount: ev.ReactionCount, Subject: ev.Subject, Role: ev.Role,
+		Channel: ev.Channel, Founders: ev.Founders,
+	}
+	if !ev.MessageID.IsZero() {
+		p.MessageID = &ev.MessageID
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic("store: encode a change: " + err.Error()) // our own struct
+	}
+	return string(b)
+}
+
+const changeColumns = "channel_id, seq, type, user_id, at, payload"
+
+func scanChange(r row, before ...any) (*chat.Event, error) {
+	ev := new(chat.Event)
+	var text string
+	if err := r.scan(append(before, &ev.ChannelID, &ev.Seq, (*string)(&ev.Type), &ev.UserID, &ev.At, &text)...); err != nil {
+		return ev, err
+	}
+	var p payload
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return ev, fmt.Errorf("decode change %d of channel %s: %w", ev.Seq, ev.ChannelID, err)
+	}
+	ev.Content, ev.Emoji, ev.ReactionCount, ev.Subject, ev.Role, ev.Channel, ev.Founders = p.Content, p.Emoji, p.ReactionCount, p.Subject, p.Role, p.Channel, p.Founders
+	if p.MessageID != nil {
+		ev.MessageID = *p.MessageID
+	}
+	return ev, nil
+}
+
+// Log gives a channel's entries after a seq. See hub.Store.
+func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) (log []chat.Event, err error) {
+	err = s.db.read(ctx, "log", func(c conn) error {
+		log = nil
+		c.queue("SELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
+			m := new(chat.Message)
+			err := scanAuthored(r, m)
+			log = append(log, chat.Event{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m})
+			return err
+		})
+		c.queue("SELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {
+			ev, err := scanChange(r)
+			log = append(log, *ev)
+			return err
+		})
+		return c.flush()
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(log, func(a, b chat.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	// The two statements may have seen different moments: what is beyond a hole is
+	// for the next call.
+	for i := range log {
+		if log[i].Seq != after+1+int64(i) {
+			return log[:i], nil
+		}
+	}
+	return log, nil
+}
+
+// Heads gives the last seq of each channel that exists. See hub.Store.
+func (s *Store) Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat.Seq, error) {
+	heads := make(map[chat.ID]chat.Seq, len(channels))
+	// Joined with what others ask for at this moment, all at once.
+	type answer struct {
+		id   chat.ID
+		wait func(context.Context) (chat.Seq, bool, error)
+	}
+	var answers []answer
+	for _, id := range channels {
+		answers = append(answers, answer{id, s.heads.ask(id)})
+	}
+	for _, a := range answers {
+		seq, found, err := a.wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			heads[a.id] = seq
+		}
+	}
+	return heads, nil
+}
+
+func (s *Store) loadHeads(ctx context.Context, ids []chat.ID) (heads map[chat.ID]chat.Seq, err error) {
+	err = s.db.read(ctx, "heads", func(c conn) error {
+		heads = make(map[chat.ID]chat.Seq, len(ids))
+		return query(c, "SELECT id, last_seq FROM channels WHERE id = ANY($1)", func(r row) error {
+			var id chat.ID
+			var seq chat.Seq
+			err := r.scan(&id, &seq)
+			heads[id] = seq
+			return err
+		}, ids)
+	})
+	return heads, err
+}

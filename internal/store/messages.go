@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+const messageColumns = `m.id, m.channel_id, m.seq, m.ordinal, m.user_id, m.content, m.message_type, m.parent_id, m.thread_reply_count, m.thread_last_reply_at,
+	m.mentions, m.file_url, m.file_name, m.file_type, m.file_size, m.is_edited, m.edited_at, m.is_deleted, m.deleted_at, m.is_pinned, m.reaction_count,
+	m.created_at, m.updated_at, m.client_id`
+
+// scanMessage reads messageColumns and what follows them.
+func scanMessage(r row, m *chat.Message, after ...any) error {
+	var mentioned string
+	var replied, edited, deleted chat.Time
+	err := r.scan(append([]any{
+		&m.ID, &m.ChannelID, &m.Seq, &m.Ordinal, &m.UserID, &m.Content, (*string)(&m.MessageType), &m.ParentMessageID, &m.ThreadReplyCount, &replied,
+		&mentioned, &m.FileURL, &m.FileName, &m.FileType, &m.FileSize, &m.IsEdited, &edited, &m.IsDeleted, &deleted, &m.IsPinned, &m.ReactionCount,
+		&m.CreatedAt, &m.UpdatedAt, &m.ClientID,
+	}, after...)...)
+	if mentioned != "" {
+		for u := range strings.SplitSeq(mentioned, ",") {
+			m.MentionedUserIDs = append(m.MentionedUserIDs, chat.UserID(u))
+		}
+	}
+	m.ThreadLastReplyAt, m.EditedAt, m.DeletedAt = timeOrNil(replied), timeOrNil(edited), timeOrNil(deleted)
+	m.Reactions = []chat.Reaction{}
+	return err
+}
+
+func timeOrNil(t chat.Time) *chat.Time {
+	if t == 0 {
+		return nil
+	}
+	return &t
+}
+
+// authored are the columns of a message and of what is shown of its author.
+const authored = messageColumns + `, COALESCE(u.name, ''), u.picture FROM messages m LEFT JOIN users u ON u.id = m.user_id `
+
+func scanAuthored(r row, m *chat.Message) error {
+	var u chat.User
+	err := scanMessage(r, m, &u.Name, &u.Picture)
+	u.ID = m.UserID
+	m.User = u.Ref(false)
+	return err
+}
+
+// History gives a page of messages, newest first. See verb.Store.
+func (s *Store) History(ctx context.Context, q chat.HistoryQuery) (page []chat.Message, err error) {
+	err = s.db.read(ctx, "history", func(c conn) error {
+		page = []chat.Message{}
+		if err := mustBeMember(c, q.ChannelID, q.Viewer); err != nil {
+			return err
+		}
+		sql, args := historyQuery(q)
+		if !q.BeforeID.IsZero() {
+			seq, err := seqOf(c, q.ChannelID, q.BeforeID)
+			if err != nil {
+				return err
+			}
+			args = append(args, seq)
+		}
+		err := query(c, sql, func(r row) error {
+			page = append(page, chat.Message{})
+			return scanAuthored(r, &page[len(page)-1])
+		}, args...)
+		if err != nil {
+			return err
+		}
+		if q.AfterSeq > 0 {
+			slices.Reverse(page)
+		}
+		return addReactions(c, page)
+	})
+	return page, err
+}
+
+// historyQuery builds the page's statement. Paging is by seq, which is the order
+// of the channel: neither random ids nor equal times can make it skip anything.
+func historyQuery(q chat.HistoryQuery) (sql string, args []any) {
+	where, order := "m.channel_id = $1 AND NOT m.is_deleted", "DESC"
+	args = []any{q.ChannelID, q.Limit}
+	next := func(condition string, arg any) {
+		args = append(args, arg)
+		where += strings.ReplaceAll(condition, "?", "$"+string(rune('0'+len(args))))
+	}
+	if !q.ParentID.IsZero() {
+		next(" AND m.parent_id = ?", q.ParentID)
+	}
+	switch {
+	case !q.BeforeID.IsZero():
+		where += " AND m.seq < $" + string(rune('0'+len(args)+1))
+	case q.BeforeTime != 0:
+		next(" AND m.created_at < ?", q.BeforeTime)
+	case q.AfterSeq > 0:
+		next(" AND m.seq > ?", q.AfterSeq)
+		order = "ASC"
+	}
+	return "SELECT " + authored + "WHERE " + where + " ORDER BY m.seq " + order + " LIMIT $2", args
+}
+
+func seqOf(c conn, channel, message chat.ID) (seq chat.Seq, err error) {
+	err = query(c, "SELECT seq FROM messages WHERE id = $1 AND channel_id = $2", func(r row) error { return r.scan(&seq) }, message, channel)
+	if err == nil && seq == 0 {
+		err = notFound("Message")
+	}
+	return seq, err
+}
+
+// addReactions fills in the reactions of a page with one statement.
+func addReactions(c conn, page []chat.Message) error {
+	at := make(map[chat.ID]int)
+	var ids []chat.ID
+	for i := range page {
+		if page[i].ReactionCount > 0 {
+			at[page[i].ID] = i
+			ids = append(ids, page[i].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return query(c, "SELECT message_id, emoji, user_id, created_at FROM reactions WHERE message_id = ANY($1) ORDER BY created_at, user_id", func(r row) error {
+		var id chat.ID
+		var re chat.Reaction
+		err := r.scan(&id, &re.Emoji, &re.UserID, &re.CreatedAt)
+		m := &page[at[id]]
+		m.Reactions = append(m.Reactions, re)
+		return err
+	}, ids)
+}
+
+// Message gives one message. See verb.Store.
+func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.UserID) (m *chat.Message, err error) {
+	err = s.db.read(ctx, "message", func(c conn) error {
+		if err := mustBeMember(c, channel, viewer); err != nil {
+			return err
+		}
+		var page []chat.Message
+		err := query(c, "SELECT "+authored+"WHERE m.id = $1 AND m.channel_id = $2", func(r row) error {
+			page = append(page, chat.Message{})
+			return scanAuthored(r, &page[0])
+		}, id, channel)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return notFound("Message")
+		}
+		m = &page[0]
+		return addReactions(c, page)
+	})
+	return m, err
+}
+
+// mustBeMember refuses whoever is no member of the channel.
+func mustBeMember(c conn, channel chat.ID, user chat.UserID) error {
+	role := ""
+	err := query(c, "SELECT role FROM members WHERE channel_id = $1 AND user_id = $2", func(r row) error { return r.scan(&role) }, channel, user)
+	if err == nil && role == "" {
+		err = chat.ErrAccessDenied
+	}
+	return err
+}

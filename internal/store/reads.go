@@ -1,0 +1,101 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// readRow is what a read cursor is decided upon.
+type readRow struct {
+	seq, ordinal, head, messages int64
+	newest                       chat.ID // the newest message at or before the cursor asked for
+	newestSeq, newestOrdinal     int64
+	unread                       int64
+}
+
+// CommitReads moves read cursors forward as one group. See journal.Store.
+func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []chat.ReadOutcome, err error) {
+	order := make([]int, len(reads)) // rows are locked in one order everywhere
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(reads[a].ChannelID.Compare(reads[b].ChannelID), cmp.Compare(reads[a].UserID, reads[b].UserID))
+	})
+	err = s.db.write(ctx, "commit_reads", func(c conn) error {
+		outcomes = make([]chat.ReadOutcome, len(reads))
+		rows := make([]*readRow, len(reads))
+		named := make([]int64, len(reads))
+		for _, i := range order {
+			s.loadRead(c, &reads[i], &rows[i], &named[i])
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+		for _, i := range order {
+			s.newest(c, &reads[i], rows[i], named[i], &outcomes[i])
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+		for _, i := range order {
+			moveRead(c, &reads[i], rows[i], &outcomes[i])
+		}
+		return c.flush()
+	})
+	return outcomes, err
+}
+
+func (s *Store) loadRead(c conn, r *chat.Read, into **readRow, named *int64) {
+	c.queue(`SELECT m.last_read_seq, m.read_ordinal, c.last_seq, c.message_count FROM members m JOIN channels c ON c.id = m.channel_id
+		WHERE m.channel_id = $1 AND m.user_id = $2`+s.db.dialect().lockMembers, []any{r.ChannelID, r.UserID}, func(row row) error {
+		*into = new(readRow)
+		return row.scan(&(*into).seq, &(*into).ordinal, &(*into).head, &(*into).messages)
+	})
+	if !r.MessageID.IsZero() && r.Seq == 0 {
+		c.queue("SELECT seq FROM messages WHERE id = $1 AND channel_id = $2", []any{r.MessageID, r.ChannelID}, func(row row) error { return row.scan(named) })
+	}
+}
+
+// newest finds the newest message up to where the reader has read.
+func (s *Store) newest(c conn, r *chat.Read, state *readRow, named int64, out *chat.ReadOutcome) {
+	to := r.Seq
+	switch {
+	case state == nil:
+		out.Err = chat.ErrAccessDenied
+		return
+	case r.Seq == 0 && !r.MessageID.IsZero() && named == 0:
+		out.Err = notFound("Message")
+		return
+	case r.Seq == 0 && r.MessageID.IsZero():
+		to = state.head
+	case r.Seq == 0:
+		to = named
+	}
+	out.LastReadSeq = max(min(to, state.head), state.seq)
+	out.Moved = out.LastReadSeq > state.seq
+	c.queue("SELECT id, seq, ordinal FROM messages WHERE channel_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1", []any{r.ChannelID, out.LastReadSeq}, func(row row) error {
+		return row.scan(&state.newest, &state.newestSeq, &state.newestOrdinal)
+	})
+}
+
+func moveRead(c conn, r *chat.Read, state *readRow, out *chat.ReadOutcome) {
+	if out.Err != nil {
+		return
+	}
+	out.MessageID = state.newest
+	ordinal := max(state.newestOrdinal, state.ordinal)
+	if out.Moved {
+		c.queue("UPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2",
+			[]any{r.ChannelID, r.UserID, out.LastReadSeq, ordinal, r.At}, nil)
+	}
+	c.queue("SELECT count(*) FROM messages WHERE channel_id = $1 AND ordinal > $2 AND is_deleted", []any{r.ChannelID, ordinal}, func(row row) error {
+		var deleted int64
+		err := row.scan(&deleted)
+		out.UnreadCount = state.messages - ordinal - deleted
+		return err
+	})
+}

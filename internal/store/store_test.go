@@ -1,0 +1,32 @@
+package store_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/store/storetest"
+)
+
+func opener(t *testing.T, url string) func() *store.Store {
+	return func() *store.Store {
+		t.Helper()
+		s, err := store.Open(t.Context(), store.Options{URL: url, Pool: store.Pool{Size: 4, Overflow: 4}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+}
+
+func TestSQLite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) func() *store.Store {
+		return opener(t, "sqlite:"+filepath.Join(t.TempDir(), "chowk.db"))
+	})
+}
+
+func TestPostgres(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) func() *store.Store { return opener(t, pgtest.Database(t)) })
+}

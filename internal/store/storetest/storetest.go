@@ -1,0 +1,400 @@
+// Package storetest is the one suite of behaviours that every database behind the
+// store must show.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/store"
+)
+
+// Run runs the suite. open opens one database, the same at each call of one test.
+func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, b *bench)
+	}{
+		{"Messages", testMessages}, {"OrderUnderLoad", testOrderUnderLoad}, {"Duplicates", testDuplicates}, {"Edits", testEdits},
+		{"Reactions", testReactions}, {"Members", testMembers}, {"RemovedMemberCannotSlipIn", testRemovedMember}, {"Direct", testDirect},
+		{"Channels", testChannels}, {"History", testHistory}, {"Log", testLog}, {"Reads", testReads}, {"Unread", testUnread},
+		{"BadChangeFailsAlone", testBadChange}, {"Gather", testGather}, {"Users", testUsers}, {"Accounts", testAccounts}, {"Sessions", testSessions},
+		{"Tickets", testTickets}, {"Reopen", testReopen},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			again := open(t)
+			c.test(t, &bench{t: t, again: again, s: again()})
+		})
+	}
+}
+
+// bench is what a test works with.
+type bench struct {
+	t     *testing.T
+	s     *store.Store
+	again func() *store.Store
+	clock chat.Time
+}
+
+func (b *bench) now() chat.Time { b.clock++; return 1_700_000_000_000_000 + b.clock }
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) users(ids ...chat.UserID) {
+	b.t.Helper()
+	for _, id := range ids {
+		_, err := b.s.EnsureUser(b.t.Context(), chat.User{ID: id, Name: "Name of " + string(id), IsActive: true, CreatedAt: b.now()})
+		b.must(err)
+	}
+}
+
+// channel makes users and a channel; the first owns it.
+func (b *bench) channel(users ...chat.UserID) chat.ID {
+	b.t.Helper()
+	b.users(users...)
+	return b.channelOf(chat.Channel{Name: "c", ChannelType: chat.Group, IsPrivate: true}, users...)
+}
+
+func (b *bench) channelOf(ch chat.Channel, users ...chat.UserID) chat.ID {
+	b.t.Helper()
+	out := b.commit(b.creation(ch, "", users...))
+	if out.Err != nil {
+		b.t.Fatal(out.Err)
+	}
+	return out.Channel.ID
+}
+
+func (b *bench) creation(ch chat.Channel, key string, users ...chat.UserID) chat.Change {
+	c := chat.Change{Kind: chat.CreateChannel, ID: chat.NewID(), Actor: users[0], At: b.now(), Allowed: chat.Anyone, DirectKey: key}
+	c.ChannelID = c.ID
+	ch.ID, ch.CreatedBy, ch.CreatedAt, ch.UpdatedAt = c.ID, users[0], c.At, c.At
+	c.Channel = &ch
+	for i, u := range users {
+		role := chat.Plain
+		if i == 0 {
+			role = chat.Owner
+		}
+		c.Members = append(c.Members, chat.Founder{UserID: u, Role: role})
+	}
+	return c
+}
+
+func (b *bench) commit(c chat.Change) chat.Outcome {
+	b.t.Helper()
+	out, err := b.s.Commit(b.t.Context(), []chat.Change{c})
+	b.must(err)
+	return out[0]
+}
+
+func (b *bench) change(kind chat.ChangeKind, channel chat.ID, by chat.UserID) chat.Change {
+	return chat.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: b.now(), Allowed: chat.Members, OrAuthor: true}
+}
+
+func (b *bench) message(channel chat.ID, by chat.UserID, text string) chat.Change {
+	c := b.change(chat.SendMessage, channel, by)
+	c.Message = &chat.Message{ID: c.ID, ChannelID: channel, UserID: by, Content: text, MessageType: chat.Text}
+	return c
+}
+
+func (b *bench) send(channel chat.ID, by chat.UserID, text string) *chat.Message {
+	b.t.Helper()
+	out := b.commit(b.message(channel, by, text))
+	if out.Err != nil {
+		b.t.Fatal(out.Err)
+	}
+	return out.Message
+}
+
+// refused checks that a change was refused with a code.
+func (b *bench) refused(out chat.Outcome, code chat.Code) {
+	b.t.Helper()
+	if out.Err == nil || chat.AsError(out.Err).Code != code {
+		b.t.Errorf("got %v (%+v), want %s", out.Err, out.Event, code)
+	}
+}
+
+func (b *bench) fails(err error, code chat.Code) {
+	b.t.Helper()
+	if err == nil || chat.AsError(err).Code != code {
+		b.t.Errorf("got %v, want %s", err, code)
+	}
+}
+
+// log reads a channel's whole log and checks that it has no hole.
+func (b *bench) log(channel chat.ID) []chat.Event {
+	b.t.Helper()
+	var all []chat.Event
+	for {
+		page, err := b.s.Log(b.t.Context(), channel, int64(len(all)), 100)
+		b.must(err)
+		if len(page) == 0 {
+			break
+		}
+		all = append(all, page...)
+	}
+	for i, ev := range all {
+		if ev.Seq != int64(i)+1 {
+			b.t.Fatalf("entry %d of the log has seq %d", i+1, ev.Seq)
+		}
+	}
+	heads, err := b.s.Heads(b.t.Context(), []chat.ID{channel})
+	b.must(err)
+	if heads[channel] != int64(len(all)) {
+		b.t.Fatalf("the head is %d and the log has %d entries", heads[channel], len(all))
+	}
+	return all
+}
+
+func testMessages(t *testing.T, b *bench) {
+	id := b.channel("ada", "bob")
+	c := b.message(id, "ada", "hi")
+	url, size := "https://example.org/a.png", int64(5)
+	c.Message.MentionedUserIDs, c.Message.FileURL, c.Message.FileSize, c.Message.ClientID = []chat.UserID{"bob", "eve"}, &url, &size, "k"
+	out := b.commit(c)
+	if out.Err != nil || out.Event.Seq != 2 || out.Event.Message.User.Name != "Name of ada" {
+		t.Fatalf("got %+v", out)
+	}
+	m, err := b.s.Message(t.Context(), id, c.ID, "bob")
+	b.must(err)
+	if m.Content != "hi" || m.Seq != 2 || len(m.MentionedUserIDs) != 2 || *m.FileURL != url || *m.FileSize != 5 || m.FileName != nil ||
+		m.ClientID != "k" || m.CreatedAt != c.At || m.User.Name != "Name of ada" || m.EditedAt != nil || m.Reactions == nil {
+		t.Errorf("got %+v", m)
+	}
+	b.refused(b.commit(b.message(id, "eve", "x")), chat.Forbidden)
+	b.refused(b.commit(b.message(chat.NewID(), "ada", "x")), chat.Forbidden)
+	reply := b.message(id, "bob", "re")
+	reply.Message.ParentMessageID = &c.ID
+	if out := b.commit(reply); out.Err != nil {
+		t.Fatal(out.Err)
+	}
+	if m, err = b.s.Message(t.Context(), id, c.ID, "bob"); err != nil || m.ThreadReplyCount != 1 || *m.ThreadLastReplyAt != reply.At {
+		t.Errorf("the parent: %+v, %v", m, err)
+	}
+	other := b.channel("ada")
+	reply = b.message(other, "ada", "re")
+	reply.Message.ParentMessageID = &c.ID
+	b.refused(b.commit(reply), chat.NotFound) // D-54
+	_, err = b.s.Message(t.Context(), id, c.ID, "eve")
+	b.fails(err, chat.Forbidden)
+	_, err = b.s.Message(t.Context(), other, c.ID, "ada")
+	b.fails(err, chat.NotFound)
+}
+
+func testOrderUnderLoad(t *testing.T, b *bench) {
+	var channels []chat.ID
+	for range 5 {
+		channels = append(channels, b.channel("ada", "bob"))
+	}
+	const committers, groups, size = 8, 12, 20
+	var mu sync.Mutex
+	acked := make(map[chat.ID]map[chat.Seq]chat.ID)
+	var running sync.WaitGroup
+	for w := range committers {
+		running.Go(func() {
+			for range groups {
+				var group []chat.Change
+				for i := range size {
+					mu.Lock()
+					group = append(group, b.message(channels[(w+i)%len(channels)], "ada", "x"))
+					mu.Unlock()
+				}
+				out, err := b.s.Commit(context.WithoutCancel(t.Context()), group)
+				if err != nil {
+					t.Errorf("commit: %v", err)
+					return
+				}
+				mu.Lock()
+				for i, o := range out {
+					if o.Err != nil {
+						t.Errorf("refused: %v", o.Err)
+						continue
+					}
+					of := acked[group[i].ChannelID]
+					if of == nil {
+						of = make(map[chat.Seq]chat.ID)
+						acked[group[i].ChannelID] = of
+					}
+					if of[o.Event.Seq] != (chat.ID{}) {
+						t.Errorf("seq %d was given twice", o.Event.Seq)
+					}
+					of[o.Event.Seq] = group[i].ID
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	running.Wait()
+	total := 0
+	for _, id := range channels {
+		for _, ev := range b.log(id)[1:] {
+			if acked[id][ev.Seq] != ev.Message.ID {
+				t.Fatalf("seq %d holds another message than was acknowledged", ev.Seq)
+			}
+			total++
+		}
+	}
+	if total != committers*groups*size {
+		t.Errorf("%d messages are stored, %d were acknowledged", total, committers*groups*size)
+	}
+}
+
+func testDuplicates(t *testing.T, b *bench) {
+	id, other := b.channel("ada", "bob"), b.channel("ada")
+	c := b.message(id, "ada", "once")
+	first := b.commit(c)
+	again := c
+	again.At = b.now()
+	for _, group := range [][]chat.Change{{again}, {b.message(id, "bob", "x"), again, again}} {
+		outs, err := b.s.Commit(t.Context(), group)
+		b.must(err)
+		out := outs[len(outs)-1]
+		if out.Err != nil || !out.Duplicate || out.Event.Seq != first.Event.Seq || out.Message.CreatedAt != c.At {
+			t.Errorf("got %+v", out)
+		}
+	}
+	twice := b.message(id, "ada", "twice in a group")
+	outs, err := b.s.Commit(t.Context(), []chat.Change{twice, twice})
+	b.must(err)
+	if outs[0].Duplicate || !outs[1].Duplicate || outs[0].Event.Seq != outs[1].Event.Seq {
+		t.Errorf("got %+v", outs)
+	}
+	for _, change := range []func(*chat.Change){
+		func(c *chat.Change) { m := *c.Message; m.Content = "another"; c.Message = &m },
+		func(c *chat.Change) { c.Actor = "bob" },
+		func(c *chat.Change) { c.ChannelID = other },
+	} {
+		forged := again
+		change(&forged)
+		b.refused(b.commit(forged), chat.Conflict)
+	}
+	edit := b.change(chat.EditMessage, id, "ada")
+	edit.MessageID, edit.Content = c.ID, "edited"
+	b.commit(edit)
+	if out := b.commit(again); out.Err != nil || !out.Duplicate {
+		t.Errorf("a repeated send after an edit: %+v", out)
+	}
+	if out := b.commit(edit); out.Err != nil || !out.Duplicate || out.Event == nil || out.Event.Content != "edited" {
+		t.Errorf("a repeated edit: %+v", out)
+	}
+	b.log(id)
+}
+
+func testEdits(t *testing.T, b *bench) {
+	id := b.channel("ada", "bob")
+	m := b.send(id, "ada", "old")
+	edit := func(by chat.UserID, message chat.ID, text string) chat.Outcome {
+		c := b.change(chat.EditMessage, id, by)
+		c.Allowed, c.MessageID, c.Content = 0, message, text
+		return b.commit(c)
+	}
+	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Event.Type != chat.EventMessageUpdated || !out.Message.IsEdited || out.Message.Content != "new" {
+		t.Errorf("got %+v", out)
+	}
+	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Event != nil {
+		t.Errorf("an edit that changes nothing: %+v", out)
+	}
+	b.refused(edit("bob", m.ID, "x"), chat.Forbidden)
+	b.refused(edit("ada", chat.NewID(), "x"), chat.NotFound)
+	remove := func(by chat.UserID, allowed chat.Roles) chat.Outcome {
+		c := b.change(chat.DeleteMessage, id, by)
+		c.Allowed, c.MessageID = allowed, m.ID
+		return b.commit(c)
+	}
+	b.refused(remove("bob", chat.Managers), chat.Forbidden)
+	reply := b.message(id, "bob", "re")
+	reply.Message.ParentMessageID = &m.ID
+	b.commit(reply)
+	if out := remove("ada", chat.Managers); out.Err != nil || out.Event.MessageID != m.ID {
+		t.Errorf("got %+v", out)
+	}
+	b.refused(remove("ada", chat.Managers), chat.NotFound)
+	b.refused(edit("ada", m.ID, "back"), chat.NotFound) // D-41
+	gone, err := b.s.Message(t.Context(), id, m.ID, "bob")
+	if err != nil || !gone.IsDeleted || gone.Content != "" || gone.DeletedAt == nil {
+		t.Errorf("the tombstone: %+v, %v", gone, err)
+	}
+	archive := b.change(chat.UpdateChannel, id, "ada")
+	yes := true
+	archive.Patch.IsArchived = &yes
+	b.commit(archive)
+	b.refused(b.commit(b.message(id, "ada", "late")), chat.Conflict)
+	b.log(id)
+}
+
+func testReactions(t *testing.T, b *bench) {
+	id := b.channel("ada", "bob")
+	m := b.send(id, "ada", "x")
+	react := func(kind chat.ChangeKind, by chat.UserID, emoji string) chat.Outcome {
+		c := b.change(kind, id, by)
+		c.MessageID, c.Emoji = m.ID, emoji
+		return b.commit(c)
+	}
+	for i, by := range []chat.UserID{"ada", "bob", "bob"} {
+		out := react(chat.AddReaction, by, "👍")
+		if out.Err != nil || (out.Event == nil) != (i == 2) {
+			t.Errorf("reaction %d: %+v", i, out)
+		}
+	}
+	got, err := b.s.Message(t.Context(), id, m.ID, "ada")
+	if err != nil || got.ReactionCount != 2 || len(got.Reactions) != 2 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if out := react(chat.RemoveReaction, "ada", "👍"); out.Event == nil || out.Event.ReactionCount != 1 {
+		t.Errorf("got %+v", out)
+	}
+	if out := react(chat.RemoveReaction, "ada", "👍"); out.Event != nil || out.Err != nil {
+		t.Errorf("got %+v", out)
+	}
+	for i := range chat.MaxReactions - 1 {
+		react(chat.AddReaction, "ada", fmt.Sprint(i))
+	}
+	b.refused(react(chat.AddReaction, "ada", "one too many"), chat.Conflict)
+	if out := react(chat.AddReaction, "ada", "👍"); out.Err != nil {
+		t.Errorf("one that is there: %v", out.Err)
+	}
+	b.log(id)
+}
+
+func testBadChange(t *testing.T, b *bench) {
+	id := b.channel("ada")
+	outs, err := b.s.Commit(t.Context(), []chat.Change{
+		b.message(id, "ada", "good"), b.message(id, "eve", "not a member"), b.message(id, "ada", "a\x00b"), b.message(id, "ada", "\xff"), b.message(id, "ada", "good too"),
+	})
+	b.must(err)
+	b.refused(outs[1], chat.Forbidden)
+	b.refused(outs[2], chat.BadRequest)
+	b.refused(outs[3], chat.BadRequest)
+	if outs[0].Err != nil || outs[4].Err != nil || outs[4].Event.Seq != outs[0].Event.Seq+1 {
+		t.Errorf("got %+v and %+v", outs[0], outs[4])
+	}
+	if n := len(b.log(id)); n != 3 {
+		t.Errorf("the log has %d entries, want 3", n)
+	}
+}
+
+func testReopen(t *testing.T, b *bench) {
+	id := b.channel("ada")
+	b.send(id, "ada", "kept")
+	epoch := b.s.Epoch()
+	if b.s.Durability() != "disk" {
+		t.Errorf("durability %s", b.s.Durability())
+	}
+	b.must(b.s.Ping(t.Context()))
+	b.must(b.s.Close())
+	if _, err := b.s.Channels(t.Context(), "ada", true); err == nil {
+		t.Error("a closed store answers")
+	}
+	b.s = b.again()
+	if n := len(b.log(id)); n != 2 || b.s.Epoch() != epoch {
+		t.Errorf("%d entries, epoch %s and %s", n, b.s.Epoch(), epoch)
+	}
+}

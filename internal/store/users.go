@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Users gives those of the users that exist. See verb.Store.
+func (s *Store) Users(ctx context.Context, ids []chat.UserID) ([]chat.User, error) {
+	return s.usersBy(ctx, "users", "WHERE u.id = ANY($1)", ids)
+}
+
+// FindUsers lists active users by the beginning of a name, an email or an id. See
+// verb.Store.
+func (s *Store) FindUsers(ctx context.Context, text string, limit int) ([]chat.User, error) {
+	return s.usersBy(ctx, "find_users", `WHERE u.is_active AND (lower(u.name) LIKE $1 ESCAPE '\' OR lower(COALESCE(u.email, '')) LIKE $1 ESCAPE '\' OR lower(u.id) LIKE $1 ESCAPE '\')
+		ORDER BY lower(u.name), u.id LIMIT $2`, like(text)+"%", limit)
+}
+
+func (s *Store) usersBy(ctx context.Context, unit, where string, args ...any) (all []chat.User, err error) {
+	err = s.db.read(ctx, unit, func(c conn) error {
+		all = []chat.User{}
+		return query(c, "SELECT "+userColumns+" FROM users u "+where, func(r row) error {
+			all = append(all, chat.User{})
+			return r.scan(userInto(&all[len(all)-1])...)
+		}, args...)
+	})
+	return all, err
+}
+
+// Acquainted gives those of the users who share a channel with viewer. See
+// verb.Store.
+func (s *Store) Acquainted(ctx context.Context, viewer chat.UserID, users []chat.UserID) (known []chat.UserID, err error) {
+	err = s.db.read(ctx, "acquainted", func(c conn) error {
+		known = []chat.UserID{}
+		return query(c, `SELECT u.id FROM users u WHERE u.id = ANY($1) AND (u.id = $2 OR EXISTS (
+			SELECT 1 FROM members theirs JOIN members mine ON mine.channel_id = theirs.channel_id AND mine.user_id = $2 WHERE theirs.user_id = u.id)) ORDER BY u.id`, func(r row) error {
+			var id chat.UserID
+			err := r.scan(&id)
+			known = append(known, id)
+			return err
+		}, users, viewer)
+	})
+	return known, err
+}
+
+// EnsureUser makes or brings up to date the user of a host application's token.
+// See auth.Store.
+func (s *Store) EnsureUser(ctx context.Context, u chat.User) (stored chat.User, err error) {
+	if old, err := s.Users(ctx, []chat.UserID{u.ID}); err != nil || len(old) == 1 && unchanged(old[0], u) {
+		if err != nil {
+			return chat.User{}, err
+		}
+		return old[0], nil
+	}
+	err = s.db.write(ctx, "ensure_user", func(c conn) error {
+		if u.Email != nil {
+			if err := emailIsFree(c, *u.Email, u.ID); err != nil {
+				return err
+			}
+		}
+		if err := insertUser(c, chat.Account{User: u}, ` ON CONFLICT (id) DO UPDATE SET name = COALESCE(NULLIF(excluded.name, ''), users.name),
+			email = COALESCE(excluded.email, users.email), picture = COALESCE(excluded.picture, users.picture),
+			first_name = COALESCE(excluded.first_name, users.first_name), last_name = COALESCE(excluded.last_name, users.last_name),
+			is_verified = excluded.is_verified`); err != nil {
+			return err
+		}
+		return query(c, "SELECT "+userColumns+" FROM users u WHERE u.id = $1", func(r row) error { return r.scan(userInto(&stored)...) }, u.ID)
+	})
+	return stored, err
+}
+
+// unchanged says whether u brings nothing new. What it leaves out stays as it is.
+func unchanged(old, u chat.User) bool {
+	kept := func(old, now *string) bool { return now == nil || same(old, now) }
+	return (u.Name == "" || old.Name == u.Name) && kept(old.Email, u.Email) && kept(old.Picture, u.Picture) &&
+		kept(old.FirstName, u.FirstName) && kept(old.LastName, u.LastName) && old.IsVerified == u.IsVerified
+}
+
+func emailIsFree(c conn, email string, except chat.UserID) error {
+	taken := false
+	err := query(c, "SELECT 1 FROM users WHERE lower(email) = $1 AND id <> $2", func(row) error { taken = true; return nil }, strings.ToLower(email), except)
+	if err == nil && taken {
+		err = &chat.Error{Code: chat.Conflict, Field: "email", Message: "Email already registered"}
+	}
+	return err
+}
+
+func insertUser(c conn, a chat.Account, conflict string) error {
+	u := a.User
+	if u.Role == "" {
+		u.Role = "student"
+	}
+	return exec(c, `INSERT INTO users (id, name, email, picture, first_name, last_name, phone, role, is_admin, is_active, is_verified, password_hash, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`+conflict,
+		u.ID, u.Name, u.Email, u.Picture, u.FirstName, u.LastName, u.Phone, u.Role, u.IsAdmin, u.IsActive, u.IsVerified, a.PasswordHash, u.CreatedAt)
+}
