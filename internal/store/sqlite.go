@@ -29,8 +29,8 @@ type sqliteDB struct {
 	writer   chan *sqliteConn
 	readers  chan *sqliteConn
 	health   chan *sqliteConn
-	all      []*sqliteConn
 	closing  sync.Once
+	closed   chan struct{}
 }
 
 var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING"}
@@ -59,12 +59,13 @@ func openSQLite(ctx context.Context, path string, o Options) (*sqliteDB, error) 
 	db := &sqliteDB{
 		path: path, observer: o.Observer, lock: lock,
 		writer: make(chan *sqliteConn, 1), readers: make(chan *sqliteConn, readers), health: make(chan *sqliteConn, 1),
+		closed: make(chan struct{}),
 	}
 	for _, pool := range []chan *sqliteConn{db.writer, db.readers, db.health} {
 		for range cap(pool) {
 			c, err := db.connect(ctx)
 			if err != nil {
-				return nil, errors.Join(err, db.close())
+				return nil, errors.Join(err, db.closeIdle(), db.unlock())
 			}
 			pool <- c
 		}
@@ -79,10 +80,9 @@ func (db *sqliteDB) connect(ctx context.Context) (*sqliteConn, error) {
 	}
 	raw.SetBusyTimeout(5 * time.Second)
 	c := &sqliteConn{db: db, raw: raw, ctx: ctx}
-	db.all = append(db.all, c)
 	for pragma := range strings.SplitSeq(sqlitePragmas, ";\n") {
 		if err := query(c, pragma, func(row) error { return nil }); err != nil {
-			return nil, fmt.Errorf("%s: %w", pragma, err)
+			return nil, errors.Join(fmt.Errorf("%s: %w", pragma, err), raw.Close())
 		}
 	}
 	return c, nil
@@ -113,16 +113,34 @@ func (db *sqliteDB) ping(ctx context.Context) error {
 	return db.use(ctx, "ping", db.health, func(c conn) error { return query(c, "SELECT 1", func(row) error { return nil }) })
 }
 
+// close waits for the units of work under way.
 func (db *sqliteDB) close() (err error) {
 	db.closing.Do(func() {
-		for _, c := range db.all {
-			err = errors.Join(err, c.raw.Close())
+		close(db.closed)
+		for _, pool := range []chan *sqliteConn{db.readers, db.health, db.writer} {
+			for range cap(pool) {
+				err = errors.Join(err, (<-pool).raw.Close())
+			}
 		}
-		if db.lock != nil {
-			err = errors.Join(err, db.lock.Close())
-		}
+		err = errors.Join(err, db.unlock())
 	})
 	return err
+}
+
+func (db *sqliteDB) closeIdle() (err error) {
+	for _, pool := range []chan *sqliteConn{db.readers, db.health, db.writer} {
+		for len(pool) > 0 {
+			err = errors.Join(err, (<-pool).raw.Close())
+		}
+	}
+	return err
+}
+
+func (db *sqliteDB) unlock() error {
+	if db.lock == nil {
+		return nil
+	}
+	return db.lock.Close()
 }
 
 func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) error {
@@ -170,7 +188,14 @@ func (db *sqliteDB) use(ctx context.Context, unit string, pool chan *sqliteConn,
 	defer timer.Stop()
 	var c *sqliteConn
 	select {
+	case <-db.closed:
+		return fmt.Errorf("%s: the store is closed: %w", unit, errUnavailable)
+	default:
+	}
+	select {
 	case c = <-pool:
+	case <-db.closed:
+		return fmt.Errorf("%s: the store is closed: %w", unit, errUnavailable)
 	case <-ctx.Done():
 		db.observer.Refused(unit, "gave_up")
 		return fmt.Errorf("%s: wait for a connection: %w", unit, errOverloaded)
