@@ -1,0 +1,220 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/verb"
+)
+
+// exchange is one call under /api. It is the call's response writer, and keeps
+// the answer until it is whole: a panic half way is still an answer, and the
+// length is known.
+type exchange struct {
+	door   *door
+	w      http.ResponseWriter
+	r      *http.Request
+	id     string // the request's, as the log and X-Request-Id have it
+	start  time.Time
+	status int
+	body   bytes.Buffer
+	asker  asker
+	after  []func() // called when the answer has left
+}
+
+// asker is who makes a call; without an identity where none is needed.
+type asker struct {
+	verb.Caller
+	Identity auth.Identity
+	exchange *exchange
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange) //nolint:errcheck // nil says that there is none
+	return x
+}
+
+// serve answers a call under /api.
+func (d *door) serve(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{door: d, w: w, id: requestID(r), start: d.Now()}
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), callTimeout)
+	defer cancel()
+	x.r = r.WithContext(ctx)
+	x.asker.exchange = x
+	h := w.Header()
+	h.Set("X-Request-Id", x.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+
+	defer func() {
+		for _, f := range x.after {
+			f()
+		}
+	}()
+	if d.cors(x) {
+		d.route(x)
+	}
+	x.finish()
+}
+
+// route runs the call. A panic is an internal error of this call alone.
+func (d *door) route(x *exchange) {
+	defer func() {
+		p := recover()
+		switch {
+		case p == http.ErrAbortHandler: //nolint:errorlint // net/http's own sentinel, passed on as it came
+			panic(p)
+		case p != nil:
+			d.Log.ErrorContext(x.r.Context(), "a call panicked", "request_id", x.id, "method", x.r.Method,
+				"path", x.r.URL.Path, "user", x.asker.User, "panic", p, "stack", string(debug.Stack()))
+			x.fail(newProblem(chat.AsError(errPanic), ""))
+		}
+	}()
+	if _, pattern := d.mux.Handler(x.r); pattern != "" {
+		d.mux.ServeHTTP(x, x.r)
+		return
+	}
+	d.noRoute(x)
+}
+
+// noRoute says in our own words what the mux says in plain text: there is nothing
+// here, or nothing for this method.
+func (d *door) noRoute(x *exchange) {
+	d.mux.ServeHTTP(x, x.r)
+	p := newProblem(chat.Errorf(chat.NotFound, "There is nothing at this address; "+docsPath+" lists what there is."), "")
+	if x.status == http.StatusMethodNotAllowed {
+		p = newProblem(chat.Errorf(chat.BadRequest, "This address takes "+x.w.Header().Get("Allow")+" only."), "")
+		p.setStatus(http.StatusMethodNotAllowed)
+	}
+	x.fail(p)
+}
+
+// cors lets the configured origins' pages read the answer, an error as well. It
+// reports whether there is a call to run: a preflight is answered here.
+func (d *door) cors(x *exchange) bool {
+	h := x.w.Header()
+	origin := x.r.Header.Get("Origin")
+	allowed := origin != "" && d.corsAllowed(origin)
+	if len(d.origins) > 0 {
+		h.Add("Vary", "Origin")
+	}
+	if allowed {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, X-Process-Time, Retry-After")
+	}
+	if x.r.Method != http.MethodOptions || x.r.Header.Get("Access-Control-Request-Method") == "" {
+		return true
+	}
+	if !allowed {
+		x.fail(newProblem(auth.ErrOrigin, ""))
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id")
+	h.Set("Access-Control-Max-Age", "600")
+	x.WriteHeader(http.StatusNoContent)
+	return false
+}
+
+func (d *door) corsAllowed(origin string) bool {
+	o, err := auth.ParseOrigin(origin)
+	return err == nil && d.origins[o]
+}
+
+// requestID is the caller's own when it is harmless, so that a proxy's log and
+// ours can be laid side by side.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if chat.UserID(id).Valid() { // the same harmless alphabet and length
+		return id
+	}
+	return chat.NewID().String()
+}
+
+// Header implements [http.ResponseWriter].
+func (x *exchange) Header() http.Header { return x.w.Header() }
+
+// WriteHeader implements [http.ResponseWriter]; the first status counts.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	x.WriteHeader(http.StatusOK)
+	return x.body.Write(b)
+}
+
+// Unwrap is how the deadline for reading the body finds the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// fail answers with a problem whatever had been answered so far.
+func (x *exchange) fail(p *Problem) {
+	x.status = 0
+	x.body.Reset()
+	h := x.w.Header()
+	h.Del("Set-Cookie")
+	for name, values := range p.GetHeaders() {
+		h[name] = values
+	}
+	h.Set("Content-Type", problemType)
+	x.WriteHeader(p.Status)
+	if err := marshal(x, p); err != nil {
+		x.door.Log.ErrorContext(x.r.Context(), "encode a problem", "request_id", x.id, "error", err)
+	}
+}
+
+// finish sends the answer.
+func (x *exchange) finish() {
+	h := x.w.Header()
+	x.WriteHeader(http.StatusOK)
+	if x.door.OldPage && x.r.Method == http.MethodDelete && x.status == http.StatusNoContent {
+		// The old page reads JSON from every success.
+		x.status = http.StatusOK
+		h.Set("Content-Type", "application/json")
+		x.body.WriteString("{}")
+	}
+	h.Set("X-Process-Time", strconv.FormatFloat(x.door.Now().Sub(x.start).Seconds(), 'f', 6, 64))
+	if x.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(x.body.Len()))
+	}
+	x.w.WriteHeader(x.status)
+	if x.status != http.StatusNoContent {
+		_, _ = x.w.Write(x.body.Bytes()) //nolint:errcheck // a client that is gone need not be told
+	}
+	if len(x.after) > 0 {
+		_ = http.NewResponseController(x.w).Flush() //nolint:errcheck // the same
+	}
+}
+
+// recoverBare is for what answers by itself: it can only be answered for when it
+// has not begun.
+func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	switch {
+	case p == nil:
+	case p == http.ErrAbortHandler: //nolint:errorlint // net/http's own sentinel, passed on as it came
+		panic(p)
+	default:
+		id := requestID(r)
+		d.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", id, "method", r.Method,
+			"path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+		w.Header().Set("X-Request-Id", id)
+		problem := newProblem(chat.AsError(errPanic), "")
+		w.Header().Set("Content-Type", problemType)
+		w.WriteHeader(problem.Status)
+		_ = marshal(w, problem) //nolint:errcheck // the connection may be another's by now
+	}
+}

@@ -1,0 +1,110 @@
+// Starts the real server and a real Chromium.
+import { spawn, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const browsers = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** One browser for all tests of a file. */
+export async function launch() {
+  const executablePath = process.env.CHROMIUM ?? browsers.find(existsSync);
+  if (!executablePath) throw new Error('Chromium is not installed: run make tools, or name it in the variable CHROMIUM');
+  return chromium.launch({
+    executablePath,
+    headless: true,
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
+    ],
+  });
+}
+
+/** A running server. stop() ends it as a supervisor does, kill() as a power failure would. */
+export async function serve(...settings) {
+  const binary = process.env.CHOWK_BIN;
+  if (!binary) throw new Error('CHOWK_BIN does not name the server: run make test-browser');
+  const dir = mkdtempSync(join(tmpdir(), 'chowk-browser-'));
+  const has = (name) => settings.some((s) => s.startsWith(`--${name}=`));
+  const args = ['serve', '--log.format=json', '--drain.window=200ms', ...settings];
+  if (!has('listen')) args.push('--listen=127.0.0.1:0');
+  if (!has('data-dir')) args.push(`--data-dir=${dir}`);
+  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const lines = [];
+  const exited = new Promise((resolve) => child.on('exit', resolve));
+  const url = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      lines.push(line);
+      if (line.includes('"listening"')) resolve(new URL(JSON.parse(line).url).origin);
+    });
+    exited.then(() => reject(new Error('the server ended:\n' + lines.join('\n'))));
+  });
+  return {
+    url,
+    lines,
+    dir: has('data-dir') ? settings.find((s) => s.startsWith('--data-dir=')).slice('--data-dir='.length) : dir,
+    async stop() {
+      child.kill('SIGTERM');
+      await exited;
+      rmSync(dir, { recursive: true, force: true });
+    },
+    /** Ends it and keeps its data. */
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** A user in a browser context of their own, with everything that went wrong there. */
+export async function visit(browser, server, name, { sockets } = {}) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const errors = [];
+  const log = [];
+  page.on('console', (m) => {
+    log.push(m.text());
+    if (m.type() === 'error') errors.push(m.text());
+  });
+  page.on('pageerror', (e) => errors.push(String(e)));
+  page.on('dialog', (d) => {
+    errors.push('a dialog: ' + d.message());
+    d.dismiss();
+  });
+  page.on('websocket', () => sockets && sockets.count++);
+  await page.goto(server.url + '/messages');
+  if (name) {
+    await page.getByTestId('name-input').fill(name);
+    await page.getByTestId('enter').click();
+  }
+  return { name, context, page, errors, log };
+}
+
+/** Waits until f gives something true. */
+export async function until(what, f, ms = 60_000) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const got = await f();
+    if (got) return got;
+    if (Date.now() > end) throw new Error('waited in vain for ' + what);
+    await new Promise((r) => setTimeout(r, 50));
+  }
+}
+
+/** Calls the REST API as a user of a server without passwords. */
+export async function rest(server, user, method, path, body) {
+  const r = await fetch(server.url + '/api/v1' + path, {
+    method,
+    headers: { Authorization: `Bearer ${user}`, 'Content-Type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  if (!r.ok) throw new Error(`${method} ${path}: ${r.status} ${await r.text()}`);
+  return r.status === 204 ? null : r.json();
+}
+
+/** One number out of PostgreSQL. */
+export function sql(url, statement) {
+  return Number(execFileSync('psql', ['-XAtc', statement, url], { encoding: 'utf8' }).trim());
+}

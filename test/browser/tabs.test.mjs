@@ -1,0 +1,56 @@
+// The load test that the incident's authors recommended and never ran: 40 tabs of
+// /messages, 40 users in one channel, a pool of 10 + 20 connections.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { launch, rest, serve, sql, until, visit } from './harness.mjs';
+
+const tabs = 40;
+
+test('40 tabs in one channel over a pool of 10 + 20', async (t) => {
+  const database = process.env.CHOWK_PG_URL;
+  assert.ok(database, 'CHOWK_PG_URL is not set: run make test-browser');
+  const server = await serve('--auth=none', `--database-url=${database}`, '--pool.size=10', '--pool.overflow=20');
+  t.after(() => server.stop());
+  const browser = await launch();
+  t.after(() => browser.close());
+
+  const count = () => sql(database, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chowk'");
+  let most = 0;
+  const sampling = setInterval(() => (most = Math.max(most, count())), 100);
+  t.after(() => clearInterval(sampling));
+
+  const names = Array.from({ length: tabs }, (_, i) => `user-${i}`);
+  for (const name of names) await rest(server, name, 'GET', '/channels/');
+  const channel = await rest(server, names[0], 'POST', '/channels/', { name: 'everybody', member_ids: names.slice(1) });
+
+  const users = [];
+  for (let i = 0; i < tabs; i += 8) {
+    users.push(...(await Promise.all(names.slice(i, i + 8).map((name) => visit(browser, server, name)))));
+  }
+  await Promise.all(
+    users.map(async (u) => {
+      await u.page.getByTestId('channel-item').first().click({ timeout: 60_000 });
+      await until(`${u.name} to join`, () => u.log.some((l) => l.startsWith('Joined channel via WebSocket: ' + channel.id)));
+    }),
+  );
+  assert.ok(users.every((u) => u.log.includes('WebSocket connected')), 'a tab did not connect');
+
+  await users[0].page.getByTestId('composer').fill('one message for all');
+  await users[0].page.getByTestId('composer').press('Enter');
+  await Promise.all(
+    users.map((u) => u.page.getByTestId('message-text').filter({ hasText: 'one message for all' }).waitFor({ timeout: 60_000 })),
+  );
+
+  clearInterval(sampling);
+  most = Math.max(most, count());
+  let idle = 0;
+  for (let i = 0; i < 20; i++) idle = Math.max(idle, count());
+  console.log(`connections to PostgreSQL: at most ${most} while 40 tabs connected and talked, ${idle} while they were idle`);
+  assert.ok(most <= 30, `${most} connections`);
+  assert.ok(idle <= 10, `${idle} connections while idle`);
+  for (const u of users) {
+    assert.deepEqual(u.errors, [], `errors in the tab of ${u.name}`);
+    assert.equal(await u.page.getByTestId('toast').count(), 0, `${u.name} sees an error`);
+    assert.equal(await u.page.getByTestId('banner').count(), 0, `${u.name} sees a banner`);
+  }
+});
