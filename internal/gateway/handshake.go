@@ -160,7 +160,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	conn, err := g.Poller.Add(nc, leftover, s)
 	if err != nil {
 		s.Closed(nil, err)
-		return nil //nolint:nilerr // answered already: the connection is gone
+		return nil // answered already: the connection is gone
 	}
 	s.conn.CompareAndSwap(nil, conn)
 	listener.Open()
@@ -228,5 +228,5 @@ func refuse(w http.ResponseWriter, e *chat.Error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:errcheck // a client that is gone need not be told
+	_, _ = w.Write(body)
 }

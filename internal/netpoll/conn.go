@@ -186,7 +186,7 @@ func (c *Conn) halfClose() {
 	if w, ok := c.nc.(closeWriter); ok && w.CloseWrite() == nil {
 		return
 	}
-	c.nc.Close() //nolint:errcheck // the reader then ends, which is all that is wanted
+	c.nc.Close()
 }
 
 // fail ends the socket at once. Called with mu held.
@@ -195,7 +195,7 @@ func (c *Conn) fail(err error) {
 		c.why = err
 	}
 	c.closing = true
-	c.nc.Close() //nolint:errcheck // it is of no use any more
+	c.nc.Close()
 	c.reading.Signal()
 }
 
@@ -223,12 +223,12 @@ func (c *Conn) read(leftover []byte) {
 	c.closing = true
 	why := c.why
 	c.mu.Unlock()
-	c.nc.Close() //nolint:errcheck // it has ended
+	c.nc.Close()
 	c.handler.Closed(c, why)
 }
 
 func (c *Conn) readOnce() error {
-	buffer := buffers.Get().(*[readBuffer]byte) //nolint:errcheck // it holds nothing else
+	buffer := buffers.Get().(*[readBuffer]byte)
 	defer buffers.Put(buffer)
 	n, err := c.nc.Read(buffer[:])
 	if n > 0 {

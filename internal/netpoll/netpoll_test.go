@@ -36,7 +36,6 @@ type owner struct {
 	closed   int
 	err      error
 	news     chan struct{}
-	inData   bool
 	onData   func(c *netpoll.Conn, p []byte)
 }
 

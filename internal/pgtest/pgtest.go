@@ -167,7 +167,7 @@ func (s *Server) start() error {
 		if err != nil {
 			return err
 		}
-		s.port = l.Addr().(*net.TCPAddr).Port //nolint:errcheck // it is one
+		s.port = l.Addr().(*net.TCPAddr).Port
 		if err := l.Close(); err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()                                                            //nolint:errcheck // the child has it
+	defer log.Close()
 	s.cmd = exec.Command(filepath.Join(string(bin), "postgres"), "-D", s.data(), //nolint:noctx // it runs on
 		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", s.dir,
 		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "log_min_messages=error")
@@ -198,7 +198,7 @@ func (s *Server) await() error {
 			return nil
 		}
 		if time.Now().After(until) {
-			log, _ := os.ReadFile(filepath.Join(s.dir, "log")) //nolint:errcheck // only to tell more
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 			return fmt.Errorf("postgres does not answer: %w\n%s", err, log)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -271,7 +271,7 @@ func (s *Server) signal(sig syscall.Signal, wait bool) {
 		s.fail("signal postgres: %v", err)
 	}
 	if wait {
-		_ = s.cmd.Wait() //nolint:errcheck // it was killed
+		_ = s.cmd.Wait()
 	}
 }
 
@@ -300,5 +300,5 @@ func (s *Server) Remove() {
 		s.Continue()
 		s.signal(syscall.SIGQUIT, true)
 	}
-	_ = os.RemoveAll(s.dir) //nolint:errcheck // a temporary directory
+	_ = os.RemoveAll(s.dir)
 }

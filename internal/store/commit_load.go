@@ -99,11 +99,11 @@ func (g *group) load(c conn, d *dialect) error {
 		c.queue("SELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)",
 			[]any{w.messages}, g.loadMessage)
 	}
-	g.loadRest(c, d, w)
+	g.loadRest(c, w)
 	return c.flush()
 }
 
-func (g *group) loadRest(c conn, d *dialect, w wanted) {
+func (g *group) loadRest(c conn, w wanted) {
 	if len(w.changes) > 0 {
 		c.queue("SELECT id, "+changeColumns+" FROM changes WHERE id = ANY($1)", []any{w.changes}, func(r row) error {
 			var id chat.ID

@@ -13,7 +13,6 @@ type readRow struct {
 	seq, ordinal, head, messages int64
 	newest                       chat.ID // the newest message at or before the cursor asked for
 	newestSeq, newestOrdinal     int64
-	unread                       int64
 }
 
 // CommitReads moves read cursors forward as one group. See journal.Store.

@@ -74,7 +74,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sqliteDB, error) 
 }
 
 func (db *sqliteDB) connect(ctx context.Context) (*sqliteConn, error) {
-	raw, err := sqlite.OpenConn(db.path, sqlite.OpenReadWrite, sqlite.OpenCreate, sqlite.OpenNoMutex)
+	raw, err := sqlite.OpenConn(db.path, sqlite.OpenReadWrite, sqlite.OpenCreate)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.path, err)
 	}

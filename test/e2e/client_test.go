@@ -112,7 +112,7 @@ func (s *server) tryDial(path, token, protocol string, header ...string) (*clien
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, strings.Replace(s.url, "http", "ws", 1)+"/api/v1"+path, o) //nolint:bodyclose // the library closes it
+	conn, resp, err := websocket.Dial(ctx, strings.Replace(s.url, "http", "ws", 1)+"/api/v1"+path, o)
 	if err != nil {
 		return nil, resp, err
 	}

@@ -18,11 +18,26 @@ func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
 		name string
 		test func(t *testing.T, b *bench)
 	}{
-		{"Messages", testMessages}, {"OrderUnderLoad", testOrderUnderLoad}, {"Duplicates", testDuplicates}, {"Edits", testEdits},
-		{"Reactions", testReactions}, {"Members", testMembers}, {"RemovedMemberCannotSlipIn", testRemovedMember}, {"Direct", testDirect},
-		{"Channels", testChannels}, {"History", testHistory}, {"Log", testLog}, {"Reads", testReads}, {"Unread", testUnread},
-		{"BadChangeFailsAlone", testBadChange}, {"Gather", testGather}, {"Users", testUsers}, {"Accounts", testAccounts}, {"Sessions", testSessions},
-		{"Tickets", testTickets}, {"Reopen", testReopen},
+		{"Messages", testMessages},
+		{"OrderUnderLoad", testOrderUnderLoad},
+		{"Duplicates", testDuplicates},
+		{"Edits", testEdits},
+		{"Reactions", testReactions},
+		{"Members", testMembers},
+		{"RemovedMemberCannotSlipIn", testRemovedMember},
+		{"Direct", testDirect},
+		{"Channels", testChannels},
+		{"History", testHistory},
+		{"Log", testLog},
+		{"Reads", testReads},
+		{"Unread", testUnread},
+		{"BadChangeFailsAlone", testBadChange},
+		{"Gather", testGather},
+		{"Users", testUsers},
+		{"Accounts", testAccounts},
+		{"Sessions", testSessions},
+		{"Tickets", testTickets},
+		{"Reopen", testReopen},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
