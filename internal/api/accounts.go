@@ -13,7 +13,7 @@ import (
 type bodied[T any] struct{ Body T }
 
 type setActive struct {
-	ofUser
+	OfUser
 	Body ActiveRequest
 }
 

@@ -22,8 +22,10 @@ type Said struct {
 }
 
 type (
-	nothing   struct{}
-	inChannel struct {
+	nothing struct{}
+	// InChannel names the channel of a path. It is exported because huma looks into
+	// no embedded struct that is not.
+	InChannel struct {
 		ID chat.ID `path:"id" doc:"The channel"`
 	}
 	listChannels struct {
@@ -39,27 +41,28 @@ type (
 		Body DirectRequest
 	}
 	updateChannel struct {
-		inChannel
+		InChannel
 		Body chat.ChannelPatch
 	}
 	addMembers struct {
-		inChannel
+		InChannel
 		Body chat.AddMembersRequest
 	}
-	ofMember struct {
-		inChannel
+	// OfMember names the member of a path.
+	OfMember struct {
+		InChannel
 		User chat.UserID `path:"user_id" doc:"The member"`
 	}
 	updateMember struct {
-		ofMember
+		OfMember
 		Body RoleRequest
 	}
 	updateMe struct {
-		inChannel
+		InChannel
 		Body chat.MembershipPatch
 	}
 	markRead struct {
-		inChannel
+		InChannel
 		Body *ReadBody
 	}
 )
@@ -100,7 +103,7 @@ func (d *door) channelCalls() {
 			return r.DirectChannel(ctx, a.Caller, in.Body.UserID)
 		})
 	add(d, call{route: "GET /channels/{id}", id: "getChannel", tag: tagChannels, summary: "Get a channel"},
-		func(ctx context.Context, a asker, in *inChannel) (*chat.Channel, error) {
+		func(ctx context.Context, a asker, in *InChannel) (*chat.Channel, error) {
 			return r.Channel(ctx, a.Caller, in.ID)
 		})
 	add(d, call{route: "PATCH /channels/{id}", id: "updateChannel", tag: tagChannels, summary: "Change a channel's name, description, topic or archival (owner, admin)"},
@@ -108,7 +111,7 @@ func (d *door) channelCalls() {
 			return r.UpdateChannel(ctx, a.Caller, in.ID, in.Body)
 		})
 	add(d, call{route: "GET /channels/{id}/members", id: "listMembers", tag: tagChannels, summary: "List a channel's members"},
-		func(ctx context.Context, a asker, in *inChannel) ([]chat.Member, error) {
+		func(ctx context.Context, a asker, in *InChannel) ([]chat.Member, error) {
 			return r.Members(ctx, a.Caller, in.ID)
 		})
 	add(d, call{route: "POST /channels/{id}/members", id: "addMembers", tag: tagChannels, summary: "Add members (owner, admin), or join a public channel yourself"},
@@ -126,7 +129,7 @@ func (d *door) channelCalls() {
 			return Said{"Member updated"}, r.UpdateMember(ctx, a.Caller, in.ID, in.User, in.Body.Role)
 		})
 	do(d, call{route: "DELETE /channels/{id}/members/{user_id}", id: "removeMember", tag: tagChannels, summary: "Remove a member (owner, admin), or leave yourself"},
-		func(ctx context.Context, a asker, in *ofMember) error {
+		func(ctx context.Context, a asker, in *OfMember) error {
 			return r.RemoveMember(ctx, a.Caller, in.ID, in.User)
 		})
 	add(d, call{route: "POST /channels/{id}/read", id: "markRead", tag: tagChannels, summary: "Mark a channel as read, up to a message or all of it"},

@@ -11,31 +11,32 @@ import (
 
 type (
 	history struct {
-		inChannel
+		InChannel
 		Limit    int     `query:"limit" default:"50" minimum:"1" maximum:"100" doc:"How many at most"`
 		Before   string  `query:"before" doc:"Only messages before this one (an id), or created before this time (RFC 3339)"`
 		BeforeID chat.ID `query:"before_id" doc:"Only messages before this one"`
 		AfterSeq int64   `query:"after_seq" minimum:"0" doc:"The oldest messages after this seq"`
 		ParentID chat.ID `query:"parent_id" doc:"Only replies to this message"`
 	}
-	ofMessage struct {
-		inChannel
+	// OfMessage names the message of a path.
+	OfMessage struct {
+		InChannel
 		Message chat.ID `path:"message_id" doc:"The message"`
 	}
 	sendMessage struct {
-		inChannel
+		InChannel
 		Body MessageBody
 	}
 	editMessage struct {
-		ofMessage
+		OfMessage
 		Body ContentBody
 	}
 	addReaction struct {
-		ofMessage
+		OfMessage
 		Body EmojiBody
 	}
 	removeReaction struct {
-		ofMessage
+		OfMessage
 		Emoji string `path:"emoji" doc:"The emoji, URL-encoded"`
 	}
 )
@@ -119,7 +120,7 @@ func (d *door) messageCalls() {
 			return sent.Message, err
 		})
 	add(d, call{route: "GET /channels/{id}/messages/{message_id}", id: "getMessage", tag: tagMessages, summary: "Get a message"},
-		func(ctx context.Context, a asker, in *ofMessage) (*chat.Message, error) {
+		func(ctx context.Context, a asker, in *OfMessage) (*chat.Message, error) {
 			return r.Message(ctx, a.Caller, in.ID, in.Message)
 		})
 	add(d, call{route: "PATCH /channels/{id}/messages/{message_id}", id: "editMessage", tag: tagMessages, summary: "Give your own message new content"},
@@ -128,7 +129,7 @@ func (d *door) messageCalls() {
 			return m, err
 		})
 	do(d, call{route: "DELETE /channels/{id}/messages/{message_id}", id: "deleteMessage", tag: tagMessages, summary: "Delete a message (author, owner, admin)"},
-		func(ctx context.Context, a asker, in *ofMessage) error {
+		func(ctx context.Context, a asker, in *OfMessage) error {
 			_, err := r.DeleteMessage(ctx, a.Caller, chat.MessageRequest{ChannelID: in.ID, MessageID: in.Message})
 			return err
 		})

@@ -11,7 +11,8 @@ type (
 		Query string   `query:"query" maxLength:"100" doc:"What the name begins with"`
 		IDs   []string `query:"ids" doc:"These users instead, separated by commas"`
 	}
-	ofUser struct {
+	// OfUser names the user of a path.
+	OfUser struct {
 		ID chat.UserID `path:"id" doc:"The user"`
 	}
 )
@@ -55,12 +56,12 @@ func (d *door) peopleCalls() {
 			return OnlineUsers{users, len(users)}, err
 		})
 	add(d, call{route: "GET /channel/{id}/online-members", id: "onlineMembers", tag: tagPeople, summary: "List which members of a channel are online"},
-		func(ctx context.Context, a asker, in *inChannel) (OnlineMembers, error) {
+		func(ctx context.Context, a asker, in *InChannel) (OnlineMembers, error) {
 			users, err := r.OnlineMembers(ctx, a.Caller, in.ID)
 			return OnlineMembers{in.ID, users, len(users)}, err
 		})
 	add(d, call{route: "GET /user/{id}/status", id: "userStatus", tag: tagPeople, summary: "Say whether a user who shares a channel with you is online"},
-		func(ctx context.Context, a asker, in *ofUser) (UserStatus, error) {
+		func(ctx context.Context, a asker, in *OfUser) (UserStatus, error) {
 			online, err := r.IsOnline(ctx, a.Caller, in.ID)
 			return UserStatus{in.ID, online}, err
 		})

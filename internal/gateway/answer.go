@@ -96,7 +96,7 @@ func (s *session) refuse(req chat.Request, err error, start time.Time) {
 	now := chat.TimeOf(s.gateway.Now())
 	if e.Code == chat.Internal {
 		if req.ID == "" {
-			req.ID = fmt.Sprintf("%s-%d", s.id, s.events)
+			req.ID = fmt.Sprintf("%s-%d", s.id, s.events.Load())
 		}
 		s.gateway.Log.Error("carry out an event", "event", req.Type, "id", req.ID, "user", s.user, "err", err)
 	}

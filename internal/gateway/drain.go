@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -58,6 +59,7 @@ func (g *Gateway) eachOver(ctx context.Context, sessions []*session, window time
 // ends.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.draining.Store(true)
+	g.shaking.close() // net/http does not wait for a handshake that has taken its connection over
 	for _, s := range g.sessions.all() {
 		s.close(chat.CloseRestart, "the server restarts")
 	}
@@ -65,4 +67,31 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.stop()
 	g.background.Wait()
 	return err
+}
+
+// entries counts what is under way, and lets nothing more in once it is closed: a
+// WaitGroup alone must not grow while somebody waits for it.
+type entries struct {
+	mu     sync.Mutex // guards what follows
+	closed bool
+	inside sync.WaitGroup
+}
+
+func (e *entries) enter() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.inside.Add(1)
+	}
+	return !e.closed
+}
+
+func (e *entries) leave() { e.inside.Done() }
+
+// close waits for those inside. They end by themselves, within openTimeout.
+func (e *entries) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.inside.Wait()
 }

@@ -67,6 +67,7 @@ type Gateway struct {
 	handshakes *rate.Limiter
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
+	shaking    entries
 	sessions   registry
 	background sync.WaitGroup // goroutines of events, openings and closings
 	ctx        context.Context

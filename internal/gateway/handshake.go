@@ -44,10 +44,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
-	switch {
-	case g.draining.Load():
+	if g.draining.Load() || !g.shaking.enter() {
 		return errDraining
-	case !g.handshakes.Allow():
+	}
+	defer g.shaking.leave()
+	if !g.handshakes.Allow() {
 		return errTooFast
 	}
 	if err := upgradeable(r); err != nil {

@@ -32,7 +32,7 @@ type session struct {
 	parser  frame.Parser
 	rate    bucket
 	strikes uint8
-	events  uint32
+	events  atomic.Uint32
 	rest    []byte // what came after the event that is being carried out
 
 	closed atomic.Bool
@@ -101,7 +101,7 @@ func (s *session) handle(msg frame.Message, rest []byte) bool {
 // event answers one event, or starts to carry it out and stops the reading.
 func (s *session) event(payload, rest []byte) bool {
 	start := s.gateway.Now()
-	s.events++
+	s.events.Add(1)
 	req, err := parse(payload)
 	if err == nil && !s.allow() {
 		err = errRate
@@ -182,7 +182,7 @@ func (s *session) Closed(_ *netpoll.Conn, err error) {
 	g.Metrics.Sockets.Set(float64(total))
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()
-	g.Log.Info("user disconnected", "user", s.user, "connection", s.id, "reason", reason, "events", s.events,
+	g.Log.Info("user disconnected", "user", s.user, "connection", s.id, "reason", reason, "events", s.events.Load(),
 		"open_for", g.Now().Sub(s.opened).Round(time.Millisecond), "total_connections", total)
 	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
 }

@@ -35,8 +35,8 @@ func TestASlowSocketKeepsOneWriteAndLosesNothing(t *testing.T) {
 			slow.mu.Lock()
 			writes := slow.writes
 			slow.mu.Unlock()
-			if writes != 1 {
-				t.Errorf("a stalled socket was given %d writes, want 1", writes)
+			if writes > 1 { // 0 when it fell behind before its first
+				t.Errorf("a stalled socket was given %d writes, want at most 1", writes)
 			}
 			slow.drain()
 			inOrder(t, slow.frames(t, n), id, 1, int64(n))

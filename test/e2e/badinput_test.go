@@ -134,10 +134,12 @@ func TestHasteIsRefusedAndForgiven(t *testing.T) {
 	if refused == 0 {
 		t.Error("20 events at once with a burst of 5 were all taken")
 	}
-	for { // until the bucket has filled again
-		if f := c.ask("typing", map[string]any{"channel_id": id}); f.Type == "ack" {
+	for { // until the bucket has filled again, as the refusal says
+		f := c.ask("typing", map[string]any{"channel_id": id})
+		if f.Type == "ack" {
 			break
 		}
+		<-time.After(time.Duration(f.RetryAfter) * time.Millisecond)
 	}
 }
 
