@@ -38,7 +38,7 @@ type asker struct {
 type exchangeKey struct{}
 
 func exchangeOf(ctx context.Context) *exchange {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange) //nolint:errcheck // nil says that there is none
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
 }
 
@@ -72,7 +72,7 @@ func (d *door) route(x *exchange) {
 	defer func() {
 		p := recover()
 		switch {
-		case p == http.ErrAbortHandler: //nolint:errorlint // net/http's own sentinel, passed on as it came
+		case p == http.ErrAbortHandler: // net/http's own sentinel, passed on as it came
 			panic(p)
 		case p != nil:
 			d.Log.ErrorContext(x.r.Context(), "a call panicked", "request_id", x.id, "method", x.r.Method,
@@ -192,20 +192,19 @@ func (x *exchange) finish() {
 	}
 	x.w.WriteHeader(x.status)
 	if x.status != http.StatusNoContent {
-		_, _ = x.w.Write(x.body.Bytes()) //nolint:errcheck // a client that is gone need not be told
+		_, _ = x.w.Write(x.body.Bytes())
 	}
 	if len(x.after) > 0 {
-		_ = http.NewResponseController(x.w).Flush() //nolint:errcheck // the same
+		_ = http.NewResponseController(x.w).Flush()
 	}
 }
 
 // recoverBare is for what answers by itself: it can only be answered for when it
 // has not begun.
 func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
-	p := recover()
-	switch {
-	case p == nil:
-	case p == http.ErrAbortHandler: //nolint:errorlint // net/http's own sentinel, passed on as it came
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler: // net/http's own sentinel, passed on as it came
 		panic(p)
 	default:
 		id := requestID(r)
@@ -215,6 +214,6 @@ func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
 		problem := newProblem(chat.AsError(errPanic), "")
 		w.Header().Set("Content-Type", problemType)
 		w.WriteHeader(problem.Status)
-		_ = marshal(w, problem) //nolint:errcheck // the connection may be another's by now
+		_ = marshal(w, problem)
 	}
 }

@@ -63,9 +63,7 @@ func (o *office) post(t *testing.T) (links []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := o.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
+	o.Run(ctx)
 	for _, m := range o.mail.sent {
 		_, rest, _ := strings.Cut(m.Text, "https://")
 		link, _, _ := strings.Cut(rest, "\n")

@@ -59,7 +59,7 @@ func (a *Accounts) enqueue(e errand) {
 
 // Run sends mail and throws away what has expired, until ctx ends. Mails that are
 // under way or wait then get a few seconds more.
-func (a *Accounts) Run(ctx context.Context) error {
+func (a *Accounts) Run(ctx context.Context) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(drainErrands, stop) })
@@ -76,7 +76,7 @@ func (a *Accounts) Run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			a.drain(work)
-			return nil
+			return
 		}
 	}
 }
