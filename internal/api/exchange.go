@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -202,18 +203,19 @@ func (x *exchange) finish() {
 // recoverBare is for what answers by itself: it can only be answered for when it
 // has not begun.
 func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
-	switch p := recover(); p {
-	case nil:
-	case http.ErrAbortHandler: // net/http's own sentinel, passed on as it came
-		panic(p)
-	default:
-		id := requestID(r)
-		d.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", id, "method", r.Method,
-			"path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-		w.Header().Set("X-Request-Id", id)
-		problem := newProblem(chat.AsError(errPanic), "")
-		w.Header().Set("Content-Type", problemType)
-		w.WriteHeader(problem.Status)
-		_ = marshal(w, problem)
+	p := recover()
+	if p == nil {
+		return
 	}
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p) // net/http's own sentinel, passed on as it came
+	}
+	id := requestID(r)
+	d.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", id, "method", r.Method,
+		"path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	w.Header().Set("X-Request-Id", id)
+	problem := newProblem(chat.AsError(errPanic), "")
+	w.Header().Set("Content-Type", problemType)
+	w.WriteHeader(problem.Status)
+	_ = marshal(w, problem)
 }
