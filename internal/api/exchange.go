@@ -73,7 +73,7 @@ func (d *door) route(x *exchange) {
 	defer func() {
 		p := recover()
 		switch {
-		case p == http.ErrAbortHandler: // net/http's own sentinel, passed on as it came
+		case isAbort(p):
 			panic(p)
 		case p != nil:
 			d.Log.ErrorContext(x.r.Context(), "a call panicked", "request_id", x.id, "method", x.r.Method,
@@ -207,8 +207,8 @@ func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
 	if p == nil {
 		return
 	}
-	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(p) // net/http's own sentinel, passed on as it came
+	if isAbort(p) {
+		panic(p)
 	}
 	id := requestID(r)
 	d.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", id, "method", r.Method,
@@ -218,4 +218,10 @@ func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(problem.Status)
 	_ = marshal(w, problem)
+}
+
+// isAbort recognises net/http's own sentinel, which is passed on as it came.
+func isAbort(p any) bool {
+	err, ok := p.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
 }
