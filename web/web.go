@@ -1,9 +1,143 @@
 // Package web is the page /messages, built from web/src and embedded.
 package web
 
-import "net/http"
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed all:dist
+var dist embed.FS
+
+const (
+	pagePath   = "/messages"
+	assetsPath = "/assets/"
+)
+
+// policy lets the page run its own script and talk to its own server, and nothing
+// else. Strings become markup only in Svelte's templates, which are constants.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https:; " +
+	"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types svelte-trusted-html"
+
+// contentTypes does not ask the system's tables, which differ.
+var contentTypes = map[string]string{
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".svg":   "image/svg+xml",
+	".woff2": "font/woff2",
+}
+
+// file is one file of the page as it is sent.
+type file struct {
+	contentType, tag, caching string
+	plain, packed             []byte
+}
 
 // Handler serves the page and its assets.
 func Handler() http.Handler {
-	return http.NotFoundHandler()
+	assets := make(map[string]*file)
+	err := fs.WalkDir(dist, "dist/assets", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		// The name holds a hash of the content.
+		f, err := load(name, "public, max-age=31536000, immutable")
+		assets[strings.TrimPrefix(name, "dist/assets/")] = f
+		return err
+	})
+	if err != nil {
+		panic("web: read the assets: " + err.Error())
+	}
+	page, err := load("dist/index.html", "no-cache")
+	if err != nil {
+		panic("web: read the page: " + err.Error())
+	}
+
+	mux := http.NewServeMux()
+	mux.Handle("GET "+pagePath, page)
+	mux.HandleFunc("GET "+assetsPath+"{name}", func(w http.ResponseWriter, r *http.Request) {
+		f, ok := assets[r.PathValue("name")]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		f.ServeHTTP(w, r)
+	})
+	// Links in mails lead to /; what follows # in them stays with the browser.
+	mux.Handle("GET /{$}", http.RedirectHandler(pagePath, http.StatusFound))
+	mux.Handle("GET "+pagePath+"/{$}", http.RedirectHandler(pagePath, http.StatusFound))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func load(name, caching string) (*file, error) {
+	plain, err := dist.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(plain)
+	return &file{
+		contentType: contentTypes[path.Ext(name)], tag: hex.EncodeToString(sum[:8]), caching: caching,
+		plain: plain, packed: packed.Bytes(),
+	}, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, tag := f.plain, `"`+f.tag+`"`
+	h := w.Header()
+	h.Set("Cache-Control", f.caching)
+	h.Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r) {
+		body, tag = f.packed, `"`+f.tag+`-gzip"`
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		h.Del("Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", f.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) //nolint:errcheck // a client that is gone need not be told
+}
+
+// acceptsGzip reads the header as browsers send it; whoever sends weights other
+// than 0 gets what they weigh.
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return strings.ReplaceAll(weight, " ", "") != "q=0"
+		}
+	}
+	return false
 }

@@ -31,7 +31,9 @@ export async function serve(...settings) {
   const args = ['serve', '--log.format=json', '--drain.window=200ms', ...settings];
   if (!has('listen')) args.push('--listen=127.0.0.1:0');
   if (!has('data-dir')) args.push(`--data-dir=${dir}`);
-  const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  // The server refuses settings that it does not know, and our own variables look like some.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CHOWK_')));
+  const child = spawn(binary, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const lines = [];
   const exited = new Promise((resolve) => child.on('exit', resolve));
   const url = await new Promise((resolve, reject) => {

@@ -1,0 +1,2 @@
+/** The emoji that are offered; a message may carry any. */
+export const palette = ['👍', '🎉', '❤️', '😂', '👀', '✅', '🙏', '🤔'];
