@@ -172,4 +172,7 @@ type Standing struct {
 	UnreadCount int64 `json:"unread_count"`
 	Role        Role  `json:"-"`
 	IsArchived  bool  `json:"-"`
+	// JoinedSeq is the entry by which the user became a member, 0 when the channel
+	// began with him.
+	JoinedSeq Seq `json:"-"`
 }

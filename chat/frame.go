@@ -21,15 +21,18 @@ type Ack struct {
 
 // ErrorFrame answers a request that was refused or made no sense.
 type ErrorFrame struct {
-	Type         EventType `json:"type"`
-	Message      string    `json:"message"`
-	Timestamp    Time      `json:"timestamp"`
-	Code         Code      `json:"code"`
-	Field        string    `json:"field,omitempty"`
-	Event        string    `json:"event,omitempty"`
-	ID           string    `json:"id,omitempty"`
-	ChannelID    *ID       `json:"channel_id,omitempty"`
-	RetryAfterMS int64     `json:"retry_after_ms,omitempty"`
+	Type      EventType `json:"type"`
+	Message   string    `json:"message"`
+	Timestamp Time      `json:"timestamp"`
+	Code      Code      `json:"code"`
+	Field     string    `json:"field,omitempty"`
+	Event     string    `json:"event,omitempty"`
+	ID        string    `json:"id,omitempty"`
+	// ChannelIDs are the channels of a resume that this is about, ChannelID the one
+	// when it is one alone.
+	ChannelIDs   []ID  `json:"channel_ids,omitempty"`
+	ChannelID    *ID   `json:"channel_id,omitempty"`
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }
 
 // Refusal is the response of an ack by which a client of the old protocol is
@@ -51,6 +54,9 @@ type ConnectionFrame struct {
 	Durability   string     `json:"durability"`
 	HeartbeatS   int        `json:"heartbeat_s"`
 	Channels     []Standing `json:"channels"`
+	// Resumed is what a resume in the handshake's query will be served, as in a
+	// ResumeReply.
+	Resumed map[ID]Span `json:"resumed,omitempty"`
 }
 
 // MessageFrame tells of a new message.

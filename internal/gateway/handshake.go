@@ -58,11 +58,15 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	back, err := resumption(r)
+	if err != nil {
+		return err
+	}
 	address := g.Door.ClientAddr(r).String()
 	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
 		return errTooMany
 	}
-	if err := g.open(w, r, identity, address); err != nil {
+	if err := g.open(w, r, identity, address, back); err != nil {
 		g.sessions.release(address)
 		return err
 	}
@@ -89,6 +93,20 @@ func (g *Gateway) identify(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, errOtherPath
 	}
 	return identity, nil
+}
+
+// resumption reads a resume in the handshake, which saves a reconnecting client a
+// round trip; nil when there is none.
+func resumption(r *http.Request) (*chat.ResumeRequest, error) {
+	compact := r.URL.Query().Get("resume")
+	if compact == "" {
+		return nil, nil //nolint:nilnil // most have none
+	}
+	epoch, cursors, err := chat.ParseCursors(compact)
+	if err != nil {
+		return nil, chat.Invalid("resume", "resume is "+err.Error())
+	}
+	return &chat.ResumeRequest{Epoch: epoch, Cursors: cursors}, nil
 }
 
 // upgradeable checks a handshake by RFC 6455 section 4.2.1.
@@ -126,7 +144,7 @@ func hasToken(headers []string, token string) bool {
 
 // open joins the user's channels, and only then upgrades: a server that cannot
 // reach its database says so in HTTP.
-func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address string) error {
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address string, back *chat.ResumeRequest) error {
 	s := &session{gateway: g, user: identity.User, expires: identity.ExpiresAt, login: identity.Session, address: address, opened: g.Now()}
 	s.parser.Limits = &g.Limits.Frame
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
@@ -143,11 +161,16 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	if standings == nil {
 		standings = []chat.Standing{}
 	}
+	var resumed map[chat.ID]chat.Span
+	var refused []chat.ErrorFrame
+	if back != nil {
+		resumed, refused = s.resume(back.Epoch, back.Cursors)
+	}
 	s.id = chat.NewID()
 	hello := s.encode(chat.ConnectionFrame{
 		Type: chat.EventConnection, Status: "connected", UserID: s.user, Timestamp: chat.TimeOf(g.Now()),
 		ConnectionID: s.id.String(), Epoch: g.Epoch, Durability: g.Durability,
-		HeartbeatS: int(g.Heartbeat / time.Second), Channels: standings,
+		HeartbeatS: int(g.Heartbeat / time.Second), Channels: standings, Resumed: resumed,
 	})
 	nc, leftover, err := s.upgrade(w, r, hello)
 	if err != nil {
@@ -164,6 +187,9 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		return nil // answered already: the connection is gone
 	}
 	s.conn.CompareAndSwap(nil, conn)
+	for _, f := range refused {
+		s.reply(f)
+	}
 	listener.Open()
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -242,23 +244,32 @@ func (s *session) Watch(users []chat.UserID) { s.hub.Watch(users) }
 // Resume sets the socket's cursors back, and tells it to resync the channels where
 // that cannot be.
 func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]chat.Seq) (map[chat.ID]chat.Span, error) {
-	now := chat.TimeOf(s.gateway.Now())
-	if epoch != s.gateway.Epoch {
-		for id := range cursors {
-			s.reply(resync(id, "This server's history is another one than yours. Load the channel again.", now))
-		}
-		return map[chat.ID]chat.Span{}, nil
-	}
-	resumed, ahead, denied := s.hub.Resume(cursors)
-	for _, id := range ahead {
-		s.reply(resync(id, "Your cursor is ahead of the channel. Load the channel again.", now))
-	}
-	for _, id := range denied {
-		s.reply(chat.ErrorFrame{Type: chat.EventError, Message: chat.TextAccessDenied, Code: chat.Forbidden, Event: "resume", ChannelID: &id, Timestamp: now})
+	resumed, refused := s.resume(epoch, cursors)
+	for _, f := range refused {
+		s.reply(f)
 	}
 	return resumed, nil
 }
 
-func resync(id chat.ID, text string, at chat.Time) chat.ErrorFrame {
-	return chat.ErrorFrame{Type: chat.EventError, Message: text, Code: chat.Resync, Event: "resume", ChannelID: &id, Timestamp: at}
+// resume sets cursors back; refused are the frames that tell where that cannot be,
+// one for each reason, however many channels there are.
+func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.Span, refused []chat.ErrorFrame) {
+	refuse := func(code chat.Code, text string, ids []chat.ID) {
+		if len(ids) == 0 {
+			return
+		}
+		f := chat.ErrorFrame{Type: chat.EventError, Message: text, Code: code, Event: "resume", ChannelIDs: ids, Timestamp: chat.TimeOf(s.gateway.Now())}
+		if len(ids) == 1 {
+			f.ChannelID = &ids[0]
+		}
+		refused = append(refused, f)
+	}
+	if epoch != s.gateway.Epoch {
+		refuse(chat.Resync, "This server's history is another one than yours. Load these channels again.", slices.Collect(maps.Keys(cursors)))
+		return map[chat.ID]chat.Span{}, refused
+	}
+	resumed, ahead, denied := s.hub.Resume(cursors)
+	refuse(chat.Resync, "Your cursor is ahead of the channel. Load these channels again.", ahead)
+	refuse(chat.Forbidden, chat.TextAccessDenied, denied)
+	return resumed, refused
 }

@@ -52,6 +52,7 @@ type pair struct {
 	socket *Socket
 	ch     *channel
 	cursor chat.Seq    // guarded by ch.mu
+	joined chat.Seq    // guarded by ch.mu: the entry by which the membership began, 0 for a founder's
 	at     int32       // index in ch.pairs, guarded by ch.mu
 	state  pairState   // guarded by ch.mu
 	holds  uint8       // guarded by ch.mu: reasons to serve nothing for a moment
@@ -138,11 +139,11 @@ func (ch *channel) append(ev *chat.Event) {
 }
 
 // add makes a cursor for a socket, unless there is one. Called with mu held.
-func (ch *channel) add(s *Socket, cursor chat.Seq, state pairState) *pair {
+func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pair {
 	if p := s.pair(ch); p != nil {
 		return p
 	}
-	p := &pair{socket: s, ch: ch, cursor: cursor, at: int32(len(ch.pairs)), state: state}
+	p := &pair{socket: s, ch: ch, cursor: cursor, joined: joined, at: int32(len(ch.pairs)), state: state}
 	if !s.addPair(p) {
 		return nil
 	}

@@ -84,6 +84,9 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 			resumed[id] = chat.Span{From: seq, To: head}
 			if seq != p.cursor || p.state == parked {
 				p.cursor, p.state, late = seq, behind, true
+				// Whoever was away when he was removed and came back hears nothing of
+				// the time between: the entry by which he came back begins it again.
+				p.out = seq < p.joined
 			}
 		}
 		p.ch.mu.Unlock()

@@ -60,7 +60,7 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) error {
 	var unknown []*channel
 	for _, st := range standings {
-		ch, known := h.pairUp(s, st.ID, st.LastSeq)
+		ch, known := h.pairUp(s, st)
 		if !known {
 			unknown = append(unknown, ch)
 		}
@@ -85,17 +85,18 @@ func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) 
 	return nil
 }
 
-// pairUp makes a cursor at seq, in a channel that is not gone.
-func (h *Hub) pairUp(s *Socket, id chat.ID, seq chat.Seq) (ch *channel, known bool) {
+// pairUp makes a cursor at the head that the standing names, in a channel that is
+// not gone.
+func (h *Hub) pairUp(s *Socket, st chat.Standing) (ch *channel, known bool) {
 	for {
-		ch = h.obtain(id)
+		ch = h.obtain(st.ID)
 		ch.mu.Lock()
 		if ch.gone {
 			ch.mu.Unlock()
 			continue
 		}
-		if p := ch.add(s, seq, opening); p != nil && p.state == opening {
-			p.cursor = seq
+		if p := ch.add(s, st.LastSeq, st.JoinedSeq, opening); p != nil && p.state == opening {
+			p.cursor = st.LastSeq
 		}
 		known = ch.known
 		ch.mu.Unlock()

@@ -153,8 +153,9 @@ func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 			state = live
 		}
 		s.mu.Unlock()
-		if p := ch.add(s, seq-1, state); p != nil {
+		if p := ch.add(s, seq-1, seq, state); p != nil {
 			p.left.Store(false)
+			p.joined = seq
 		}
 	}
 }

@@ -54,15 +54,15 @@ func (g *group) create(c *chat.Change) chat.Outcome {
 }
 
 // enter makes a user a member. What was there before counts as read.
-func (g *group) enter(c *chat.Change, ch *channelRow, user chat.UserID, role chat.Role, readTo chat.Seq) {
+func (g *group) enter(c *chat.Change, ch *channelRow, user chat.UserID, role chat.Role, joined chat.Seq) {
 	g.roles[pairKey{ch.ID, user}] = role
 	if role == chat.Owner {
 		g.owners[ch.ID]++
 	}
 	ch.MemberCount++
 	ch.touched = true
-	g.also(`INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, read_ordinal) VALUES ($1, $2, $3, $4, 0, $5, $6)`,
-		ch.ID, user, string(role), c.At, readTo, ch.MessageCount)
+	g.also(`INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, joined_seq, read_ordinal) VALUES ($1, $2, $3, $4, 0, $5, $5, $6)`,
+		ch.ID, user, string(role), c.At, joined, ch.MessageCount)
 }
 
 func (g *group) onMember(c *chat.Change, ch *channelRow, role chat.Role) chat.Outcome {

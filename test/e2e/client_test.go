@@ -60,8 +60,10 @@ type frame struct {
 		Online    []string             `json:"online"`
 		Channels  map[string]chat.Span `json:"channels"`
 	} `json:"response"`
-	Channels []chat.Standing `json:"channels"`
-	raw      string
+	Channels   []chat.Standing      `json:"channels"`
+	Resumed    map[string]chat.Span `json:"resumed"`
+	ChannelIDs []string             `json:"channel_ids"`
+	raw        string
 }
 
 // client is a socket of one user.

@@ -75,6 +75,7 @@ CREATE TABLE members (
     joined_at             BIGINT NOT NULL,
     last_read_at          BIGINT NOT NULL, -- 0 while never
     last_read_seq         BIGINT NOT NULL,
+    joined_seq            BIGINT NOT NULL, -- the entry by which the membership began, 0 for a founder
     read_ordinal          BIGINT NOT NULL, -- of the newest message at or before last_read_seq
     PRIMARY KEY (channel_id, user_id)
 ) WITH (fillfactor = 80);

@@ -73,6 +73,7 @@ CREATE TABLE members (
     joined_at             INTEGER NOT NULL,
     last_read_at          INTEGER NOT NULL, -- 0 while never
     last_read_seq         INTEGER NOT NULL,
+    joined_seq            INTEGER NOT NULL, -- the entry by which the membership began, 0 for a founder
     read_ordinal          INTEGER NOT NULL, -- of the newest message at or before last_read_seq
     PRIMARY KEY (channel_id, user_id)
 );
