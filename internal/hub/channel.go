@@ -3,6 +3,7 @@ package hub
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -20,8 +21,13 @@ type channel struct {
 	pairs []*pair
 	gone  bool // dropped from the hub: obtain another
 
-	inbox inbox
+	inbox  inbox
+	toldAt time.Time // guarded by mu: when something transient was told last
 }
+
+// transientEvery is how often a channel's listeners are told of what is transient:
+// a second's typing and receipts are one write each, of the latest.
+const transientEvery = time.Second
 
 // inbox takes what is published while the fan-out is busy with the channel.
 type inbox struct {
@@ -96,13 +102,30 @@ func (ch *channel) putTransient(t transient) {
 	}
 }
 
-func (ch *channel) take() (events []chat.Event, overflow chat.Seq, transients []transient) {
+func (ch *channel) take() (events []chat.Event, overflow chat.Seq) {
 	in := &ch.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	events, overflow, transients = in.events, in.overflow, in.transient
-	in.events, in.overflow, in.transient = nil, 0, nil
-	return events, overflow, transients
+	events, overflow = in.events, in.overflow
+	in.events, in.overflow = nil, 0
+	return events, overflow
+}
+
+// takeTransients gives what is transient, unless something was told less than
+// transientEvery ago: then it waits, and wait is true. Called with mu held.
+func (ch *channel) takeTransients(now time.Time) (transients []transient, wait bool) {
+	in := &ch.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.transient) == 0 {
+		return nil, false
+	}
+	if now.Sub(ch.toldAt) < transientEvery {
+		return nil, true
+	}
+	ch.toldAt = now
+	transients, in.transient = in.transient, nil
+	return transients, false
 }
 
 // learn notes that the channel's head is at least seq.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -27,7 +28,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	if !ch.known && !ch.gone {
 		return nil, false // whoever learns the head puts the channel back in the queue
 	}
-	events, overflow, transients := ch.take()
+	events, overflow := ch.take()
 	if ch.gone {
 		return events, false
 	}
@@ -44,8 +45,12 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 			h.deliver(p, &batch)
 		}
 	}
+	transients, wait := ch.takeTransients(time.Now())
 	for _, t := range transients {
 		h.tell(ch, t)
+	}
+	if wait {
+		h.told.put(ch)
 	}
 	return nil, len(ch.pairs) == 0
 }

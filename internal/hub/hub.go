@@ -71,6 +71,8 @@ type Hub struct {
 	behind   *queue[*Socket]
 	gaps     *queue[*channel]
 	presence *presence
+	typists  *typists
+	told     *later[*channel] // channels that were told something transient a moment ago
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -103,7 +105,11 @@ func Start(c Config) *Hub {
 	}
 	h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
 	h.presence = newPresence(h)
-	h.done.Go(h.presence.run) // ends when Close cancels the hub's context
+	h.typists = newTypists(h.typesNoMore)
+	h.told = newLater(transientEvery, h.dirty)
+	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run} {
+		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
+	}
 	return h
 }
 

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/chowk-chat/chowk/chat"
 )
 
@@ -8,6 +10,16 @@ import (
 
 // Typing tells the channel's listeners, but for the user's own sockets.
 func (h *Hub) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
+	h.typists.note(typist{channel, user}, isTyping, time.Now())
+	h.tellTyping(channel, user, isTyping, at)
+}
+
+// typesNoMore is told of somebody who types and has not said so for a while.
+func (h *Hub) typesNoMore(who typist) {
+	h.tellTyping(who.channel, who.user, false, chat.TimeOf(h.config.Now()))
+}
+
+func (h *Hub) tellTyping(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
 	h.transient(channel, user, true, chat.TypingFrame{Type: chat.EventTyping, ChannelID: channel, UserID: user, IsTyping: isTyping, Timestamp: at})
 }
 

@@ -27,10 +27,63 @@ func TestD05TypingAsksTheStoreNothing(t *testing.T) {
 	if got := bob.frames(t, 1)[0]; got.Type != chat.EventTyping || got.UserID != "ada" || !got.IsTyping {
 		t.Errorf("bob got %+v", got)
 	}
+	if got := ada.frames(t, 0); len(got) != 0 {
+		t.Errorf("the typist got %+v", got)
+	}
 	w.hub.ReadUpTo(chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id, UserID: "bob", LastReadSeq: 1})
 	if got := ada.frames(t, 1); len(got) != 1 || got[0].Type != chat.EventReadReceipt {
 		t.Errorf("the typist got %+v, want the receipt alone", got)
 	}
+}
+
+// TestTypingExpires when nobody says that it stopped, and only then.
+func TestTypingExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hub.Config{})
+		id := w.channel("ada", "bob", "eve")
+		bob := w.connect("bob")
+		w.connect("ada")
+		w.hub.Typing(id, "ada", true, 1)
+		w.hub.Typing(id, "eve", true, 1)
+		time.Sleep(6 * time.Second)
+		w.hub.Typing(id, "ada", true, 1)
+		w.hub.Typing(id, "eve", false, 1)
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if got := bob.frames(t, 4); len(got) != 4 || !got[2].IsTyping && !got[3].IsTyping {
+			t.Errorf("ada still types, but bob got %+v", got)
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if got := bob.frames(t, 5); len(got) != 5 || got[4].IsTyping || got[4].UserID != "ada" {
+			t.Errorf("got %+v, want that ada stopped, once", got)
+		}
+		w.hub.Close()
+	})
+}
+
+// TestASecondsTypingIsOneFrameForEachTypist, the latest, and at once after quiet.
+func TestASecondsTypingIsOneFrameForEachTypist(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hub.Config{})
+		id := w.channel("ada", "bob")
+		bob := w.connect("bob")
+		w.hub.Typing(id, "ada", true, 1)
+		synctest.Wait()
+		if got := bob.frames(t, 1); len(got) != 1 {
+			t.Fatalf("got %+v", got)
+		}
+		for i := range 101 {
+			w.hub.Typing(id, "ada", i%2 == 1, 1)
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := bob.frames(t, 2); len(got) != 2 || got[1].IsTyping {
+			t.Errorf("got %+v, want one more, the latest", got)
+		}
+		w.hub.Close()
+	})
 }
 
 func TestWhatMayBeLostIsNotKeptForSlowSockets(t *testing.T) {

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"sync"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -11,10 +10,7 @@ import (
 // most once a second, so that a reconnect is not news.
 type presence struct {
 	hub  *Hub
-	wake chan struct{}
-
-	mu    sync.Mutex // guards what follows
-	dirty map[*user]struct{}
+	news *later[*user]
 }
 
 // watches is whom one socket watches.
@@ -27,65 +23,35 @@ type watches struct {
 const presenceDelay = time.Second
 
 func newPresence(h *Hub) *presence {
-	return &presence{hub: h, wake: make(chan struct{}, 1), dirty: make(map[*user]struct{})}
+	p := &presence{hub: h}
+	p.news = newLater(presenceDelay, p.tell)
+	return p
 }
 
-func (p *presence) changed(u *user) {
-	p.mu.Lock()
-	p.dirty[u] = struct{}{}
-	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
+func (p *presence) changed(u *user) { p.news.put(u) }
+
+// tell tells the watchers, unless the user is as they were last told.
+func (p *presence) tell(u *user) {
+	u.mu.Lock()
+	online := len(u.sockets) > 0
+	changed := online != u.online
+	u.online = online
+	watchers := make([]*Socket, 0, len(u.watchers))
+	for s := range u.watchers {
+		watchers = append(watchers, s)
 	}
-}
-
-// run sleeps without a timer while nothing changes.
-func (p *presence) run() {
-	for {
-		select {
-		case <-p.wake:
-		case <-p.hub.ctx.Done():
-			return
-		}
-		t := time.NewTimer(presenceDelay)
-		select {
-		case <-t.C:
-		case <-p.hub.ctx.Done():
-			t.Stop()
-			return
-		}
-		p.flush()
+	u.mu.Unlock()
+	if !changed {
+		return
 	}
-}
-
-func (p *presence) flush() {
-	p.mu.Lock()
-	dirty := p.dirty
-	p.dirty = make(map[*user]struct{})
-	p.mu.Unlock()
 	at := chat.TimeOf(p.hub.config.Now())
-	for u := range dirty {
-		u.mu.Lock()
-		online := len(u.sockets) > 0
-		changed := online != u.online
-		u.online = online
-		watchers := make([]*Socket, 0, len(u.watchers))
-		for s := range u.watchers {
-			watchers = append(watchers, s)
+	frame := encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})
+	for _, s := range watchers {
+		if !s.conn.Write(frame) {
+			s.missedPresence()
 		}
-		u.mu.Unlock()
-		if !changed {
-			continue
-		}
-		frame := encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})
-		for _, s := range watchers {
-			if !s.conn.Write(frame) {
-				s.missedPresence()
-			}
-		}
-		p.hub.release(u)
 	}
+	p.hub.release(u)
 }
 
 func (s *Socket) missedPresence() {

@@ -1,0 +1,62 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// later hands things over after a delay, all that came meanwhile together. It
+// sleeps without a timer while there is nothing.
+type later[T comparable] struct {
+	delay time.Duration
+	do    func(T)
+	wake  chan struct{}
+
+	mu  sync.Mutex // guards what follows
+	due map[T]struct{}
+}
+
+func newLater[T comparable](delay time.Duration, do func(T)) *later[T] {
+	return &later[T]{delay: delay, do: do, wake: make(chan struct{}, 1), due: make(map[T]struct{})}
+}
+
+// put hands item over within the delay, once however often it is put.
+func (l *later[T]) put(item T) {
+	l.mu.Lock()
+	l.due[item] = struct{}{}
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx ends.
+func (l *later[T]) run(ctx context.Context) {
+	for {
+		select {
+		case <-l.wake:
+		case <-ctx.Done():
+			return
+		}
+		t := time.NewTimer(l.delay)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+		for item := range l.take() {
+			l.do(item)
+		}
+	}
+}
+
+func (l *later[T]) take() map[T]struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	due := l.due
+	l.due = make(map[T]struct{})
+	return due
+}
