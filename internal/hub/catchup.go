@@ -54,7 +54,7 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 		return false, nil
 	}
 	if due == nil {
-		if due, err = h.read(p.ch.id, from); err != nil {
+		if due, err = h.pages.after(p.ch.id, from); err != nil {
 			return false, err
 		}
 		if len(due) == 0 {
@@ -98,24 +98,6 @@ func (p *pair) due() (entries []entry, from chat.Seq, ok bool) {
 		return nil, p.cursor, true
 	}
 	return append([]entry(nil), entries...), p.cursor, true
-}
-
-// logPage is how many entries of the log are read at a time.
-const logPage = 256
-
-func (h *Hub) read(id chat.ID, after chat.Seq) ([]entry, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, h.config.ReadTimeout)
-	defer cancel()
-	events, err := h.config.Store.Log(ctx, id, after, logPage)
-	if err != nil {
-		return nil, err
-	}
-	h.config.Metrics.GapFills.Inc()
-	entries := make([]entry, len(events))
-	for i := range events {
-		entries[i] = encode(&events[i])
-	}
-	return entries, nil
 }
 
 // fill reads the entries of a hole: some that were published elsewhere, or that

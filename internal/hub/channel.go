@@ -152,7 +152,9 @@ func (ch *channel) append(ev *chat.Event) {
 		return
 	}
 	ch.head = ev.Seq
-	ch.ring.push(encode(ev), &ch.hub.rings)
+	if ch.ring.push(encode(ev), &ch.hub.rings) {
+		ch.hub.tight.put(struct{}{})
+	}
 	for _, u := range ev.Joins() {
 		ch.hub.joined(ch, u, ev.Seq)
 	}

@@ -30,7 +30,8 @@ type Config struct {
 	// Readers bring sockets that fell behind level again; they may read the log.
 	// Default 4.
 	Readers int
-	// RingBytes bounds the encoded events kept in all. Default 64 MiB.
+	// RingBytes bounds the encoded events kept in all; a quarter of it more may be
+	// pages of the log, for a moment. Default 64 MiB.
 	RingBytes int64
 	// ReadTimeout bounds one read of the log. Default 5 s.
 	ReadTimeout time.Duration
@@ -70,9 +71,11 @@ type Hub struct {
 	fanout   []*queue[*channel]
 	behind   *queue[*Socket]
 	gaps     *queue[*channel]
+	pages    *pages
 	presence *presence
 	typists  *typists
 	told     *later[*channel] // channels that were told something transient a moment ago
+	tight    *later[struct{}] // the rings hold more than they may
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -104,10 +107,12 @@ func Start(c Config) *Hub {
 		h.done.Go(func() { h.behind.run(h.catchUp) }) // ends when Close closes the queue
 	}
 	h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
+	h.pages = newPages(h, h.config.RingBytes/4)
 	h.presence = newPresence(h)
 	h.typists = newTypists(h.typesNoMore)
 	h.told = newLater(transientEvery, h.dirty)
-	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run} {
+	h.tight = newLater(trimEvery, func(struct{}) { h.trimRings() })
+	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run, h.tight.run} {
 		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
 	}
 	return h
@@ -122,6 +127,7 @@ func (h *Hub) Close() {
 	h.behind.close()
 	h.gaps.close()
 	h.done.Wait()
+	h.pages.close()
 }
 
 // Publish takes committed entries, each channel's in seq order. It keeps nobody
@@ -184,6 +190,33 @@ func (h *Hub) forget(ch *channel) {
 	delete(s.m, ch.id)
 	ch.ring.reset(&h.rings)
 	h.config.Metrics.Channels.Dec()
+}
+
+// trimEvery is how often rings give back what is beyond their share.
+const trimEvery = 100 * time.Millisecond
+
+// trimRings makes the rings that have more than their share give it back.
+func (h *Hub) trimRings() {
+	for i := range h.channels {
+		for _, ch := range h.channels[i].all() {
+			if over, _ := h.rings.over(); !over {
+				return
+			}
+			ch.mu.Lock()
+			ch.ring.keep(ringEntries, h.rings.share(), &h.rings)
+			ch.mu.Unlock()
+		}
+	}
+}
+
+func (s *channelShard) all() []*channel {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]*channel, 0, len(s.m))
+	for _, ch := range s.m {
+		all = append(all, ch)
+	}
+	return all
 }
 
 // Listening is how many channels somebody listens to here.

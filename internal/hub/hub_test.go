@@ -138,6 +138,29 @@ func TestResumeServesFromTheCursorAndThenLive(t *testing.T) {
 	inOrder(t, c.frames(t, 601), id, 401, 1001)
 }
 
+// TestWhoComesBackTogetherReadsTogether: what many missed is read about once.
+func TestWhoComesBackTogetherReadsTogether(t *testing.T) {
+	w := newWorld(t, hub.Config{})
+	id := w.channel("ada")
+	const missed, sockets = 10 * 256, 40
+	w.write(id, messages("bob", missed)...)
+	var coming sync.WaitGroup
+	for i := range sockets {
+		c := w.connect("ada")
+		coming.Go(func() {
+			from := chat.Seq(i) // not all were away for as long
+			c.socket.Resume(map[chat.ID]chat.Seq{id: from})
+			inOrder(t, c.frames(t, int(missed-from)), id, from+1, missed)
+		})
+	}
+	coming.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.asked["log"]; n > 4*missed/256 {
+		t.Errorf("the log was read %d times for %d sockets that missed %d pages", n, sockets, missed/256)
+	}
+}
+
 func TestResumeRefusesTheFutureAndForeignChannels(t *testing.T) {
 	w := newWorld(t, hub.Config{})
 	id, foreign := w.channel("ada"), w.channel("bob")

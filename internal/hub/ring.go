@@ -63,28 +63,53 @@ const (
 	ringBytes   = 256 << 10 // the most bytes of one channel
 )
 
-// ringBudget is what all rings may hold together.
+// ringBudget is what all rings may hold together. Each has an equal share, and may
+// have more as long as the others leave it.
 type ringBudget struct {
 	max   int64
 	used  atomic.Int64
+	rings atomic.Int64 // that hold something
 	gauge prometheus.Gauge
 }
 
 func (b *ringBudget) add(n int64) { b.gauge.Set(float64(b.used.Add(n))) }
 
-// push appends an entry and drops the oldest beyond the bounds. When all rings
-// together are over the budget, whoever pushes keeps no more than his newest.
-func (r *ring) push(e entry, budget *ringBudget) {
+// share is what a ring may hold when there is not enough for all.
+func (b *ringBudget) share() int64 { return b.max / max(b.rings.Load(), 1) }
+
+// over says whether the rings together hold more than they may; far means that it
+// can't wait until the others have given back what is beyond their share.
+func (b *ringBudget) over() (over, far bool) {
+	used := b.used.Load()
+	return used > b.max, used > b.max+b.max/8
+}
+
+// push appends an entry and drops the oldest beyond the bounds. tight says that
+// other rings hold more than their share of a budget that is used up.
+func (r *ring) push(e entry, budget *ringBudget) (tight bool) {
+	if len(r.entries) == 0 {
+		budget.rings.Add(1)
+	}
 	r.entries = append(r.entries, e)
 	r.bytes += e.size()
 	budget.add(e.size())
+	r.keep(ringEntries, ringBytes, budget)
+	over, far := budget.over()
+	if far {
+		r.keep(1, 0, budget)
+	} else if over {
+		r.keep(ringEntries, budget.share(), budget)
+	}
+	over, _ = budget.over()
+	return over
+}
+
+// keep drops the oldest entries until there are no more than most, of no more
+// bytes than that, but for the newest.
+func (r *ring) keep(most int, bytes int64, budget *ringBudget) {
 	drop := 0
-	for bytes := r.bytes; drop < len(r.entries)-1; drop++ {
-		over := len(r.entries)-drop > ringEntries || bytes > ringBytes || budget.used.Load()-(r.bytes-bytes) > budget.max
-		if !over {
-			break
-		}
-		bytes -= r.entries[drop].size()
+	for left := r.bytes; drop < len(r.entries)-1 && (len(r.entries)-drop > most || left > bytes); drop++ {
+		left -= r.entries[drop].size()
 	}
 	r.drop(drop, budget)
 }
@@ -104,6 +129,9 @@ func (r *ring) drop(n int, budget *ringBudget) {
 }
 
 func (r *ring) reset(budget *ringBudget) {
+	if len(r.entries) > 0 {
+		budget.rings.Add(-1)
+	}
 	budget.add(-r.bytes)
 	*r = ring{}
 }

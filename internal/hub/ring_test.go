@@ -1,0 +1,67 @@
+package hub
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/metric"
+)
+
+// TestRingsShareTheirBudget: many busy channels do not take a quiet one's share,
+// one busy channel may use what the others leave, and the budget holds.
+func TestRingsShareTheirBudget(t *testing.T) {
+	const budget = 1 << 20
+	h := &Hub{config: Config{}.withDefaults()}
+	h.rings.max, h.rings.gauge = budget, metric.New().Hub.RingBytes
+	for i := range h.channels {
+		h.channels[i].m = make(map[chat.ID]*channel)
+	}
+	h.tight = newLater(time.Hour, func(struct{}) {})
+	push := func(ch *channel, n int) {
+		for range n {
+			ch.mu.Lock()
+			e := entry{seq: ch.head + 1, all: make([]byte, 1<<10)}
+			ch.head++
+			tight := ch.ring.push(e, &h.rings)
+			ch.mu.Unlock()
+			if tight {
+				h.trimRings()
+			}
+			if used := h.rings.used.Load(); used > budget+budget/8+2<<10 {
+				t.Fatalf("the rings hold %d of %d bytes", used, budget)
+			}
+		}
+	}
+	greedy := h.obtain(chat.NewID())
+	push(greedy, 1000)
+	if greedy.ring.bytes < ringBytes-(2<<10) {
+		t.Errorf("one busy channel alone keeps %d bytes, want %d", greedy.ring.bytes, ringBytes)
+	}
+	quiet := h.obtain(chat.NewID())
+	push(quiet, 8)
+	var busy []*channel
+	for range 30 {
+		busy = append(busy, h.obtain(chat.NewID()))
+	}
+	for range 60 {
+		for _, ch := range append(slices.Clone(busy), greedy) {
+			push(ch, 1)
+		}
+	}
+	h.trimRings()
+	if n := len(quiet.ring.entries); n != 8 {
+		t.Errorf("a quiet channel within its share keeps %d of 8 entries", n)
+	}
+	for _, ch := range append(busy, greedy) {
+		if ch.ring.bytes < h.rings.share()/2 {
+			t.Errorf("a busy channel keeps %d bytes of a share of %d", ch.ring.bytes, h.rings.share())
+		}
+	}
+	if got := testutil.ToFloat64(h.rings.gauge); int64(got) != h.rings.used.Load() {
+		t.Errorf("the gauge says %v, used are %d", got, h.rings.used.Load())
+	}
+}
