@@ -76,6 +76,7 @@ type Hub struct {
 	typists  *typists
 	told     *later[*channel] // channels that were told something transient a moment ago
 	tight    *later[struct{}] // the rings hold more than they may
+	doubts   *later[chat.ID]  // channels whose heads are to be read
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -110,9 +111,14 @@ func Start(c Config) *Hub {
 	h.pages = newPages(h, h.config.RingBytes/4)
 	h.presence = newPresence(h)
 	h.typists = newTypists(h.typesNoMore)
-	h.told = newLater(transientEvery, h.dirty)
-	h.tight = newLater(trimEvery, func(struct{}) { h.trimRings() })
-	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run, h.tight.run} {
+	h.told = newLater(transientEvery, func(channels []*channel) {
+		for _, ch := range channels {
+			h.dirty(ch)
+		}
+	})
+	h.doubts = newLater(doubtDelay, h.dispel)
+	h.tight = newLater(trimEvery, func([]struct{}) { h.trimRings() })
+	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run, h.tight.run, h.doubts.run} {
 		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
 	}
 	return h

@@ -138,6 +138,26 @@ func TestResumeServesFromTheCursorAndThenLive(t *testing.T) {
 	inOrder(t, c.frames(t, 601), id, 401, 1001)
 }
 
+// TestWhatACommitOfUnknownFateLeftIsHeard, as soon as the database can be asked.
+func TestWhatACommitOfUnknownFateLeftIsHeard(t *testing.T) {
+	w := newWorld(t, hub.Config{})
+	id, quiet := w.channel("ada"), w.channel("bob")
+	c := w.connect("ada")
+	w.write(id, messages("bob", 3)...) // committed, but published to nobody
+	w.mu.Lock()
+	w.fail = true
+	asked := w.asked["heads"]
+	w.mu.Unlock()
+	w.hub.Doubt([]chat.ID{id, quiet})
+	for failed := false; !failed; {
+		w.mu.Lock()
+		failed = w.asked["heads"] > asked
+		w.fail = !failed
+		w.mu.Unlock()
+	}
+	inOrder(t, c.frames(t, 3), id, 1, 3)
+}
+
 // TestWhoComesBackTogetherReadsTogether: what many missed is read about once.
 func TestWhoComesBackTogetherReadsTogether(t *testing.T) {
 	w := newWorld(t, hub.Config{})

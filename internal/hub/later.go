@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,14 +12,14 @@ import (
 // sleeps without a timer while there is nothing.
 type later[T comparable] struct {
 	delay time.Duration
-	do    func(T)
+	do    func([]T)
 	wake  chan struct{}
 
 	mu  sync.Mutex // guards what follows
 	due map[T]struct{}
 }
 
-func newLater[T comparable](delay time.Duration, do func(T)) *later[T] {
+func newLater[T comparable](delay time.Duration, do func([]T)) *later[T] {
 	return &later[T]{delay: delay, do: do, wake: make(chan struct{}, 1), due: make(map[T]struct{})}
 }
 
@@ -47,16 +49,14 @@ func (l *later[T]) run(ctx context.Context) {
 			t.Stop()
 			return
 		}
-		for item := range l.take() {
-			l.do(item)
-		}
+		l.do(l.take())
 	}
 }
 
-func (l *later[T]) take() map[T]struct{} {
+func (l *later[T]) take() []T {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due := l.due
-	l.due = make(map[T]struct{})
+	due := slices.Collect(maps.Keys(l.due))
+	clear(l.due)
 	return due
 }

@@ -24,7 +24,11 @@ const presenceDelay = time.Second
 
 func newPresence(h *Hub) *presence {
 	p := &presence{hub: h}
-	p.news = newLater(presenceDelay, p.tell)
+	p.news = newLater(presenceDelay, func(users []*user) {
+		for _, u := range users {
+			p.tell(u)
+		}
+	})
 	return p
 }
 

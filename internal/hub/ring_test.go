@@ -20,7 +20,7 @@ func TestRingsShareTheirBudget(t *testing.T) {
 	for i := range h.channels {
 		h.channels[i].m = make(map[chat.ID]*channel)
 	}
-	h.tight = newLater(time.Hour, func(struct{}) {})
+	h.tight = newLater(time.Hour, func([]struct{}) {})
 	push := func(ch *channel, n int) {
 		for range n {
 			ch.mu.Lock()
