@@ -37,9 +37,9 @@ export function initials(name: string): string {
 
 /** One of eight colours, always the same for one id. */
 export function hueOf(id: string): number {
-  let h = 0;
-  for (const c of id) h = (h * 31 + c.codePointAt(0)!) | 0;
-  return Math.abs(h) % 8;
+  let h = 0x811c9dc5;
+  for (const c of id) h = Math.imul(h ^ c.codePointAt(0)!, 0x01000193);
+  return ((h >>> 13) ^ h) & 7;
 }
 
 /** "ada", "ada and bob", "ada, bob and 2 others". */

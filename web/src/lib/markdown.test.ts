@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parse, safeLink, type Node } from './markdown.ts';
+import { parse, plain, safeLink, type Node } from './markdown.ts';
 
 const kinds = (nodes: Node[]): string[] => nodes.flatMap((n) => [n.kind, ...('children' in n ? kinds(n.children) : [])]);
 const textOf = (nodes: Node[]): string =>
@@ -40,6 +40,10 @@ test('what people use is formatted', () => {
   );
   expect(kinds(parse('> q\n\n- one\n- two\n\n```js\nx < 1\n```'))).toEqual(expect.arrayContaining(['quote', 'list', 'item', 'pre']));
   expect(kinds(parse('one\ntwo'))).toContain('break');
+});
+
+test('an excerpt has the words without their form', () => {
+  expect(plain('# One\n\n**two** `three`\n- four\n- [five](https://x.org)')).toBe('One two three four five');
 });
 
 test('a text that is made to be slow is not', () => {

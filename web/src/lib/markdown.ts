@@ -55,6 +55,15 @@ function lines(text: string): Node[] {
   });
 }
 
+/** What is left of a message in one line, without its form. */
+export function plain(text: string): string {
+  const flat = (nodes: Node[]): string =>
+    nodes.map((n) => ('text' in n ? n.text : 'children' in n ? flat(n.children) + (inBlock.has(n.kind) ? ' ' : '') : ' ')).join('');
+  return flat(parse(text)).replace(/\s+/g, ' ').trim();
+}
+
+const inBlock = new Set<Node['kind']>(['paragraph', 'heading', 'quote', 'item', 'list']);
+
 const blocks = (tokens: Token[]): Node[] => tokens.flatMap(block);
 
 function block(token: Token): Node[] {

@@ -32,8 +32,8 @@ export class Chat {
   unread = $derived(this.channels.reduce((n, c) => n + (c.id === this.viewing ? 0 : c.unread_count), 0));
 
   private awayTimer: ReturnType<typeof setTimeout> | undefined;
-  private listing = false;
-  private readonly meanwhile: ServerEvent[] = [];
+  private fetches = 0;
+  private meanwhile: ServerEvent[] = [];
 
   constructor(
     readonly me: UserRef,
@@ -103,21 +103,25 @@ export class Chat {
   }
 
   private async list(): Promise<void> {
-    if (this.listing) return;
-    this.listing = true;
     try {
-      let channels = sorted(await this.rest.channels());
-      for (const e of this.meanwhile) channels = applyToChannels(channels, e, this.me.id);
-      this.channels = channels;
+      await this.fetch(this.rest.channels, (all) => (this.channels = sorted(all)));
       this.listed = true;
-      this.people.want(channels.map((c) => otherOf(c, this.me.id)));
+      this.people.want(this.channels.map((c) => otherOf(c, this.me.id)));
       this.watchPeople();
       if (this.selectedId && !this.selected) await this.unknown(this.selectedId);
     } catch (e) {
       toasts.error(e);
+    }
+  }
+
+  /** Takes an answer that may be older than the events which arrive while it is under way. */
+  private async fetch<T>(ask: () => Promise<T>, take: (answer: T) => void): Promise<void> {
+    this.fetches++;
+    try {
+      take(await ask());
+      for (const e of this.meanwhile) this.channels = applyToChannels(this.channels, e, this.me.id);
     } finally {
-      this.listing = false;
-      this.meanwhile.length = 0;
+      if (--this.fetches === 0) this.meanwhile = [];
     }
   }
 
@@ -130,12 +134,20 @@ export class Chat {
   private event(e: ServerEvent): void {
     if (e.type === 'presence') return this.people.came(e.user_id, e.is_online);
     if (e.type === 'typing') return this.typing.heard(e.channel_id, e.user_id, e.is_typing);
-    if (this.listing) this.meanwhile.push(e);
+    if (this.fetches) this.meanwhile.push(e);
     this.channels = applyToChannels(this.channels, e, this.me.id);
     if (e.channel_id === this.selectedId) this.inSelected(e);
-    if (e.type === 'read_receipt') return;
+    if (e.type === 'read_receipt') {
+      if (e.user_id === this.me.id) this.readElsewhere(e.channel_id);
+      return;
+    }
     this.histories.event(e);
     this.aboutList(e);
+  }
+
+  /** How much is unread after another tab read some of it, only the server can count. */
+  private readElsewhere(id: string): void {
+    if (this.viewing !== id && this.channels.some((c) => c.id === id && c.unread_count > 0)) void this.know(id);
   }
 
   private inSelected(e: ServerEvent): void {
@@ -171,10 +183,14 @@ export class Chat {
   /** Loads a channel into the list. */
   async know(id: string): Promise<void> {
     try {
-      const c = await this.rest.channel(id);
-      if (!c.my_membership) return;
-      this.channels = upsert(this.channels, c);
-      this.people.want([otherOf(c, this.me.id)]);
+      await this.fetch(
+        () => this.rest.channel(id),
+        (c) => {
+          if (!c.my_membership) return;
+          this.channels = upsert(this.channels, c);
+          this.people.want([otherOf(c, this.me.id)]);
+        },
+      );
       this.watchPeople();
     } catch (e) {
       toasts.error(e);

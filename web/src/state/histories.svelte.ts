@@ -1,4 +1,5 @@
-import { ChowkError, uuidv7, type ChowkClient, type LogEvent, type Rest, type UserRef } from '@chowk/client';
+import { ChowkError, uuidv7, type ChowkClient, type LogEvent, type Message, type Rest, type UserRef } from '@chowk/client';
+import { plain } from '../lib/markdown.ts';
 import * as timeline from './timeline.ts';
 import { emptyTimeline, type Item, type Timeline } from './timeline.ts';
 import { messageOf, toasts } from './toasts.svelte.ts';
@@ -137,7 +138,7 @@ export class Histories {
     const id = m.parent_message_id;
     if (!id) return undefined;
     const parent = this.of(m.channel_id).items.find((x) => x.id === id);
-    return parent ? `${parent.user?.name ?? parent.user_id}: ${parent.content}` : this.parents[id];
+    return parent ? quote(parent) : this.parents[id];
   }
 
   /** Loads what a message replies to when it is further up than what is loaded. */
@@ -148,10 +149,12 @@ export class Histories {
     let text = 'a message that is no longer there';
     try {
       const p = await this.rest.message(m.channel_id, id);
-      if (!p.is_deleted) text = `${p.user?.name ?? p.user_id}: ${p.content}`;
+      if (!p.is_deleted) text = quote(p);
     } catch (e) {
       if (!(e instanceof ChowkError) || e.code !== 'not_found') text = 'a message that could not be loaded';
     }
     this.parents = { ...this.parents, [id]: text };
   }
 }
+
+const quote = (m: Message): string => `${m.user?.name ?? m.user_id}: ${plain(m.content.slice(0, 300))}`;

@@ -79,10 +79,15 @@ export class Session {
   }
 
   async logOut(): Promise<void> {
+    // Before the server ends the socket, which would look like somebody else's doing.
+    this.chat?.stop();
     try {
       if (this.config.mode !== 'none') await this.rest.logOut();
     } catch (e) {
-      if (!(e instanceof ChowkError) || e.code !== 'unauthorized') return toasts.error(e);
+      if (!(e instanceof ChowkError) || e.code !== 'unauthorized') {
+        this.chat?.start();
+        return toasts.error(e);
+      }
     }
     this.leave();
   }
