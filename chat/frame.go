@@ -35,6 +35,25 @@ type ErrorFrame struct {
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }
 
+// ResyncFrame tells a client that it cannot be served from its cursors in the
+// channels: it must load them again.
+func ResyncFrame(why string, at Time, ids ...ID) ErrorFrame {
+	return refusedResume(Resync, why, at, ids)
+}
+
+// NoResumeFrame tells a client that it may not hear the channels it named.
+func NoResumeFrame(at Time, ids ...ID) ErrorFrame {
+	return refusedResume(Forbidden, TextAccessDenied, at, ids)
+}
+
+func refusedResume(code Code, why string, at Time, ids []ID) ErrorFrame {
+	f := ErrorFrame{Type: EventError, Message: why, Code: code, Event: "resume", ChannelIDs: ids, Timestamp: at}
+	if len(ids) == 1 {
+		f.ChannelID = &ids[0]
+	}
+	return f
+}
+
 // Refusal is the response of an ack by which a client of the old protocol is
 // refused.
 type Refusal struct {

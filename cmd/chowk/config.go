@@ -67,6 +67,10 @@ type Config struct {
 		Lanes int `name:"journal.lanes" default:"2" min:"1" max:"64" help:"Group commits under way at once."`
 	}
 
+	Retention struct {
+		Changes time.Duration `name:"retention.changes" default:"0s" min:"0s" max:"876000h" help:"How long edits, deletions, reactions and memberships are kept for clients that come back; who was away longer loads its channels anew. 0 is for ever. Messages stay."`
+	}
+
 	Drain struct {
 		Window  time.Duration `name:"drain.window" default:"5s" min:"0s" max:"10m" help:"Over how long a stopping server asks its sockets to reconnect elsewhere."`
 		Timeout time.Duration `name:"drain.timeout" default:"20s" min:"1s" max:"1h" help:"When a stopping server stops waiting."`

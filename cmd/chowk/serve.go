@@ -152,6 +152,11 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		defer close(mailing)
 		s.people.Run(background)
 	}()
+	forgetting := make(chan struct{})
+	go func() { // ends when background does
+		defer close(forgetting)
+		s.forget(background)
+	}()
 	s.log.Info("listening", "url", s.pageURL(listener.Addr()), "auth", s.cfg.Auth.Mode)
 	var err error
 	select {
@@ -164,6 +169,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	s.gate.Drain(drain, s.cfg.Drain.Window)
 	stop()
 	<-mailing
+	<-forgetting
 	return errors.Join(err, s.close(drain))
 }
 

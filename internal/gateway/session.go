@@ -254,22 +254,20 @@ func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]ch
 // resume sets cursors back; refused are the frames that tell where that cannot be,
 // one for each reason, however many channels there are.
 func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.Span, refused []chat.ErrorFrame) {
-	refuse := func(code chat.Code, text string, ids []chat.ID) {
-		if len(ids) == 0 {
-			return
-		}
-		f := chat.ErrorFrame{Type: chat.EventError, Message: text, Code: code, Event: "resume", ChannelIDs: ids, Timestamp: chat.TimeOf(s.gateway.Now())}
-		if len(ids) == 1 {
-			f.ChannelID = &ids[0]
-		}
-		refused = append(refused, f)
-	}
+	now := chat.TimeOf(s.gateway.Now())
 	if epoch != s.gateway.Epoch {
-		refuse(chat.Resync, "This server's history is another one than yours. Load these channels again.", slices.Collect(maps.Keys(cursors)))
+		if len(cursors) > 0 {
+			why := "This server's history is another one than yours. Load these channels again."
+			refused = append(refused, chat.ResyncFrame(why, now, slices.Collect(maps.Keys(cursors))...))
+		}
 		return map[chat.ID]chat.Span{}, refused
 	}
 	resumed, ahead, denied := s.hub.Resume(cursors)
-	refuse(chat.Resync, "Your cursor is ahead of the channel. Load these channels again.", ahead)
-	refuse(chat.Forbidden, chat.TextAccessDenied, denied)
+	if len(ahead) > 0 {
+		refused = append(refused, chat.ResyncFrame("Your cursor is ahead of the channel. Load these channels again.", now, ahead...))
+	}
+	if len(denied) > 0 {
+		refused = append(refused, chat.NoResumeFrame(now, denied...))
+	}
 	return resumed, refused
 }

@@ -54,7 +54,11 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 		return false, nil
 	}
 	if due == nil {
-		if due, err = h.pages.after(p.ch.id, from); err != nil {
+		due, err = h.pages.after(p.ch.id, from)
+		if e := chat.AsError(err); err != nil && e.Code == chat.Resync {
+			return h.giveUp(p, from, e.Message), nil
+		}
+		if err != nil {
 			return false, err
 		}
 		if len(due) == 0 {
@@ -78,6 +82,25 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 	h.config.Metrics.CaughtUp.Inc()
 	h.levelled(p)
 	return false, nil
+}
+
+// giveUp tells the client to load the channel again, because the log does not reach
+// back to its cursor, and goes on from the head. It reports whether there is more
+// to do.
+func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
+	p.ch.mu.Lock()
+	defer p.ch.mu.Unlock()
+	if p.state != behind || p.cursor != from || p.at < 0 {
+		return false
+	}
+	told := encodeFrame(chat.ResyncFrame(why, chat.TimeOf(h.config.Now()), p.ch.id))
+	if !h.write(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.left.Load()}) {
+		return !p.socket.conn.Backlogged()
+	}
+	h.config.Metrics.Resyncs.Inc()
+	p.state = live
+	h.levelled(p)
+	return false
 }
 
 // due gives the entries from the ring that the pair is to be sent, nil when they

@@ -27,6 +27,7 @@ type world struct {
 	members map[chat.ID]map[chat.UserID]bool
 	asked   map[string]int
 	fail    bool
+	floor   chat.Seq // what the log has forgotten
 	closed  bool
 }
 
@@ -78,6 +79,9 @@ func (w *world) Log(_ context.Context, id chat.ID, after chat.Seq, limit int) ([
 	defer w.mu.Unlock()
 	if err := w.count("log"); err != nil {
 		return nil, err
+	}
+	if after < w.floor {
+		return nil, chat.Errorf(chat.Resync, "forgotten")
 	}
 	log := w.logs[id]
 	return append([]chat.Event(nil), log[after:min(int(after)+limit, len(log))]...), nil
@@ -150,6 +154,7 @@ type wire struct {
 	Type      chat.EventType `json:"type"`
 	ChannelID chat.ID        `json:"channel_id"`
 	Seq       chat.Seq       `json:"seq"`
+	Code      chat.Code      `json:"code"`
 	UserID    chat.UserID    `json:"user_id"`
 	IsTyping  bool           `json:"is_typing"`
 	IsOnline  bool           `json:"is_online"`

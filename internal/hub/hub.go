@@ -108,7 +108,7 @@ func Start(c Config) *Hub {
 		h.done.Go(func() { h.behind.run(h.catchUp) }) // ends when Close closes the queue
 	}
 	h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
-	h.pages = newPages(h, h.config.RingBytes/4)
+	h.pages = newPages(h, max(h.config.RingBytes/4, 1))
 	h.presence = newPresence(h)
 	h.typists = newTypists(h.typesNoMore)
 	h.told = newLater(transientEvery, func(channels []*channel) {

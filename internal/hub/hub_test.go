@@ -138,6 +138,25 @@ func TestResumeServesFromTheCursorAndThenLive(t *testing.T) {
 	inOrder(t, c.frames(t, 601), id, 401, 1001)
 }
 
+// TestWhatIsForgottenIsToldToBeLoadedAgain, and served as far as it is kept.
+func TestWhatIsForgottenIsToldToBeLoadedAgain(t *testing.T) {
+	w := newWorld(t, hub.Config{RingBytes: 1})
+	id := w.channel("ada")
+	w.write(id, messages("bob", 600)...)
+	w.floor = 300 // not where a page begins
+	early, late := w.connect("ada"), w.connect("ada")
+	early.socket.Resume(map[chat.ID]chat.Seq{id: 299})
+	late.socket.Resume(map[chat.ID]chat.Seq{id: 300})
+	inOrder(t, late.frames(t, 300), id, 301, 600)
+	if got := early.frames(t, 1); got[0].Type != chat.EventError || got[0].Code != chat.Resync || got[0].ChannelID != id {
+		t.Errorf("got %+v", got)
+	}
+	w.publish(id, message("bob", "live"))
+	if got := early.frames(t, 2); len(got) != 2 || got[1].Seq != 601 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // TestWhatACommitOfUnknownFateLeftIsHeard, as soon as the database can be asked.
 func TestWhatACommitOfUnknownFateLeftIsHeard(t *testing.T) {
 	w := newWorld(t, hub.Config{})

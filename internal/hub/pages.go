@@ -61,6 +61,10 @@ func (p *pages) after(id chat.ID, seq chat.Seq) ([]entry, error) {
 	}
 	name := string(id[:]) + strconv.FormatInt(key.number, 16)
 	page, err, shared := p.loads.Do(name, func() (any, error) { return p.load(key) })
+	if chat.AsError(err).Code == chat.Resync {
+		// The page's beginning was forgotten, but perhaps not what is asked for.
+		return p.read(id, seq)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,19 +88,24 @@ func beyond(page []entry, seq chat.Seq) []entry {
 
 // load reads a page. Only a whole one is kept: more may come to another.
 func (p *pages) load(key pageKey) ([]entry, error) {
+	page, err := p.read(key.channel, key.number*logPage)
+	if len(page) == logPage {
+		p.kept.Set(key, page)
+	}
+	return page, err
+}
+
+func (p *pages) read(id chat.ID, after chat.Seq) ([]entry, error) {
 	ctx, cancel := context.WithTimeout(p.hub.ctx, p.hub.config.ReadTimeout)
 	defer cancel()
-	events, err := p.hub.config.Store.Log(ctx, key.channel, key.number*logPage, logPage)
+	events, err := p.hub.config.Store.Log(ctx, id, after, logPage)
 	if err != nil {
 		return nil, err
 	}
 	p.hub.config.Metrics.GapFills.Inc()
-	page := make([]entry, len(events))
+	entries := make([]entry, len(events))
 	for i := range events {
-		page[i] = encode(&events[i])
+		entries[i] = encode(&events[i])
 	}
-	if len(page) == logPage {
-		p.kept.Set(key, page)
-	}
-	return page, nil
+	return entries, nil
 }

@@ -16,6 +16,7 @@ type Store interface {
 	Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat.Seq, error)
 	// Log gives the channel's entries after a seq, in seq order without a hole, at
 	// most limit. Messages come as they are now (a deleted one without content),
-	// changes as they were made.
+	// changes as they were made. The error is a chat.Resync when changes after that
+	// seq were forgotten.
 	Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) ([]chat.Event, error)
 }

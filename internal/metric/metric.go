@@ -31,6 +31,7 @@ type Hub struct {
 	Behind    prometheus.Counter
 	CaughtUp  prometheus.Counter
 	GapFills  prometheus.Counter
+	Resyncs   prometheus.Counter
 	RingBytes prometheus.Gauge
 }
 
@@ -71,6 +72,7 @@ func New() *Metrics {
 		Behind:    b.counter("chowk_hub_behind_total", "Times that a cursor fell behind because its socket took no more."),
 		CaughtUp:  b.counter("chowk_hub_caught_up_total", "Times that a cursor became level again."),
 		GapFills:  b.counter("chowk_hub_gap_fills_total", "Reads of the log for entries that were not seen happen."),
+		Resyncs:   b.counter("chowk_hub_resyncs_total", "Cursors whose client was told to load the channel again, because the log does not reach back to them."),
 		RingBytes: b.gauge("chowk_hub_ring_bytes", "Bytes of recent events kept encoded."),
 	}
 	m.Gateway = &Gateway{

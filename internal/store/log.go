@@ -60,6 +60,9 @@ func scanChange(r row, before ...any) (*chat.Event, error) {
 func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) (log []chat.Event, err error) {
 	err = s.db.read(ctx, "log", func(c conn) error {
 		log = nil
+		c.queue("-- name: log_floor\nSELECT log_floor FROM channels WHERE id = $1 AND log_floor > $2", []any{channel, after}, func(row) error {
+			return errForgotten
+		})
 		c.queue("SELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			m := new(chat.Message)
 			err := scanAuthored(r, m)

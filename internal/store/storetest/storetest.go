@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
 		{"Channels", testChannels},
 		{"History", testHistory},
 		{"Log", testLog},
+		{"Retention", testRetention},
 		{"Reads", testReads},
 		{"Unread", testUnread},
 		{"BadChangeFailsAlone", testBadChange},

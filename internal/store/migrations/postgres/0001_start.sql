@@ -60,6 +60,7 @@ CREATE TABLE channels (
     message_count   BIGINT NOT NULL,
     last_seq        BIGINT NOT NULL,
     last_message_at BIGINT NOT NULL, -- 0 while there is none
+    log_floor       BIGINT NOT NULL DEFAULT 0, -- changes up to this seq may be forgotten
     created_at      BIGINT NOT NULL,
     updated_at      BIGINT NOT NULL
 ) WITH (fillfactor = 50);
@@ -133,3 +134,5 @@ CREATE TABLE changes (
     payload    TEXT NOT NULL, -- JSON
     PRIMARY KEY (channel_id, seq)
 );
+-- Old ones are forgotten, where that is wanted.
+CREATE INDEX changes_at ON changes (at);

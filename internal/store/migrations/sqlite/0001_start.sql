@@ -58,6 +58,7 @@ CREATE TABLE channels (
     message_count   INTEGER NOT NULL,
     last_seq        INTEGER NOT NULL,
     last_message_at INTEGER NOT NULL, -- 0 while there is none
+    log_floor       INTEGER NOT NULL DEFAULT 0, -- changes up to this seq may be forgotten
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 );
@@ -131,3 +132,5 @@ CREATE TABLE changes (
     payload    TEXT NOT NULL, -- JSON
     PRIMARY KEY (channel_id, seq)
 );
+-- Old ones are forgotten, where that is wanted.
+CREATE INDEX changes_at ON changes (at);
