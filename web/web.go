@@ -127,7 +127,7 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", f.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) //nolint:errcheck // a client that is gone need not be told
+	_, _ = w.Write(body)
 }
 
 // acceptsGzip reads the header as browsers send it; whoever sends weights other
