@@ -243,13 +243,18 @@ func (s *session) Watch(users []chat.UserID) { s.hub.Watch(users) }
 // that cannot be.
 func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]chat.Seq) (map[chat.ID]chat.Span, error) {
 	now := chat.TimeOf(s.gateway.Now())
+	count := s.gateway.Metrics.Resumes
 	if epoch != s.gateway.Epoch {
+		count.WithLabelValues("epoch").Add(float64(len(cursors)))
 		for id := range cursors {
 			s.reply(resync(id, "This server's history is another one than yours. Load the channel again.", now))
 		}
 		return map[chat.ID]chat.Span{}, nil
 	}
 	resumed, ahead, denied := s.hub.Resume(cursors)
+	count.WithLabelValues("ok").Add(float64(len(resumed)))
+	count.WithLabelValues("ahead").Add(float64(len(ahead)))
+	count.WithLabelValues("denied").Add(float64(len(denied)))
 	for _, id := range ahead {
 		s.reply(resync(id, "Your cursor is ahead of the channel. Load the channel again.", now))
 	}

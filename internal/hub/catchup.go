@@ -110,7 +110,7 @@ func (h *Hub) read(id chat.ID, after chat.Seq) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.config.Metrics.GapFills.Inc()
+	h.config.Metrics.LogReads.Inc()
 	entries := make([]entry, len(events))
 	for i := range events {
 		entries[i] = encode(&events[i])

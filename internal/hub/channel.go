@@ -3,6 +3,7 @@ package hub
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -27,7 +28,8 @@ type channel struct {
 type inbox struct {
 	mu        sync.Mutex // guards what follows
 	events    []chat.Event
-	overflow  chat.Seq // the last entry that did not fit: it is in the log
+	since     time.Time // when the first of them came
+	overflow  chat.Seq  // the last entry that did not fit: it is in the log
 	transient []transient
 }
 
@@ -77,6 +79,9 @@ func (ch *channel) put(ev chat.Event) {
 		in.overflow = max(in.overflow, ev.Seq)
 		return
 	}
+	if len(in.events) == 0 {
+		in.since = ch.hub.config.Now()
+	}
 	in.events = append(in.events, ev)
 }
 
@@ -95,13 +100,13 @@ func (ch *channel) putTransient(t transient) {
 	}
 }
 
-func (ch *channel) take() (events []chat.Event, overflow chat.Seq, transients []transient) {
+func (ch *channel) take() (events []chat.Event, overflow chat.Seq, since time.Time, transients []transient) {
 	in := &ch.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	events, overflow, transients = in.events, in.overflow, in.transient
-	in.events, in.overflow, in.transient = nil, 0, nil
-	return events, overflow, transients
+	events, overflow, since, transients = in.events, in.overflow, in.since, in.transient
+	in.events, in.overflow, in.since, in.transient = nil, 0, time.Time{}, nil
+	return events, overflow, since, transients
 }
 
 // learn notes that the channel's head is at least seq.
