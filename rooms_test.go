@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"internal/auth":            {},
 	"internal/gateway":         {"internal/verb", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth"},
 	"internal/api":             {"internal/verb", "internal/auth", "web"},
+	"internal/ops":             {},
 	"web":                      {},
 	"cmd/chowk":                {"*"},
 	"internal/pgtest":          {},

@@ -13,7 +13,6 @@ import (
 	"os/signal"
 	"reflect"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -177,21 +176,9 @@ var version string
 
 // versionText tells what this binary was built from.
 func versionText() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "chowk " + version
+	v, commit := buildVersion()
+	if commit != "" {
+		commit = ", commit " + commit
 	}
-	v, commit := version, ""
-	if v == "" {
-		v = info.Main.Version
-	}
-	if v == "" || v == "(devel)" {
-		v = "development"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = ", commit " + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return fmt.Sprintf("chowk %s%s, %s %s/%s", v, commit, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("chowk %s%s, %s %s/%s", v, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -119,7 +119,7 @@ func (s setting) placeholder() string {
 	switch {
 	case len(s.enum) > 0:
 		return strings.Join(s.enum, "|")
-	case s.is == "address":
+	case strings.HasSuffix(s.is, "address"):
 		return "ADDRESS:PORT"
 	case strings.HasSuffix(s.name, "-url"):
 		return "URL"

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/chowk-chat/chowk/internal/auth"
@@ -20,6 +22,10 @@ type Config struct {
 	Origins        []string       `name:"origins" is:"origin" help:"Origins of other sites whose pages may open sockets, such as https://app.example.org."`
 	Heartbeat      time.Duration  `name:"heartbeat" default:"30s" min:"1s" max:"10m" help:"How often an idle socket is asked whether it is still there."`
 	Transport      string         `name:"transport" default:"auto" enum:"auto,epoll,goroutine" help:"How sockets are waited for: epoll (Linux) costs an idle socket no goroutine."`
+
+	Ops struct {
+		Listen string `name:"ops.listen" default:"127.0.0.1:8081" is:"optional-address" help:"Address of metrics, health with reasons and profiles, for whoever runs the server; off is none."`
+	}
 
 	Auth struct {
 		Mode         auth.Mode     `name:"auth" default:"accounts" enum:"accounts,jwt,none" help:"Where users come from: accounts made here, an application's JWTs, or none (a token is a user id; for development)."`
@@ -72,8 +78,9 @@ type Config struct {
 	}
 
 	Drain struct {
+		Delay   time.Duration `name:"drain.delay" default:"0s" min:"0s" max:"10m" help:"How long a stopping server goes on as before but says that it is not ready, until balancers have noticed."`
 		Window  time.Duration `name:"drain.window" default:"5s" min:"0s" max:"10m" help:"Over how long a stopping server asks its sockets to reconnect elsewhere."`
-		Timeout time.Duration `name:"drain.timeout" default:"20s" min:"1s" max:"1h" help:"When a stopping server stops waiting."`
+		Timeout time.Duration `name:"drain.timeout" default:"20s" min:"1s" max:"1h" help:"When it stops waiting, counted from the end of the delay."`
 	}
 
 	Log struct {
@@ -95,6 +102,15 @@ type Config struct {
 	file string
 	// sources tells where each setting's value comes from, by name.
 	sources map[string]source
+}
+
+// dataPath is a path on the file system that fills up: that of the embedded
+// database, or else of the data directory.
+func (c *Config) dataPath() string {
+	if path, ok := strings.CutPrefix(c.DatabaseURL, "sqlite:"); ok {
+		return filepath.Dir(strings.TrimPrefix(path, "//"))
+	}
+	return c.DataDir
 }
 
 // BaseURL is the public URL, or else the address that it listens on as somebody

@@ -144,7 +144,10 @@ func setPrefixes(field reflect.Value, text string) error {
 // checkText holds the kinds of text, and brings one into its usual spelling.
 func checkText(kind, text string) (string, error) {
 	switch kind {
-	case "address":
+	case "address", "optional-address":
+		if kind == "optional-address" && (text == "off" || text == "") {
+			return "", nil
+		}
 		host, port, err := net.SplitHostPort(text)
 		n, errPort := strconv.ParseUint(port, 10, 16)
 		if err != nil || errPort != nil || n > math.MaxUint16 || strings.ContainsAny(host, "/ ") {

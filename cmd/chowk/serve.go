@@ -9,9 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/chowk-chat/chowk/internal/api"
 	"github.com/chowk-chat/chowk/internal/auth"
@@ -21,6 +20,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/ops"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/verb"
 	"github.com/chowk-chat/chowk/web"
@@ -39,6 +39,10 @@ type server struct {
 	tokens  *auth.Authenticator
 	people  *auth.Accounts
 	http    *http.Server
+
+	health   *ops.Health
+	ops      *operations // nil when it is off
+	draining atomic.Bool
 }
 
 // serve runs a node until ctx ends, and then drains it.
@@ -47,10 +51,18 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
+	operations, err := listenForOperations(ctx, cfg, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s := &server{cfg: cfg, log: log, numbers: metric.New()}
 	if err := s.build(ctx); err != nil {
+		if operations != nil {
+			err = errors.Join(err, operations.Close())
+		}
 		return errors.Join(err, listener.Close(), s.close(context.Background()))
 	}
+	s.serveOperations(operations)
 	return s.run(ctx, listener)
 }
 
@@ -91,6 +103,8 @@ func (s *server) build(ctx context.Context) (err error) {
 		},
 	})
 	s.tokens.OnRevoke = s.gate.Revoke
+	s.health = s.checks(sockets)
+	s.describe(s.numbers, sockets)
 	s.http = s.httpServer(rules, door)
 	return nil
 }
@@ -131,7 +145,7 @@ const (
 func (s *server) httpServer(rules *verb.Rules, door *auth.Door) *http.Server {
 	handler := (&api.Server{
 		Rules: rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
-		Metrics: promhttp.HandlerFor(s.numbers.Registry, promhttp.HandlerOpts{}), Ready: s.db.Ping, HoldOwn: s.live.HoldOwn,
+		Ready: s.health.Ready, HoldOwn: s.live.HoldOwn,
 		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log,
 	}).Handler()
 	return &http.Server{
@@ -161,7 +175,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		s.log.Info("draining", "window", s.cfg.Drain.Window, "sockets", s.gate.Sockets())
+		s.unready(failed)
 	case err = <-failed:
 	}
 	drain, cancel := context.WithTimeout(context.Background(), s.cfg.Drain.Timeout)
@@ -171,6 +185,21 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	<-mailing
 	<-forgetting
 	return errors.Join(err, s.close(drain))
+}
+
+// unready says that no more traffic should come, and goes on for a while with what
+// comes all the same: balancers take time to notice.
+func (s *server) unready(failed <-chan error) {
+	s.draining.Store(true)
+	s.numbers.Node.Draining.Set(1)
+	s.log.Info("draining", "delay", s.cfg.Drain.Delay, "window", s.cfg.Drain.Window, "sockets", s.gate.Sockets())
+	wait := time.NewTimer(s.cfg.Drain.Delay)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case err := <-failed:
+		s.log.Error("the listener failed while draining", "err", err)
+	}
 }
 
 func (s *server) accept(listener net.Listener) error {
@@ -202,6 +231,7 @@ func (s *server) close(ctx context.Context) error {
 	if s.live != nil {
 		s.live.Close()
 	}
+	errs = append(errs, s.ops.close())
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}

@@ -24,8 +24,8 @@ type Server struct {
 	Door     *auth.Door
 
 	// Socket answers GET /api/v1/ws and /api/v1/ws/{user_id}, Web what is not under
-	// /api, Metrics /metrics. Each may be nil: then there is nothing there.
-	Socket, Web, Metrics http.Handler
+	// /api. Each may be nil: then there is nothing there.
+	Socket, Web http.Handler
 	// Ready says why this process should get no traffic, nil when it should.
 	Ready func(context.Context) error
 
@@ -72,9 +72,6 @@ func (s *Server) Handler() http.Handler {
 	outside.HandleFunc("GET /healthz", alive)
 	outside.HandleFunc("GET /health", alive) // the old system's name for it
 	outside.HandleFunc("GET /readyz", d.ready)
-	if own.Metrics != nil {
-		outside.Handle("GET /metrics", own.Metrics)
-	}
 	if own.Web != nil {
 		outside.Handle("/", own.Web)
 	}

@@ -119,9 +119,7 @@ func (s *session) count(event, result string, start time.Time) {
 	if event == "" {
 		event = "unknown"
 	}
-	m := s.gateway.Metrics
-	m.Events.WithLabelValues(event, result).Inc()
-	m.Duration.WithLabelValues(event).Observe(s.gateway.Now().Sub(start).Seconds())
+	s.gateway.Metrics.Answered(event, result, s.gateway.Now().Sub(start), s.id)
 }
 
 // reply sends a frame that must not be dropped.

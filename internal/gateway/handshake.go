@@ -31,7 +31,7 @@ var (
 // ServeHTTP makes a socket of a request for /api/v1/ws or /api/v1/ws/{user_id}.
 // Whatever can be refused is refused before the upgrade, as plain HTTP.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	result := "ok"
+	start, result := g.Now(), "ok"
 	if err := g.shake(w, r); err != nil {
 		e := chat.AsError(err)
 		result = string(e.Code)
@@ -41,6 +41,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, e)
 	}
 	g.Metrics.Handshakes.WithLabelValues(result).Inc()
+	g.Metrics.Handshake.Observe(g.Now().Sub(start).Seconds())
 }
 
 func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {

@@ -255,7 +255,9 @@ func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]ch
 // one for each reason, however many channels there are.
 func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.Span, refused []chat.ErrorFrame) {
 	now := chat.TimeOf(s.gateway.Now())
+	count := s.gateway.Metrics.Resumes
 	if epoch != s.gateway.Epoch {
+		count.WithLabelValues("epoch").Add(float64(len(cursors)))
 		if len(cursors) > 0 {
 			why := "This server's history is another one than yours. Load these channels again."
 			refused = append(refused, chat.ResyncFrame(why, now, slices.Collect(maps.Keys(cursors))...))
@@ -263,6 +265,9 @@ func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed ma
 		return map[chat.ID]chat.Span{}, refused
 	}
 	resumed, ahead, denied := s.hub.Resume(cursors)
+	count.WithLabelValues("ok").Add(float64(len(resumed)))
+	count.WithLabelValues("ahead").Add(float64(len(ahead)))
+	count.WithLabelValues("denied").Add(float64(len(denied)))
 	if len(ahead) > 0 {
 		refused = append(refused, chat.ResyncFrame("Your cursor is ahead of the channel. Load these channels again.", now, ahead...))
 	}

@@ -33,7 +33,8 @@ const transientEvery = time.Second
 type inbox struct {
 	mu        sync.Mutex // guards what follows
 	events    []chat.Event
-	overflow  chat.Seq // the last entry that did not fit: it is in the log
+	since     time.Time // when the first of them came
+	overflow  chat.Seq  // the last entry that did not fit: it is in the log
 	transient []transient
 }
 
@@ -84,6 +85,9 @@ func (ch *channel) put(ev chat.Event) {
 		in.overflow = max(in.overflow, ev.Seq)
 		return
 	}
+	if len(in.events) == 0 {
+		in.since = ch.hub.config.Now()
+	}
 	in.events = append(in.events, ev)
 }
 
@@ -102,13 +106,13 @@ func (ch *channel) putTransient(t transient) {
 	}
 }
 
-func (ch *channel) take() (events []chat.Event, overflow chat.Seq) {
+func (ch *channel) take() (events []chat.Event, overflow chat.Seq, since time.Time) {
 	in := &ch.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	events, overflow = in.events, in.overflow
-	in.events, in.overflow = nil, 0
-	return events, overflow
+	events, overflow, since = in.events, in.overflow, in.since
+	in.events, in.overflow, in.since = nil, 0, time.Time{}
+	return events, overflow, since
 }
 
 // takeTransients gives what is transient, unless something was told less than

@@ -28,7 +28,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	if !ch.known && !ch.gone {
 		return nil, false // whoever learns the head puts the channel back in the queue
 	}
-	events, overflow := ch.take()
+	events, overflow, since := ch.take()
 	if ch.gone {
 		return events, false
 	}
@@ -44,6 +44,9 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 		if p := ch.pairs[i]; p.state == live && p.holds == 0 && p.cursor < ch.head {
 			h.deliver(p, &batch)
 		}
+	}
+	if !since.IsZero() && len(ch.pairs) > 0 {
+		h.config.Metrics.Lag.Observe(h.config.Now().Sub(since).Seconds())
 	}
 	transients, wait := ch.takeTransients(time.Now())
 	for _, t := range transients {

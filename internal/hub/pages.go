@@ -102,7 +102,7 @@ func (p *pages) read(id chat.ID, after chat.Seq) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.hub.config.Metrics.GapFills.Inc()
+	p.hub.config.Metrics.LogReads.Inc()
 	entries := make([]entry, len(events))
 	for i := range events {
 		entries[i] = encode(&events[i])

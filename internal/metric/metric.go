@@ -7,11 +7,33 @@ import "github.com/prometheus/client_golang/prometheus"
 // Metrics are all numbers of one server, in a registry of their own.
 type Metrics struct {
 	Registry *prometheus.Registry
-	Journal  *Journal
-	Hub      *Hub
-	Gateway  *Gateway
-	Store    *Store
+	// Definitions are all of them, in the order in which they are made: the
+	// dashboard is generated from it, and the alerts are checked against it.
+	Definitions []Definition
+	Journal     *Journal
+	Hub         *Hub
+	Gateway     *Gateway
+	Store       *Store
+	Node        *Node
+	Canary      *Canary
 }
+
+// Definition says what a metric is.
+type Definition struct {
+	Name, Help string
+	Type       Type
+	Labels     []string
+}
+
+// Type is a kind of metric.
+type Type string
+
+// The kinds.
+const (
+	GaugeType     Type = "gauge"
+	CounterType   Type = "counter"
+	HistogramType Type = "histogram"
+)
 
 // Journal counts the way in.
 type Journal struct {
@@ -32,6 +54,8 @@ type Hub struct {
 	CaughtUp  prometheus.Counter
 	GapFills  prometheus.Counter
 	Resyncs   prometheus.Counter
+	LogReads  prometheus.Counter
+	Lag       prometheus.Histogram
 	RingBytes prometheus.Gauge
 }
 
@@ -42,6 +66,8 @@ type Gateway struct {
 	Events     *prometheus.CounterVec // by event and code
 	Duration   *prometheus.HistogramVec
 	Closed     *prometheus.CounterVec // by reason
+	Handshake  prometheus.Histogram
+	Resumes    *prometheus.CounterVec // of channels, by result
 }
 
 // Store counts what the database does; it is store.Observer.
@@ -56,7 +82,7 @@ type Store struct {
 // New makes all metrics.
 func New() *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry()}
-	b := builder{m.Registry}
+	b := builder{m}
 	m.Journal = &Journal{
 		Queued:    b.gauge("chowk_journal_queued", "Changes that wait for their group."),
 		Refused:   b.counter("chowk_journal_refused_total", "Changes refused because the queue was full or the wait too long."),
@@ -73,6 +99,8 @@ func New() *Metrics {
 		CaughtUp:  b.counter("chowk_hub_caught_up_total", "Times that a cursor became level again."),
 		GapFills:  b.counter("chowk_hub_gap_fills_total", "Reads of the log for entries that were not seen happen."),
 		Resyncs:   b.counter("chowk_hub_resyncs_total", "Cursors whose client was told to load the channel again, because the log does not reach back to them."),
+		LogReads:  b.counter("chowk_hub_log_reads_total", "Reads of the log for sockets that are further behind than the ring reaches."),
+		Lag:       b.histogram("chowk_delivery_lag_seconds", "Time from a commit until the last socket that keeps up was written to.", latency),
 		RingBytes: b.gauge("chowk_hub_ring_bytes", "Bytes of recent events kept encoded."),
 	}
 	m.Gateway = &Gateway{
@@ -81,6 +109,8 @@ func New() *Metrics {
 		Events:     b.counters("chowk_events_total", "Events from clients by type and result.", "event", "result"),
 		Duration:   b.histograms("chowk_event_seconds", "Time from an event's arrival to its answer.", latency, "event"),
 		Closed:     b.counters("chowk_sockets_closed_total", "Sockets closed by reason.", "reason"),
+		Handshake:  b.histogram("chowk_handshake_seconds", "Time from a handshake's request to its answer.", latency),
+		Resumes:    b.counters("chowk_resumes_total", "Channels that reconnecting clients resumed, by result: ok, denied, or why the client must load the channel again (epoch: another history; ahead: a cursor beyond the channel's head).", "result"),
 	}
 	m.Store = &Store{
 		Wait:      b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
@@ -89,42 +119,55 @@ func New() *Metrics {
 		Refusals:  b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
 		Errors:    b.counters("chowk_db_errors_total", "Statements that ended in an error.", "name"),
 	}
+	m.Node = newNode(b)
+	m.Canary = newCanary(b)
 	return m
 }
 
 // latency spans a tenth of a millisecond to ten seconds.
 var latency = prometheus.ExponentialBucketsRange(0.0001, 10, 16)
 
-// builder registers what it makes.
-type builder struct{ r *prometheus.Registry }
+// builder registers what it makes and writes down what it is.
+type builder struct{ m *Metrics }
+
+func (b builder) define(t Type, name, help string, labels []string, c prometheus.Collector) {
+	b.m.Definitions = append(b.m.Definitions, Definition{Name: name, Help: help, Type: t, Labels: labels})
+	b.m.Registry.MustRegister(c)
+}
 
 func (b builder) gauge(name, help string) prometheus.Gauge {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-	b.r.MustRegister(g)
+	b.define(GaugeType, name, help, nil, g)
+	return g
+}
+
+func (b builder) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	b.define(GaugeType, name, help, labels, g)
 	return g
 }
 
 func (b builder) counter(name, help string) prometheus.Counter {
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	b.r.MustRegister(c)
+	b.define(CounterType, name, help, nil, c)
 	return c
 }
 
 func (b builder) counters(name, help string, labels ...string) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	b.r.MustRegister(c)
+	b.define(CounterType, name, help, labels, c)
 	return c
 }
 
 func (b builder) histogram(name, help string, buckets []float64) prometheus.Histogram {
 	h := prometheus.NewHistogram(b.opts(name, help, buckets))
-	b.r.MustRegister(h)
+	b.define(HistogramType, name, help, nil, h)
 	return h
 }
 
 func (b builder) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(b.opts(name, help, buckets), labels)
-	b.r.MustRegister(h)
+	b.define(HistogramType, name, help, labels, h)
 	return h
 }
 

@@ -51,6 +51,7 @@ func run(m *testing.M) int {
 type server struct {
 	t      *testing.T
 	url    string // http://127.0.0.1:PORT
+	ops    string // the same, of the operations listener
 	cmd    *exec.Cmd
 	log    *logbook
 	exited chan error
@@ -112,9 +113,10 @@ func (l *logbook) find(t *testing.T, words ...string) map[string]any {
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
 	args := []string{"serve"}
-	listens, holds := false, false
+	listens, holds, watched := false, false, false
 	for _, s := range settings {
 		listens = listens || strings.HasPrefix(s, "listen=")
+		watched = watched || strings.HasPrefix(s, "ops.listen=")
 		holds = holds || strings.HasPrefix(s, "database-url=") || strings.HasPrefix(s, "data-dir=")
 		args = append(args, "--"+s)
 	}
@@ -123,6 +125,9 @@ func serve(t *testing.T, settings ...string) *server {
 	}
 	if !holds {
 		args = append(args, "--data-dir="+t.TempDir())
+	}
+	if !watched {
+		args = append(args, "--ops.listen=127.0.0.1:0")
 	}
 	args = append(args, "--log.format=json")
 	s := &server{t: t, cmd: exec.Command(binary, args...), log: &logbook{news: make(chan struct{})}, exited: make(chan error, 1)}
@@ -147,7 +152,18 @@ func serve(t *testing.T, settings ...string) *server {
 	t.Cleanup(s.stop)
 	page := s.log.find(t, `"listening"`)["url"].(string)
 	s.url = strings.TrimSuffix(page, "/messages")
+	if !watched {
+		s.ops = s.log.find(t, `"operations"`)["url"].(string)
+	}
 	return s
+}
+
+// command is a call of the built binary, somewhere with no settings file.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = t.TempDir()
+	return cmd
 }
 
 // stop ends the server as a supervisor does, and expects that it ends well.

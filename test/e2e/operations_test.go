@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// fetch gets a page without the API's clothes.
+func fetch(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// metric reads one number, 0 when it is not there.
+func (s *server) metric(name string) float64 {
+	s.t.Helper()
+	_, body := fetch(s.t, s.ops+"/metrics")
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)`).FindStringSubmatch(body)
+	if m == nil {
+		return 0
+	}
+	v, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return v
+}
+
+type readiness struct {
+	Ready  bool
+	Checks map[string]struct{ State, Detail string }
+}
+
+func (s *server) readiness() (status int, r readiness) {
+	s.t.Helper()
+	status, body := fetch(s.t, s.ops+"/readyz")
+	if err := json.Unmarshal([]byte(body), &r); err != nil {
+		s.t.Fatalf("%v: %s", err, body)
+	}
+	return status, r
+}
+
+// TestOperationsHaveTheirOwnListener, and nothing of them is public.
+func TestOperationsHaveTheirOwnListener(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none")
+	id := s.channel("ada", "bob")
+	ada, bob := s.dial("ada"), s.dial("bob")
+	ada.send(id, "hello")
+	bob.expect("message", nil)
+	for name, least := range map[string]float64{
+		"chowk_sockets": 2,
+		`chowk_events_total{event="new_message",result="ok"}`:       1,
+		"chowk_delivery_lag_seconds_count":                          1,
+		`chowk_database_info{durability="disk",kind="sqlite"}`:      1,
+		`chowk_handshakes_total{result="ok"}`:                       2,
+		"go_goroutines":                                             1,
+		"process_open_fds":                                          1,
+		`chowk_db_hold_seconds_count{unit="commit"}`:                1,
+		`chowk_event_seconds_bucket{event="new_message",le="+Inf"}`: 1,
+	} {
+		if got := s.metric(name); got < least {
+			t.Errorf("%s is %v, want at least %v", name, got, least)
+		}
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/sockets"} {
+		if status, body := fetch(t, s.url+path); status == http.StatusOK && !strings.Contains(body, "<html") || strings.Contains(body, "chowk_sockets") {
+			t.Errorf("%s is public: %d %.100s", path, status, body)
+		}
+	}
+	if status, body := fetch(t, s.url+"/readyz"); status != http.StatusOK || strings.TrimSpace(body) != "ok" {
+		t.Errorf("the public readyz says too much: %d %s", status, body)
+	}
+	if status, r := s.readiness(); status != http.StatusOK || !r.Ready || !strings.Contains(r.Checks["database"].Detail, "disk") || len(r.Checks) < 4 {
+		t.Errorf("%d %+v", status, r)
+	}
+	var list struct {
+		Open, Users int
+		Sockets     []struct{ User, Connection string }
+	}
+	_, body := fetch(t, s.ops+"/debug/sockets?limit=1")
+	if err := json.Unmarshal([]byte(body), &list); err != nil || list.Open != 2 || list.Users != 2 || len(list.Sockets) != 1 || list.Sockets[0].User == "" {
+		t.Errorf("%v: %s", err, body)
+	}
+	if status, body := fetch(t, s.ops+"/debug/pprof/goroutine?debug=1"); status != http.StatusOK || !strings.Contains(body, "goroutine profile") {
+		t.Errorf("%d %.100s", status, body)
+	}
+}
+
+// TestReadinessGivesReasons: the database is away.
+func TestReadinessGivesReasons(t *testing.T) {
+	pg := pgtest.Start(t)
+	s := serve(t, "database-url="+pg.URL(), "auth=none")
+	pg.Stop()
+	status, r := s.readiness()
+	if status != http.StatusServiceUnavailable || r.Ready || r.Checks["database"].State != "failing" || r.Checks["draining"].State != "ok" {
+		t.Errorf("%d %+v", status, r)
+	}
+	if got := s.metric(`chowk_health{check="database"}`); got != 2 {
+		t.Errorf("chowk_health is %v", got)
+	}
+	pg.Start()
+}
+
+// TestReadinessGoesFirst: a stopping server says so before it turns anybody away.
+func TestReadinessGoesFirst(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none", "drain.delay=10m", "drain.window=0s", "heartbeat=1s")
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.log.find(t, `"draining"`)
+	if status, r := s.readiness(); status != http.StatusServiceUnavailable || r.Checks["draining"].State != "failing" {
+		t.Errorf("%d %+v", status, r)
+	}
+	if status, _ := fetch(t, s.url+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("the public readyz says %d", status)
+	}
+	if s.metric("chowk_draining") != 1 {
+		t.Error("chowk_draining is not 1")
+	}
+	c := s.dial("ada") // whom a balancer sends that has not noticed
+	c.ask("ping", nil)
+	s.kill()
+}
+
+// TestASecondServerFindsAnotherAddress: only one that was asked for must be free.
+func TestASecondServerFindsAnotherAddress(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none")
+	address := strings.TrimPrefix(s.ops, "http://")
+	out, err := command(t, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen="+address, "--data-dir="+t.TempDir()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "listen for operations on "+address) {
+		t.Errorf("%v: %s", err, out)
+	}
+	off := serve(t, "auth=none", "ops.listen=off")
+	if off.dial("ada").hello.Status != "connected" {
+		t.Error("without operations nothing works")
+	}
+}
