@@ -77,7 +77,7 @@ func testRemovedMember(t *testing.T, b *bench) {
 			for range 30 {
 				messages = append(messages, b.message(id, "bob", "x"))
 			}
-			sending.Go(func() {
+			sending.Go(func() { // ends with the test
 				for _, m := range messages {
 					if _, err := s.Commit(context.WithoutCancel(t.Context()), []chat.Change{m}); err != nil {
 						t.Errorf("commit: %v", err)
@@ -107,7 +107,7 @@ func testDirect(t *testing.T, b *bench) {
 	for i := range ids {
 		users := []chat.UserID{"ada", "bob"}
 		c := b.creation(chat.Channel{Name: "DM", ChannelType: chat.Direct, IsPrivate: true}, key, users[i%2], users[(i+1)%2])
-		opening.Go(func() {
+		opening.Go(func() { // ends with the test
 			outs, err := b.s.Commit(context.WithoutCancel(t.Context()), []chat.Change{c})
 			if err != nil || outs[0].Err != nil {
 				t.Errorf("open: %v, %+v", err, outs)

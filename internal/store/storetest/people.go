@@ -100,7 +100,7 @@ func testGather(t *testing.T, b *bench) {
 	var wrong atomic.Int64
 	for i := range 1000 {
 		user := []chat.UserID{"ada", "bob", "eve"}[i%3]
-		asking.Go(func() {
+		asking.Go(func() { // ends with the test
 			st, err := b.s.Standings(t.Context(), user)
 			if err != nil || len(st) != map[chat.UserID]int{"ada": 1, "bob": 1}[user] {
 				wrong.Add(1)
@@ -227,7 +227,7 @@ func testTickets(t *testing.T, b *bench) {
 	var spent atomic.Int64
 	var spending sync.WaitGroup
 	for range 10 {
-		spending.Go(func() {
+		spending.Go(func() { // ends with the test
 			if ticket, err := b.s.SpendTicket(t.Context(), hash, chat.TicketInvitation, 1); err == nil && ticket.UserID == "ada" {
 				spent.Add(1)
 			}

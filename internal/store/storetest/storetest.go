@@ -215,7 +215,7 @@ func testOrderUnderLoad(t *testing.T, b *bench) {
 	acked := make(map[chat.ID]map[chat.Seq]chat.ID)
 	var running sync.WaitGroup
 	for w := range committers {
-		running.Go(func() {
+		running.Go(func() { // ends with the test
 			for range groups {
 				var group []chat.Change
 				for i := range size {
