@@ -1,4 +1,5 @@
-import { ChowkError } from './error.ts';
+import { Backoff } from './backoff.ts';
+import { asChowkError, ChowkError } from './error.ts';
 import type { Account, AuthConfig, Channel, ErrorCode, Member, Message, UserRef } from './types.ts';
 
 export interface RestOptions {
@@ -8,6 +9,8 @@ export interface RestOptions {
   token?: string;
   fetch?: typeof fetch;
 }
+
+const maxTries = 4;
 
 interface Problem {
   detail?: string;
@@ -56,7 +59,22 @@ export class Rest {
   findUsers = (query: string) => this.call<UserRef[]>('GET', `/users?query=${encodeURIComponent(query)}`);
   users = (ids: string[]) => this.call<UserRef[]>('GET', `/users?ids=${ids.map(encodeURIComponent).join(',')}`);
 
+  /** Calls, and asks again for what only reads when the server is too busy for it. */
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const backoff = new Backoff(500, 8_000, Math.random);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.once<T>(method, path, body);
+      } catch (e) {
+        const error = asChowkError(e);
+        const again = method === 'GET' && error.status > 0 && error.retryable && tries < maxTries;
+        if (!again) throw error;
+        await new Promise((r) => setTimeout(r, error.retryAfterMs + backoff.next()));
+      }
+    }
+  }
+
+  private async once<T>(method: string, path: string, body?: unknown): Promise<T> {
     const headers: Record<string, string> = {};
     if (this.options.token) headers['Authorization'] = `Bearer ${this.options.token}`;
     const init: RequestInit = { method, headers, credentials: 'same-origin' };

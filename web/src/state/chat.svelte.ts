@@ -90,7 +90,13 @@ export class Chat {
     if (this.selectedId) this.join(this.selectedId);
     this.people.rewatch();
     await this.list();
-    if (this.selectedId) void this.loadMembers(this.selectedId);
+    if (this.selectedId) await this.load(this.selectedId);
+  }
+
+  /** One after the other: when a server restarts, everybody asks at once. */
+  private async load(id: string): Promise<void> {
+    await this.histories.load(id);
+    if (this.selectedId === id && this.connection === 'connected') await this.loadMembers(id);
   }
 
   /** The browser does not say why a socket was refused; the API does. */
@@ -208,8 +214,7 @@ export class Chat {
     if (!id) return;
     if (this.listed && !this.selected) return void this.unknown(id);
     if (this.connection === 'connected') this.join(id);
-    void this.histories.load(id);
-    void this.loadMembers(id);
+    void this.load(id);
   }
 
   private join(id: string): void {
