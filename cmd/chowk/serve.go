@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +50,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
+	cfg.Listen = boundAddress(cfg.Listen, listener.Addr())
 	operations, err := listenForOperations(ctx, cfg, log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -171,7 +171,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		defer close(forgetting)
 		s.forget(background)
 	}()
-	s.log.Info("listening", "url", s.pageURL(listener.Addr()), "auth", s.cfg.Auth.Mode)
+	s.log.Info("listening", "url", s.cfg.BaseURL()+"/messages", "auth", s.cfg.Auth.Mode)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -240,17 +240,15 @@ func (s *server) close(ctx context.Context) error {
 	return err
 }
 
-// pageURL is where a person on this machine finds the page.
-func (s *server) pageURL(bound net.Addr) string {
-	base := s.cfg.BaseURL()
-	if s.cfg.PublicURL == "" {
-		if _, port, err := net.SplitHostPort(bound.String()); err == nil { // port 0 was asked for
-			if i := strings.LastIndexByte(base, ':'); i > len("https:") {
-				base = base[:i+1] + port
-			}
-		}
+// boundAddress is the address asked for with the port that the system chose for
+// port 0, so that links lead there.
+func boundAddress(asked string, bound net.Addr) string {
+	host, _, err := net.SplitHostPort(asked)
+	_, port, boundErr := net.SplitHostPort(bound.String())
+	if err != nil || boundErr != nil {
+		return asked
 	}
-	return base + "/messages"
+	return net.JoinHostPort(host, port)
 }
 
 func storeOptions(cfg Config) store.Options {
