@@ -50,3 +50,11 @@ func TestMalformedCursorsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTheCompactFormIsAsWritten: the vector that the other clients are tested with.
+func TestTheCompactFormIsAsWritten(t *testing.T) {
+	got := chat.FormatCursors("e1", map[chat.ID]chat.Seq{chat.MustParseID("0190a5e2-7b1c-7d3e-8f00-0123456789ab"): 300})
+	if got != "e1.AZCl4nscfT6PAAEjRWeJq6wC" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -160,12 +160,19 @@ export class ChowkClient extends Emitter<ClientEvents> {
     this.enter('connecting');
     this.emit('dialling', { url: this.options.url });
     const token = this.options.token;
-    const socket = this.dialSocket(this.options.url, token ? [protocol, `bearer.${token}`] : [protocol]);
+    const socket = this.dialSocket(this.address(), token ? [protocol, `bearer.${token}`] : [protocol]);
     this.socket = socket;
     // A socket that was given up may still speak: it is no longer listened to.
     socket.onmessage = (e) => socket === this.socket && this.receive(e.data);
     socket.onclose = (e) => socket === this.socket && this.lost(e.code);
     this.openTimer = setTimeout(() => this.drop(), openTimeoutMs);
+  }
+
+  /** With what was seen last, so that what was missed comes without another round trip. */
+  private address(): string {
+    const resume = this.cursors.handshake();
+    if (!resume) return this.options.url;
+    return `${this.options.url}${this.options.url.includes('?') ? '&' : '?'}resume=${resume}`;
   }
 
   /** Gives the socket up without waiting for the other side. */
@@ -274,10 +281,11 @@ export class ChowkClient extends Emitter<ClientEvents> {
   private refusal(frame: ErrorFrame): void {
     if (frame.id) {
       this.pending.reject(frame.id, new ChowkError(frame.code, frame.message, frame.retry_after_ms));
-    } else if (frame.channel_id && frame.code === 'resync') {
-      this.resync(frame.channel_id);
-    } else if (frame.channel_id) {
-      this.cursors.forget(frame.channel_id);
+      return;
+    }
+    for (const id of frame.channel_ids ?? []) {
+      if (frame.code !== 'resync') this.cursors.forget(id);
+      else if (!this.cursors.isReset(id)) this.resync(id);
     }
   }
 

@@ -1,3 +1,4 @@
+import { compact } from './compact.ts';
 import type { ConnectionFrame, LogEvent } from './types.ts';
 
 /**
@@ -6,11 +7,15 @@ import type { ConnectionFrame, LogEvent } from './types.ts';
  */
 export type Verdict = 'deliver' | 'drop' | 'gap';
 
+/** Channels in the query of a handshake: about 25 characters each, of an address of at most 16 KB. */
+const maxInAddress = 400;
+
 /** How far the client has seen each channel. */
 export class Cursors {
   private epoch: string | undefined;
   private readonly seqs = new Map<string, number>();
   private readonly resuming = new Set<string>();
+  private readonly reset = new Set<string>();
 
   get(channel: string): number | undefined {
     return this.seqs.get(channel);
@@ -26,6 +31,20 @@ export class Cursors {
   }
 
   /**
+   * What a handshake resumes from, undefined when nothing was seen yet, or more than
+   * fits into an address.
+   */
+  handshake(): string | undefined {
+    if (this.epoch === undefined || this.seqs.size === 0 || this.seqs.size > maxInAddress) return undefined;
+    return compact(this.epoch, this.seqs);
+  }
+
+  /** Whether a channel is to be reloaded already, so that the server's word for it is no news. */
+  isReset(channel: string): boolean {
+    return this.reset.delete(channel);
+  }
+
+  /**
    * Takes the first frame of a socket. Channels in which something was missed are to
    * be resumed; those whose history is not the one that was seen, reloaded. The
    * others are heard from where they stand.
@@ -34,6 +53,7 @@ export class Cursors {
     const sameHistory = this.epoch === undefined || this.epoch === frame.epoch;
     this.epoch = frame.epoch;
     this.resuming.clear();
+    this.reset.clear();
     const before = new Map(this.seqs);
     this.seqs.clear();
     const resume: string[] = [];
@@ -45,9 +65,10 @@ export class Cursors {
       } else if (!sameHistory || seen > last_seq) {
         this.seqs.set(id, last_seq);
         resync.push(id);
+        this.reset.add(id);
       } else {
         this.seqs.set(id, seen);
-        resume.push(id);
+        if (!frame.resumed?.[id]) resume.push(id);
       }
     }
     return { resume, resync };

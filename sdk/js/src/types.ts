@@ -99,6 +99,8 @@ export interface ConnectionFrame {
   durability: string;
   heartbeat_s: number;
   channels: Standing[];
+  /** What a resume in the handshake will be served, by channel. */
+  resumed?: Record<string, { from: number; to: number }>;
 }
 
 export interface AckFrame {
@@ -115,7 +117,8 @@ export interface ErrorFrame {
   field?: string;
   event?: string;
   id?: string;
-  channel_id?: string;
+  /** The channels of a resume that it is about. */
+  channel_ids?: string[];
   retry_after_ms?: number;
 }
 

@@ -175,6 +175,33 @@ describe('a channel', () => {
     expect(s.of('resume')).toHaveLength(1);
   });
 
+  test('is resumed by the handshake, without another round trip', async () => {
+    const c = '0190a5e2-7b1c-7d3e-8f00-0123456789ab';
+    const t = start();
+    expect(t.last().url).toBe('ws://test/api/v1/ws');
+    t.last().hello({ [c]: 300 });
+    t.last().end();
+    await tick(500);
+    const s = t.last();
+    expect(s.url).toBe('ws://test/api/v1/ws?resume=e1.AZCl4nscfT6PAAEjRWeJq6wC');
+    s.hello({ [c]: 302 }, 'e1', { [c]: { from: 300, to: 302 } });
+    for (const seq of [301, 302, 303]) s.message(c, seq);
+    expect(t.seqs()).toEqual([301, 302, 303]);
+    expect(s.of('resume')).toEqual([]);
+  });
+
+  test('of another history is reported once, though the server says so too', async () => {
+    const t = start();
+    t.last().hello({ c: 3 });
+    t.last().end();
+    await tick(500);
+    t.last().hello({ c: 9 }, 'e2');
+    t.last().say({ type: 'error', code: 'resync', event: 'resume', channel_ids: ['c'], message: '' });
+    expect(t.resyncs).toEqual(['c']);
+    t.last().message('c', 10);
+    expect(t.seqs()).toEqual([10]);
+  });
+
   test('that has a gap is asked for what is missing, once', async () => {
     const t = start();
     const s = t.last();
@@ -223,7 +250,7 @@ describe('a channel', () => {
   test('is loaded again when the server says so', () => {
     const t = start();
     t.last().hello({ c: 3 });
-    t.last().say({ type: 'error', code: 'resync', event: 'resume', channel_id: 'c', message: '' });
+    t.last().say({ type: 'error', code: 'resync', event: 'resume', channel_ids: ['c'], message: '' });
     expect(t.resyncs).toEqual(['c']);
     t.client.setCursor('c', 8);
     t.last().message('c', 8);

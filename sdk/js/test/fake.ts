@@ -24,7 +24,7 @@ export class FakeSocket implements SocketLike {
     this.onmessage?.({ data: JSON.stringify(frame) });
   }
 
-  hello(channels: Record<string, number> = {}, epoch = 'e1') {
+  hello(channels: Record<string, number> = {}, epoch = 'e1', resumed?: Record<string, { from: number; to: number }>) {
     this.say({
       type: 'connection',
       user_id: 'ada',
@@ -33,6 +33,7 @@ export class FakeSocket implements SocketLike {
       durability: 'disk',
       heartbeat_s: 30,
       channels: Object.entries(channels).map(([id, last_seq]) => ({ id, last_seq, last_read_seq: 0, unread_count: 0 })),
+      resumed,
     });
   }
 
