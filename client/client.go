@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Client struct {
 	hello   *chat.ConnectionFrame
 	watch   *chat.WatchRequest // asked for again on each socket
 	refused string             // the token that was refused last
+	last    error              // why there is no connection
 }
 
 // Dial connects. It tries until there is a connection, the server refuses for
@@ -59,6 +61,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if _, err := c.connected(ctx); err != nil {
 		c.stop(ErrClosed)
 		<-c.done
+		if ctx.Err() != nil && c.last != nil {
+			err = fmt.Errorf("%w; the last attempt: %w", err, c.last)
+		}
 		return nil, err
 	}
 	return c, nil
@@ -168,6 +173,9 @@ func (c *Client) run() {
 		if c.ctx.Err() != nil {
 			return
 		}
+		c.mu.Lock()
+		c.last = err
+		c.mu.Unlock()
 		if c.final(err) {
 			c.stop(err)
 			return
