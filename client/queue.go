@@ -1,0 +1,62 @@
+package client
+
+import "sync"
+
+// queue is the events that wait for Next, at most max but for those that are
+// forced: they are few (one for each channel and connection) and must not be lost.
+type queue struct {
+	max   int
+	ready chan struct{} // holds a token while there may be an event
+	room  chan struct{} // holds a token while there may be room
+
+	mu    sync.Mutex // guards what follows
+	items []Event
+}
+
+func newQueue(most int) *queue {
+	return &queue{max: most, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) put(ev Event, force bool) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) >= q.max && !force {
+		return false
+	}
+	q.items = append(q.items, ev)
+	signal(q.ready)
+	return true
+}
+
+// take gives the oldest event; half is true when the queue is at most half full.
+func (q *queue) take() (ev Event, half, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) == 0 {
+		return Event{}, true, false
+	}
+	ev = q.items[0]
+	q.items[0] = Event{}
+	q.items = q.items[1:]
+	if len(q.items) > 0 {
+		signal(q.ready) // for another waiting Next
+	} else {
+		q.items = nil
+	}
+	signal(q.room)
+	return ev, len(q.items) <= q.max/2, true
+}
+
+// halfEmpty reports whether there is room for more than a few.
+func (q *queue) halfEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) <= q.max/2
+}

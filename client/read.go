@@ -1,0 +1,190 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/go-json-experiment/json"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// read takes frames until the socket ends.
+func (cn *conn) read() {
+	for {
+		_, b, err := cn.ws.Read(cn.client.ctx)
+		if err != nil {
+			cn.fail(cn.why(err))
+			return
+		}
+		cn.lastRead.Store(time.Now().UnixNano())
+		var f incoming
+		if err := json.Unmarshal(b, &f); err != nil {
+			cn.fail(fmt.Errorf("read a frame: %w", err))
+			return
+		}
+		cn.handle(&f)
+	}
+}
+
+// why puts the end of a socket into words.
+func (cn *conn) why(err error) error {
+	var closed websocket.CloseError
+	if !errors.As(err, &closed) {
+		return fmt.Errorf("read: %w", err)
+	}
+	switch uint16(closed.Code) {
+	case chat.CloseTokenExpired:
+		cn.client.refuseToken(cn.token)
+	case chat.CloseUserDisabled:
+		return chat.Errorf(chat.Forbidden, "The user is disabled")
+	}
+	return closed
+}
+
+func (cn *conn) handle(f *incoming) {
+	switch f.Type {
+	case chat.EventAck:
+		cn.answer(f.ID, answer{response: f.Response})
+	case chat.EventError:
+		cn.refusal(f)
+	case chat.EventNotice:
+		cn.notice(f)
+	case chat.EventPong, chat.EventConnection:
+	default:
+		cn.event(&f.Event)
+	}
+}
+
+// answer gives an answer to whoever waits for it.
+func (cn *conn) answer(id string, a answer) {
+	cn.mu.Lock()
+	waiter := cn.pending[id]
+	delete(cn.pending, id)
+	asked := cn.resumes[id]
+	delete(cn.resumes, id)
+	if a.err != nil && asked != nil {
+		wait := max(a.err.RetryAfter, time.Second)
+		cn.notBefore = time.Now().Add(wait)
+		cn.wakeAfter(wait + time.Millisecond)
+	}
+	cn.mu.Unlock()
+	switch {
+	case waiter != nil:
+		waiter <- a // it has room for one
+	case asked == nil:
+	case a.err == nil || passes(a.err.Code):
+		cn.client.cursors.answered(asked, a.err != nil)
+	default:
+		for channel := range asked {
+			cn.resync(channel)
+		}
+	}
+}
+
+func (cn *conn) refusal(f *incoming) {
+	err := &chat.Error{Code: chat.Code(f.Code), Message: f.Text, Field: f.Field, RetryAfter: time.Duration(f.RetryAfterMS) * time.Millisecond}
+	switch {
+	case f.ID != "":
+		cn.answer(f.ID, answer{err: err})
+	case f.ChannelID.IsZero():
+	case err.Code == chat.Resync:
+		cn.resync(f.ChannelID)
+	case err.Code == chat.Forbidden:
+		level, news := cn.client.cursors.deny(f.ChannelID)
+		if news {
+			cn.client.events.put(Event{Type: chat.EventChannelLeft, ChannelID: f.ChannelID, Timestamp: f.Timestamp}, true)
+		}
+		if level {
+			cn.level()
+		}
+	}
+}
+
+// resync tells the application to load a channel again.
+func (cn *conn) resync(channel chat.ID) {
+	seq, level, ok := cn.client.cursors.lose(channel)
+	if ok {
+		cn.client.events.put(Event{Type: Resync, ChannelID: channel, Seq: seq, Timestamp: chat.TimeOf(time.Now()), Reason: ReasonHistory}, true)
+	}
+	if level {
+		cn.level()
+	}
+}
+
+func (cn *conn) notice(f *incoming) {
+	if f.Code != string(chat.NoticeDraining) {
+		return
+	}
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	if cn.goAt.IsZero() {
+		wait := time.Duration(f.ReconnectAfterMS) * time.Millisecond
+		cn.goAt = time.Now().Add(wait)
+		cn.wakeAfter(wait + time.Millisecond)
+	}
+}
+
+func (cn *conn) event(ev *Event) {
+	c := cn.client
+	if f := c.options.Trace.Received; f != nil {
+		f(*ev)
+	}
+	if ev.Seq == 0 {
+		c.events.put(*ev, false)
+		return
+	}
+	switch c.cursors.judge(ev) {
+	case ask:
+		signal(cn.wake)
+	case deliver:
+		if !cn.push(ev) {
+			c.cursors.skipped(ev)
+		} else if c.cursors.delivered(ev) {
+			cn.level()
+		}
+	}
+}
+
+// push waits for room. It waits no longer when somebody waits for an answer, which
+// may be behind this event on the wire: then the event is asked for again later.
+func (cn *conn) push(ev *Event) bool {
+	c := cn.client
+	if c.events.put(*ev, false) {
+		return true
+	}
+	cn.paused.Store(true)
+	defer cn.paused.Store(false)
+	defer func() { cn.lastRead.Store(time.Now().UnixNano()) }()
+	for c.waiting.Load() == 0 {
+		select {
+		case <-c.events.room:
+		case <-c.kick:
+		case <-cn.done:
+			return false
+		}
+		if c.events.put(*ev, false) {
+			return true
+		}
+	}
+	return false
+}
+
+// register makes an id for a request and waits for its answer on the channel.
+func (cn *conn) register() (id string, got <-chan answer) {
+	c := make(chan answer, 1)
+	id = "c-" + strconv.FormatUint(cn.client.ids.Add(1), 10)
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	cn.pending[id] = c
+	return id, c
+}
+
+func (cn *conn) forget(id string) {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	delete(cn.pending, id)
+}

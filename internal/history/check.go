@@ -1,0 +1,439 @@
+package history
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Rule is one promise.
+type Rule string
+
+// The rules.
+const (
+	Acknowledged Rule = "D1" // what was acknowledged is stored, there, as that
+	SameAck      Rule = "D2" // a message is acknowledged with one seq, however often
+	Gapless      Rule = "G1" // a log is 1, 2, 3 … without a hole
+	OnceStored   Rule = "G2" // a message is stored once
+	RealTime     Rule = "O1" // what is asked for after an ack comes after what was acknowledged
+	Existing     Rule = "P1" // what is delivered is stored
+	Agreed       Rule = "P2" // everybody is delivered the same at a seq
+	Genuine      Rule = "P3" // what is delivered is what is stored, and somebody sent it
+	NoGap        Rule = "X1" // the application is handed no hole
+	NoRepeat     Rule = "X2" // the application is handed nothing twice
+	Complete     Rule = "X3" // in the end the application has everything
+	CursorBehind Rule = "R2" // a client asks to go on from what its application gets
+	Refusal      Rule = "F1" // what was refused is not stored
+	Removal      Rule = "S1" // nothing is delivered outside of a membership
+	EpochTold    Rule = "E1" // another history is told to everyone whom it concerns, and only then
+	Resolved     Rule = "U1" // every attempt ends in an answer
+)
+
+// Rules lists the rules.
+var Rules = []Rule{
+	Acknowledged, SameAck, Gapless, OnceStored, RealTime, Existing, Agreed, Genuine,
+	NoGap, NoRepeat, Complete, CursorBehind, Refusal, Removal, EpochTold, Resolved,
+}
+
+// Violation is a rule that was broken: how often, and how for the first time.
+type Violation struct {
+	Rule  Rule
+	Count int
+	First string
+}
+
+func (v Violation) String() string { return fmt.Sprintf("%s (%d times): %s", v.Rule, v.Count, v.First) }
+
+// entry is one place in a channel's log.
+type entry struct {
+	stored  bool
+	what    What
+	user    uint32
+	id      chat.ID
+	seen    bool // by a client, as seenID
+	seenAs  What
+	seenID  chat.ID
+	ackedAt int64
+}
+
+// span is a membership: the entries from..to are the member's to see.
+type span struct{ from, to chat.Seq }
+
+type spans []span
+
+func (s spans) hold(seq chat.Seq) bool {
+	for _, sp := range s {
+		if sp.from <= seq && seq <= sp.to {
+			return true
+		}
+	}
+	return false
+}
+
+// channel is a channel's log and its members.
+type channel struct {
+	log      []entry // at seq-1
+	members  map[uint32]*spans
+	maxAcked chat.Seq
+}
+
+// attempt is a change that was asked for.
+type attempt struct {
+	invoked, acked, refused bool
+	stored                  bool
+	channel                 uint32
+	seq                     chat.Seq // as stored, or as acknowledged
+	ackSeq                  chat.Seq
+	after                   chat.Seq // the greatest seq acknowledged when it was asked for
+}
+
+// view is one session's sight of one channel.
+type view struct {
+	channel uint32
+	members *spans
+	in      bool
+	handed  chat.Seq
+	raw     chat.Seq // the greatest received
+	resumed chat.Seq
+	tell    bool // another history was met, and this channel not told of it yet
+}
+
+type session struct {
+	epoch chat.ID
+	views []*view
+	bars  bool
+}
+
+// checker is one pass.
+type checker struct {
+	h        *History
+	channels []channel
+	attempts map[chat.ID]*attempt
+	sessions []session
+	views    map[uint64]*view
+	broken   map[Rule]*Violation
+	report   Report
+	timing   timing
+}
+
+// Check goes over a history once.
+func Check(h *History) *Report {
+	c := &checker{
+		h: h, channels: make([]channel, len(h.Channels)), sessions: make([]session, len(h.Names)),
+		attempts: make(map[chat.ID]*attempt, len(h.Records)/16), views: make(map[uint64]*view),
+		broken: make(map[Rule]*Violation),
+	}
+	for i := range c.channels {
+		c.channels[i].members = make(map[uint32]*spans)
+	}
+	for i := range h.Records {
+		c.step(&h.Records[i])
+	}
+	c.finish()
+	c.report.Records = len(h.Records)
+	for _, rule := range Rules {
+		if v := c.broken[rule]; v != nil {
+			c.report.Violations = append(c.report.Violations, *v)
+		}
+	}
+	c.timing.fill(&c.report)
+	return &c.report
+}
+
+func (c *checker) breaks(rule Rule, format string, args ...any) {
+	v := c.broken[rule]
+	if v == nil {
+		v = &Violation{Rule: rule, First: fmt.Sprintf(format, args...)}
+		c.broken[rule] = v
+	}
+	v.Count++
+}
+
+func (c *checker) step(r *Record) {
+	switch r.Kind {
+	case Stored:
+		c.store(r)
+	case Founder:
+		c.join(r.Channel, r.User, r.Seq)
+	case Invoked, Acked, Refused, Unknown:
+		c.answer(r)
+	case Received:
+		c.receive(r)
+	case Handed:
+		c.hand(r)
+	case Began:
+		v := c.view(r)
+		v.in, v.handed, v.raw = true, r.Seq, r.Seq
+	case Resumed:
+		v := c.view(r)
+		v.resumed = max(v.resumed, r.Seq)
+	case Connected:
+		c.connect(r)
+	case Told:
+		c.told(r)
+	case Parted:
+		v := c.view(r)
+		v.in, v.tell, v.resumed = false, false, 0
+	case Barrier:
+		c.sessions[r.Session].bars = true
+	case Level, FaultBegins, FaultEnds:
+		c.timing.mark(r)
+	}
+}
+
+func (c *checker) name(channel uint32) string { return c.h.Channels[channel].String() }
+func (c *checker) user(i uint32) chat.UserID  { return c.h.Names[i] }
+
+// store takes an entry that the database has. They come in the order of their seqs.
+func (c *checker) store(r *Record) {
+	ch := &c.channels[r.Channel]
+	if want := chat.Seq(len(ch.log)) + 1; r.Seq != want {
+		if r.Seq < want {
+			c.breaks(Gapless, "channel %s: seq %d is stored twice", c.name(r.Channel), r.Seq)
+			return
+		}
+		c.breaks(Gapless, "channel %s: seq %d is followed by %d", c.name(r.Channel), want-1, r.Seq)
+		ch.log = append(ch.log, make([]entry, r.Seq-want)...)
+	}
+	ch.log = append(ch.log, entry{stored: true, what: r.What, user: r.User, id: r.ID})
+	c.report.Stored++
+	switch r.What {
+	case Message:
+		c.storeMessage(r)
+	case Joins:
+		c.join(r.Channel, r.User, r.Seq)
+	case Leaves:
+		c.leave(r.Channel, r.User, r.Seq)
+	}
+}
+
+func (c *checker) storeMessage(r *Record) {
+	a := c.attempt(r.ID)
+	if a.stored {
+		c.breaks(OnceStored, "message %s is stored at seq %d of channel %s and at %d of %s", r.ID, a.seq, c.name(a.channel), r.Seq, c.name(r.Channel))
+		return
+	}
+	a.stored, a.seq, a.channel = true, r.Seq, r.Channel
+}
+
+func (c *checker) attempt(id chat.ID) *attempt {
+	a := c.attempts[id]
+	if a == nil {
+		a = new(attempt)
+		c.attempts[id] = a
+	}
+	return a
+}
+
+func (c *checker) spans(channel, user uint32) *spans {
+	s := c.channels[channel].members[user]
+	if s == nil {
+		s = new(spans)
+		c.channels[channel].members[user] = s
+	}
+	return s
+}
+
+func (c *checker) join(channel, user uint32, seq chat.Seq) {
+	s := c.spans(channel, user)
+	*s = append(*s, span{seq, math.MaxInt64})
+}
+
+func (c *checker) leave(channel, user uint32, seq chat.Seq) {
+	if s := *c.spans(channel, user); len(s) > 0 {
+		s[len(s)-1].to = seq
+	}
+}
+
+// answer follows what was asked for.
+func (c *checker) answer(r *Record) {
+	a := c.attempt(r.ID)
+	ch := &c.channels[r.Channel]
+	switch r.Kind {
+	case Invoked:
+		if !a.invoked {
+			a.invoked, a.after = true, ch.maxAcked
+			c.report.Invoked++
+		}
+	case Refused:
+		a.refused = true
+		c.report.Refused++
+		if r.Flags&FlagSend != 0 && a.stored {
+			c.breaks(Refusal, "message %s of %s was refused and is stored at seq %d of channel %s", r.ID, c.user(r.Session), a.seq, c.name(a.channel))
+		}
+	case Unknown:
+		c.report.Unknown++
+	case Acked:
+		c.ack(r, a, ch)
+	}
+}
+
+func (c *checker) ack(r *Record, a *attempt, ch *channel) {
+	c.report.Acked++
+	c.timing.acked(r)
+	if r.Flags&FlagSend != 0 {
+		c.report.Messages++
+	}
+	if a.acked && a.ackSeq != r.Seq {
+		c.breaks(SameAck, "message %s was acknowledged with seq %d and with seq %d", r.ID, a.ackSeq, r.Seq)
+	}
+	a.acked, a.ackSeq = true, r.Seq
+	if r.Seq == 0 { // there was nothing to do
+		return
+	}
+	if r.Seq <= a.after {
+		c.breaks(RealTime, "channel %s: seq %d was acknowledged before %s asked for what became seq %d", c.name(r.Channel), a.after, c.user(r.Session), r.Seq)
+	}
+	ch.maxAcked = max(ch.maxAcked, r.Seq)
+	e := ch.at(r.Seq)
+	if e == nil || !e.stored {
+		c.breaks(Acknowledged, "channel %s: seq %d was acknowledged to %s and is not stored", c.name(r.Channel), r.Seq, c.user(r.Session))
+		return
+	}
+	if e.what != r.What || e.user != r.Session || r.Flags&FlagSend != 0 && e.id != r.ID {
+		c.breaks(Acknowledged, "channel %s: seq %d was acknowledged to %s for a %s %s, and a %s %s of %s is stored there",
+			c.name(r.Channel), r.Seq, c.user(r.Session), r.What, r.ID, e.what, e.id, c.user(e.user))
+	}
+	e.ackedAt = r.At
+}
+
+func (ch *channel) at(seq chat.Seq) *entry {
+	if seq < 1 || seq > chat.Seq(len(ch.log)) {
+		return nil
+	}
+	return &ch.log[seq-1]
+}
+
+func (c *checker) view(r *Record) *view {
+	key := uint64(r.Session)<<32 | uint64(r.Channel)
+	v := c.views[key]
+	if v == nil {
+		v = &view{channel: r.Channel, members: c.spans(r.Channel, r.Session)}
+		c.views[key] = v
+		c.sessions[r.Session].views = append(c.sessions[r.Session].views, v)
+	}
+	return v
+}
+
+// receive looks at what came over the wire.
+func (c *checker) receive(r *Record) {
+	c.report.Received++
+	v := c.view(r)
+	if r.Seq <= v.raw {
+		c.report.Repeated++
+	}
+	v.raw = max(v.raw, r.Seq)
+	if !v.members.hold(r.Seq) {
+		c.breaks(Removal, "%s was sent seq %d of channel %s, and was no member then", c.user(r.Session), r.Seq, c.name(r.Channel))
+	}
+	e := c.channels[r.Channel].at(r.Seq)
+	if e == nil || !e.stored {
+		c.breaks(Existing, "%s was sent seq %d of channel %s, a %s, which is not stored", c.user(r.Session), r.Seq, c.name(r.Channel), r.What)
+		return
+	}
+	switch {
+	case !e.seen:
+		e.seen, e.seenAs, e.seenID = true, r.What, r.ID
+	case e.seenAs != r.What || e.seenID != r.ID:
+		c.breaks(Agreed, "channel %s: at seq %d one was sent %s %s, and %s %s %s", c.name(r.Channel), r.Seq, e.seenAs, e.seenID, c.user(r.Session), r.What, r.ID)
+	}
+	if e.what != r.What || e.id != r.ID {
+		c.breaks(Genuine, "channel %s: %s was sent %s %s at seq %d, and %s %s is stored there", c.name(r.Channel), c.user(r.Session), r.What, r.ID, r.Seq, e.what, e.id)
+	}
+}
+
+// hand looks at what the application got.
+func (c *checker) hand(r *Record) {
+	c.report.Handed++
+	v := c.view(r)
+	own := r.User == r.Session
+	begins := r.What == Founds || r.What == Joins && own
+	switch {
+	case !v.in && begins:
+		v.in, v.handed = true, r.Seq-1
+	case !v.in:
+		c.breaks(NoGap, "%s was handed seq %d of channel %s, without its beginning", c.user(r.Session), r.Seq, c.name(r.Channel))
+		v.in, v.handed = true, r.Seq-1
+	}
+	switch {
+	case r.Seq <= v.handed:
+		c.breaks(NoRepeat, "%s was handed seq %d of channel %s after %d", c.user(r.Session), r.Seq, c.name(r.Channel), v.handed)
+		return
+	case r.Seq > v.handed+1:
+		c.breaks(NoGap, "%s was handed seq %d of channel %s after %d", c.user(r.Session), r.Seq, c.name(r.Channel), v.handed)
+	}
+	v.handed = r.Seq
+	if r.What == Leaves && own {
+		v.in, v.tell, v.resumed = false, false, 0
+	}
+	if e := c.channels[r.Channel].at(r.Seq); e != nil {
+		c.timing.handed(r.At, e.ackedAt)
+	}
+}
+
+func (c *checker) connect(r *Record) {
+	s := &c.sessions[r.Session]
+	if !s.epoch.IsZero() && s.epoch != r.ID {
+		for _, v := range s.views {
+			v.tell = v.in
+		}
+	}
+	s.epoch = r.ID
+	c.timing.mark(r)
+}
+
+func (c *checker) told(r *Record) {
+	c.report.Told++
+	v := c.view(r)
+	switch {
+	case r.What == ReasonEpoch && !v.tell:
+		c.breaks(EpochTold, "%s was told of another history of channel %s, and there is none", c.user(r.Session), c.name(r.Channel))
+	case r.What == ReasonAhead:
+		c.breaks(EpochTold, "%s had seen more of channel %s than the server has, in one epoch", c.user(r.Session), c.name(r.Channel))
+	}
+	v.in, v.tell, v.handed, v.resumed = true, false, r.Seq, 0
+}
+
+// finish looks at what should have happened by the end.
+func (c *checker) finish() {
+	for id, a := range c.attempts {
+		switch {
+		case a.invoked && !a.acked && !a.refused:
+			c.breaks(Resolved, "attempt %s has no answer", id)
+		case a.stored && !a.invoked:
+			c.breaks(Genuine, "message %s at seq %d of channel %s is stored, and nobody sent it", id, a.seq, c.name(a.channel))
+		}
+	}
+	for i := range c.channels {
+		for user, members := range c.channels[i].members {
+			if c.sessions[user].bars && len(*members) > 0 && (*members)[len(*members)-1].to == math.MaxInt64 {
+				c.complete(uint32(i), user)
+			}
+		}
+	}
+	for i := range c.sessions {
+		for _, v := range c.sessions[i].views {
+			if !c.sessions[i].bars || !v.in {
+				continue
+			}
+			if v.tell {
+				c.breaks(EpochTold, "%s was never told of another history of channel %s", c.user(uint32(i)), c.name(v.channel))
+			}
+			if v.resumed > v.handed {
+				c.breaks(CursorBehind, "%s asked to go on from seq %d of channel %s, and was handed %d", c.user(uint32(i)), v.resumed, c.name(v.channel), v.handed)
+			}
+		}
+	}
+}
+
+// complete looks whether a member has everything.
+func (c *checker) complete(channel, user uint32) {
+	head := chat.Seq(len(c.channels[channel].log))
+	v := c.views[uint64(user)<<32|uint64(channel)]
+	if v == nil || !v.in {
+		c.breaks(Complete, "%s is a member of channel %s and was handed nothing of it", c.user(user), c.name(channel))
+	} else if v.handed < head {
+		c.breaks(Complete, "%s was handed channel %s up to %d of %d", c.user(user), c.name(channel), v.handed, head)
+	}
+}

@@ -1,0 +1,271 @@
+package faults
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/history"
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// fault breaks something and mends it. It returns when it is mended.
+type fault struct {
+	name string
+	only string // a kind of database, "" for both
+	do   func(w *world, r *rand.Rand)
+}
+
+// between is a random time.
+func between(r *rand.Rand, from, to time.Duration) time.Duration {
+	return from + time.Duration(r.Int64N(int64(to-from)))
+}
+
+func pause(r *rand.Rand, from, to time.Duration) { time.Sleep(between(r, from, to)) }
+
+func (w *world) postgres() *pgtest.Server { return w.db.(postgres).server }
+
+var faults = []fault{
+	{"nothing", "", func(_ *world, r *rand.Rand) { pause(r, time.Second, 2*time.Second) }},
+	{"server killed (-9)", "", func(w *world, r *rand.Rand) {
+		w.server.kill()
+		pause(r, 0, time.Second)
+		w.server.start()
+	}},
+	{"server stopped (drain)", "", func(w *world, _ *rand.Rand) {
+		w.server.stop()
+		w.server.start()
+	}},
+	{"PostgreSQL killed (-9)", "postgres", func(w *world, r *rand.Rand) {
+		w.postgres().Kill()
+		pause(r, 0, 2*time.Second)
+		w.postgres().Start()
+	}},
+	{"PostgreSQL restarted", "postgres", func(w *world, r *rand.Rand) {
+		w.postgres().Stop()
+		pause(r, 0, time.Second)
+		w.postgres().Start()
+	}},
+	{"PostgreSQL frozen", "postgres", func(w *world, r *rand.Rand) {
+		w.postgres().Pause()
+		pause(r, 500*time.Millisecond, 8*time.Second)
+		w.postgres().Continue()
+	}},
+	{"database connections cut", "postgres", func(w *world, r *rand.Rand) {
+		for range 1 + r.IntN(5) {
+			err := w.postgres().Exec("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+w.db.(postgres).name+"'")
+			if err != nil {
+				w.t.Errorf("cut connections: %v", err)
+			}
+			pause(r, 0, 200*time.Millisecond)
+		}
+	}},
+	{"connections cut in mid-frame", "", func(w *world, r *rand.Rand) {
+		for range 5 {
+			for _, l := range w.proxy.some(r, 0.3) {
+				l.cut.Store(true)
+			}
+			pause(r, 0, 300*time.Millisecond)
+		}
+	}},
+	{"network slow, 0 to 200 ms", "", func(w *world, r *rand.Rand) {
+		w.proxy.delay.Store(int64(200 * time.Millisecond))
+		pause(r, time.Second, 3*time.Second)
+		w.proxy.delay.Store(0)
+	}},
+	{"clients vanish half-open", "", func(w *world, r *rand.Rand) {
+		for _, l := range w.proxy.some(r, 0.3) {
+			l.swallow.Store(true)
+		}
+		pause(r, 2*time.Second, 4*time.Second)
+	}},
+	{"reconnect storm", "", func(w *world, r *rand.Rand) {
+		for _, l := range w.proxy.some(r, 2) {
+			l.end()
+		}
+		pause(r, 500*time.Millisecond, time.Second)
+	}},
+	{"clients sleep", "", func(w *world, r *rand.Rand) {
+		var some []*person
+		for _, p := range w.people {
+			if r.IntN(3) == 0 {
+				some = append(some, p)
+				p.asleep.Store(true)
+			}
+		}
+		pause(r, time.Second, 4*time.Second)
+		for _, p := range some {
+			p.asleep.Store(false)
+		}
+	}},
+}
+
+// short is what plain go test runs: all faults mixed, on both databases.
+var short = size{users: 40, channels: 20, members: 6, think: 30 * time.Millisecond, time: 12 * time.Second}
+
+// long is what make test-faults runs, for each fault.
+var long = size{users: 200, channels: 100, members: 6, think: 40 * time.Millisecond, time: 60 * time.Second}
+
+// seed gives a run's own seed: the same choices come from the same seed.
+func seed(t *testing.T, name string) uint64 {
+	t.Helper()
+	base := uint64(time.Now().UnixNano())
+	if s := os.Getenv("CHOWK_FAULTS_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("CHOWK_FAULTS_SEED: %v", err)
+		}
+		base = n
+	}
+	t.Logf("to make the same choices again: CHOWK_FAULTS_SEED=%d", base)
+	for _, c := range name {
+		base = base*31 + uint64(c)
+	}
+	return base
+}
+
+// isLong asks for the long form, and for how long each run lasts.
+func isLong(t *testing.T) bool {
+	t.Helper()
+	s := os.Getenv("CHOWK_FAULTS_TIME")
+	if s == "" {
+		return false
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("CHOWK_FAULTS_TIME: %v", err)
+	}
+	long.time = d
+	return true
+}
+
+// TestFaults breaks one thing after the other while people talk, and proves that
+// nobody lost anything. The short form mixes all faults; with CHOWK_FAULTS_TIME, the
+// length of a run, each fault has a run of its own, and the mixture one of twice
+// the length.
+func TestFaults(t *testing.T) {
+	z, alone := short, false
+	if isLong(t) {
+		z, alone = long, true
+	}
+	for _, kind := range []string{"sqlite", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			if !alone {
+				t.Parallel()
+			}
+			open := opener(t, kind)
+			var fit []fault
+			for _, f := range faults {
+				if f.only == "" || f.only == kind {
+					fit = append(fit, f)
+				}
+			}
+			if !alone {
+				play(t, kind, "all, at random", fit, z, open(t))
+				return
+			}
+			for _, f := range fit {
+				t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) { play(t, kind, f.name, []fault{f}, z, open(t)) })
+			}
+			t.Run("mixed", func(t *testing.T) {
+				z := z
+				z.time *= 2
+				play(t, kind, "all, at random", fit, z, open(t))
+			})
+		})
+	}
+}
+
+// opener gives each run an empty database.
+func opener(t *testing.T, kind string) func(t *testing.T) database {
+	if kind == "sqlite" {
+		return func(t *testing.T) database { return sqliteFile{filepath.Join(t.TempDir(), "chowk.db")} }
+	}
+	pg := pgtest.Start(t)
+	return func(t *testing.T) database { return newPostgres(t, pg) }
+}
+
+// play is one run.
+func play(t *testing.T, kind, name string, fit []fault, z size, db database) {
+	w := newWorld(t, z, seed(t, t.Name()), db)
+	r := rand.New(rand.NewPCG(w.seed, 1<<41))
+	w.start()
+	broken := 0
+	for until := time.Now().Add(z.time); time.Now().Before(until) && !t.Failed(); broken++ {
+		pause(r, 500*time.Millisecond, 2*time.Second)
+		f := fit[r.IntN(len(fit))]
+		w.marks.Add(history.Record{Kind: history.FaultBegins}, [16]byte{})
+		f.do(w, r)
+		w.marks.Add(history.Record{Kind: history.FaultEnds}, [16]byte{})
+	}
+	pause(r, time.Second, 2*time.Second)
+	report := w.finish()
+	t.Logf("%s, %s, %d faults:\n%v", kind, name, broken, report)
+	table.add(row{kind, name, broken, report})
+	if report.Messages == 0 {
+		t.Error("nothing was acknowledged")
+	}
+}
+
+// table gathers the runs' results.
+var table results
+
+type row struct {
+	database, fault string
+	faults          int
+	report          *history.Report
+}
+
+type results struct {
+	mu   sync.Mutex // guards what follows
+	rows []row
+}
+
+func (s *results) add(r row) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rows = append(s.rows, r)
+}
+
+// print prints a row for each run.
+func (s *results) print() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.rows) == 0 {
+		return
+	}
+	slices.SortStableFunc(s.rows, func(a, b row) int { return cmp.Compare(a.database, b.database) })
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "database\tfault\tfaults\tmessages acked\tchanges acked\thanded over\tviolations\tfirst ack\t95 % resumed\tack to hand-over p99\traw repeats")
+	messages, broken, violations := 0, 0, 0
+	for _, r := range s.rows {
+		n := 0
+		for _, v := range r.report.Violations {
+			n += v.Count
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%v\t%.2f %%\n", r.database, r.fault, r.faults, r.report.Messages, r.report.Acked,
+			r.report.Handed, n, spread(r.report.FirstAck), spread(r.report.Resumed), r.report.Staleness.P99.Round(10*time.Microsecond),
+			100*float64(r.report.Repeated)/float64(max(r.report.Received, 1)))
+		messages, broken, violations = messages+r.report.Messages, broken+r.faults, violations+n
+	}
+	_ = w.Flush()
+	fmt.Printf("%d runs, %d faults, %d messages acknowledged, %d violations\n", len(s.rows), broken, messages, violations)
+}
+
+// spread is the median and the worst.
+func spread(all []time.Duration) string {
+	if len(all) == 0 {
+		return "-"
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return fmt.Sprintf("%v / %v", sorted[len(sorted)/2].Round(time.Millisecond), sorted[len(sorted)-1].Round(time.Millisecond))
+}

@@ -1,0 +1,297 @@
+// Package faults breaks the server, its database and the network while clients
+// talk, and proves with internal/history that nothing was lost, repeated, reordered
+// or shown to the wrong people.
+package faults
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	_ "modernc.org/sqlite"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/history"
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// patience bounds every wait; nothing is expected to take that long.
+const patience = 60 * time.Second
+
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "chowk-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "chowk")
+	args := []string{"build", "-o", binary}
+	if os.Getenv("CHOWK_FAULTS_RACE") != "" {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "../../cmd/chowk")...)
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the server:", err)
+		return 1
+	}
+	code := m.Run()
+	table.print()
+	return code
+}
+
+// database is where a server keeps its data, and how the proof reads it.
+type database interface {
+	url() string
+	read(rec *history.Recorder) error
+}
+
+// server is a chowk that can be killed, and started again at the same address.
+type server struct {
+	t       *testing.T
+	address string
+	args    []string
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
+
+	mu  sync.Mutex // guards what follows
+	log []string
+}
+
+func serve(t *testing.T, db database, settings ...string) *server {
+	t.Helper()
+	s := &server{t: t, address: freeAddress(t)}
+	s.args = append([]string{
+		"serve", "--listen=" + s.address, "--auth=none", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
+		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
+	}, settings...)
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+// freeAddress finds one outside of the range from which the kernel gives ports to
+// outgoing connections: nobody takes it while the server is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// start returns when the server listens.
+func (s *server) start() {
+	s.cmd = exec.Command(binary, s.args...)
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd, ended := s.cmd, make(chan struct{})
+	s.ended = ended
+	go func() { // ends with the server
+		defer close(ended)
+		lines := bufio.NewScanner(stderr)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			s.mu.Lock()
+			if s.log = append(s.log, lines.Text()); len(s.log) > 5000 {
+				s.log = s.log[2500:]
+			}
+			s.mu.Unlock()
+		}
+		_ = cmd.Wait()
+	}()
+	for until := time.Now().Add(patience); ; {
+		c, err := net.DialTimeout("tcp", s.address, time.Second)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		select {
+		case <-ended:
+			s.t.Errorf("the server ended:\n%s", s.tail())
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(until) {
+			s.t.Errorf("the server does not listen:\n%s", s.tail())
+			return
+		}
+	}
+}
+
+func (s *server) tail() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.log[max(0, len(s.log)-30):], "\n")
+}
+
+// kill ends the server with no chance to do anything.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+}
+
+// stop ends it as a supervisor does.
+func (s *server) stop() {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		s.t.Error("the server did not stop")
+		s.kill()
+	}
+}
+
+// sqliteFile is a SQLite database.
+type sqliteFile struct{ path string }
+
+func (f sqliteFile) url() string { return "sqlite:" + f.path }
+
+func (f sqliteFile) read(rec *history.Recorder) error {
+	db, err := sql.Open("sqlite", "file:"+f.path+"?mode=ro")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return readRows(rec, func(query string, each func(scan func(...any) error) error) error {
+		rows, err := db.Query(query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := each(rows.Scan); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}, "lower(hex(%s))")
+}
+
+// postgres is a database on a server of its own.
+type postgres struct {
+	server *pgtest.Server
+	name   string
+}
+
+var databases atomic.Int64
+
+func newPostgres(t *testing.T, s *pgtest.Server) postgres {
+	t.Helper()
+	p := postgres{s, fmt.Sprint("faults_", databases.Add(1))}
+	if err := s.Exec("postgres", "CREATE DATABASE "+p.name); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p postgres) url() string {
+	u, err := url.Parse(p.server.URL())
+	if err != nil {
+		panic(err)
+	}
+	u.Path = p.name
+	return u.String()
+}
+
+func (p postgres) read(rec *history.Recorder) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, p.url())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return readRows(rec, func(query string, each func(scan func(...any) error) error) error {
+		rows, err := conn.Query(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := each(rows.Scan); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}, "replace(%s::text, '-', '')")
+}
+
+// readRows reads every log with a connection of its own.
+func readRows(rec *history.Recorder, query func(string, func(func(...any) error) error) error, hexOf string) error {
+	id := func(column string) string { return fmt.Sprintf(hexOf, column) }
+	err := query("SELECT "+id("channel_id")+", seq, "+id("id")+", user_id FROM messages ORDER BY channel_id, seq", func(scan func(...any) error) error {
+		var channel, message, user string
+		r := history.Record{Kind: history.Stored, What: history.Message}
+		if err := scan(&channel, &r.Seq, &message, &user); err != nil {
+			return err
+		}
+		r.Channel, r.ID, r.User = rec.Channel(parse(channel)), parse(message), rec.User(chat.UserID(user))
+		rec.Store(r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return query("SELECT "+id("channel_id")+", seq, type, user_id, payload FROM changes ORDER BY channel_id, seq", func(scan func(...any) error) error {
+		var channel, kind, user, text string
+		r := history.Record{Kind: history.Stored}
+		if err := scan(&channel, &r.Seq, &kind, &user, &text); err != nil {
+			return err
+		}
+		var p struct {
+			MessageID *chat.ID      `json:"message_id"`
+			Subject   chat.UserID   `json:"subject"`
+			Founders  []chat.UserID `json:"founders"`
+		}
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			return err
+		}
+		r.What, r.Channel, r.User = history.WhatOf(chat.EventType(kind)), rec.Channel(parse(channel)), rec.User(chat.UserID(user))
+		if p.MessageID != nil {
+			r.ID = *p.MessageID
+		}
+		if p.Subject != "" {
+			r.User = rec.User(p.Subject)
+		}
+		rec.Store(r)
+		for _, u := range p.Founders {
+			rec.Store(history.Record{Kind: history.Founder, Channel: r.Channel, Seq: r.Seq, User: rec.User(u)})
+		}
+		return nil
+	})
+}
+
+func parse(hex string) chat.ID {
+	return chat.MustParseID(hex[:8] + "-" + hex[8:12] + "-" + hex[12:16] + "-" + hex[16:20] + "-" + hex[20:])
+}
