@@ -55,6 +55,7 @@ type server struct {
 	cmd    *exec.Cmd
 	log    *logbook
 	exited chan error
+	broken bool // a test made it answer internal errors
 }
 
 // logbook keeps what the server logs, and lets tests wait for a line.
@@ -269,7 +270,9 @@ func (s *server) request(method, path, token string, body any, header ...string)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		s.t.Fatal(err)
 	}
-	return response{resp.StatusCode, resp.Header, b}
+	got := response{resp.StatusCode, resp.Header, b}
+	s.describe(method, path, got)
+	return got
 }
 
 // must is request with a status that it must have.
