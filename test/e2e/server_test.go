@@ -261,18 +261,23 @@ func (s *server) request(method, path, token string, body any, header ...string)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(r)
+	got := s.roundTrip(http.DefaultClient, r)
+	s.describe(method, path, got)
+	return got
+}
+
+func (s *server) roundTrip(c *http.Client, r *http.Request) response {
+	s.t.Helper()
+	resp, err := c.Do(r)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v\n%s", method, path, err, s.log.text())
+		s.t.Fatalf("%s %s: %v\n%s", r.Method, r.URL.Path, err, s.log.text())
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		s.t.Fatal(err)
 	}
-	got := response{resp.StatusCode, resp.Header, b}
-	s.describe(method, path, got)
-	return got
+	return response{resp.StatusCode, resp.Header, b}
 }
 
 // must is request with a status that it must have.
