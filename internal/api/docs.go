@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -59,13 +60,26 @@ func (d *door) fixed(path, contentType, policy string, content []byte) {
 	})
 }
 
-// completeSchemas says of objects that may be null what huma's tags cannot.
+// completeSchemas says of every pointer that is sent as null that it may be null.
+// huma says so only of those to Go's own basic types.
 func completeSchemas(spec *huma.OpenAPI) {
-	channel := spec.Components.Schemas.Map()["Channel"]
-	mine := channel.Properties["my_membership"]
-	channel.Properties["my_membership"] = &huma.Schema{
-		Description: mine.Description,
-		AnyOf:       []*huma.Schema{{Ref: mine.Ref}, {Type: "null"}},
+	for name, s := range spec.Components.Schemas.Map() {
+		t := spec.Components.Schemas.TypeFromRef("#/components/schemas/" + name)
+		if t == nil || t.Kind() != reflect.Struct {
+			continue
+		}
+		for _, f := range reflect.VisibleFields(t) {
+			property, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			p := s.Properties[property]
+			if p == nil || f.Type.Kind() != reflect.Pointer || options != "" {
+				continue
+			}
+			if p.Ref == "" {
+				p.Nullable = true
+				continue
+			}
+			s.Properties[property] = &huma.Schema{Description: p.Description, AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}}
+		}
 	}
 }
 

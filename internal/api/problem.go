@@ -25,6 +25,9 @@ var errSlow = &chat.Error{
 	Message: "The server took too long. What you asked for may have been done or not; send it again with the same client_id.",
 }
 
+// errNotMember is what REST always said where sockets say chat.TextAccessDenied.
+var errNotMember = chat.Errorf(chat.Forbidden, "Not a member of this channel")
+
 // Problem is an error as RFC 9457 has it. It never holds what the caller sent, nor
 // what a driver said.
 type Problem struct {
@@ -89,6 +92,9 @@ func (x *exchange) problem(err error, op *huma.Operation) *Problem {
 		return newProblem(errSlow, "")
 	}
 	e := chat.AsError(err)
+	if errors.Is(err, chat.ErrAccessDenied) {
+		e = errNotMember
+	}
 	if e.Code == chat.Internal {
 		x.door.Log.ErrorContext(ctx, "a call failed", "request_id", x.id, "operation", op.OperationID,
 			"user", x.asker.User, "error", err)

@@ -79,8 +79,8 @@ func TestBadInputIsAnsweredAndChangesNothing(t *testing.T) {
 	})
 }
 
-// TestBrokenFramesCloseTheSocket with the code that RFC 6455 names.
-func TestBrokenFramesCloseTheSocket(t *testing.T) {
+// TestD61BrokenFramesCloseTheSocket with the code that RFC 6455 names.
+func TestD61BrokenFramesCloseTheSocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	for _, broken := range []struct {

@@ -101,11 +101,17 @@ func (s *server) dialAs(path, token, protocol string) *client {
 	return c
 }
 
+// tryDialWith offers these subprotocols, in which a browser's token may be.
+func (s *server) tryDialWith(protocols ...string) (*client, *http.Response, error) {
+	s.t.Helper()
+	return s.tryDial("/ws", "", strings.Join(protocols, ","))
+}
+
 func (s *server) tryDial(path, token, protocol string, header ...string) (*client, *http.Response, error) {
 	s.t.Helper()
 	o := &websocket.DialOptions{HTTPHeader: http.Header{}}
 	if protocol != "" {
-		o.Subprotocols = []string{protocol}
+		o.Subprotocols = strings.Split(protocol, ",")
 	}
 	if token != "" {
 		o.HTTPHeader.Set("Authorization", "Bearer "+token)

@@ -326,8 +326,8 @@ func TestD54OutsidersTouchNothing(t *testing.T) {
 	})
 }
 
-// TestD63OldClientsAreRefusedByAcks and new ones by errors.
-func TestD63OldClientsAreRefusedByAcks(t *testing.T) {
+// TestD60D63OldClientsAreRefusedByAcks and new ones by errors.
+func TestD60D63OldClientsAreRefusedByAcks(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada")

@@ -55,6 +55,7 @@ type server struct {
 	cmd    *exec.Cmd
 	log    *logbook
 	exited chan error
+	broken bool // a test made it answer internal errors
 }
 
 // logbook keeps what the server logs, and lets tests wait for a line.
@@ -260,9 +261,16 @@ func (s *server) request(method, path, token string, body any, header ...string)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(r)
+	got := s.roundTrip(http.DefaultClient, r)
+	s.describe(method, path, got)
+	return got
+}
+
+func (s *server) roundTrip(c *http.Client, r *http.Request) response {
+	s.t.Helper()
+	resp, err := c.Do(r)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v\n%s", method, path, err, s.log.text())
+		s.t.Fatalf("%s %s: %v\n%s", r.Method, r.URL.Path, err, s.log.text())
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// The rows about what one client can cost the others, and about what the database
+// is asked.
+
+// TestD04PresenceGoesToThoseWhoAsked, at most once a second of each user.
+func TestD04PresenceGoesToThoseWhoAsked(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, s *server) {
+		id := s.channel("ada", "bob", "joe")
+		ada, joe, eve := s.dial("ada"), s.dial("joe"), s.dial("eve")
+		ada.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}})
+		eve.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}}) // whom she shares nothing with
+		began := time.Now()
+		for range 20 {
+			_ = s.dial("bob").conn.CloseNow()
+		}
+		last := s.dial("bob")
+		ada.expect("presence", func(f *frame) bool { return f.IsOnline })
+		_ = last.conn.CloseNow()
+		ada.expect("presence", func(f *frame) bool { return !f.IsOnline })
+		most := int(time.Since(began)/time.Second) + 2
+		ada.send(id, "a frame that everybody gets") // after which nothing can be under way
+		joe.expect("message", nil)
+		eve.ask("ping", nil)
+		if n := strings.Count(ada.dump(), `"type":"presence"`); n > most {
+			t.Errorf("%d frames of presence in %d seconds", n, most-1)
+		}
+		for who, c := range map[string]*client{"joe, who did not ask": joe, "eve, who may not know": eve} {
+			if strings.Contains(c.dump(), `"type":"presence"`) {
+				t.Errorf("%s was told:\n%s", who, c.dump())
+			}
+		}
+	})
+}
+
+// statements is how many statements the database was asked, in all.
+func (s *server) statements() (sum float64) {
+	s.t.Helper()
+	_, body := fetch(s.t, s.ops+"/metrics")
+	for _, m := range regexp.MustCompile(`(?m)^chowk_db_statement_seconds_count\{[^}]*\} (\S+)`).FindAllStringSubmatch(body, -1) {
+		if strings.Contains(m[0], `name="select 1"`) || strings.Contains(m[0], `name="select"`) {
+			continue // is the database there?
+		}
+		v, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		sum += v
+	}
+	return sum
+}
+
+// TestD05TypingCostsNoStatement, from the socket to the other's socket.
+func TestD05TypingCostsNoStatement(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, s *server) {
+		id := s.channel("ada", "bob")
+		ada, bob := s.dial("ada"), s.dial("bob")
+		ada.ok("typing", map[string]any{"channel_id": id})
+		bob.expect("typing", nil)
+		before := s.statements()
+		for i := range 100 {
+			ada.ok("typing", map[string]any{"channel_id": id, "is_typing": i%2 == 0})
+		}
+		bob.expect("typing", nil)
+		bob.ask("ping", nil)
+		if after := s.statements(); before == 0 || after != before {
+			t.Errorf("100 keystrokes cost %v statements, after %v before", after-before, before)
+		}
+	})
+}
+
+// TestD65TheChannelListIsAConstantNumberOfStatements.
+func TestD65TheChannelListIsAConstantNumberOfStatements(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, s *server) {
+		for _, u := range []string{"few", "many"} {
+			s.must(http.StatusOK, http.MethodGet, "/channels/", u, nil)
+		}
+		for i := range 40 {
+			id := s.must(http.StatusCreated, http.MethodPost, "/channels/", "many", map[string]any{"name": fmt.Sprint(i)}).field(t, "id")
+			s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "many", map[string]any{"content": "x"})
+		}
+		s.must(http.StatusCreated, http.MethodPost, "/channels/", "few", map[string]any{"name": "one"})
+		cost := func(user string) float64 {
+			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil) // what waits is settled
+			before := s.statements()
+			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil)
+			return s.statements() - before
+		}
+		if few, many := cost("few"), cost("many"); few == 0 || few != many {
+			t.Errorf("one channel costs %v statements, 40 cost %v", few, many)
+		}
+	})
+}
+
+// TestD66JITIsOffForOurConnections: the rows that they insert say so.
+func TestD66JITIsOffForOurConnections(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t)
+	if err := pg.Exec("postgres", "ALTER SYSTEM SET jit = on"); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Exec("postgres", "SELECT pg_reload_conf()"); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "database-url="+pg.URL(), "auth=none")
+	const witness = "ALTER TABLE messages ADD COLUMN seen text DEFAULT current_setting('jit') || ' ' || current_setting('application_name')"
+	if err := pg.Exec("postgres", witness); err != nil {
+		t.Fatal(err)
+	}
+	s.dial("ada").send(s.channel("ada"), "x")
+	const check = `DO $$ BEGIN IF (SELECT min(seen) FROM messages) IS DISTINCT FROM 'off chowk' THEN RAISE EXCEPTION 'seen: %', (SELECT min(seen) FROM messages); END IF; END $$`
+	if err := pg.Exec("postgres", check); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestD06WhatOneClientMaySendIsBounded, with an error that says how.
+func TestD06WhatOneClientMaySendIsBounded(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, s *server) {
+		id := s.channel("ada", "bob")
+		path := "/channels/" + id + "/messages"
+		for _, size := range []int{16<<10 + 1, 2 << 20} {
+			r := s.request(http.MethodPost, path, "ada", map[string]any{"content": strings.Repeat("x", size)})
+			if r.status != http.StatusRequestEntityTooLarge || r.field(t, "code") != "too_large" || !strings.Contains(r.field(t, "detail"), "at most") {
+				t.Errorf("%d bytes over REST: %d %s", size, r.status, r.body)
+			}
+		}
+		ada := s.dial("ada")
+		if f := ada.askBadly("new_message", map[string]any{"channel_id": id, "content": strings.Repeat("x", 16<<10+1)}); f.Code != "too_large" {
+			t.Errorf("over a socket: %s", f.raw)
+		}
+		_ = ada.conn.Write(t.Context(), 1, make([]byte, 3<<20)) // it may be closed before all is written
+		if code := ada.ended(); code != 1009 {
+			t.Errorf("3 MiB over a socket: closed with %v", code)
+		}
+		if n := len(s.history("bob", id)); n != 0 {
+			t.Errorf("%d messages were stored", n)
+		}
+		s.must(http.StatusCreated, http.MethodPost, path, "ada", map[string]any{"content": strings.Repeat("x", 16<<10)})
+	})
+}
+
+// TestD06HasteOverRESTIsRefused, and only that of the hasty.
+func TestD06HasteOverRESTIsRefused(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none")
+	id := s.channel("ada", "bob")
+	refused := make(chan response, 1)
+	stop := make(chan struct{})
+	var hasty sync.WaitGroup
+	for range 16 {
+		hasty.Go(func() {
+			for range 2000 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if r := s.request(http.MethodPost, "/channels/"+id+"/read", "ada", map[string]any{"seq": -1}); r.status == http.StatusTooManyRequests {
+					select {
+					case refused <- r:
+					default:
+					}
+				}
+			}
+		})
+	}
+	select {
+	case r := <-refused:
+		if r.field(t, "code") != "rate_limited" || r.header.Get("Retry-After") == "" {
+			t.Errorf("refused with %s, %v", r.body, r.header)
+		}
+	case <-time.After(patience):
+		t.Error("nobody was refused")
+	}
+	s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "bob", map[string]any{"content": "undisturbed"})
+	close(stop)
+	hasty.Wait()
+}
+
+// TestD64ADrainSpreadsReconnects: each client is told another time to come back.
+func TestD64ADrainSpreadsReconnects(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none", "drain.window=1s")
+	var clients []*client
+	for i := range 10 {
+		clients = append(clients, s.dial(fmt.Sprint("u", i)))
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	times := make(map[string]bool)
+	for _, c := range clients {
+		f := c.expect("notice", nil)
+		times[regexp.MustCompile(`"reconnect_after_ms":\d+`).FindString(f.raw)] = true
+	}
+	if len(times) < 5 {
+		t.Errorf("10 clients were told %d times: %v", len(times), times)
+	}
+	if err := <-s.exited; err != nil {
+		t.Errorf("exit: %v\n%s", err, s.log.text())
+	}
+}
