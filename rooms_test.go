@@ -33,6 +33,7 @@ var rooms = map[string][]string{
 	"internal/gateway":         {"internal/verb", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth"},
 	"internal/api":             {"internal/verb", "internal/auth", "web"},
 	"internal/ops":             {},
+	"internal/canary":          {},
 	"web":                      {},
 	"cmd/chowk":                {"*"},
 	"internal/pgtest":          {},
@@ -115,7 +116,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 
 // goers are the rooms that may start goroutines.
 var goers = []string{
-	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth",
+	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth", "internal/canary",
 	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg",
 }
 
