@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"internal/canary":          {},
 	"web":                      {},
 	"cmd/chowk":                {"*"},
+	"deploy/gen":               {},
 	"internal/pgtest":          {},
 	"internal/store/storetest": {"internal/store", "internal/pgtest"},
 	"test/schema":              {},

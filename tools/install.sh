@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests start: PostgreSQL's server, Chromium, Node.js. Does nothing
+# Installs what the tests start: PostgreSQL's server, Chromium, Node.js, Prometheus's
+# promtool, and the proxies that chowk is tested behind. Does nothing
 # for what is there already. Elsewhere than on Debian and Ubuntu it says what to
 # install.
 set -euo pipefail
@@ -12,6 +13,11 @@ have chromium || have chromium-browser || have google-chrome || missing+=(chromi
 have psql || missing+=(postgresql-client)
 have node || missing+=(nodejs)
 have npm || missing+=(npm)
+
+have promtool || missing+=(prometheus)
+have nginx || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+have haproxy || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+have caddy || missing+=(caddy)
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 echo "installing: ${missing[*]}"
