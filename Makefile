@@ -55,6 +55,10 @@ web: ## Build the page into web/dist (committed, so that Go alone builds the bin
 check-web: web ## Check that the committed page is what its source makes
 	@git diff --exit-code --stat -- web/dist && test -z "$$(git status --porcelain -- web/dist)"
 
+.PHONY: generate
+generate: ## Write the Grafana dashboard from the definitions of the metrics
+	$(GO) run ./deploy/gen
+
 .PHONY: lint
 lint: ## Lint Go code
 	$(TOOL) golangci-lint run ./...

@@ -33,8 +33,10 @@ var rooms = map[string][]string{
 	"internal/gateway":         {"internal/verb", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth"},
 	"internal/api":             {"internal/verb", "internal/auth", "web"},
 	"internal/ops":             {},
+	"internal/canary":          {},
 	"web":                      {},
 	"cmd/chowk":                {"*"},
+	"deploy/gen":               {},
 	"internal/pgtest":          {},
 	"internal/store/storetest": {"internal/store", "internal/pgtest"},
 	"test/schema":              {},
@@ -115,7 +117,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 
 // goers are the rooms that may start goroutines.
 var goers = []string{
-	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth",
+	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth", "internal/canary",
 	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg",
 }
 

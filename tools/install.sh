@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests start: PostgreSQL's server, Chromium, Node.js. Does nothing
-# for what is there already. Elsewhere than on Debian and Ubuntu it says what to
-# install.
+# Installs what the tests start: PostgreSQL's server, Chromium, Node.js, Prometheus's
+# promtool, and the proxies that chowk is tested behind. Does nothing for what is
+# there already. Elsewhere than on Debian and Ubuntu it says what to install.
 set -euo pipefail
 
 missing=()
@@ -13,6 +13,11 @@ have psql || missing+=(postgresql-client)
 have node || missing+=(nodejs)
 have npm || missing+=(npm)
 
+have promtool || missing+=(prometheus)
+have nginx || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+have haproxy || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+have caddy || missing+=(caddy)
+
 [ ${#missing[@]} -eq 0 ] && exit 0
 echo "installing: ${missing[*]}"
 if ! have apt-get; then
@@ -23,3 +28,10 @@ sudo=""
 [ "$(id -u)" -eq 0 ] || sudo="sudo"
 $sudo apt-get update -q
 DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}"
+# The packages start services at once and at every boot; only their programs are
+# wanted here.
+if [ -d /run/systemd/system ]; then
+	for service in prometheus nginx-light haproxy caddy; do
+		case " ${missing[*]} " in *" $service "*) $sudo systemctl disable --now "${service%-light}" ;; esac
+	done
+fi

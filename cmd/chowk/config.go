@@ -27,6 +27,10 @@ type Config struct {
 		Listen string `name:"ops.listen" default:"127.0.0.1:8081" is:"optional-address" help:"Address of metrics, health with reasons and profiles, for whoever runs the server; off is none."`
 	}
 
+	Canary struct {
+		Interval time.Duration `name:"canary.interval" default:"10s" min:"0s" max:"1h" help:"How often the server sends itself a message through its own door, to see that all works; 0s is never."`
+	}
+
 	Auth struct {
 		Mode         auth.Mode     `name:"auth" default:"accounts" enum:"accounts,jwt,none" help:"Where users come from: accounts made here, an application's JWTs, or none (a token is a user id; for development)."`
 		NoneAnywhere bool          `name:"auth.none-anywhere" flag:"auth-none-anywhere" help:"Allow auth=none on an address that others can reach. Everybody can then be anybody."`

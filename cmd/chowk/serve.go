@@ -33,6 +33,7 @@ type server struct {
 	numbers *metric.Metrics
 	live    *hub.Hub
 	writer  *journal.Journal
+	rules   *verb.Rules
 	poller  *netpoll.Poller
 	gate    *gateway.Gateway
 	tokens  *auth.Authenticator
@@ -82,7 +83,7 @@ func (s *server) build(ctx context.Context) (err error) {
 
 	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes)})
 	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes})
-	rules := &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: time.Now, OpenDirectory: true}
+	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: time.Now, OpenDirectory: true}
 
 	if err := s.buildAuth(ctx); err != nil {
 		return err
@@ -93,7 +94,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
 	door := &auth.Door{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
 	s.gate = gateway.New(gateway.Config{
-		Rules: rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Log: log,
+		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Log: log,
 		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
 		Limits: gateway.Limits{
 			Sockets: sockets, SocketsPerUser: cfg.Limits.SocketsPerUser, SocketsPerAddress: cfg.Limits.SocketsPerAddress,
@@ -105,7 +106,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.tokens.OnRevoke = s.gate.Revoke
 	s.health = s.checks(sockets)
 	s.describe(s.numbers, sockets)
-	s.http = s.httpServer(rules, door)
+	s.http = s.httpServer(door)
 	return nil
 }
 
@@ -142,9 +143,9 @@ const (
 	maxHeader      = 16 << 10
 )
 
-func (s *server) httpServer(rules *verb.Rules, door *auth.Door) *http.Server {
+func (s *server) httpServer(door *auth.Door) *http.Server {
 	handler := (&api.Server{
-		Rules: rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
+		Rules: s.rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
 		Ready: s.health.Ready, HoldOwn: s.live.HoldOwn,
 		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log,
 	}).Handler()
@@ -171,6 +172,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		defer close(forgetting)
 		s.forget(background)
 	}()
+	stopCanary := s.startCanary(listener.Addr())
 	s.log.Info("listening", "url", s.cfg.BaseURL()+"/messages", "auth", s.cfg.Auth.Mode)
 	var err error
 	select {
@@ -178,6 +180,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		s.unready(failed)
 	case err = <-failed:
 	}
+	stopCanary()
 	drain, cancel := context.WithTimeout(context.Background(), s.cfg.Drain.Timeout)
 	defer cancel()
 	s.gate.Drain(drain, s.cfg.Drain.Window)

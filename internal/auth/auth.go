@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -61,6 +62,7 @@ type Identity struct {
 	ExpiresAt chat.Time      // 0 is never
 	Session   chat.TokenHash // zero when the token is not a session
 	Admin     bool
+	Own       bool // this process itself: see Authenticator.Own
 }
 
 // Options make an Authenticator.
@@ -92,6 +94,7 @@ type Authenticator struct {
 	// gone holds hashes of sessions that the store does not have. A session's
 	// secret is random and new, so what was not there will never be.
 	gone *otter.Cache[chat.TokenHash, struct{}]
+	own  atomic.Pointer[own]
 
 	mu       sync.Mutex // guards what follows
 	disabled map[chat.UserID]time.Time
@@ -150,6 +153,9 @@ func (a *Authenticator) Mode() Mode { return a.mode }
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (Identity, error) {
 	if token == "" {
 		return Identity{}, ErrNotAuthenticated
+	}
+	if id, isOwn := a.isOwn(token); isOwn {
+		return id, nil
 	}
 	load, ok := a.loader(token)
 	if !ok {

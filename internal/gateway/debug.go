@@ -31,10 +31,14 @@ type SocketList struct {
 // the oldest.
 func (g *Gateway) Debug(most int) SocketList {
 	all := g.sessions.all()
-	list := SocketList{Open: len(all), Sockets: make([]SocketInfo, 0, len(all))}
+	list := SocketList{Sockets: make([]SocketInfo, 0, len(all))}
 	users := make(map[chat.UserID]struct{})
 	now := g.Now()
 	for _, s := range all {
+		if s.own {
+			continue
+		}
+		list.Open++
 		users[s.user] = struct{}{}
 		info := SocketInfo{
 			Connection: s.id, User: s.user, Address: s.address, OpenForS: now.Sub(s.opened).Round(time.Millisecond).Seconds(),
@@ -65,11 +69,14 @@ func (g *Gateway) Debug(most int) SocketList {
 // Count is how many sockets are open, and of how many the peer does not take what
 // was written.
 func (g *Gateway) Count() (open, backlogged int) {
-	all := g.sessions.all()
-	for _, s := range all {
+	for _, s := range g.sessions.all() {
+		if s.own {
+			continue
+		}
+		open++
 		if s.Backlogged() {
 			backlogged++
 		}
 	}
-	return len(all), backlogged
+	return open, backlogged
 }

@@ -146,7 +146,7 @@ func hasToken(headers []string, token string) bool {
 // open joins the user's channels, and only then upgrades: a server that cannot
 // reach its database says so in HTTP.
 func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address string, back *chat.ResumeRequest) error {
-	s := &session{gateway: g, user: identity.User, expires: identity.ExpiresAt, login: identity.Session, address: address, opened: g.Now()}
+	s := &session{gateway: g, user: identity.User, expires: identity.ExpiresAt, login: identity.Session, address: address, opened: g.Now(), own: identity.Own}
 	s.parser.Limits = &g.Limits.Frame
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
@@ -181,7 +181,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	// From here on the socket is the poller's; it tells session.Closed, once.
 	total := g.sessions.add(s)
 	g.Metrics.Sockets.Set(float64(total))
-	g.Log.Info("user connected", "user", s.user, "connection", s.id, "total_connections", total, "channels", len(standings))
+	g.Log.Log(ctx, s.logLevel(), "user connected", "user", s.user, "connection", s.id, "total_connections", total, "channels", len(standings))
 	conn, err := g.Poller.Add(nc, leftover, s)
 	if err != nil {
 		s.Closed(nil, err)

@@ -7,6 +7,7 @@ import "sync"
 type registry struct {
 	mu        sync.Mutex // guards what follows
 	open      map[*session]struct{}
+	own       int // of them the process's own, of which nobody wants to know
 	reserved  int // handshakes under way and open sockets
 	addresses map[string]int
 }
@@ -51,20 +52,26 @@ func (r *registry) add(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.open[s] = struct{}{}
-	return len(r.open)
+	if s.own {
+		r.own++
+	}
+	return len(r.open) - r.own
 }
 
 func (r *registry) remove(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, open := r.open[s]; open && s.own {
+		r.own--
+	}
 	delete(r.open, s)
-	return len(r.open)
+	return len(r.open) - r.own
 }
 
 func (r *registry) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.open)
+	return len(r.open) - r.own
 }
 
 func (r *registry) all() []*session {

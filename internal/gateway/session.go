@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type session struct {
 	expires chat.Time // of the credential, 0 for never
 	opened  time.Time
 	known   bool // speaks chowk.v1
+	own     bool // this process's own
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	parser  frame.Parser
@@ -184,9 +186,17 @@ func (s *session) Closed(_ *netpoll.Conn, err error) {
 	g.Metrics.Sockets.Set(float64(total))
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()
-	g.Log.Info("user disconnected", "user", s.user, "connection", s.id, "reason", reason, "events", s.events.Load(),
+	g.Log.Log(g.ctx, s.logLevel(), "user disconnected", "user", s.user, "connection", s.id, "reason", reason, "events", s.events.Load(),
 		"open_for", g.Now().Sub(s.opened).Round(time.Millisecond), "total_connections", total)
 	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
+}
+
+// logLevel keeps the process's own sockets out of the log.
+func (s *session) logLevel() slog.Level {
+	if s.own {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 func closeReason(err error) string {

@@ -119,6 +119,9 @@ func New() *Metrics {
 		Refusals:  b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
 		Errors:    b.counters("chowk_db_errors_total", "Statements that ended in an error.", "name"),
 	}
+	for _, result := range []string{"ok", "denied", "epoch", "ahead"} {
+		m.Gateway.Resumes.WithLabelValues(result) // there from the start: an alert sees the first one
+	}
 	m.Node = newNode(b)
 	m.Canary = newCanary(b)
 	return m

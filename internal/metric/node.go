@@ -104,10 +104,14 @@ type Canary struct {
 }
 
 func newCanary(b builder) *Canary {
-	return &Canary{
+	c := &Canary{
 		OK:       b.gauge("chowk_canary_ok", "1 when the last canary message came back, in order and in time; 0 when it did not, and while there is none yet."),
 		Last:     b.gauge("chowk_canary_last_success_timestamp_seconds", "When one last did."),
 		Trip:     b.histogram("chowk_canary_seconds", "Time from sending a canary message until it came back to the sender's other socket.", latency),
 		Failures: b.counters("chowk_canary_failures_total", "Canary messages that failed, by where: connect, send, deliver, order.", "at"),
 	}
+	for _, at := range []string{"connect", "send", "deliver", "order"} {
+		c.Failures.WithLabelValues(at) // there from the start: an alert sees the first one
+	}
+	return c
 }

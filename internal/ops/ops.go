@@ -34,7 +34,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", index)
 	if s.Metrics != nil {
-		mux.Handle("GET /metrics", s.Metrics)
+		mux.HandleFunc("GET /metrics", s.metrics)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -80,6 +80,14 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 	}
 	answer(w, status, report)
+}
+
+// metrics looks at everything first: what the checks find is among the numbers.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	if s.Health != nil {
+		s.Health.Report(r.Context())
+	}
+	s.Metrics.ServeHTTP(w, r)
 }
 
 const (

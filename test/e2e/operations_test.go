@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chowk-chat/chowk/internal/pgtest"
 )
@@ -41,6 +42,16 @@ func (s *server) metric(name string) float64 {
 		s.t.Fatal(err)
 	}
 	return v
+}
+
+// until waits for what can only be asked for.
+func (s *server) until(what string, f func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !f(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not so: %s\n%s", what, s.log.text())
+		}
+	}
 }
 
 type readiness struct {
@@ -153,5 +164,63 @@ func TestASecondServerFindsAnotherAddress(t *testing.T) {
 	off := serve(t, "auth=none", "ops.listen=off")
 	if off.dial("ada").hello.Status != "connected" {
 		t.Error("without operations nothing works")
+	}
+}
+
+// TestTheCanaryMeetsWhatUsersMeet, and no user meets the canary.
+func TestTheCanaryMeetsWhatUsersMeet(t *testing.T) {
+	for _, mode := range []string{"auth=none", "auth=accounts", "auth=jwt"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			settings := []string{mode, "canary.interval=20ms"}
+			if mode == "auth=jwt" {
+				settings = append(settings, "auth.jwt-secret=5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV")
+			}
+			s := serve(t, settings...)
+			s.until("the canary is well", func() bool {
+				return s.metric("chowk_canary_ok") == 1 && s.metric("chowk_canary_seconds_count") > 5
+			})
+			if got := s.metric("chowk_sockets"); got != 0 {
+				t.Errorf("%v sockets", got)
+			}
+			if _, body := fetch(t, s.ops+"/debug/sockets"); strings.Contains(body, "canary") {
+				t.Error(body)
+			}
+			if strings.Contains(s.log.text(), "user connected") {
+				t.Error(s.log.text())
+			}
+			if mode != "auth=none" {
+				return
+			}
+			for _, path := range []string{"/users?query=chowk", "/users?query=canary", "/channels/browse", "/online-users"} {
+				if r := s.request(http.MethodGet, path, "ada", nil); r.status >= 500 || strings.Contains(string(r.body), "canary") {
+					t.Errorf("%s: %d %s", path, r.status, r.body)
+				}
+			}
+			if r := s.request(http.MethodGet, "/channels/", "chowk.canary", nil); r.status != http.StatusUnauthorized {
+				t.Errorf("somebody is the canary: %d %s", r.status, r.body)
+			}
+		})
+	}
+}
+
+// TestTheCanaryFallsSilentWithTheDatabase, sings again with it, and again after a
+// restart, in the same channel.
+func TestTheCanaryFallsSilentWithTheDatabase(t *testing.T) {
+	pg := pgtest.Start(t)
+	s := serve(t, "database-url="+pg.URL(), "auth=none", "canary.interval=20ms")
+	well := func() bool { return s.metric("chowk_canary_ok") == 1 }
+	s.until("the canary is well", well)
+	pg.Stop()
+	s.until("the canary is not", func() bool {
+		return !well() && s.metric(`chowk_canary_failures_total{at="send"}`)+s.metric(`chowk_canary_failures_total{at="connect"}`) > 0
+	})
+	pg.Start()
+	s.until("the canary is well again", well)
+	s.stop()
+	s = serve(t, "database-url="+pg.URL(), "auth=none", "canary.interval=20ms")
+	s.until("the canary is well after a restart", well)
+	if n := s.metric(`chowk_canary_failures_total{at="order"}`); n != 0 {
+		t.Errorf("%v out of order", n)
 	}
 }

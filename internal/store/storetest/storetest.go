@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
 		{"Sessions", testSessions},
 		{"Tickets", testTickets},
 		{"Reopen", testReopen},
+		{"Trim", testTrim},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,17 @@
+package store
+
+import (
+	"context"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Trim forgets a channel's entries up to seq. It is for a channel that nobody reads
+// again: whoever resumes from there would be told nothing of the hole.
+func (s *Store) Trim(ctx context.Context, channel chat.ID, seq chat.Seq) error {
+	return s.db.write(ctx, "trim", func(c conn) error {
+		c.queue("DELETE FROM messages WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
+		c.queue("DELETE FROM changes WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
+		return c.flush()
+	})
+}
