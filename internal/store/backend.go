@@ -51,4 +51,6 @@ type dialect struct {
 	skipExisting string
 	// pairs joins a table m with the (channel_id, user_id) pairs of two arrays.
 	pairs string
+	// sends says that the database itself can decide upon a group of new messages.
+	sends bool
 }

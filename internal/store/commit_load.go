@@ -83,9 +83,15 @@ func (g *group) wants() wanted {
 // their ids, so that two nodes never wait for each other in a circle. What is read
 // after the lock is what the last holder of the lock left: a member removed a
 // moment ago is not one any more.
-func (g *group) load(c conn, d *dialect) error {
+//
+// The channels of new messages upon which the database decides are locked with
+// them; sends may be nil.
+func (g *group) load(c conn, d *dialect, sends *sends) error {
 	w := g.wants()
-	c.queue("SELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
+	if sends != nil {
+		w.channels = append(w.channels, sends.channels()...)
+	}
+	c.queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
 	g.loadRoles(c, d, w.pairs)
 	c.queue("SELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, func(r row) error {
 		u := new(chat.User)
@@ -100,7 +106,13 @@ func (g *group) load(c conn, d *dialect) error {
 			[]any{w.messages}, g.loadMessage)
 	}
 	g.loadRest(c, w)
-	return c.flush()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if sends != nil {
+		sends.locked(g.channels)
+	}
+	return nil
 }
 
 func (g *group) loadRest(c conn, w wanted) {

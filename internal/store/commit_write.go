@@ -7,7 +7,7 @@ import (
 )
 
 // write sends all that the group made: with the COMMIT behind it one round trip.
-func (g *group) write(c conn, d *dialect) error {
+func (g *group) write(c conn, d *dialect) {
 	for _, s := range g.writes {
 		c.queue(s.sql, s.args, nil)
 	}
@@ -37,7 +37,6 @@ func (g *group) write(c conn, d *dialect) error {
 		c.queue("INSERT INTO changes (channel_id, seq, id, type, user_id, at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			[]any{ev.ChannelID, ev.Seq, g.newIDs[i], string(ev.Type), ev.UserID, ev.At, payloadOf(ev)}, nil)
 	}
-	return nil
 }
 
 func timeOr0(t *chat.Time) chat.Time {
