@@ -59,9 +59,38 @@ func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outco
 	if err != nil {
 		return nil, err
 	}
-	outcomes := u.outcomes()
+	outcomes, again := u.outcomes()
+	if len(again) > 0 {
+		s.decideAgain(ctx, changes, again, outcomes)
+	}
 	s.recent.note(changes, outcomes)
 	return outcomes, nil
+}
+
+// decideAgain decides in memory upon what the database could not: the rest of the
+// group is committed.
+func (s *Store) decideAgain(ctx context.Context, changes []chat.Change, index []int, outcomes []chat.Outcome) {
+	var u *unit
+	some := pick(changes, index)
+	err := s.db.write(ctx, "commit", func(c conn) error {
+		u = newUnit(some, false)
+		return u.run(c, s.db.dialect())
+	})
+	for k, i := range index {
+		if err != nil {
+			outcomes[i] = chat.Outcome{Err: err}
+		} else {
+			outcomes[i] = u.group.outcomes[k]
+		}
+	}
+}
+
+func pick(changes []chat.Change, index []int) []chat.Change {
+	some := make([]chat.Change, len(index))
+	for k, i := range index {
+		some[k] = changes[i]
+	}
+	return some
 }
 
 // unit is one attempt at a group: new messages, upon which the database decides,
@@ -85,19 +114,14 @@ func newUnit(changes []chat.Change, quick bool) *unit {
 	case u.sends == nil:
 		u.group = newGroup(changes)
 	case len(u.rest) > 0:
-		others := make([]chat.Change, len(u.rest))
-		for k, i := range u.rest {
-			others[k] = changes[i]
-		}
-		u.group = newGroup(others)
+		u.group = newGroup(pick(changes, u.rest))
 	}
 	return u
 }
 
 func (u *unit) run(c conn, d *dialect) error {
 	if u.group == nil {
-		u.sends.lock(c)
-		u.sends.insert(c)
+		u.sends.queue(c)
 		return nil
 	}
 	if err := u.group.load(c, d, u.sends); err != nil {
@@ -106,22 +130,23 @@ func (u *unit) run(c conn, d *dialect) error {
 	u.group.decide()
 	u.group.write(c, d)
 	if u.sends != nil {
-		u.sends.insert(c)
+		u.sends.queue(c)
 	}
 	return nil
 }
 
-// outcomes tells what became of the changes once they are committed.
-func (u *unit) outcomes() []chat.Outcome {
+// outcomes tells what became of the changes once they are committed, and which
+// must be decided again.
+func (u *unit) outcomes() (all []chat.Outcome, again []int) {
 	if u.sends == nil {
-		return u.group.outcomes
+		return u.group.outcomes, nil
 	}
-	all := make([]chat.Outcome, len(u.changes))
-	u.sends.outcomes(all)
+	all = make([]chat.Outcome, len(u.changes))
+	again = u.sends.outcomes(all)
 	for k, i := range u.rest {
 		all[i] = u.group.outcomes[k]
 	}
-	return all
+	return all, again
 }
 
 // pairKey is a user in a channel.
@@ -167,6 +192,7 @@ type channelRow struct {
 	chat.Channel
 	isNew   bool
 	touched bool
+	rights  chat.Seq // of the last entry here that changed who may write, 0 for none
 }
 
 // messageRow is a message and what the commit does to it.
@@ -275,16 +301,18 @@ func holds(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidStri
 // denied refuses a member whose role does not suffice.
 func denied(what string) chat.Outcome { return chat.Outcome{Err: chat.Errorf(chat.Forbidden, what)} }
 
-// event draws the channel's next seq for an entry of its log.
+// event draws the channel's next seq for an entry of its log that is no message.
 func (g *group) event(c *chat.Change, ch *channelRow, kind chat.EventType) *chat.Event {
 	ch.LastSeq++
 	ch.touched = true
 	ev := &chat.Event{Type: kind, ChannelID: ch.ID, Seq: ch.LastSeq, UserID: c.Actor, At: c.At}
-	if kind != chat.EventMessage {
-		g.newEvents = append(g.newEvents, ev)
-		g.newIDs = append(g.newIDs, c.ID)
-		g.done[c.ID] = ev
+	switch kind {
+	case chat.EventMemberJoined, chat.EventMemberLeft, chat.EventMemberUpdated, chat.EventChannelUpdated:
+		ch.rights = ev.Seq
 	}
+	g.newEvents = append(g.newEvents, ev)
+	g.newIDs = append(g.newIDs, c.ID)
+	g.done[c.ID] = ev
 	return ev
 }
 

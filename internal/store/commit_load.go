@@ -90,6 +90,8 @@ func (g *group) load(c conn, d *dialect, sends *sends) error {
 	w := g.wants()
 	if sends != nil {
 		w.channels = append(w.channels, sends.channels()...)
+		slices.SortFunc(w.channels, chat.ID.Compare)
+		w.channels = slices.Compact(w.channels)
 	}
 	c.queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
 	g.loadRoles(c, d, w.pairs)
@@ -106,13 +108,7 @@ func (g *group) load(c conn, d *dialect, sends *sends) error {
 			[]any{w.messages}, g.loadMessage)
 	}
 	g.loadRest(c, w)
-	if err := c.flush(); err != nil {
-		return err
-	}
-	if sends != nil {
-		sends.locked(g.channels)
-	}
-	return nil
+	return c.flush()
 }
 
 func (g *group) loadRest(c conn, w wanted) {

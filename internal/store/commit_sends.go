@@ -6,8 +6,8 @@ import (
 
 // sends are the part of a group that is nothing but new messages in channels to
 // which the group does nothing else: by far the most of what is committed. The
-// database decides upon them itself, in one statement behind the lock of their
-// channels, so a group of them alone is one round trip.
+// database decides upon them itself, in one statement, so a group of them alone is
+// one round trip.
 //
 // The statement has no ON CONFLICT: it would leave a hole in the seqs. An id that
 // exists fails it whole, nothing is consumed, and the group is decided in memory,
@@ -16,20 +16,20 @@ type sends struct {
 	group   []chat.Change
 	index   []int // into group
 	allowed chat.Roles
-	heads   map[chat.ID]*sendHead
+	heads   map[chat.ID]*sendHead // of channels that exist
 	users   map[chat.UserID]*chat.UserRef
-	refused map[int]*sendRefusal // by place in index
 }
 
-// sendHead is a channel's last seq and ordinal before the group, and then during
-// the count.
+// sendHead is what the statement says of a channel.
 type sendHead struct {
-	seq, ordinal int64
-}
-
-type sendRefusal struct {
+	admitted     int64 // messages that may be sent
+	seq, ordinal int64 // before the first of them, and then during the count
+	// moved is false when the channel's rights changed while the statement waited
+	// for its row, so that nothing was stored and it must be decided again.
+	moved    bool
 	archived bool
-	role     chat.Role
+	refused  []int64 // places in index, from 1
+	roles    []string
 }
 
 // splitSends tells new messages from the rest of a group. What belongs to one
@@ -73,77 +73,63 @@ func (s *sends) plain(c *chat.Change) bool {
 	return c.Allowed == s.allowed && c.Allowed != 0
 }
 
-// channels lists the channels concerned, each once.
+// channels lists the channels concerned.
 func (s *sends) channels() []chat.ID {
-	s.heads = make(map[chat.ID]*sendHead, len(s.index))
-	ids := make([]chat.ID, 0, len(s.index))
-	for _, i := range s.index {
-		id := s.group[i].ChannelID
-		if _, known := s.heads[id]; !known {
-			s.heads[id] = nil
-			ids = append(ids, id)
-		}
+	ids := make([]chat.ID, len(s.index))
+	for k, i := range s.index {
+		ids[k] = s.group[i].ChannelID
 	}
 	return ids
 }
 
-// lock queues the lock on the channels, in the order of their ids, as everybody
-// locks them. What comes after it sees what the last holders of the locks left:
-// each statement has a snapshot of its own.
-func (s *sends) lock(c conn) {
-	c.queue(`-- name: send_lock
-		SELECT id, last_seq, message_count FROM channels WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, []any{s.channels()}, func(r row) error {
-		var id chat.ID
-		h := new(sendHead)
-		err := r.scan(&id, &h.seq, &h.ordinal)
-		s.heads[id] = h
-		return err
-	})
-}
-
-// locked takes over the channels that the rest of the group has locked.
-func (s *sends) locked(channels map[chat.ID]*channelRow) {
-	for _, id := range s.channels() {
-		if ch := channels[id]; ch != nil {
-			s.heads[id] = &sendHead{ch.LastSeq, ch.MessageCount}
-		}
-	}
-}
-
-// sendSQL inserts those messages whose senders may send them, numbered without
-// holes, moves their channels' heads, and returns those that are refused. An array
-// that is NULL is shorter than the others: unnest fills it up with NULLs.
+// sendSQL stores those messages whose senders may send them, numbered without
+// holes, and says of each channel where it begins and which it refused.
+//
+// Everything is seen as of one moment, before the rows of the channels are locked
+// by the UPDATE. Whoever held such a row may meanwhile have removed a member; then
+// he has moved rights_seq as well, the UPDATE, which looks at the newest version of
+// the row, passes over the channel, and so does the INSERT. The rows are locked in
+// the order of their ids, as everybody locks them: d is sorted and drives the
+// nested loop. (Another plan would risk a deadlock, which is tried again.)
+//
+// An array that is NULL is shorter than the others: unnest fills it up.
 const sendSQL = `-- name: send
 	WITH asked AS (
-		SELECT a.*, c.is_archived, c.last_seq, c.message_count, m.role, COALESCE(NOT c.is_archived AND m.role = ANY($14::text[]), false) AS admitted
-		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
-				$10::text[], $11::text[], $12::text[], $13::bigint[])
-			WITH ORDINALITY AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind, mentions, file_url, file_name, file_type, file_size, n)
-		LEFT JOIN channels c ON c.id = a.channel_id
+		SELECT a.*, c.is_archived, c.rights_seq, m.role, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
+		FROM unnest($1::uuid[], $3::text[], $7::bigint[]) WITH ORDINALITY AS a(channel_id, user_id, at, n)
+		JOIN channels c ON c.id = a.channel_id
 		LEFT JOIN members m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
+	), d AS (
+		SELECT channel_id, is_archived, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
+			array_agg(n ORDER BY n) FILTER (WHERE admitted IS NOT TRUE) AS refused, array_agg(COALESCE(role, '') ORDER BY n) FILTER (WHERE admitted IS NOT TRUE) AS roles
+		FROM asked GROUP BY channel_id, is_archived, rights_seq ORDER BY channel_id
+	), upd AS (
+		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
+		FROM d WHERE c.id = d.channel_id AND c.rights_seq = d.rights_seq AND d.n > 0
+		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal, d.refused
 	), ins AS (
 		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id, body_hash,
 			file_url, file_name, file_type, file_size, created_at, updated_at)
-		SELECT channel_id, last_seq + place, id, message_count + place, user_id, content, COALESCE(kind, 'text'), COALESCE(mentions, ''), client_id, body_hash,
+		SELECT channel_id, seq + place, id, ordinal + place, user_id, content, COALESCE(kind, 'text'), COALESCE(mentions, ''), client_id, body_hash,
 			file_url, file_name, file_type, file_size, at, at
-		FROM (SELECT asked.*, row_number() OVER (PARTITION BY channel_id ORDER BY n) AS place FROM asked WHERE admitted) AS numbered
-	), upd AS (
-		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
-		FROM (SELECT channel_id, count(*) AS n, max(at) AS at FROM asked WHERE admitted GROUP BY channel_id) AS d WHERE c.id = d.channel_id
+		FROM (
+			SELECT a.*, u.seq, u.ordinal, row_number() OVER (PARTITION BY a.channel_id ORDER BY n) AS place
+			FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
+					$10::text[], $11::text[], $12::text[], $13::bigint[])
+				WITH ORDINALITY AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind, mentions, file_url, file_name, file_type, file_size, n)
+			JOIN upd u ON u.id = a.channel_id WHERE u.refused IS NULL OR n <> ALL (u.refused)
+		) AS numbered
 	)
-	SELECT n, is_archived, COALESCE(role, '') FROM asked WHERE NOT admitted AND is_archived IS NOT NULL`
+	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, is_archived, d.refused, roles FROM d LEFT JOIN upd u ON u.id = channel_id`
 
-// insert queues what decides upon the messages and stores them.
-func (s *sends) insert(c conn) {
-	s.refused = nil
+// queue queues what decides upon the messages and stores them.
+func (s *sends) queue(c conn) {
+	s.heads = make(map[chat.ID]*sendHead, len(s.index))
 	c.queue(sendSQL, s.arrays(), func(r row) error {
-		var n int64
-		var refusal sendRefusal
-		err := r.scan(&n, &refusal.archived, (*string)(&refusal.role))
-		if s.refused == nil {
-			s.refused = make(map[int]*sendRefusal)
-		}
-		s.refused[int(n)-1] = &refusal
+		var id chat.ID
+		h := new(sendHead)
+		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.archived, &h.refused, &h.roles)
+		s.heads[id] = h
 		return err
 	})
 	s.users = make(map[chat.UserID]*chat.UserRef, len(s.index))
@@ -209,21 +195,25 @@ func roleNames(set chat.Roles) []string {
 	return names
 }
 
-// outcomes tells what became of each, as the statement numbered them.
-func (s *sends) outcomes(into []chat.Outcome) {
+// outcomes tells what became of each, as the statement numbered them, and which
+// must be decided again.
+func (s *sends) outcomes(into []chat.Outcome) (again []int) {
 	for k, i := range s.index {
 		c := &s.group[i]
-		head, refused := s.heads[c.ChannelID], s.refused[k]
-		if head == nil {
-			into[i] = chat.Outcome{Err: chat.ErrAccessDenied}
-			continue
+		head := s.heads[c.ChannelID]
+		switch {
+		case head == nil:
+			into[i].Err = chat.ErrAccessDenied
+		case head.admitted > 0 && !head.moved:
+			again = append(again, i)
+		case len(head.refused) > 0 && head.refused[0] == int64(k+1): // they are in order
+			into[i].Err = refusal(c, head.archived, chat.Role(head.roles[0]), false)
+			head.refused, head.roles = head.refused[1:], head.roles[1:]
+		default:
+			head.seq++
+			head.ordinal++
+			into[i] = sent(c, head.seq, head.ordinal, s.users[c.Actor])
 		}
-		if refused != nil {
-			into[i] = chat.Outcome{Err: refusal(c, refused.archived, refused.role, false)}
-			continue
-		}
-		head.seq++
-		head.ordinal++
-		into[i] = sent(c, head.seq, head.ordinal, s.users[c.Actor])
 	}
+	return again
 }
