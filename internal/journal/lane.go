@@ -188,7 +188,7 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 
 // readOwn: whoever sends has read up to his own message.
 func (l *lane) readOwn(out *chat.Outcome) {
-	if out.Err == nil && !out.Duplicate && out.Event != nil && out.Event.Type == chat.EventMessage {
-		l.reads.later(out.Event.ChannelID, out.Event.UserID, out.Event.Seq, out.Event.At)
+	if out.Err == nil && !out.Duplicate && out.Event != nil && out.Event.Type == chat.EventMessage && out.Message != nil {
+		l.reads.later(out.Message)
 	}
 }

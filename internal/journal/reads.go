@@ -88,9 +88,10 @@ func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, e
 	}
 }
 
-// later notes that user has read channel up to seq, to be committed within
-// ReadDelay.
-func (r *reads) later(channel chat.ID, user chat.UserID, seq chat.Seq, at chat.Time) {
+// later notes that the author of a message has read up to it, to be committed
+// within ReadDelay.
+func (r *reads) later(m *chat.Message) {
+	channel, user := m.ChannelID, m.UserID
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	mine := r.delayed[user]
@@ -107,8 +108,8 @@ func (r *reads) later(channel chat.ID, user chat.UserID, seq chat.Seq, at chat.T
 			r.timer.Reset(r.config.ReadDelay)
 		}
 	}
-	if seq > old.Seq {
-		mine[channel] = chat.Read{ChannelID: channel, UserID: user, Seq: seq, At: at}
+	if m.Seq > old.Seq {
+		mine[channel] = chat.Read{ChannelID: channel, UserID: user, Seq: m.Seq, Ordinal: m.Ordinal, At: m.CreatedAt}
 	}
 }
 

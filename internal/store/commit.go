@@ -47,10 +47,10 @@ func offends(err error) bool {
 }
 
 func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
-	quick := s.db.dialect().sends && s.recent.allNew(changes)
+	quick := s.db.dialect().arrays && s.recent.allNew(changes)
 	var u *unit
 	err := s.db.write(ctx, "commit", func(c conn) error {
-		u = newUnit(changes, quick)
+		u = s.newUnit(changes, quick)
 		// What had to be rolled back, or may have been committed although the
 		// connection broke, is decided upon in memory the next time.
 		quick = false
@@ -73,7 +73,7 @@ func (s *Store) decideAgain(ctx context.Context, changes []chat.Change, index []
 	var u *unit
 	some := pick(changes, index)
 	err := s.db.write(ctx, "commit", func(c conn) error {
-		u = newUnit(some, false)
+		u = s.newUnit(some, false)
 		return u.run(c, s.db.dialect())
 	})
 	for k, i := range index {
@@ -102,10 +102,10 @@ type unit struct {
 	group   *group // may be nil
 }
 
-func newUnit(changes []chat.Change, quick bool) *unit {
+func (s *Store) newUnit(changes []chat.Change, quick bool) *unit {
 	u := &unit{changes: changes}
 	if quick {
-		u.sends, u.rest = splitSends(changes)
+		u.sends, u.rest = splitSends(changes, &s.authors)
 		if len(u.sends.index) == 0 {
 			u.sends = nil
 		}

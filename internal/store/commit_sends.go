@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/chowk-chat/chowk/chat"
 )
 
@@ -17,7 +19,9 @@ type sends struct {
 	index   []int // into group
 	allowed chat.Roles
 	heads   map[chat.ID]*sendHead // of channels that exist
+	authors *authors
 	users   map[chat.UserID]*chat.UserRef
+	found   []*chat.UserRef // users that authors did not know
 }
 
 // sendHead is what the statement says of a channel.
@@ -34,8 +38,8 @@ type sendHead struct {
 
 // splitSends tells new messages from the rest of a group. What belongs to one
 // channel stays together, in its order.
-func splitSends(group []chat.Change) (s *sends, rest []int) {
-	s = &sends{group: group}
+func splitSends(group []chat.Change, authors *authors) (s *sends, rest []int) {
+	s = &sends{group: group, authors: authors}
 	var others map[chat.ID]bool
 	for i := range group {
 		if c := &group[i]; !s.plain(c) {
@@ -101,7 +105,7 @@ const sendSQL = `-- name: send
 		LEFT JOIN members m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
 	), d AS (
 		SELECT channel_id, is_archived, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
-			array_agg(n ORDER BY n) FILTER (WHERE admitted IS NOT TRUE) AS refused, array_agg(COALESCE(role, '') ORDER BY n) FILTER (WHERE admitted IS NOT TRUE) AS roles
+			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused, array_agg(COALESCE(role, '')) FILTER (WHERE admitted IS NOT TRUE) AS roles
 		FROM asked GROUP BY channel_id, is_archived, rights_seq ORDER BY channel_id
 	), upd AS (
 		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
@@ -133,19 +137,19 @@ func (s *sends) queue(c conn) {
 		return err
 	})
 	s.users = make(map[chat.UserID]*chat.UserRef, len(s.index))
-	authors := make([]chat.UserID, 0, len(s.index))
 	for _, i := range s.index {
-		id := s.group[i].Actor
-		if _, known := s.users[id]; !known {
-			s.users[id] = nil
-			authors = append(authors, id)
-		}
+		s.users[s.group[i].Actor] = nil
+	}
+	unknown := s.authors.fill(s.users)
+	if len(unknown) == 0 {
+		return
 	}
 	c.queue(`-- name: send_authors
-		SELECT id, name, picture FROM users WHERE id = ANY($1)`, []any{authors}, func(r row) error {
+		SELECT id, name, picture FROM users WHERE id = ANY($1)`, []any{unknown}, func(r row) error {
 		var u chat.User
 		err := r.scan(&u.ID, &u.Name, &u.Picture)
 		s.users[u.ID] = u.Ref(false)
+		s.found = append(s.found, s.users[u.ID])
 		return err
 	})
 }
@@ -198,6 +202,7 @@ func roleNames(set chat.Roles) []string {
 // outcomes tells what became of each, as the statement numbered them, and which
 // must be decided again.
 func (s *sends) outcomes(into []chat.Outcome) (again []int) {
+	s.authors.remember(s.found)
 	for k, i := range s.index {
 		c := &s.group[i]
 		head := s.heads[c.ChannelID]
@@ -206,9 +211,9 @@ func (s *sends) outcomes(into []chat.Outcome) (again []int) {
 			into[i].Err = chat.ErrAccessDenied
 		case head.admitted > 0 && !head.moved:
 			again = append(again, i)
-		case len(head.refused) > 0 && head.refused[0] == int64(k+1): // they are in order
-			into[i].Err = refusal(c, head.archived, chat.Role(head.roles[0]), false)
-			head.refused, head.roles = head.refused[1:], head.roles[1:]
+		case slices.Contains(head.refused, int64(k+1)):
+			role := head.roles[slices.Index(head.refused, int64(k+1))]
+			into[i].Err = refusal(c, head.archived, chat.Role(role), false)
 		default:
 			head.seq++
 			head.ordinal++

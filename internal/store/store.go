@@ -66,6 +66,7 @@ type Store struct {
 	heads      *gatherer[chat.ID, chat.Seq]
 	sessions   *gatherer[chat.TokenHash, sessionUser]
 	recent     recentIDs
+	authors    authors
 }
 
 // Open connects, brings the schema up to date and finds out what an ack will mean.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -59,6 +60,24 @@ func (b *bench) postmaster(kind string) int {
 type chowk struct {
 	store   *store.Store
 	journal *journal.Journal
+	groups  *groups
+}
+
+// groups counts what the journal commits together.
+type groups struct {
+	*store.Store
+	groups, changes atomic.Int64
+}
+
+// Commit is the store's.
+func (g *groups) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
+	g.groups.Add(1)
+	g.changes.Add(int64(len(changes)))
+	return g.Store.Commit(ctx, changes)
+}
+
+func (g *groups) String() string {
+	return fmt.Sprintf("groups of %.0f", float64(g.changes.Load())/float64(max(g.groups.Load(), 1)))
 }
 
 // nobody is told of what is committed: the fan-out is measured elsewhere.
@@ -76,7 +95,8 @@ func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error
 	if s.Kind() == "sqlite" {
 		lanes = 1
 	}
-	return &chowk{s, journal.Start(journal.Config{Store: s, Publisher: nobody{}, Metrics: m.Journal, Lanes: lanes})}, nil
+	g := &groups{Store: s}
+	return &chowk{s, journal.Start(journal.Config{Store: g, Publisher: nobody{}, Metrics: m.Journal, Lanes: lanes}), g}, nil
 }
 
 func (c *chowk) send(ctx context.Context, channel chat.ID, user chat.UserID) error {
@@ -132,7 +152,7 @@ func (b *bench) viaChowk(ctx context.Context, way string, j oneJob) (measurement
 	if err := errors.Join(out.err, c.close(ctx)); err != nil {
 		return measurement{}, err
 	}
-	return b.done(ctx, way, j, db, out)
+	return b.done(ctx, way, j, db, out, c.groups.String())
 }
 
 // viaEvents measures the old way.
@@ -150,14 +170,14 @@ func (b *bench) viaEvents(ctx context.Context, j oneJob) (measurement, error) {
 	if out.err != nil {
 		return measurement{}, out.err
 	}
-	return b.done(ctx, "transaction per event", j, db, out)
+	return b.done(ctx, "transaction per event", j, db, out, "")
 }
 
-func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out loaded) (measurement, error) {
+func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out loaded, note string) (measurement, error) {
 	if err := db.verify(ctx, out.acks); err != nil {
 		return measurement{}, fmt.Errorf("%s: verify: %w", way, err)
 	}
 	m := take(j.step, way, out.counted, out.waits, out.before, out.after)
-	m.Senders, m.Channels, m.Stored = j.senders, len(j.world.channels), int64(out.acks)
+	m.Senders, m.Channels, m.Stored, m.Note = j.senders, len(j.world.channels), int64(out.acks), note
 	return b.add(m), nil
 }

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ func main() {
 	run := flag.String("run", ".", "run the steps whose name matches this `expression`")
 	flag.Float64Var(&c.seconds, "seconds", 4, "measure each way for so long, after a quarter of it to warm up")
 	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
+	profile := flag.String("cpuprofile", "", "write a profile of chowk's and the senders' CPU time to this `file`")
 	flag.BoolVar(&c.list, "list", false, "list the steps")
 	flag.Parse()
 	var err error
@@ -38,9 +40,20 @@ func main() {
 		fmt.Fprintln(os.Stderr, "-run:", err)
 		os.Exit(2)
 	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "-cpuprofile:", err)
+			os.Exit(2)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err = measure(ctx, c)
 	stop()
+	pprof.StopCPUProfile()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchdb:", err)
 		os.Exit(1)

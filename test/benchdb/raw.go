@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -77,7 +78,8 @@ func (r *rawCopy) rows() []rawRow {
 	}
 	rows := make([]rawRow, rawBatch)
 	for i := range rows {
-		c := r.world.channels[i%len(r.world.channels)]
+		// As they come from senders: in no order.
+		c := r.world.channels[rand.IntN(len(r.world.channels))]
 		r.seqs[c]++
 		rows[i] = rawRow{c, string(r.world.users[i%len(r.world.users)]), r.seqs[c]}
 	}
