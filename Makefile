@@ -71,6 +71,13 @@ fmt: ## Format Go code
 fuzz: ## Fuzz the frame parser against a second implementation for a minute
 	$(GO) test -run '^$$' -fuzz FuzzParser -fuzztime 60s ./internal/frame
 
+BENCH ?=
+.PHONY: bench-db
+bench-db: ## Measure the way into both databases (BENCH='-run hot -seconds 8'; -list lists the steps)
+	@mkdir -p bin
+	$(GO) build -o bin/benchdb ./test/benchdb
+	./bin/benchdb -json bin/bench-db.json $(BENCH)
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf bin

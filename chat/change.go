@@ -123,6 +123,9 @@ type Read struct {
 	Seq       Seq
 	MessageID ID
 	At        Time
+	// Ordinal is that of the message at Seq, where it is known because the reader
+	// has just sent it; nobody waits to be told what became of such a Read.
+	Ordinal int64
 }
 
 // ReadOutcome is what became of a Read. A cursor never moves backwards, so

@@ -53,6 +53,7 @@ func (s *store) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outco
 		}
 		s.seqs[c.ChannelID]++
 		outcomes[i].Event = &chat.Event{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor, At: c.At}
+		outcomes[i].Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: c.Actor, Seq: s.seqs[c.ChannelID], Ordinal: s.seqs[c.ChannelID], CreatedAt: c.At}
 	}
 	return outcomes, nil
 }

@@ -10,10 +10,9 @@ import (
 )
 
 var (
-	errFull    = &chat.Error{Code: chat.Overloaded, Message: "The server has more to write than it can take at this moment. Nothing was stored; send it again.", RetryAfter: 500 * time.Millisecond}
-	errWaited  = &chat.Error{Code: chat.Overloaded, Message: "The database did not take this up in time. Nothing was stored; send it again.", RetryAfter: 500 * time.Millisecond}
-	errClosed  = &chat.Error{Code: chat.Unavailable, Message: "The server is about to stop. Nothing was stored; send it again after reconnecting.", RetryAfter: time.Second}
-	errUnknown = &chat.Error{Code: chat.Unavailable, Message: "The database did not answer in time, so it is not known whether this was stored. Send it again with the same client_id.", RetryAfter: time.Second}
+	errFull   = &chat.Error{Code: chat.Overloaded, Message: "The server has more to write than it can take at this moment. Nothing was stored; send it again.", RetryAfter: 500 * time.Millisecond}
+	errWaited = &chat.Error{Code: chat.Overloaded, Message: "The database did not take this up in time. Nothing was stored; send it again.", RetryAfter: 500 * time.Millisecond}
+	errClosed = &chat.Error{Code: chat.Unavailable, Message: "The server is about to stop. Nothing was stored; send it again after reconnecting.", RetryAfter: time.Second}
 )
 
 // lane commits the changes of its channels, one group after the other.
@@ -21,55 +20,81 @@ type lane struct {
 	config Config
 	reads  *reads
 	wake   chan struct{} // holds one token while there may be something to do
+	// spare are entries with nobody who waits. (A timer and a channel made for
+	// each change would cost more than the rest of the way to the database.)
+	spare sync.Pool
 
 	mu     sync.Mutex // guards what follows
-	queue  []*entry
+	queue  []*entry   // in the order of their deadlines
 	bytes  int
 	closed bool
+	timer  *time.Timer // refuses what has waited too long
+	armed  bool
 }
 
-// entry is one change on its way. It is queued, then either taken by the lane or
-// abandoned by its sender, never both: the lane's mutex decides.
+// entry is one change on its way. It is queued, then either taken by the lane,
+// refused by the lane's timer, or abandoned by its sender: the lane's mutex
+// decides.
 type entry struct {
 	change    chat.Change
 	size      int
-	taken     bool
+	deadline  time.Time // to be taken
+	taken     bool      // by the lane or its timer
 	abandoned bool
-	done      chan struct{} // closed when outcome and err are set
+	done      chan struct{} // has one token when outcome and err are set
 	outcome   chat.Outcome
 	err       error
 }
 
 func newLane(c Config, r *reads) *lane {
-	return &lane{config: c, reads: r, wake: make(chan struct{}, 1)}
+	l := &lane{config: c, reads: r, wake: make(chan struct{}, 1)}
+	l.timer = time.AfterFunc(time.Hour, l.refuseLate)
+	l.timer.Stop()
+	return l
 }
 
-func (l *lane) commit(ctx context.Context, c chat.Change) (chat.Outcome, error) {
-	e := &entry{change: c, size: 256, done: make(chan struct{})}
+func (l *lane) entry(c chat.Change) *entry {
+	e, _ := l.spare.Get().(*entry)
+	if e == nil {
+		e = &entry{done: make(chan struct{}, 1)}
+	}
+	e.change, e.size = c, 256
 	if c.Message != nil {
 		e.size += len(c.Message.Content)
 	}
+	return e
+}
+
+// finish gives what became of an entry that is done with.
+func (l *lane) finish(e *entry) (chat.Outcome, error) {
+	outcome, err := e.outcome, e.err
+	*e = entry{done: e.done}
+	l.spare.Put(e)
+	return outcome, err
+}
+
+func (l *lane) commit(ctx context.Context, c chat.Change) (chat.Outcome, error) {
+	e := l.entry(c)
 	if err := l.put(e); err != nil {
 		l.config.Metrics.Refused.Inc()
-		return chat.Outcome{}, err
+		e.err = err
+		return l.finish(e)
 	}
-	timer := time.NewTimer(l.config.QueueTimeout)
-	defer timer.Stop()
 	select {
 	case <-e.done:
-		return e.outcome, e.err
-	case <-timer.C:
+		return l.finish(e)
 	case <-ctx.Done():
 	}
 	if l.abandon(e) {
 		l.config.Metrics.Refused.Inc()
 		return chat.Outcome{}, errWaited
 	}
+	// It is being committed, or was at this moment: then its answer is here.
 	select {
 	case <-e.done:
-		return e.outcome, e.err
-	case <-ctx.Done():
-		return chat.Outcome{}, errUnknown
+		return l.finish(e)
+	default:
+		return chat.Outcome{}, chat.ErrFateUnknown
 	}
 }
 
@@ -82,11 +107,48 @@ func (l *lane) put(e *entry) error {
 	case len(l.queue) >= l.config.QueueChanges, l.bytes+e.size > l.config.QueueBytes:
 		return errFull
 	}
+	e.deadline = time.Now().Add(l.config.QueueTimeout)
 	l.queue = append(l.queue, e)
 	l.bytes += e.size
+	if !l.armed {
+		l.armed = true
+		l.timer.Reset(l.config.QueueTimeout)
+	}
 	l.config.Metrics.Queued.Inc()
 	l.signal()
 	return nil
+}
+
+// refuseLate refuses what the lane has not taken up in time. One timer does for
+// all: it is set for the first of the queue, and set again when it comes too early
+// for the one that is the first by then.
+func (l *lane) refuseLate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, n := time.Now(), 0
+	for n < len(l.queue) && !l.queue[n].deadline.After(now) {
+		e := l.queue[n]
+		n++
+		l.bytes -= e.size
+		if e.abandoned {
+			continue
+		}
+		e.taken, e.err = true, errWaited
+		l.config.Metrics.Refused.Inc()
+		e.done <- struct{}{}
+	}
+	l.drop(n)
+	if l.armed = len(l.queue) > 0; l.armed {
+		l.timer.Reset(l.queue[0].deadline.Sub(now))
+	}
+}
+
+// drop takes the first n off the queue.
+func (l *lane) drop(n int) {
+	rest := copy(l.queue, l.queue[n:])
+	clear(l.queue[rest:])
+	l.queue = l.queue[:rest]
+	l.config.Metrics.Queued.Sub(float64(n))
 }
 
 func (l *lane) signal() {
@@ -122,17 +184,14 @@ func (l *lane) take() (group []*entry, closed bool) {
 		e.taken = true
 		group = append(group, e)
 	}
-	rest := copy(l.queue, l.queue[n:])
-	clear(l.queue[rest:])
-	l.queue = l.queue[:rest]
-	l.config.Metrics.Queued.Sub(float64(n))
+	l.drop(n)
 	return group, l.closed
 }
 
 func (l *lane) close() {
 	l.mu.Lock()
 	l.closed = true
-	l.mu.Unlock()
+	l.mu.Unlock() // the timer goes on for what is queued
 	l.signal()
 }
 
@@ -144,6 +203,7 @@ func (l *lane) run(ctx context.Context) {
 			continue
 		}
 		if closed {
+			l.timer.Stop()
 			return
 		}
 		<-l.wake
@@ -166,7 +226,7 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 		err = fmt.Errorf("commit a group: %w", err)
 		for _, e := range group {
 			e.err = err
-			close(e.done)
+			e.done <- struct{}{}
 		}
 		return
 	}
@@ -179,16 +239,9 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 		}
 	}
 	l.config.Publisher.Publish(events)
+	l.reads.later(outcomes)
 	for i, e := range group {
 		e.outcome = outcomes[i]
-		l.readOwn(&outcomes[i])
-		close(e.done)
-	}
-}
-
-// readOwn: whoever sends has read up to his own message.
-func (l *lane) readOwn(out *chat.Outcome) {
-	if out.Err == nil && !out.Duplicate && out.Event != nil && out.Event.Type == chat.EventMessage {
-		l.reads.later(out.Event.ChannelID, out.Event.UserID, out.Event.Seq, out.Event.At)
+		e.done <- struct{}{}
 	}
 }

@@ -84,21 +84,26 @@ func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, e
 		return e.outcome, e.err
 	case <-ctx.Done():
 		// A cursor only moves forward: it does no harm if it is committed yet.
-		return chat.ReadOutcome{}, errUnknown
+		return chat.ReadOutcome{}, chat.ErrFateUnknown
 	}
 }
 
-// later notes that user has read channel up to seq, to be committed within
-// ReadDelay.
-func (r *reads) later(channel chat.ID, user chat.UserID, seq chat.Seq, at chat.Time) {
+// later notes that whoever sends has read up to his own message, to be committed
+// within ReadDelay. A duplicate may be a message whose first answer never came.
+func (r *reads) later(outcomes []chat.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	mine := r.delayed[user]
-	if mine == nil {
-		mine = make(map[chat.ID]chat.Read, 1)
-		r.delayed[user] = mine
+	for i := range outcomes {
+		out := &outcomes[i]
+		if out.Err == nil && out.Event != nil && out.Event.Type == chat.EventMessage && out.Message != nil {
+			r.delay(out.Message)
+		}
 	}
-	old, known := mine[channel]
+}
+
+func (r *reads) delay(m *chat.Message) {
+	mine := r.delayed[m.UserID]
+	old, known := mine[m.ChannelID]
 	if !known {
 		if r.count >= maxLater {
 			return
@@ -107,8 +112,12 @@ func (r *reads) later(channel chat.ID, user chat.UserID, seq chat.Seq, at chat.T
 			r.timer.Reset(r.config.ReadDelay)
 		}
 	}
-	if seq > old.Seq {
-		mine[channel] = chat.Read{ChannelID: channel, UserID: user, Seq: seq, At: at}
+	if mine == nil {
+		mine = make(map[chat.ID]chat.Read, 1)
+		r.delayed[m.UserID] = mine
+	}
+	if m.Seq > old.Seq {
+		mine[m.ChannelID] = chat.Read{ChannelID: m.ChannelID, UserID: m.UserID, Seq: m.Seq, Ordinal: m.Ordinal, At: m.CreatedAt}
 	}
 }
 
@@ -135,7 +144,7 @@ func (r *reads) settle(ctx context.Context, user chat.UserID) error {
 				return e.err
 			}
 		case <-ctx.Done():
-			return errUnknown
+			return chat.ErrFateUnknown
 		}
 	}
 	return nil

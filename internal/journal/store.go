@@ -17,6 +17,6 @@ type Store interface {
 	// changes again is safe.
 	Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error)
 	// CommitReads moves read cursors forward as one group. A user and channel
-	// occur once in it.
+	// occur once in it. The outcome of a Read with an Ordinal says nothing.
 	CommitReads(ctx context.Context, reads []chat.Read) ([]chat.ReadOutcome, error)
 }

@@ -32,10 +32,11 @@ const patience = 60 * time.Second
 
 // Server is a PostgreSQL server on loopback.
 type Server struct {
-	dir  string
-	port int
-	cmd  *exec.Cmd
-	fail func(format string, args ...any)
+	dir      string
+	port     int
+	settings []string
+	cmd      *exec.Cmd
+	fail     func(format string, args ...any)
 }
 
 var shared struct {
@@ -74,8 +75,9 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// New makes a server; Remove ends it.
-func New() (*Server, error) {
+// New makes a server; Remove ends it. A setting is name=value, as in
+// postgresql.conf.
+func New(settings ...string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func New() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}
-	s := &Server{dir: dir, fail: func(f string, a ...any) { panic("pgtest: " + fmt.Sprintf(f, a...)) }}
+	s := &Server{dir: dir, settings: settings, fail: func(f string, a ...any) { panic("pgtest: " + fmt.Sprintf(f, a...)) }}
 	if err := s.init(bin); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -180,6 +182,9 @@ func (s *Server) start() error {
 	s.cmd = exec.Command(filepath.Join(string(bin), "postgres"), "-D", s.data(), //nolint:noctx // it runs on
 		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", s.dir,
 		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "log_min_messages=error")
+	for _, setting := range s.settings {
+		s.cmd.Args = append(s.cmd.Args, "-c", setting)
+	}
 	s.cmd.Dir = s.dir
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.unprivileged(s.cmd)
@@ -212,6 +217,14 @@ func (s *Server) unprivileged(cmd *exec.Cmd) {
 	if uid, gid, needed := serverUser(); needed {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
 	}
+}
+
+// Pid is the process id of the postmaster, the parent of all other processes.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// Create makes an empty database and returns its URL.
+func (s *Server) Create(name string) (string, error) {
+	return s.url(name), s.Exec("postgres", "CREATE DATABASE "+name)
 }
 
 // URL is that of the server's database postgres.

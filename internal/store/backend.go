@@ -47,8 +47,10 @@ func exec(c conn, sql string, args ...any) error { return query(c, sql, nil, arg
 // dialect holds the SQL texts that differ.
 type dialect struct {
 	lockChannels string // ends a SELECT of channels: lock them
-	lockMembers  string
 	skipExisting string
 	// pairs joins a table m with the (channel_id, user_id) pairs of two arrays.
 	pairs string
+	// arrays says that statements over arrays (unnest) save round trips, so that
+	// the database itself decides upon new messages and read cursors.
+	arrays bool
 }

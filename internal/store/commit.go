@@ -11,52 +11,142 @@ import (
 
 // Commit commits a group of changes: all that it needs to know is read in one go,
 // under locks on the channels concerned, the changes are decided upon here in
-// their order, and all that they make is written in another go. See
-// journal.Store.
+// their order, and all that they make is written in another go. New messages need
+// no such look where the database can decide upon them itself. See journal.Store.
 func (s *Store) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
 	outcomes, err := s.commit(ctx, changes)
-	if err == nil || len(changes) == 1 || definite(err) {
+	if err == nil || len(changes) == 1 || !offends(err) {
 		return outcomes, err
 	}
-	// Something in the group offends the database. One by one, only the culprit
-	// fails.
-	outcomes = make([]chat.Outcome, len(changes))
-	for i := range changes {
-		one, err := s.commit(ctx, changes[i:i+1])
-		switch {
-		case err == nil:
-			outcomes[i] = one[0]
-		case definite(err):
-			return nil, err
-		default:
-			outcomes[i].Err = err
+	// Something in the group offends the database. Halved again and again, only the
+	// culprit fails, at the price of a few commits.
+	half := len(changes) / 2
+	outcomes = make([]chat.Outcome, 0, len(changes))
+	for _, part := range [][]chat.Change{changes[:half], changes[half:]} {
+		some, err := s.Commit(ctx, part)
+		if err != nil {
+			some = make([]chat.Outcome, len(part))
+			for i := range some {
+				some[i].Err = err
+			}
 		}
+		outcomes = append(outcomes, some...)
 	}
 	return outcomes, nil
 }
 
-// definite says whether the error concerns the database rather than what it was
-// asked.
-func definite(err error) bool {
-	return errors.Is(err, errUnavailable) || errors.Is(err, errOverloaded) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// offends says whether the error is about what the database was asked rather than
+// about the database.
+func offends(err error) bool {
+	for _, other := range []error{errUnavailable, errOverloaded, chat.ErrFateUnknown, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
 }
 
-func (s *Store) commit(ctx context.Context, changes []chat.Change) (outcomes []chat.Outcome, err error) {
-	err = s.db.write(ctx, "commit", func(c conn) error {
-		g := newGroup(changes)
-		if err := g.load(c, s.db.dialect()); err != nil {
-			return err
-		}
-		for i := range changes {
-			g.outcomes[i] = g.decide(&changes[i])
-		}
-		outcomes = g.outcomes
-		return g.write(c, s.db.dialect())
+func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
+	quick := s.db.dialect().arrays && s.recent.allNew(changes)
+	var u *unit
+	err := s.db.write(ctx, "commit", func(c conn) error {
+		u = s.newUnit(changes, quick)
+		// What had to be rolled back, or may have been committed although the
+		// connection broke, is decided upon in memory the next time.
+		quick = false
+		return u.run(c, s.db.dialect())
 	})
 	if err != nil {
 		return nil, err
 	}
+	outcomes, again := u.outcomes()
+	if len(again) > 0 {
+		s.decideAgain(ctx, changes, again, outcomes)
+	}
+	s.recent.note(changes, outcomes)
 	return outcomes, nil
+}
+
+// decideAgain decides in memory upon what the database could not: the rest of the
+// group is committed.
+func (s *Store) decideAgain(ctx context.Context, changes []chat.Change, index []int, outcomes []chat.Outcome) {
+	var u *unit
+	some := pick(changes, index)
+	err := s.db.write(ctx, "commit", func(c conn) error {
+		u = s.newUnit(some, false)
+		return u.run(c, s.db.dialect())
+	})
+	for k, i := range index {
+		if err != nil {
+			outcomes[i] = chat.Outcome{Err: err}
+		} else {
+			outcomes[i] = u.group.outcomes[k]
+		}
+	}
+}
+
+func pick(changes []chat.Change, index []int) []chat.Change {
+	some := make([]chat.Change, len(index))
+	for k, i := range index {
+		some[k] = changes[i]
+	}
+	return some
+}
+
+// unit is one attempt at a group: new messages, upon which the database decides,
+// and what is decided upon here.
+type unit struct {
+	changes []chat.Change
+	sends   *sends // may be nil
+	rest    []int  // into changes; all of them when sends is nil
+	group   *group // may be nil
+}
+
+func (s *Store) newUnit(changes []chat.Change, quick bool) *unit {
+	u := &unit{changes: changes}
+	if quick {
+		u.sends, u.rest = splitSends(changes, &s.authors)
+		if len(u.sends.index) == 0 {
+			u.sends = nil
+		}
+	}
+	switch {
+	case u.sends == nil:
+		u.group = newGroup(changes)
+	case len(u.rest) > 0:
+		u.group = newGroup(pick(changes, u.rest))
+	}
+	return u
+}
+
+func (u *unit) run(c conn, d *dialect) error {
+	if u.group == nil {
+		u.sends.queue(c)
+		return nil
+	}
+	if err := u.group.load(c, d, u.sends); err != nil {
+		return err
+	}
+	u.group.decide()
+	u.group.write(c, d)
+	if u.sends != nil {
+		u.sends.queue(c)
+	}
+	return nil
+}
+
+// outcomes tells what became of the changes once they are committed, and which
+// must be decided again.
+func (u *unit) outcomes() (all []chat.Outcome, again []int) {
+	if u.sends == nil {
+		return u.group.outcomes, nil
+	}
+	all = make([]chat.Outcome, len(u.changes))
+	again = u.sends.outcomes(all)
+	for k, i := range u.rest {
+		all[i] = u.group.outcomes[k]
+	}
+	return all, again
 }
 
 // pairKey is a user in a channel.
@@ -102,6 +192,7 @@ type channelRow struct {
 	chat.Channel
 	isNew   bool
 	touched bool
+	rights  chat.Seq // of the last entry here that changed who may write, 0 for none
 }
 
 // messageRow is a message and what the commit does to it.
@@ -121,8 +212,14 @@ func newGroup(changes []chat.Change) *group {
 	}
 }
 
-// decide carries one change out in memory, or refuses it.
-func (g *group) decide(c *chat.Change) chat.Outcome {
+func (g *group) decide() {
+	for i := range g.changes {
+		g.outcomes[i] = g.decideOn(&g.changes[i])
+	}
+}
+
+// decideOn carries one change out in memory, or refuses it.
+func (g *group) decideOn(c *chat.Change) chat.Outcome {
 	if err := storable(c); err != nil {
 		return chat.Outcome{Err: err}
 	}
@@ -137,15 +234,12 @@ func (g *group) decide(c *chat.Change) chat.Outcome {
 		return chat.Outcome{Err: chat.ErrAccessDenied}
 	}
 	role := g.roles[pairKey{c.ChannelID, c.Actor}]
-	if role == chat.Nobody && !joinsPublic(c, ch) {
-		return chat.Outcome{Err: chat.ErrAccessDenied}
-	}
-	if ch.IsArchived && refusedInArchive(c.Kind) {
-		return chat.Outcome{Err: chat.Errorf(chat.Conflict, "This channel is archived: it can be read, not written to")}
+	if err := refusal(c, ch.IsArchived, role, joinsPublic(c, ch)); err != nil {
+		return chat.Outcome{Err: err}
 	}
 	switch c.Kind {
 	case chat.SendMessage:
-		return g.send(c, ch, role)
+		return g.send(c, ch)
 	case chat.EditMessage, chat.DeleteMessage, chat.AddReaction, chat.RemoveReaction:
 		return g.onMessage(c, ch, role)
 	case chat.AddMember, chat.RemoveMember, chat.UpdateMember:
@@ -154,6 +248,20 @@ func (g *group) decide(c *chat.Change) chat.Outcome {
 		return g.update(c, ch, role)
 	}
 	return chat.Outcome{Err: chat.Errorf(chat.BadRequest, "An unknown kind of change")}
+}
+
+// refusal is why the actor may not do this, whatever it is done to; nil when he
+// may.
+func refusal(c *chat.Change, archived bool, role chat.Role, joins bool) error {
+	switch {
+	case role == chat.Nobody && !joins:
+		return chat.ErrAccessDenied
+	case archived && refusedInArchive(c.Kind):
+		return chat.Errorf(chat.Conflict, "This channel is archived: it can be read, not written to")
+	case c.Kind == chat.SendMessage && !c.Allowed.Has(role):
+		return chat.Errorf(chat.Forbidden, "Your role in this channel does not let you send messages")
+	}
+	return nil
 }
 
 func joinsPublic(c *chat.Change, ch *channelRow) bool {
@@ -172,36 +280,39 @@ func refusedInArchive(k chat.ChangeKind) bool {
 // storable refuses text that one of the databases cannot hold, before the database
 // does and takes the group with it.
 func storable(c *chat.Change) error {
-	texts := []string{c.Content, c.Emoji, string(c.Actor), string(c.Subject)}
+	ok := holds(c.Content) && holds(c.Emoji) && holds(string(c.Actor)) && holds(string(c.Subject))
 	if m := c.Message; m != nil {
-		texts = append(texts, m.Content, m.ClientID)
-		for _, p := range []*string{m.FileURL, m.FileName, m.FileType} {
-			if p != nil {
-				texts = append(texts, *p)
-			}
+		ok = ok && holds(m.Content) && holds(m.ClientID) && holds(string(m.MessageType))
+		for _, p := range [...]*string{m.FileURL, m.FileName, m.FileType} {
+			ok = ok && (p == nil || holds(*p))
+		}
+		for _, u := range m.MentionedUserIDs {
+			ok = ok && holds(string(u))
 		}
 	}
-	for _, s := range texts {
-		if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
-			return chat.Errorf(chat.BadRequest, "The text holds a NUL character or is not valid UTF-8")
-		}
+	if !ok {
+		return chat.Errorf(chat.BadRequest, "The text holds a NUL character or is not valid UTF-8")
 	}
 	return nil
 }
 
+func holds(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }
+
 // denied refuses a member whose role does not suffice.
 func denied(what string) chat.Outcome { return chat.Outcome{Err: chat.Errorf(chat.Forbidden, what)} }
 
-// event draws the channel's next seq for an entry of its log.
+// event draws the channel's next seq for an entry of its log that is no message.
 func (g *group) event(c *chat.Change, ch *channelRow, kind chat.EventType) *chat.Event {
 	ch.LastSeq++
 	ch.touched = true
 	ev := &chat.Event{Type: kind, ChannelID: ch.ID, Seq: ch.LastSeq, UserID: c.Actor, At: c.At}
-	if kind != chat.EventMessage {
-		g.newEvents = append(g.newEvents, ev)
-		g.newIDs = append(g.newIDs, c.ID)
-		g.done[c.ID] = ev
+	switch kind {
+	case chat.EventMemberJoined, chat.EventMemberLeft, chat.EventMemberUpdated, chat.EventChannelUpdated:
+		ch.rights = ev.Seq
 	}
+	g.newEvents = append(g.newEvents, ev)
+	g.newIDs = append(g.newIDs, c.ID)
+	g.done[c.ID] = ev
 	return ev
 }
 

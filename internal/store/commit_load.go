@@ -83,9 +83,17 @@ func (g *group) wants() wanted {
 // their ids, so that two nodes never wait for each other in a circle. What is read
 // after the lock is what the last holder of the lock left: a member removed a
 // moment ago is not one any more.
-func (g *group) load(c conn, d *dialect) error {
+//
+// The channels of new messages upon which the database decides are locked with
+// them; sends may be nil.
+func (g *group) load(c conn, d *dialect, sends *sends) error {
 	w := g.wants()
-	c.queue("SELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
+	if sends != nil {
+		w.channels = append(w.channels, sends.channels()...)
+		slices.SortFunc(w.channels, chat.ID.Compare)
+		w.channels = slices.Compact(w.channels)
+	}
+	c.queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
 	g.loadRoles(c, d, w.pairs)
 	c.queue("SELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, func(r row) error {
 		u := new(chat.User)

@@ -6,16 +6,12 @@ import (
 
 // What the commit does with messages.
 
-func (g *group) send(c *chat.Change, ch *channelRow, role chat.Role) chat.Outcome {
-	if !c.Allowed.Has(role) {
-		return denied("Your role in this channel does not let you send messages")
-	}
+func (g *group) send(c *chat.Change, ch *channelRow) chat.Outcome {
 	if first := g.messages[c.ID]; first != nil {
 		return g.sentBefore(c, first)
 	}
-	m := *c.Message
-	if m.ParentMessageID != nil {
-		parent := g.messages[*m.ParentMessageID]
+	if id := c.Message.ParentMessageID; id != nil {
+		parent := g.messages[*id]
 		if parent == nil || parent.ChannelID != ch.ID || parent.IsDeleted {
 			return chat.Outcome{Err: &chat.Error{Code: chat.NotFound, Message: "The message that this replies to is not in this channel (parent_message_id)"}}
 		}
@@ -23,19 +19,32 @@ func (g *group) send(c *chat.Change, ch *channelRow, role chat.Role) chat.Outcom
 		parent.ThreadLastReplyAt = &c.At
 		parent.touched = true
 	}
-	ev := g.event(c, ch, chat.EventMessage)
+	ch.LastSeq++
 	ch.MessageCount++
-	ch.LastMessageAt = &c.At
-	m.ID, m.Seq, m.Ordinal, m.ChannelID, m.UserID, m.CreatedAt, m.UpdatedAt = c.ID, ev.Seq, ch.MessageCount, ch.ID, c.Actor, c.At, c.At
-	if u := g.users[c.Actor]; u != nil {
-		m.User = u.Ref(false)
+	ch.touched = true
+	if ch.LastMessageAt == nil || *ch.LastMessageAt < c.At { // the clocks of nodes differ
+		ch.LastMessageAt = &c.At
 	}
+	var author *chat.UserRef
+	if u := g.users[c.Actor]; u != nil {
+		author = u.Ref(false)
+	}
+	out := sent(c, ch.LastSeq, ch.MessageCount, author)
+	g.messages[c.ID] = &messageRow{Message: *out.Message, bodyHash: c.Message.BodyHash(), isNew: true}
+	return out
+}
+
+// sent is the outcome of a send at its place in the channel.
+func sent(c *chat.Change, seq chat.Seq, ordinal int64, author *chat.UserRef) chat.Outcome {
+	m := *c.Message
+	m.ID, m.Seq, m.Ordinal, m.ChannelID, m.UserID, m.CreatedAt, m.UpdatedAt, m.User = c.ID, seq, ordinal, c.ChannelID, c.Actor, c.At, c.At, author
 	if m.Reactions == nil {
 		m.Reactions = []chat.Reaction{}
 	}
-	g.messages[m.ID] = &messageRow{Message: m, bodyHash: m.BodyHash(), isNew: true}
-	ev.Message = &m
-	return chat.Outcome{Event: ev, Message: &m}
+	return chat.Outcome{
+		Event:   &chat.Event{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: seq, UserID: c.Actor, At: c.At, Message: &m},
+		Message: &m,
+	}
 }
 
 // sentBefore answers a repeated send with the first one's place; an id that is

@@ -7,7 +7,7 @@ import (
 )
 
 // write sends all that the group made: with the COMMIT behind it one round trip.
-func (g *group) write(c conn, d *dialect) error {
+func (g *group) write(c conn, d *dialect) {
 	for _, s := range g.writes {
 		c.queue(s.sql, s.args, nil)
 	}
@@ -37,7 +37,6 @@ func (g *group) write(c conn, d *dialect) error {
 		c.queue("INSERT INTO changes (channel_id, seq, id, type, user_id, at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			[]any{ev.ChannelID, ev.Seq, g.newIDs[i], string(ev.Type), ev.UserID, ev.At, payloadOf(ev)}, nil)
 	}
-	return nil
 }
 
 func timeOr0(t *chat.Time) chat.Time {
@@ -72,8 +71,8 @@ func (g *group) writeEach(c conn, fresh []*messageRow) {
 	}
 	for _, ch := range g.channels {
 		if ch.touched {
-			c.queue("UPDATE channels SET last_seq = $2, message_count = $3, member_count = $4, last_message_at = $5 WHERE id = $1",
-				[]any{ch.ID, ch.LastSeq, ch.MessageCount, ch.MemberCount, timeOr0(ch.LastMessageAt)}, nil)
+			c.queue("UPDATE channels SET last_seq = $2, message_count = $3, member_count = $4, last_message_at = $5, rights_seq = CASE WHEN $6 > 0 THEN $6 ELSE rights_seq END WHERE id = $1",
+				[]any{ch.ID, ch.LastSeq, ch.MessageCount, ch.MemberCount, timeOr0(ch.LastMessageAt), ch.rights}, nil)
 		}
 	}
 }
@@ -108,16 +107,18 @@ func (g *group) writeArrays(c conn, fresh []*messageRow) {
 		}, nil)
 	}
 	var ids []chat.ID
-	var seqs, messages, members, last []int64
+	var seqs, messages, members, last, rights []int64
 	for _, ch := range g.channels {
 		if ch.touched {
 			ids, seqs, messages = append(ids, ch.ID), append(seqs, ch.LastSeq), append(messages, ch.MessageCount)
 			members, last = append(members, ch.MemberCount), append(last, int64(timeOr0(ch.LastMessageAt)))
+			rights = append(rights, ch.rights)
 		}
 	}
 	if len(ids) > 0 {
-		c.queue(`UPDATE channels c SET last_seq = d.seq, message_count = d.messages, member_count = d.members, last_message_at = d.last
-			FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS d(id, seq, messages, members, last) WHERE c.id = d.id`,
-			[]any{ids, seqs, messages, members, last}, nil)
+		c.queue(`UPDATE channels c SET last_seq = d.seq, message_count = d.messages, member_count = d.members, last_message_at = d.last,
+				rights_seq = CASE WHEN d.rights > 0 THEN d.rights ELSE c.rights_seq END
+			FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS d(id, seq, messages, members, last, rights) WHERE c.id = d.id`,
+			[]any{ids, seqs, messages, members, last, rights}, nil)
 	}
 }

@@ -31,9 +31,9 @@ type postgresDB struct {
 
 var postgresDialect = dialect{
 	lockChannels: " ORDER BY id FOR NO KEY UPDATE",
-	lockMembers:  " ORDER BY m.channel_id, m.user_id FOR NO KEY UPDATE OF m",
 	skipExisting: " ON CONFLICT DO NOTHING",
 	pairs:        " JOIN unnest($1::uuid[], $2::text[]) AS p(channel_id, user_id) ON m.channel_id = p.channel_id AND m.user_id = p.user_id",
+	arrays:       true,
 }
 
 // Server-side bounds: a statement that hangs is the server's to end, because a

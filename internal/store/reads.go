@@ -24,38 +24,59 @@ func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(reads[a].ChannelID.Compare(reads[b].ChannelID), cmp.Compare(reads[a].UserID, reads[b].UserID))
 	})
+	var known, asked []int
+	for _, i := range order {
+		if reads[i].Ordinal > 0 {
+			known = append(known, i)
+		} else {
+			asked = append(asked, i)
+		}
+	}
 	err = s.db.write(ctx, "commit_reads", func(c conn) error {
 		outcomes = make([]chat.ReadOutcome, len(reads))
-		rows := make([]*readRow, len(reads))
-		named := make([]int64, len(reads))
-		for _, i := range order {
-			s.loadRead(c, &reads[i], &rows[i], &named[i])
+		if s.db.dialect().arrays {
+			moveKnownReads(c, reads, known)
+			moveReads(c, reads, asked, outcomes)
+			return nil
 		}
-		if err := c.flush(); err != nil {
-			return err
+		for _, i := range known {
+			r := &reads[i]
+			c.queue(`-- name: read_own
+				UPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2 AND last_read_seq < $3`,
+				[]any{r.ChannelID, r.UserID, r.Seq, r.Ordinal, r.At}, nil)
 		}
-		for _, i := range order {
-			s.newest(c, &reads[i], rows[i], named[i], &outcomes[i])
-		}
-		if err := c.flush(); err != nil {
-			return err
-		}
-		for _, i := range order {
-			moveRead(c, &reads[i], rows[i], &outcomes[i])
-		}
-		return c.flush()
+		return s.moveEach(c, reads, asked, outcomes)
 	})
 	return outcomes, err
 }
 
+// moveEach moves cursors one after the other, where that costs no round trips.
+func (s *Store) moveEach(c conn, reads []chat.Read, index []int, outcomes []chat.ReadOutcome) error {
+	for _, i := range index {
+		var state *readRow
+		var named int64
+		s.loadRead(c, &reads[i], &state, &named)
+		if err := c.flush(); err != nil {
+			return err
+		}
+		s.newest(c, &reads[i], state, named, &outcomes[i])
+		if err := c.flush(); err != nil {
+			return err
+		}
+		moveRead(c, &reads[i], state, &outcomes[i])
+	}
+	return c.flush()
+}
+
 func (s *Store) loadRead(c conn, r *chat.Read, into **readRow, named *int64) {
-	c.queue(`SELECT m.last_read_seq, m.read_ordinal, c.last_seq, c.message_count FROM members m JOIN channels c ON c.id = m.channel_id
-		WHERE m.channel_id = $1 AND m.user_id = $2`+s.db.dialect().lockMembers, []any{r.ChannelID, r.UserID}, func(row row) error {
+	c.queue(`-- name: read_cursor
+		SELECT m.last_read_seq, m.read_ordinal, c.last_seq, c.message_count FROM members m JOIN channels c ON c.id = m.channel_id
+		WHERE m.channel_id = $1 AND m.user_id = $2`, []any{r.ChannelID, r.UserID}, func(row row) error {
 		*into = new(readRow)
 		return row.scan(&(*into).seq, &(*into).ordinal, &(*into).head, &(*into).messages)
 	})
 	if !r.MessageID.IsZero() && r.Seq == 0 {
-		c.queue("SELECT seq FROM messages WHERE id = $1 AND channel_id = $2", []any{r.MessageID, r.ChannelID}, func(row row) error { return row.scan(named) })
+		c.queue("-- name: read_named\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", []any{r.MessageID, r.ChannelID}, func(row row) error { return row.scan(named) })
 	}
 }
 
@@ -76,7 +97,7 @@ func (s *Store) newest(c conn, r *chat.Read, state *readRow, named int64, out *c
 	}
 	out.LastReadSeq = max(min(to, state.head), state.seq)
 	out.Moved = out.LastReadSeq > state.seq
-	c.queue("SELECT id, seq, ordinal FROM messages WHERE channel_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1", []any{r.ChannelID, out.LastReadSeq}, func(row row) error {
+	c.queue("-- name: read_newest\nSELECT id, seq, ordinal FROM messages WHERE channel_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1", []any{r.ChannelID, out.LastReadSeq}, func(row row) error {
 		return row.scan(&state.newest, &state.newestSeq, &state.newestOrdinal)
 	})
 }
@@ -88,10 +109,10 @@ func moveRead(c conn, r *chat.Read, state *readRow, out *chat.ReadOutcome) {
 	out.MessageID = state.newest
 	ordinal := max(state.newestOrdinal, state.ordinal)
 	if out.Moved {
-		c.queue("UPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2",
+		c.queue("-- name: read_move\nUPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2",
 			[]any{r.ChannelID, r.UserID, out.LastReadSeq, ordinal, r.At}, nil)
 	}
-	c.queue("SELECT count(*) FROM messages WHERE channel_id = $1 AND ordinal > $2 AND is_deleted", []any{r.ChannelID, ordinal}, func(row row) error {
+	c.queue("-- name: read_deleted\nSELECT count(*) FROM messages WHERE channel_id = $1 AND ordinal > $2 AND is_deleted", []any{r.ChannelID, ordinal}, func(row row) error {
 		var deleted int64
 		err := row.scan(&deleted)
 		out.UnreadCount = state.messages - ordinal - deleted

@@ -1,0 +1,116 @@
+//go:build !windows
+
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// content is 100 bytes, as in the figures that chowk compares itself with.
+var content = func() string {
+	text := make([]byte, 100)
+	for i := range text {
+		text[i] = "chowk "[i%6]
+	}
+	return string(text)
+}()
+
+// sendFunc stores one message and returns when it is durable.
+type sendFunc func(ctx context.Context, channel chat.ID, user chat.UserID) error
+
+// load is many senders, each of which waits for its ack.
+type load struct {
+	world      *world
+	senders    int
+	postmaster int
+	warm, run  time.Duration
+	send       sendFunc
+	// rate is how many messages are begun in a second by all; 0: as many as can be.
+	rate float64
+}
+
+// loaded is what a load did. acks counts all, those of the warm-up too.
+type loaded struct {
+	acks          int
+	counted       int
+	waits         []time.Duration
+	before, after usage
+	err           error
+}
+
+// do runs the load. Latency with a rate counts from the moment at which a message
+// was due, so that a stall is not forgiven.
+func (l load) do(ctx context.Context) loaded {
+	var (
+		out                 loaded
+		mu                  sync.Mutex
+		counting, finishing atomic.Bool
+		running             sync.WaitGroup
+	)
+	start := time.Now()
+	for s := range l.senders {
+		running.Go(func() { // ends when finishing is set
+			r := rand.New(rand.NewPCG(uint64(s), 7))
+			user, channels := l.world.sender(s)
+			acks, counted, due := 0, 0, start.Add(l.interval(r)*time.Duration(s)/time.Duration(l.senders))
+			var waits []time.Duration
+			var err error
+			for !finishing.Load() && err == nil {
+				if l.rate > 0 {
+					due = due.Add(l.interval(r))
+					time.Sleep(time.Until(due))
+				} else {
+					due = time.Now()
+				}
+				in := counting.Load()
+				if err = l.send(ctx, channels[r.IntN(len(channels))], user); err != nil {
+					break
+				}
+				acks++
+				if in && counting.Load() {
+					counted++
+					waits = append(waits, time.Since(due))
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out.acks, out.counted, out.waits = out.acks+acks, out.counted+counted, append(out.waits, waits...)
+			if err != nil && out.err == nil {
+				out.err = err
+			}
+		})
+	}
+	wait(ctx, l.warm)
+	out.before = usageNow(l.postmaster)
+	counting.Store(true)
+	wait(ctx, l.run)
+	counting.Store(false)
+	out.after = usageNow(l.postmaster)
+	finishing.Store(true)
+	running.Wait()
+	return out
+}
+
+// interval is the time between two messages of one sender, spread so that senders
+// do not march in step.
+func (l load) interval(r *rand.Rand) time.Duration {
+	if l.rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(l.senders) / l.rate * float64(time.Second) * (0.5 + r.Float64()))
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,172 @@
+//go:build !windows
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// config is what the command line says.
+type config struct {
+	run     *regexp.Regexp
+	seconds float64
+	json    string
+	list    bool
+}
+
+func main() {
+	var c config
+	run := flag.String("run", ".", "run the steps whose name matches this `expression`")
+	flag.Float64Var(&c.seconds, "seconds", 4, "measure each way for so long, after a quarter of it to warm up")
+	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
+	profile := flag.String("cpuprofile", "", "write a profile of chowk's and the senders' CPU time to this `file`")
+	flag.BoolVar(&c.list, "list", false, "list the steps")
+	flag.Parse()
+	var err error
+	if c.run, err = regexp.Compile(*run); err != nil {
+		fmt.Fprintln(os.Stderr, "-run:", err)
+		os.Exit(2)
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "-cpuprofile:", err)
+			os.Exit(2)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err = measure(ctx, c)
+	stop()
+	pprof.StopCPUProfile()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchdb:", err)
+		os.Exit(1)
+	}
+}
+
+// postgresSettings are the conditions of all measurements; everything else is
+// PostgreSQL's default, above all fsync=on and synchronous_commit=on.
+var postgresSettings = []string{"shared_buffers=1GB", "max_wal_size=4GB"}
+
+// report is what is printed and written.
+type report struct {
+	Conditions   string        `json:"conditions"`
+	Measurements []measurement `json:"measurements"`
+	Marks        []mark        `json:"marks"`
+}
+
+// mark is a figure with what it should be.
+type mark struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Want  string  `json:"want"`
+	Met   bool    `json:"met"`
+	Noisy bool    `json:"noisy"`
+}
+
+// bench is one run of the program.
+type bench struct {
+	config
+	dir    string
+	pg     *pgtest.Server
+	count  int
+	report report
+}
+
+func measure(ctx context.Context, c config) (err error) {
+	if c.list {
+		for _, s := range steps {
+			fmt.Printf("%-24s %s\n", s.name, s.about)
+		}
+		return nil
+	}
+	b := &bench{config: c}
+	if b.dir, err = os.MkdirTemp("", "chowk-benchdb-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	b.report.Conditions = fmt.Sprintf("%s, %d CPUs shared by senders, chowk and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
+		runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), strings.Join(postgresSettings, ", "))
+	fmt.Println(b.report.Conditions)
+	fmt.Println(header)
+	ran := 0
+	for _, s := range steps {
+		if !c.run.MatchString(s.name) {
+			continue
+		}
+		ran++
+		if strings.HasPrefix(s.name, "postgres") && b.pg == nil {
+			if b.pg, err = pgtest.New(postgresSettings...); err != nil {
+				return err
+			}
+			defer b.pg.Remove()
+		}
+		if err := s.do(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	if ran == 0 {
+		return errors.New("-run: no step has such a name; -list lists them")
+	}
+	b.printMarks()
+	return b.write()
+}
+
+func (b *bench) add(m measurement) measurement {
+	b.report.Measurements = append(b.report.Measurements, m)
+	fmt.Println(m.line())
+	return m
+}
+
+// mark notes a figure; it is noisy when one of what it was made from was.
+func (b *bench) mark(name string, value float64, atLeast bool, bound float64, from ...measurement) {
+	m := mark{Name: name, Value: value, Want: fmt.Sprintf("at most %g", bound), Met: value <= bound}
+	if atLeast {
+		m.Want, m.Met = fmt.Sprintf("at least %g", bound), value >= bound
+	}
+	for _, f := range from {
+		m.Noisy = m.Noisy || f.noisy()
+	}
+	b.report.Marks = append(b.report.Marks, m)
+}
+
+func (b *bench) printMarks() {
+	fmt.Printf("\n%-70s %9s  %-14s\n", "mark", "measured", "wanted")
+	for _, m := range b.report.Marks {
+		verdict := "met"
+		if !m.Met {
+			verdict = "MISSED"
+		}
+		if m.Noisy {
+			verdict += ", noisy"
+		}
+		fmt.Printf("%-70s %9.2f  %-14s %s\n", m.Name, m.Value, m.Want, verdict)
+	}
+}
+
+func (b *bench) write() error {
+	if b.json == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(b.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(b.json, append(text, '\n'), 0o644) //nolint:gosec // a report
+}
