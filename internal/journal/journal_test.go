@@ -78,6 +78,13 @@ func (s *store) readGroups() [][]chat.Read {
 type published struct {
 	mu     sync.Mutex
 	events []chat.Event
+	doubts []chat.ID
+}
+
+func (p *published) Doubt(channels []chat.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubts = append(p.doubts, channels...)
 }
 
 func (p *published) Publish(events []chat.Event) {
@@ -247,6 +254,29 @@ func TestAFailedGroupIsToldToAllWithoutTheDatabasesWords(t *testing.T) {
 	}
 	if len(p.events) != 0 {
 		t.Error("published what was not committed")
+	}
+}
+
+// TestACommitOfUnknownFateIsDoubted, and one that surely was not made is not.
+func TestACommitOfUnknownFateIsDoubted(t *testing.T) {
+	for _, c := range []struct {
+		fail    error
+		doubted bool
+	}{
+		{chat.ErrFateUnknown, true},
+		{errors.New("broken pipe"), true},
+		{&chat.Error{Code: chat.Overloaded, Message: "busy"}, false},
+	} {
+		j, p := start(t, &store{fail: c.fail}, journal.Config{})
+		channel := chat.NewID()
+		if _, err := j.Commit(t.Context(), send(channel, "x")); err == nil {
+			t.Fatal("no error")
+		}
+		p.mu.Lock()
+		if got := len(p.doubts) == 1 && p.doubts[0] == channel; got != c.doubted {
+			t.Errorf("%v: doubts %v", c.fail, p.doubts)
+		}
+		p.mu.Unlock()
 	}
 }
 

@@ -224,6 +224,7 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 	if err != nil {
 		l.config.Log.Error("commit a group of changes", "changes", len(group), "took", time.Since(start), "err", err)
 		err = fmt.Errorf("commit a group: %w", err)
+		l.doubt(changes, func(int) error { return err })
 		for _, e := range group {
 			e.err = err
 			e.done <- struct{}{}
@@ -239,9 +240,29 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 		}
 	}
 	l.config.Publisher.Publish(events)
+	l.doubt(changes, func(i int) error { return outcomes[i].Err })
 	l.reads.later(outcomes)
 	for i, e := range group {
 		e.outcome = outcomes[i]
 		e.done <- struct{}{}
+	}
+}
+
+// doubt names the channels of the changes that may have been committed although
+// they ended in an error.
+func (l *lane) doubt(changes []chat.Change, errOf func(i int) error) {
+	var channels []chat.ID
+	for i := range changes {
+		err := errOf(i)
+		if err == nil {
+			continue
+		}
+		switch chat.AsError(err).Code {
+		case chat.Internal, chat.Unavailable:
+			channels = append(channels, changes[i].ChannelID)
+		}
+	}
+	if len(channels) > 0 {
+		l.config.Publisher.Doubt(channels)
 	}
 }

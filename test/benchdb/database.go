@@ -84,6 +84,7 @@ func (g *groups) String() string {
 type nobody struct{}
 
 func (nobody) Publish([]chat.Event) {}
+func (nobody) Doubt([]chat.ID)      {}
 
 func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error) {
 	m := metric.New()
