@@ -170,8 +170,7 @@ func (c *claims) user() chat.User {
 }
 
 // cleanText drops control characters (no database takes NUL) and those that turn
-// the direction of text, trims, and cuts to
-// n characters.
+// the direction of text, trims, and cuts to n characters.
 func cleanText(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar || turnsText(r) {
