@@ -256,7 +256,7 @@ func TestNobodyTakesTheEvents(t *testing.T) {
 		o.Trace.Received = func(client.Event) { received.Add(1) }
 	})
 	expectSeqs(t, c, 1)
-	time.Sleep(500 * time.Millisecond) // its own silence is no reason to give the server up
+	time.Sleep(500 * time.Millisecond)   // its own silence is no reason to give the server up
 	if got := received.Load(); got > 6 { // taken, waiting, and one in the hand
 		t.Errorf("%d events were read and nobody takes them", got)
 	}
