@@ -58,6 +58,7 @@ type commands struct {
 	Token   tokenCmd  `cmd:"" help:"Make a token for a script."`
 	Invite  inviteCmd `cmd:"" help:"Make an invitation link."`
 	Reset   resetCmd  `cmd:"" name:"reset-link" help:"Make a link with which a user sets a new password."`
+	Doctor  doctorCmd `cmd:"" help:"Look at everything that the server stands on, and say what to do."`
 	Version struct{}  `cmd:"" help:"Print the version."`
 }
 
@@ -101,6 +102,8 @@ func (c command) run(ctx context.Context) int {
 		err = c.serve(ctx, cfg, log)
 	case "config":
 		err = cmds.Show.run(c, &cfg)
+	case "doctor":
+		return cmds.Doctor.run(ctx, c, &cfg)
 	case "token":
 		err = cmds.Token.run(ctx, c, &cfg)
 	case "invite":
