@@ -180,6 +180,7 @@ func TestBrokenPostgres(t *testing.T) {
 	t.Run("somebody blocks the others", func(t *testing.T) {
 		hold := session(t, pg.URL(), "BEGIN; LOCK TABLE messages;")
 		defer hold()
+		await(t, func() bool { return len(findings(t, s)) == 1 })
 		wait := session(t, pg.URL(), "SELECT count(*) FROM messages;")
 		defer wait()
 		await(t, func() bool { return len(findings(t, s)) == 2 })
