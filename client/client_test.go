@@ -71,6 +71,32 @@ func TestAReconnectGoesOnFromTheCursor(t *testing.T) {
 	}
 }
 
+// TestAHoleThatTheServerDoesNotFill is asked for a few times, and then told.
+func TestAHoleThatTheServerDoesNotFill(t *testing.T) {
+	f := newFake(t, func(s *talk) {
+		s.hello("e", 10)
+		s.say(message(12))
+		for asked := 1; ; asked++ {
+			r, ok := s.hearOf("resume")
+			if !ok {
+				return
+			}
+			if asked > 10 {
+				t.Error("the client asks and asks")
+			}
+			s.ack(r, `{"status":"resumed","channels":{}}`)
+			if s.say(message(12)); asked == 3 {
+				s.say(message(13))
+			}
+		}
+	})
+	c := dialFake(t, f)
+	if ev := next(t, c); ev.Type != client.Resync || ev.Seq != 12 || ev.Reason != client.ReasonHistory {
+		t.Errorf("got %+v", ev)
+	}
+	expectSeqs(t, c, 13)
+}
+
 // TestAReconnectCostsOneRoundTrip when the server takes the cursors with the
 // handshake.
 func TestAReconnectCostsOneRoundTrip(t *testing.T) {

@@ -27,7 +27,12 @@ type cursor struct {
 	need   bool     // a resume is to be asked for
 	asking bool     // a resume is under way
 	reset  bool     // a Resync was told of which the server will speak too
+	from   chat.Seq // where the last resume that was answered began
+	futile int      // resumes in a row after which the same was missing
 }
+
+// maxFutile is how often a hole is asked for that the server does not fill.
+const maxFutile = 3
 
 // verdict is what to do with an entry of a log.
 type verdict uint8
@@ -36,6 +41,7 @@ const (
 	drop    verdict = iota // it was seen, comes again, or is not wanted
 	deliver                // it is the next
 	ask                    // something is missing before it: wake the writer
+	giveUp                 // something is missing that the server does not have
 )
 
 // judge looks at an entry before it is put into the queue.
@@ -66,6 +72,11 @@ func (c *cursors) judge(ev *Event) verdict {
 	}
 	if cur.need || cur.asking {
 		return drop
+	}
+	if cur.from != cur.seq {
+		cur.futile = 0
+	} else if cur.futile++; cur.futile > maxFutile {
+		return giveUp
 	}
 	cur.need = true
 	return ask
@@ -243,10 +254,13 @@ func (c *cursors) anyNeed() bool {
 func (c *cursors) answered(asked map[chat.ID]chat.Seq, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id := range asked {
+	for id, seq := range asked {
 		if cur := c.m[id]; cur != nil && cur.asking {
 			cur.asking = false
 			cur.need = cur.need || again
+			if !again {
+				cur.from = seq
+			}
 		}
 	}
 }

@@ -152,6 +152,8 @@ func (cn *conn) event(ev *Event) {
 	switch c.cursors.judge(ev) {
 	case ask:
 		signal(cn.wake)
+	case giveUp:
+		cn.resync(ev.ChannelID)
 	case deliver:
 		if !cn.push(ev) {
 			c.cursors.skipped(ev)
