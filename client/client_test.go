@@ -85,7 +85,7 @@ func TestAHoleThatTheServerDoesNotFill(t *testing.T) {
 				t.Error("the client asks and asks")
 			}
 			s.ack(r, `{"status":"resumed","channels":{}}`)
-			if s.say(message(12)); asked == 3 {
+			if s.say(message(12)); asked == 4 {
 				s.say(message(13))
 			}
 		}
