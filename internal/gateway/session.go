@@ -30,16 +30,16 @@ type session struct {
 	login   uint64    // the first bytes of the log-in's hash, 0 for none
 	expires chat.Time // of the credential, 0 for never
 	opened  chat.Time
-	place   int32 // in the registry, guarded by it
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	parser  frame.Parser
 	rate    bucket
 	control bucket
+	place   int32 // in the registry, guarded by it
 	events  atomic.Uint32
 	held    atomic.Uint32 // bytes of a message half received, as counted; released when closed
-	known   bool // speaks chowk.v1
-	own     bool // this process's own
+	known   bool          // speaks chowk.v1
+	own     bool          // this process's own
 	strikes uint8
 }
 
