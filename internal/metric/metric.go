@@ -14,6 +14,7 @@ type Metrics struct {
 	Hub         *Hub
 	Gateway     *Gateway
 	Store       *Store
+	Pool        *Pool
 	Node        *Node
 	Canary      *Canary
 }
@@ -129,6 +130,7 @@ func New() *Metrics {
 	for _, result := range []string{"ok", "denied", "epoch", "ahead"} {
 		m.Gateway.Resumes.WithLabelValues(result) // there from the start: an alert sees the first one
 	}
+	m.Pool = newPool(b)
 	m.Node = newNode(b)
 	m.Canary = newCanary(b)
 	return m
