@@ -108,7 +108,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	from.ledger.on(h, pooled.Conn().PgConn().PID())
 	held, cancel := from.ledger.bound(ctx)
 	c := &postgresConn{unit: unit, ctx: held, raw: pooled.Conn()}
-	err = f(c)
+	err = work(f, c)
 	broken := c.raw.IsClosed()
 	pooled.Release()
 	from.ledger.give(h)

@@ -217,7 +217,7 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 	held, cancel := from.ledger.bound(ctx)
 	c := &sqliteConn{unit: unit, raw: raw}
 	raw.SetInterrupt(held.Done())
-	err = f(c)
+	err = work(f, c)
 	raw.SetInterrupt(nil)
 	from.idle <- raw
 	from.ledger.give(h)

@@ -37,6 +37,9 @@ func newRecorder() *recorder {
 }
 
 func (r *recorder) count(m map[string]int, key string) {
+	if store.Holding() {
+		panic("a connection is held while its work is counted")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m[key]++
@@ -86,6 +89,9 @@ type logbook struct {
 }
 
 func (l *logbook) Write(p []byte) (int, error) {
+	if store.Holding() {
+		panic("a connection is held while something is logged")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
