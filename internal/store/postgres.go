@@ -182,9 +182,16 @@ func (db *postgresDB) spare() lender {
 func (db *postgresDB) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	return db.lend(ctx, "ping", db.spare(), pingTimeout, func(c *postgresConn) error {
-		return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
-	})
+	ask := func() error {
+		return db.lend(ctx, "ping", db.spare(), pingTimeout, func(c *postgresConn) error {
+			return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
+		})
+	}
+	err := ask()
+	if err != nil && again(err) && ctx.Err() == nil {
+		err = ask() // the connection was cut: that says nothing of the next
+	}
+	return err
 }
 
 func (db *postgresDB) reserved(ctx context.Context, unit string, f func(conn) error) error {

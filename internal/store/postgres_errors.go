@@ -41,16 +41,15 @@ func silent(err error) bool {
 }
 
 // explained adds what clients are told to an error of a unit of work that had a
-// connection.
-func explained(err error) error {
+// connection: overloaded when the database is sure to have done nothing, and
+// unavailable when the connection broke, so that nobody knows.
+func explained(err error, broken bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errHeldLong), isCode(err, "57014"), errors.Is(err, context.DeadlineExceeded) && !lost(err):
-		return overloaded(err)
-	case lost(err):
+	case broken, lost(err) && !pgconn.Timeout(err):
 		return unavailable(err)
-	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errHeldLong), isCode(err, "57014"), pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return overloaded(err)
 	}
 	return err

@@ -28,12 +28,22 @@ func (c *postgresConn) all(f func(conn) error) error {
 // committed, f always looks first. What has never begun is refused at once: its
 // sender knows best whether to try again.
 func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error) error {
+	doubt := false // an attempt may have committed
 	for attempt := 1; ; attempt++ {
 		err := db.use(ctx, unit, func(c *postgresConn) error { return c.transaction(f) })
-		if err == nil || !again(err) || attempt == 1 && errors.Is(err, errNotBegun) || ctx.Err() != nil || attempt == 100 {
-			return err
+		if err == nil {
+			return nil
 		}
-		if pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
+		begun := !errors.Is(err, errNotBegun)
+		doubt = doubt || begun && lost(err)
+		retry := again(err)
+		if !begun {
+			retry = doubt
+		}
+		if !retry || attempt == 100 || pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
+			if doubt {
+				err = unavailable(err)
+			}
 			return err
 		}
 	}
@@ -110,7 +120,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	}
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
-	if err = explained(from.ledger.judge(held, h, err)); err != nil {
+	if err = explained(from.ledger.judge(held, h, err), broken); err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
 	}
 	return nil

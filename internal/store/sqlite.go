@@ -108,6 +108,7 @@ func (db *sqliteDB) connect() (*sqlite.Conn, error) {
 	if err := mustBeDurable(c); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
+	raw.SetBlockOnBusy() // until the unit is interrupted at its limit
 	return raw, nil
 }
 
