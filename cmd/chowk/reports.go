@@ -15,8 +15,8 @@ func (o observer) Executed(e store.Execution) {
 	o.Store.Executed(e.Name, e.Statements, e.Took, e.Err)
 }
 
-func poolNumbers(s store.PoolStats) metric.Pool {
-	return metric.Pool{
+func poolNumbers(s store.PoolStats) metric.PoolNumbers {
+	return metric.PoolNumbers{
 		InUse: s.InUse, Idle: s.Idle, Most: s.Most, Waiting: s.Waiting, Constructing: s.Constructing,
 		OldestWait: s.OldestWait, Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 	}

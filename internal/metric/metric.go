@@ -14,6 +14,7 @@ type Metrics struct {
 	Hub         *Hub
 	Gateway     *Gateway
 	Store       *Store
+	Pool        *Pool
 	Node        *Node
 	Canary      *Canary
 }
@@ -126,6 +127,7 @@ func New() *Metrics {
 		Held:       b.counters("chowk_db_held_too_long_total", "Units of work that held their connection beyond the soft limit.", "unit"),
 		Cut:        b.counters("chowk_db_hold_cancelled_total", "Units of work cancelled at the hard limit.", "unit"),
 	}
+	m.Pool = newPool(b)
 	m.Node = newNode(b)
 	m.Canary = newCanary(b)
 	return m

@@ -164,7 +164,7 @@ func (f *fleet) check(url string) {
 	}
 	defer func() { _ = second.Close() }()
 	for _, channel := range f.channels {
-		log := logOf(f, second, channel)
+		log := logOf(f.t, second, channel)
 		for i, ev := range log {
 			if ev.Seq != chat.Seq(i+1) {
 				f.t.Fatalf("seq %d is in place %d", ev.Seq, i+1)
@@ -208,11 +208,12 @@ func (f *fleet) stored(stored map[chat.ID]chat.Seq, ev chat.Event) {
 	}
 }
 
-func logOf(f *fleet, s *store.Store, channel chat.ID) (all []chat.Event) {
+func logOf(t *testing.T, s *store.Store, channel chat.ID) (all []chat.Event) {
+	t.Helper()
 	for {
 		log, err := s.Log(context.Background(), channel, chat.Seq(len(all)), 1000)
 		if err != nil {
-			f.t.Fatal(err)
+			t.Fatal(err)
 		}
 		if len(log) == 0 {
 			return all
