@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -53,7 +54,7 @@ func (g *gatherer[K, V]) ask(key K) (wait func(context.Context) (value V, found 
 		case <-r.done:
 			return r.value, r.found, r.err
 		case <-ctx.Done():
-			return value, false, errOverloaded
+			return value, false, overloaded(ctx.Err())
 		}
 	}
 }
@@ -62,7 +63,7 @@ func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return nil, errUnavailable
+		return nil, unavailable(errors.New("the store is closed"))
 	}
 	r := g.waiting[key]
 	if r == nil {

@@ -11,21 +11,23 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// counter counts statements and the connections in use.
-type counter struct{ statements atomic.Int64 }
+// counter counts statements.
+type counter struct {
+	observer
+	statements atomic.Int64
+}
 
-func (*counter) Acquired(string, time.Duration, time.Duration) {}
-func (*counter) Refused(string, string)                        {}
-
-// Executed counts what reads rows; BEGIN and COMMIT are no statements to anybody.
-func (c *counter) Executed(name string, _ time.Duration, _ error) {
-	switch name {
-	case "begin", "commit", "begin immediate":
-	default:
-		c.statements.Add(1)
+// Executed counts what reads or writes; BEGIN and COMMIT are no statements to
+// anybody.
+func (c *counter) Executed(e store.Execution) {
+	for _, name := range e.Statements {
+		if name != "begin" && name != "commit" {
+			c.statements.Add(1)
+		}
 	}
 }
 
@@ -38,7 +40,7 @@ func (b *bench) storm(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
-	count := &counter{}
+	count := &counter{observer: observer{metric.New().Store}}
 	s, err := store.Open(ctx, store.Options{URL: db.url(), Observer: count})
 	if err != nil {
 		return err
