@@ -11,15 +11,11 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// counter counts statements.
-type counter struct {
-	observer
-	statements atomic.Int64
-}
+// counter counts statements and the connections in use.
+type counter struct{ statements atomic.Int64 }
 
 func (*counter) Acquired(string, time.Duration, time.Duration) {}
 func (*counter) Refused(string, string)                        {}
@@ -44,7 +40,7 @@ func (b *bench) storm(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
-	count := &counter{observer: observer{metric.New().Store}}
+	count := &counter{}
 	s, err := store.Open(ctx, store.Options{URL: db.url(), Observer: count})
 	if err != nil {
 		return err
