@@ -3,6 +3,7 @@ package frame
 import (
 	"encoding/binary"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Limits bound what a peer may send. Zero values mean the defaults.
@@ -73,6 +74,14 @@ type header struct {
 
 // Holds reports whether something is half received.
 func (p *Parser) Holds() bool { return p.part != nil }
+
+// Held is how many bytes are kept of what is half received.
+func (p *Parser) Held() int {
+	if p.part == nil {
+		return 0
+	}
+	return int(unsafe.Sizeof(partial{})) + cap(p.part.payload) + cap(p.part.message)
+}
 
 // Next reads from b, which it may change. It returns how many bytes it has
 // consumed and the message or control frame that they complete; OpNone when they

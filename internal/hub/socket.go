@@ -34,6 +34,23 @@ type Socket struct {
 	focus   atomic.Pointer[channel] // the channel that a page of the old system shows
 }
 
+// ErrTooManySockets refuses a user who has as many sockets as he may.
+var ErrTooManySockets = &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}
+
+// User is whose socket it is.
+func (s *Socket) User() chat.UserID { return s.user.id }
+
+// Sockets is how many the user has here.
+func (h *Hub) Sockets(id chat.UserID) int {
+	u := h.lookupUser(id)
+	if u == nil {
+		return 0
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.sockets)
+}
+
 // Attach makes the user's socket hear all of the user's channels from the moment
 // of the standings that it returns. Nothing is written until Open. A user who has
 // most sockets already is refused (0: no limit).
@@ -42,7 +59,7 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 	// Known to be here first, read second: a membership that begins in between is
 	// seen by one or the other.
 	if !h.arrive(s, id, most) {
-		return nil, nil, &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}
+		return nil, nil, ErrTooManySockets
 	}
 	standings, err := h.config.Store.Standings(ctx, id)
 	if err == nil {

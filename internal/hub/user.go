@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -44,8 +45,8 @@ func (h *Hub) withUser(id chat.UserID, f func(u *user)) {
 		s.mu.Lock()
 		u := s.m[id]
 		if u == nil {
-			u = &user{id: id}
-			s.m[id] = u
+			u = &user{id: chat.UserID(strings.Clone(string(id)))} // it may be a part of a request
+			s.m[u.id] = u
 		}
 		s.mu.Unlock()
 		u.mu.Lock()

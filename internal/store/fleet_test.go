@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -137,8 +138,8 @@ func (f *fleet) sender(ctx context.Context, number int) {
 func (f *fleet) settled(c *chat.Change, out chat.Outcome, err error, attempt int, once bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch code(err) {
-	case "":
+	switch {
+	case err == nil:
 		if out.Message == nil || out.Message.ID != c.ID || out.Message.Seq == 0 {
 			f.broken = append(f.broken, fmt.Sprintf("%s was answered with %+v", c.ID, out.Message))
 			return true
@@ -146,14 +147,14 @@ func (f *fleet) settled(c *chat.Change, out chat.Outcome, err error, attempt int
 		f.acks.Add(1)
 		f.acked[c.ID] = out.Message.Seq
 		return true
-	case chat.Overloaded:
+	case errors.Is(err, chat.ErrFateUnknown):
+		f.unknowns.Add(1)
+	case code(err) == chat.Overloaded, code(err) == chat.Unavailable:
 		f.refusals.Add(1)
 		if once && attempt == 0 {
 			f.refused[c.ID] = true
 			return true
 		}
-	case chat.Unavailable:
-		f.unknowns.Add(1)
 	default:
 		f.broken = append(f.broken, fmt.Sprintf("%s: %v", c.ID, err))
 		return true

@@ -32,6 +32,10 @@ func (r *notDone) Unwrap() []error { return []error{r.told, r.kind, r.why} }
 func overloaded(why error) error  { return refuse(why, errOverloaded) }
 func unavailable(why error) error { return refuse(why, errUnavailable) }
 
+// fateUnknown is for a change that may have been committed: the two others say that
+// it was not.
+func fateUnknown(why error) error { return refuse(why, chat.ErrFateUnknown) }
+
 // refuse spreads those who were refused together over the time in which they try
 // again.
 func refuse(why error, kind *chat.Error) error {

@@ -23,6 +23,28 @@ func statementName(sql string) string {
 	return name
 }
 
+// inShort names anybody's statement: by its name when it is ours, else by its first
+// words.
+func inShort(sql string) string {
+	if name := statementName(sql); name != unnamed {
+		return name
+	}
+	words := strings.Fields(sql)
+	keep := 0
+	for i, w := range words {
+		switch strings.ToUpper(w) {
+		case "INSERT", "DELETE", "PRAGMA", "BEGIN", "COMMIT", "ROLLBACK":
+			keep = min(i+3, len(words))
+		case "FROM", "UPDATE", "INTO":
+			keep = min(i+2, len(words))
+		}
+		if keep > 0 {
+			return strings.ToLower(words[0] + " " + strings.Trim(words[keep-1], "(,;"))
+		}
+	}
+	return strings.ToLower(strings.Join(words[:min(len(words), 1)], ""))
+}
+
 // The statements around transactions.
 const (
 	beginSQL     = nameMark + "begin\nBEGIN"

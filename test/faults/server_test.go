@@ -108,6 +108,7 @@ func freeAddress(t *testing.T) string {
 // start returns when the server listens.
 func (s *server) start() {
 	s.cmd = exec.Command(binary, s.args...)
+	s.cmd.Env = []string{} // the server would take our own settings for its own
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)

@@ -1,0 +1,537 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/client"
+)
+
+func TestAHoleIsAskedForOnceAndRepeatsAreDropped(t *testing.T) {
+	f := newFake(t, func(s *talk) {
+		s.hello("e", 10)
+		s.say(message(11), message(11), message(10), message(14), message(15))
+		r, ok := s.hearOf("resume")
+		if !ok {
+			return
+		}
+		if r.Data.Epoch != "e" || r.Data.Cursors[room] != 11 {
+			t.Errorf("resume from %v", r.Data)
+		}
+		s.say(message(16)) // live, on its way before the resume was seen
+		s.ack(r, `{"status":"resumed","channels":{}}`)
+		s.say(message(12), message(13), message(14), message(15), message(16), message(17))
+		if r, ok := s.hear(); ok {
+			t.Errorf("the client also asked for %+v", r)
+		}
+	})
+	expectSeqs(t, dialFake(t, f), 11, 12, 13, 14, 15, 16, 17)
+}
+
+func TestAReconnectGoesOnFromTheCursor(t *testing.T) {
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 10); s.say(message(11), message(12)) },
+		func(s *talk) {
+			s.hello("e", 15)
+			r, _ := s.hearOf("resume")
+			if r.Data.Cursors[room] != 12 {
+				t.Errorf("resume from %v", r.Data)
+			}
+			s.refuse(r, "overloaded", 5) // it is asked for again
+			if r, _ = s.hearOf("resume"); r.Data.Cursors[room] != 12 {
+				t.Errorf("resume again from %v", r.Data)
+			}
+			s.say(message(13)) // and the socket ends in the middle
+		},
+		func(s *talk) {
+			s.hello("e", 15)
+			r, _ := s.hearOf("resume")
+			if r.Data.Cursors[room] != 13 {
+				t.Errorf("resume from %v", r.Data)
+			}
+			s.ack(r, `{"status":"resumed","channels":{}}`)
+			s.say(message(14), message(15), message(16))
+			s.linger()
+		})
+	level := make(chan struct{}, 10)
+	c := dialFake(t, f, func(o *client.Options) { o.Trace.Level = func() { level <- struct{}{} } })
+	expectSeqs(t, c, 11, 12, 13, 14, 15, 16)
+	if len(level) != 2 { // at first, and when 15 had come
+		t.Errorf("level %d times", len(level))
+	}
+}
+
+func TestWhatCannotBeResumedIsTold(t *testing.T) {
+	resyncs := func(s *talk) {
+		s.hello("e", 20)
+		if r, ok := s.hearOf("resume"); ok {
+			s.say(message(21))
+			s.say(fmt.Sprintf(`{"type":"error","code":"resync","event":"resume","channel_id":%q,"message":"load it"}`, room))
+			s.ack(r, `{"status":"resumed","channels":{}}`)
+			s.say(message(22))
+			s.linger()
+		}
+	}
+	after := func(epoch string, last int) func(s *talk) {
+		return func(s *talk) {
+			s.hello(epoch, last)
+			s.say(message(last + 1))
+			s.linger()
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		second func(s *talk)
+		reason client.Reason
+		seq    chat.Seq
+	}{
+		{"another epoch", after("other", 5), client.ReasonEpoch, 5},
+		{"another epoch that is longer", after("other", 50), client.ReasonEpoch, 50},
+		{"a tail that is lost", after("e", 5), client.ReasonAhead, 5},
+		{"a history that is not kept", resyncs, client.ReasonHistory, 21},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(t, func(s *talk) { s.hello("e", 10); s.say(message(11)) }, c.second)
+			cl := dialFake(t, f)
+			expectSeqs(t, cl, 11)
+			if ev := next(t, cl); ev.Type != client.Resync || ev.ChannelID != room || ev.Reason != c.reason || ev.Seq != c.seq {
+				t.Fatalf("got %+v", ev)
+			}
+			expectSeqs(t, cl, c.seq+1)
+			if got := cl.Cursors().Channels[room]; got != c.seq+1 {
+				t.Errorf("the cursor is %d", got)
+			}
+		})
+	}
+}
+
+// TestASendSurvivesItsSocket: it is sent again under the same client_id.
+func TestASendSurvivesItsSocket(t *testing.T) {
+	var ids sync.Map
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 1); r, _ := s.hearOf("new_message"); ids.Store(r.Data.ClientID, 1) },
+		func(s *talk) {
+			s.hello("e", 1)
+			r, _ := s.hearOf("new_message")
+			ids.Store(r.Data.ClientID, 2)
+			s.refuse(r, "rate_limited", 1)
+			r, _ = s.hearOf("new_message")
+			ids.Store(r.Data.ClientID, 3)
+			s.ack(r, sent(7))
+			s.linger()
+		})
+	c := dialFake(t, f)
+	got, err := c.Send(within(t), client.Message{ChannelID: room, Content: "x"})
+	if err != nil || got.Seq != 7 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	n := 0
+	ids.Range(func(id, times any) bool {
+		if parsed, err := chat.ParseID(id.(string)); err != nil || parsed.Version() != 7 {
+			t.Errorf("client_id %v", id)
+		}
+		n++
+		return true
+	})
+	if n != 1 {
+		t.Errorf("%d client_ids for one message", n)
+	}
+}
+
+func TestWhatASendsEndSays(t *testing.T) {
+	silent := func(s *talk) { s.hello("e", 1); s.linger() }
+	refusing := func(code string) func(s *talk) {
+		return func(s *talk) {
+			s.hello("e", 1)
+			for {
+				r, ok := s.hearOf("new_message")
+				if !ok {
+					return
+				}
+				s.refuse(r, code, 1)
+			}
+		}
+	}
+	losing := func(s *talk) { s.hello("e", 1); s.hearOf("new_message") }
+	for _, c := range []struct {
+		name    string
+		script  []func(s *talk)
+		code    chat.Code // of the refusal inside, "" for none
+		unknown bool
+	}{
+		{"a refusal is final", []func(*talk){refusing("forbidden")}, chat.Forbidden, false},
+		{"a refusal after a lost answer proves nothing", []func(*talk){losing, refusing("forbidden")}, chat.Forbidden, true},
+		{"faults of the server end some time", []func(*talk){refusing("internal")}, chat.Internal, true},
+		{"no answer by the deadline", []func(*talk){silent}, "", true},
+		{"too fast until the deadline", []func(*talk){refusing("rate_limited")}, "", false},
+		{"too busy until the deadline", []func(*talk){refusing("unavailable")}, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cl := dialFake(t, newFake(t, c.script...))
+			patience := 300 * time.Millisecond
+			if c.code != "" {
+				patience = 20 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_, err := cl.Send(ctx, client.Message{ChannelID: room, Content: "x", ClientID: "mine"})
+			var unknown *client.UnknownError
+			if errors.As(err, &unknown) != c.unknown || c.unknown && unknown.ClientID != "mine" {
+				t.Errorf("got %v", err)
+			}
+			if r := refusal(err); c.code == "" && !errors.Is(err, context.DeadlineExceeded) || c.code != "" && (r == nil || r.Code != c.code) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestADeletionWhoseAnswerWasLost(t *testing.T) {
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 1); s.hearOf("delete_message") },
+		func(s *talk) {
+			s.hello("e", 1)
+			r, _ := s.hearOf("delete_message")
+			s.refuse(r, "not_found", 0)
+			s.linger()
+		})
+	if seq, err := dialFake(t, f).Delete(within(t), room, chat.NewID()); err != nil || seq != 0 {
+		t.Errorf("%d, %v", seq, err)
+	}
+}
+
+// TestASilentServerIsLeft: one that is half-open says nothing and takes everything.
+func TestASilentServerIsLeft(t *testing.T) {
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 1); <-s.ctx.Done() },
+		func(s *talk) { s.hello("e", 1); s.say(message(2)); s.linger() })
+	c := dialFake(t, f, func(o *client.Options) { o.PingAfter, o.PongWithin = 20*time.Millisecond, 20*time.Millisecond })
+	expectSeqs(t, c, 2)
+}
+
+func TestAQuietServerIsKept(t *testing.T) {
+	pings := make(chan struct{}, 100)
+	f := newFake(t, func(s *talk) {
+		s.hello("e", 1)
+		for {
+			if _, _, err := s.conn.Read(s.ctx); err != nil {
+				return
+			}
+			pings <- struct{}{}
+			s.say(`{"type":"pong"}`)
+		}
+	})
+	dialFake(t, f, func(o *client.Options) { o.PingAfter, o.PongWithin = 5*time.Millisecond, 5*time.Second })
+	for range 5 {
+		<-pings
+	}
+	if n := f.dials.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// TestNobodyTakesTheEvents, so the client stops reading; nothing is lost.
+func TestNobodyTakesTheEvents(t *testing.T) {
+	const n = 20_000 // more than the kernel keeps
+	f := newFake(t, func(s *talk) {
+		s.hello("e", 0)
+		for i := 1; i <= n && s.say(message(i)); i++ {
+		}
+		s.linger()
+	})
+	var received atomic.Int64
+	c := dialFake(t, f, func(o *client.Options) {
+		o.Buffer, o.PingAfter, o.PongWithin = 4, 50*time.Millisecond, 250*time.Millisecond
+		o.Trace.Received = func(client.Event) { received.Add(1) }
+	})
+	expectSeqs(t, c, 1)
+	time.Sleep(500 * time.Millisecond)   // its own silence is no reason to give the server up
+	if got := received.Load(); got > 6 { // taken, waiting, and one in the hand
+		t.Errorf("%d events were read and nobody takes them", got)
+	}
+	for i := 2; i <= n; i++ {
+		expectSeqs(t, c, chat.Seq(i))
+	}
+	if f.dials.Load() != 1 {
+		t.Errorf("%d connections", f.dials.Load())
+	}
+}
+
+// TestASenderThatConsumesDoesNotLockItselfUp: while its own answer is behind events
+// for which there is no room, they pass, and are asked for again.
+func TestASenderThatConsumesDoesNotLockItselfUp(t *testing.T) {
+	f := newFake(t, func(s *talk) {
+		s.hello("e", 0)
+		for i := 1; i <= 100; i++ {
+			s.say(message(i))
+		}
+		for {
+			r, ok := s.hear()
+			switch {
+			case !ok:
+				return
+			case r.Type == "new_message":
+				s.ack(r, sent(101))
+			case r.Type == "resume":
+				s.ack(r, `{"status":"resumed","channels":{}}`)
+				for i := int(r.Data.Cursors[room]) + 1; i <= 100; i++ {
+					s.say(message(i))
+				}
+			}
+		}
+	})
+	c := dialFake(t, f, func(o *client.Options) { o.Buffer = 4 })
+	for i := 1; i <= 100; i++ {
+		expectSeqs(t, c, chat.Seq(i))
+		if i%10 == 1 {
+			send(t, c, room, "x")
+		}
+	}
+}
+
+func TestTheServerAsksTheClientToComeBackLater(t *testing.T) {
+	f := newFake(t,
+		func(s *talk) {
+			s.hello("e", 1)
+			s.say(`{"type":"notice","code":"draining","reconnect_after_ms":50}`)
+			start := time.Now()
+			s.linger()
+			if time.Since(start) < 50*time.Millisecond {
+				t.Error("the client went before it was asked to")
+			}
+		},
+		func(s *talk) { s.hello("e", 1); s.say(message(2)); s.linger() })
+	var next atomic.Int64
+	c := dialFake(t, f, func(o *client.Options) {
+		o.Backoff = client.Backoff{Base: time.Hour, Cap: time.Hour}
+		o.Trace.Disconnected = func(_ error, d time.Duration) { next.Store(int64(d)) }
+	})
+	expectSeqs(t, c, 2)
+	if next.Load() != 0 {
+		t.Errorf("the client waited %v more", time.Duration(next.Load()))
+	}
+}
+
+// refusals answers the first handshakes with a status, and then is a fake.
+func refusals(t *testing.T, f *fake, status func(n int64, token string) (int, string)) string {
+	t.Helper()
+	var n atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code, after := status(n.Add(1), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		if code == 0 {
+			f.Config.Handler.ServeHTTP(w, r)
+			return
+		}
+		if after != "" {
+			w.Header().Set("Retry-After", after)
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(code)
+		fmt.Fprintf(w, `{"detail":"refused with %d","code":%q}`, code, map[int]string{401: "unauthorized", 403: "forbidden", 404: "not_found", 503: "overloaded"}[code])
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestRefusedHandshakes(t *testing.T) {
+	quiet := func(s *talk) { s.hello("e", 1); s.linger() }
+	t.Run("for good", func(t *testing.T) {
+		for status, code := range map[int]chat.Code{401: chat.Unauthorized, 403: chat.Forbidden, 404: chat.NotFound} {
+			url := refusals(t, newFake(t, quiet), func(int64, string) (int, string) { return status, "" })
+			_, err := client.Dial(within(t), client.Options{URL: url, Token: client.StaticToken("ada"), Backoff: client.Backoff{Base: 1, Cap: 1}})
+			if r := refusal(err); r == nil || r.Code != code {
+				t.Errorf("%d: %v", status, err)
+			}
+		}
+	})
+	t.Run("until the server has room", func(t *testing.T) {
+		url := refusals(t, newFake(t, quiet), func(n int64, _ string) (int, string) {
+			if n < 2 {
+				return 503, "1"
+			}
+			return 0, ""
+		})
+		var waits []time.Duration
+		dial(t, url, "ada", func(o *client.Options) {
+			o.Trace.Disconnected = func(_ error, next time.Duration) { waits = append(waits, next) }
+		})
+		if len(waits) != 1 || waits[0] < time.Second {
+			t.Errorf("waited %v", waits)
+		}
+	})
+	t.Run("until the token is fresh", func(t *testing.T) {
+		url := refusals(t, newFake(t, quiet), func(_ int64, token string) (int, string) {
+			if token != "third" {
+				return 401, ""
+			}
+			return 0, ""
+		})
+		tokens := []string{"first", "second", "third"}
+		dial(t, url, "ada", func(o *client.Options) {
+			o.Token = func(context.Context) (string, error) {
+				token := tokens[0]
+				if len(tokens) > 1 {
+					tokens = tokens[1:]
+				}
+				return token, nil
+			}
+		})
+	})
+	t.Run("a token that expires on an open socket", func(t *testing.T) {
+		var got []string
+		f := newFake(t, func(s *talk) { s.hello("e", 1); _ = s.conn.Close(4001, "token expired") }, quiet)
+		url := refusals(t, f, func(_ int64, token string) (int, string) { got = append(got, token); return 0, "" })
+		var n atomic.Int64
+		c := dial(t, url, "", func(o *client.Options) {
+			o.Token = func(context.Context) (string, error) { return fmt.Sprint("token", n.Add(1)), nil }
+		})
+		for f.dials.Load() < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		_ = c.Close()
+		if len(got) < 2 || got[0] == got[1] {
+			t.Errorf("tokens %v", got)
+		}
+	})
+	t.Run("a user who is disabled", func(t *testing.T) {
+		disable := make(chan struct{})
+		c := dialFake(t, newFake(t, func(s *talk) { s.hello("e", 1); <-disable; _ = s.conn.Close(4003, "user disabled") }))
+		close(disable)
+		if _, err := c.Next(within(t)); refusal(err) == nil || refusal(err).Code != chat.Forbidden {
+			t.Errorf("next: %v", err)
+		}
+		if _, err := c.Send(within(t), client.Message{ChannelID: room, Content: "x"}); refusal(err) == nil {
+			t.Errorf("send: %v", err)
+		}
+	})
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	f := newFake(t, func(s *talk) { s.hello("e", 1); s.linger() })
+	c := dialFake(t, f, func(o *client.Options) { o.Outbox = 1 })
+	var all sync.WaitGroup
+	sending := make(chan struct{})
+	all.Go(func() {
+		close(sending)
+		var unknown *client.UnknownError
+		if _, err := c.Send(context.Background(), client.Message{ChannelID: room, Content: "x"}); !errors.Is(err, client.ErrClosed) && !errors.As(err, &unknown) {
+			t.Errorf("send: %v", err)
+		}
+	})
+	<-sending
+	time.Sleep(10 * time.Millisecond) // so that it is under way, most times
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	var unknown *client.UnknownError
+	if _, err := c.Send(ctx, client.Message{ChannelID: room, Content: "no room in the outbox"}); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &unknown) {
+		t.Errorf("a send for which there was no room: %v", err)
+	}
+	cancel()
+	all.Go(func() {
+		if _, err := c.Next(context.Background()); !errors.Is(err, client.ErrClosed) {
+			t.Errorf("next: %v", err)
+		}
+	})
+	_ = c.Close()
+	_ = c.Close()
+	all.Wait()
+	if _, err := c.Send(context.Background(), client.Message{}); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("send after close: %v", err)
+	}
+}
+
+// TestWhateverTheNetworkDoes: a server that cuts, repeats, skips and answers late
+// is followed exactly.
+func TestWhateverTheNetworkDoes(t *testing.T) {
+	const n = 300
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			var head atomic.Int64
+			f := newFake(t, func(s *talk) {
+				(&unreliable{talk: s, random: rand.New(rand.NewPCG(seed, uint64(head.Load()))), head: &head, n: n}).run()
+			})
+			c := dialFake(t, f, func(o *client.Options) { o.Buffer = 16; o.Backoff.Cap = 5 * time.Millisecond })
+			for i := 1; i <= n; i++ {
+				expectSeqs(t, c, chat.Seq(i))
+			}
+		})
+	}
+}
+
+// unreliable is a server with one channel, whose log grows up to n.
+type unreliable struct {
+	*talk
+	random *rand.Rand
+	head   *atomic.Int64
+	n      int64
+}
+
+func (u *unreliable) run() {
+	u.hello("e", int(u.head.Load()))
+	heard := make(chan request, 100)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(heard)
+		for {
+			r, ok := u.hear()
+			if !ok {
+				return
+			}
+			heard <- r
+		}
+	})
+	defer reading.Wait()
+	defer u.conn.CloseNow()
+	var late func() // an answer that is given a few messages later
+	pos, in := u.head.Load(), 0
+	for {
+		if in--; in == 0 {
+			late()
+		}
+		select {
+		case r, ok := <-heard:
+			if !ok {
+				return
+			}
+			pos, in = r.Data.Cursors[room], 1+u.random.IntN(5)
+			late = func() { u.ack(r, `{"status":"resumed","channels":{}}`) }
+			continue
+		default:
+		}
+		if pos == u.head.Load() {
+			if pos == u.n {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			u.head.Add(1)
+		}
+		switch u.random.IntN(20) {
+		case 0:
+			return // cut
+		case 1:
+			u.say(message(int(max(pos, 1)))) // again
+		case 2:
+			if in < 0 && pos < u.n-10 { // lost, but not the last: nobody would notice
+				pos++
+			}
+		}
+		pos++
+		if pos > u.head.Load() {
+			u.head.Store(pos)
+		}
+		if !u.say(message(int(pos))) {
+			return
+		}
+	}
+}
