@@ -52,6 +52,13 @@ type Config struct {
 		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"60s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
 	}
 
+	DB struct {
+		HoldSoft  time.Duration `name:"db.hold-soft" default:"1s" min:"10ms" max:"1h" help:"When a unit of work that still holds its connection is logged."`
+		HoldHard  time.Duration `name:"db.hold-hard" default:"5s" min:"100ms" max:"1h" help:"When it is cancelled, on the server as well."`
+		SlowQuery time.Duration `name:"db.slow-query" default:"100ms" min:"1ms" max:"1h" help:"From when on a statement is logged as slow."`
+		Plans     string        `name:"db.plans" default:"auto" enum:"auto,off" help:"auto asks for the plan of a slow SELECT, at most once an hour for each; off does not."`
+	}
+
 	CORS struct {
 		Origins []string `name:"cors.origins" is:"origin" help:"Origins of pages on other sites that may call the REST API with a user's credentials."`
 	}

@@ -52,6 +52,9 @@ func (c *Config) complete() (problems []error) {
 	if c.Mail.SMTPURL != "" && c.PublicURL == "" {
 		wrong("%s: mail.smtp-url is set, but public-url, where links in mails lead, is not", from("mail.smtp-url"))
 	}
+	if c.DB.HoldSoft >= c.DB.HoldHard {
+		wrong("db.hold-soft is %s and db.hold-hard is %s; the soft limit must be the shorter", c.DB.HoldSoft, c.DB.HoldHard)
+	}
 	if c.Drain.Window >= c.Drain.Timeout {
 		wrong("drain.window is %s and drain.timeout is %s; the window must be the shorter", c.Drain.Window, c.Drain.Timeout)
 	}

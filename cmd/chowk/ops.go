@@ -48,7 +48,7 @@ func (s *server) serveOperations(l net.Listener) {
 		Metrics: promhttp.HandlerFor(s.numbers.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}),
 		Health:  s.health,
 		Sockets: func(most int) any { return s.gate.Debug(most) },
-		Pool:    func() any { return s.db.PoolStats() },
+		Pool:    func() any { return reports{s.db}.Pool() },
 		Log:     s.log,
 	}
 	s.ops = &operations{http: door.HTTP(), done: make(chan struct{})}

@@ -75,10 +75,11 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	options := storeOptions(cfg)
-	options.Observer = s.numbers.Store
+	options.Observer, options.Log = s.numbers.Store, log
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
+	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db.PoolStats()) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
 	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes)})
@@ -150,7 +151,7 @@ const (
 func (s *server) httpServer(door *auth.Door) *http.Server {
 	handler := (&api.Server{
 		Rules: s.rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
-		Ready: s.health.Ready, HoldOwn: s.live.HoldOwn,
+		Ready: s.health.Ready, Database: reports{s.db}, HoldOwn: s.live.HoldOwn,
 		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log,
 	}).Handler()
 	return &http.Server{
@@ -265,7 +266,7 @@ func storeOptions(cfg Config) store.Options {
 	}
 	return store.Options{URL: cfg.DatabaseURL, Pool: store.Pool{
 		Size: cfg.Pool.Size, Overflow: overflow, Timeout: cfg.Pool.Timeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
-	}}
+	}, HoldSoft: cfg.DB.HoldSoft, HoldHard: cfg.DB.HoldHard, SlowQuery: cfg.DB.SlowQuery, NoPlans: cfg.DB.Plans == "off"}
 }
 
 // openStore opens the database for a command that runs beside the server.

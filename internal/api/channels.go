@@ -14,6 +14,7 @@ const (
 	tagMessages = "Messages"
 	tagPeople   = "People"
 	tagAccounts = "Accounts"
+	tagAdmin    = "Administration"
 )
 
 // Said says that it is done, as the old system said it.

@@ -46,6 +46,7 @@ func newDoor(s *Server) *door {
 	d.messageCalls()
 	d.peopleCalls()
 	d.accountCalls()
+	d.adminCalls()
 	d.documents()
 	return d
 }
@@ -103,6 +104,7 @@ func config() huma.Config {
 				{Name: tagMessages, Description: "What is said"},
 				{Name: tagPeople, Description: "Who is there"},
 				{Name: tagAccounts, Description: "Signing up, logging in and out"},
+				{Name: tagAdmin, Description: "For whoever runs the server"},
 			},
 		},
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},

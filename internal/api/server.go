@@ -29,6 +29,10 @@ type Server struct {
 	// Ready says why this process should get no traffic, nil when it should.
 	Ready func(context.Context) error
 
+	// Database tells administrators of the database. It may be nil: then there is
+	// nothing to ask.
+	Database Database
+
 	// OldPage turns on what the published old page needs because of its own
 	// defects.
 	OldPage bool

@@ -14,6 +14,7 @@ type Metrics struct {
 	Hub         *Hub
 	Gateway     *Gateway
 	Store       *Store
+	Pool        *Pool
 	Node        *Node
 	Canary      *Canary
 }
@@ -70,13 +71,17 @@ type Gateway struct {
 	Resumes    *prometheus.CounterVec // of channels, by result
 }
 
-// Store counts what the database does; it is store.Observer.
+// Store counts what the database does.
 type Store struct {
 	Wait      *prometheus.HistogramVec // by unit
 	Hold      *prometheus.HistogramVec // by unit
 	Statement *prometheus.HistogramVec // by name
-	Refusals  *prometheus.CounterVec   // by unit and why
-	Errors    *prometheus.CounterVec   // by name
+	// Statements counts each of those that are sent together.
+	Statements *prometheus.CounterVec // by name
+	Errors     *prometheus.CounterVec // by name
+	Refusals   *prometheus.CounterVec // by unit and why
+	Held       *prometheus.CounterVec // by unit
+	Cut        *prometheus.CounterVec // by unit
 }
 
 // New makes all metrics.
@@ -113,15 +118,19 @@ func New() *Metrics {
 		Resumes:    b.counters("chowk_resumes_total", "Channels that reconnecting clients resumed, by result: ok, denied, or why the client must load the channel again (epoch: another history; ahead: a cursor beyond the channel's head).", "result"),
 	}
 	m.Store = &Store{
-		Wait:      b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
-		Hold:      b.histograms("chowk_db_hold_seconds", "Time a unit of work held a connection.", latency, "unit"),
-		Statement: b.histograms("chowk_db_statement_seconds", "Duration of statements.", latency, "name"),
-		Refusals:  b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
-		Errors:    b.counters("chowk_db_errors_total", "Statements that ended in an error.", "name"),
+		Wait:       b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
+		Hold:       b.histograms("chowk_db_hold_seconds", "Time a unit of work held a connection.", latency, "unit"),
+		Statement:  b.histograms("chowk_db_statement_seconds", "Duration of round trips: of a statement, or under their unit's name of several sent together.", latency, "name"),
+		Statements: b.counters("chowk_db_statements_total", "Statements sent.", "name"),
+		Errors:     b.counters("chowk_db_errors_total", "Round trips that ended in an error.", "name"),
+		Refusals:   b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
+		Held:       b.counters("chowk_db_held_too_long_total", "Units of work that held their connection beyond the soft limit.", "unit"),
+		Cut:        b.counters("chowk_db_hold_cancelled_total", "Units of work cancelled at the hard limit.", "unit"),
 	}
 	for _, result := range []string{"ok", "denied", "epoch", "ahead"} {
 		m.Gateway.Resumes.WithLabelValues(result) // there from the start: an alert sees the first one
 	}
+	m.Pool = newPool(b)
 	m.Node = newNode(b)
 	m.Canary = newCanary(b)
 	return m

@@ -8,9 +8,12 @@ func (s *Store) Acquired(unit string, waited, held time.Duration) {
 	s.Hold.WithLabelValues(unit).Observe(held.Seconds())
 }
 
-// Executed counts a statement.
-func (s *Store) Executed(name string, took time.Duration, err error) {
+// Executed counts a round trip of statements.
+func (s *Store) Executed(name string, statements []string, took time.Duration, err error) {
 	s.Statement.WithLabelValues(name).Observe(took.Seconds())
+	for _, n := range statements {
+		s.Statements.WithLabelValues(n).Inc()
+	}
 	if err != nil {
 		s.Errors.WithLabelValues(name).Inc()
 	}
@@ -18,3 +21,9 @@ func (s *Store) Executed(name string, took time.Duration, err error) {
 
 // Refused counts a unit of work that got no connection.
 func (s *Store) Refused(unit, why string) { s.Refusals.WithLabelValues(unit, why).Inc() }
+
+// HeldLong counts a unit of work that is past its soft limit.
+func (s *Store) HeldLong(unit string) { s.Held.WithLabelValues(unit).Inc() }
+
+// Cancelled counts a unit of work that was cut off at its hard limit.
+func (s *Store) Cancelled(unit string) { s.Cut.WithLabelValues(unit).Inc() }

@@ -11,14 +11,14 @@ import (
 func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation chat.TokenHash, onlyFirst bool) (created chat.User, err error) {
 	err = s.db.write(ctx, "create_account", func(c conn) error {
 		// Two first users at once: the row of the administrator decides. (SQLite has one writer.)
-		if err := exec(c, "INSERT INTO meta (name, value) VALUES ('accounts', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", []byte("taken")); err != nil {
+		if err := exec(c, "-- name: lock_accounts\nINSERT INTO meta (name, value) VALUES ('accounts', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", []byte("taken")); err != nil {
 			return err
 		}
 		if err := emailIsFree(c, *a.Email, a.ID); err != nil {
 			return err
 		}
 		var others int64
-		if err := query(c, "SELECT count(*) FROM users WHERE password_hash <> ''", func(r row) error { return r.scan(&others) }); err != nil {
+		if err := query(c, "-- name: count_accounts\nSELECT count(*) FROM users WHERE password_hash <> ''", func(r row) error { return r.scan(&others) }); err != nil {
 			return err
 		}
 		if onlyFirst && others > 0 {
@@ -39,18 +39,18 @@ func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation ch
 
 // AccountByEmail compares without regard to case. See auth.Store.
 func (s *Store) AccountByEmail(ctx context.Context, email string) (*chat.Account, error) {
-	return s.account(ctx, "lower(u.email) = $1", strings.ToLower(email))
+	return s.account(ctx, "account_by_email", "lower(u.email) = $1", strings.ToLower(email))
 }
 
 // Account gives a user with the password's hash. See auth.Store.
 func (s *Store) Account(ctx context.Context, id chat.UserID) (*chat.Account, error) {
-	return s.account(ctx, "u.id = $1", id)
+	return s.account(ctx, "account", "u.id = $1", id)
 }
 
-func (s *Store) account(ctx context.Context, where string, arg any) (a *chat.Account, err error) {
-	err = s.db.read(ctx, "account", func(c conn) error {
+func (s *Store) account(ctx context.Context, name, where string, arg any) (a *chat.Account, err error) {
+	err = s.db.read(ctx, name, func(c conn) error {
 		a = nil
-		err := query(c, "SELECT "+userColumns+", u.password_hash FROM users u WHERE "+where, func(r row) error {
+		err := query(c, nameMark+name+"\nSELECT "+userColumns+", u.password_hash FROM users u WHERE "+where, func(r row) error {
 			a = new(chat.Account)
 			return r.scan(append(userInto(&a.User), &a.PasswordHash)...)
 		}, arg)
@@ -65,7 +65,7 @@ func (s *Store) account(ctx context.Context, where string, arg any) (a *chat.Acc
 // SetPassword replaces the password and closes sessions. See auth.Store.
 func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, keep chat.TokenHash) (closed []chat.TokenHash, err error) {
 	err = s.db.write(ctx, "set_password", func(c conn) error {
-		if err := updateUser(c, "UPDATE users SET password_hash = $2 WHERE id = $1 RETURNING id", user, hash); err != nil {
+		if err := updateUser(c, "-- name: set_password\nUPDATE users SET password_hash = $2 WHERE id = $1 RETURNING id", user, hash); err != nil {
 			return err
 		}
 		closed, err = closeSessions(c, user, keep)
@@ -77,14 +77,14 @@ func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, 
 // SetVerified notes that the user's email is theirs. See auth.Store.
 func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 	return s.db.write(ctx, "set_verified", func(c conn) error {
-		return updateUser(c, "UPDATE users SET is_verified = $2 WHERE id = $1 RETURNING id", user, true)
+		return updateUser(c, "-- name: set_verified\nUPDATE users SET is_verified = $2 WHERE id = $1 RETURNING id", user, true)
 	})
 }
 
 // SetActive enables or disables a user. See auth.Store.
 func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (closed []chat.TokenHash, err error) {
 	err = s.db.write(ctx, "set_active", func(c conn) error {
-		if err := updateUser(c, "UPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil || active {
+		if err := updateUser(c, "-- name: set_active\nUPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil || active {
 			return err
 		}
 		closed, err = closeSessions(c, user, chat.TokenHash{})
@@ -103,7 +103,7 @@ func updateUser(c conn, sql string, user chat.UserID, value any) error {
 }
 
 func closeSessions(c conn, user chat.UserID, keep chat.TokenHash) (closed []chat.TokenHash, err error) {
-	err = query(c, "DELETE FROM sessions WHERE user_id = $1 AND hash <> $2 RETURNING hash", func(r row) error {
+	err = query(c, "-- name: close_sessions\nDELETE FROM sessions WHERE user_id = $1 AND hash <> $2 RETURNING hash", func(r row) error {
 		var h chat.TokenHash
 		err := r.scan(&h)
 		closed = append(closed, h)
@@ -116,6 +116,6 @@ func closeSessions(c conn, user chat.UserID, keep chat.TokenHash) (closed []chat
 // the password has changed meanwhile. See auth.Rehasher.
 func (s *Store) ReplaceHash(ctx context.Context, user chat.UserID, old, hash string) error {
 	return s.db.write(ctx, "replace_hash", func(c conn) error {
-		return exec(c, "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", user, old, hash)
+		return exec(c, "-- name: replace_hash\nUPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", user, old, hash)
 	})
 }

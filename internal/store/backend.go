@@ -6,11 +6,11 @@ import "context"
 // differently.
 type backend interface {
 	kind() string
-	migrate(ctx context.Context) error
 	durability(ctx context.Context) (string, error)
 	// history is what names the database's history besides the epoch kept in it.
 	history(ctx context.Context) (string, error)
 	ping(ctx context.Context) error
+	stats() PoolStats
 	close() error
 
 	// read and write borrow a connection for the unit of work f. In write f is a
@@ -18,6 +18,12 @@ type backend interface {
 	// it had to be rolled back, so f must start from nothing each time.
 	read(ctx context.Context, unit string, f func(conn) error) error
 	write(ctx context.Context, unit string, f func(conn) error) error
+	// reserved is read on the connection that is kept apart, for what must be
+	// answered when all others are taken.
+	reserved(ctx context.Context, unit string, f func(conn) error) error
+	// explain gives the plan of a statement, without values, from the reserved
+	// connection.
+	explain(ctx context.Context, sql string) (string, error)
 
 	dialect() *dialect
 }
@@ -26,6 +32,7 @@ type backend interface {
 // round trip where the database has any; rows are handed to each as they come.
 // Outside of the unit of work it is of no use.
 type conn interface {
+	// queue takes a statement that begins with its name: see statementName.
 	queue(sql string, args []any, each func(row) error)
 	flush() error
 }
@@ -43,6 +50,12 @@ func query(c conn, sql string, each func(row) error, args ...any) error {
 
 // exec is a query without rows.
 func exec(c conn, sql string, args ...any) error { return query(c, sql, nil, args...) }
+
+// work is where a unit of work has its connection: whoever finds it among his
+// callers holds one. Tests look for it wherever something may be waited for.
+//
+//go:noinline
+func work[C any](f func(C) error, c C) error { return f(c) }
 
 // dialect holds the SQL texts that differ.
 type dialect struct {

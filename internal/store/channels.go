@@ -30,7 +30,7 @@ const mine = "SELECT " + channelColumns + ", " + membershipColumns + " FROM memb
 func (s *Store) Channels(ctx context.Context, user chat.UserID, includeArchived bool) (all []chat.Channel, err error) {
 	err = s.db.read(ctx, "channels", func(c conn) error {
 		all = []chat.Channel{}
-		return query(c, mine+`WHERE m.user_id = $1 AND (NOT c.is_archived OR $2)
+		return query(c, "-- name: list_channels\n"+mine+`WHERE m.user_id = $1 AND (NOT c.is_archived OR $2)
 			ORDER BY c.last_message_at DESC, c.created_at DESC, c.id`, func(r row) error {
 			var ch channelInList
 			err := scanMembership(r, &ch)
@@ -51,7 +51,7 @@ func (s *Store) Channel(ctx context.Context, id chat.ID, viewer chat.UserID) (fo
 }
 
 func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
-	err = query(c, mine+"WHERE m.user_id = $1 AND m.channel_id = $2", func(r row) error {
+	err = query(c, "-- name: channel\n"+mine+"WHERE m.user_id = $1 AND m.channel_id = $2", func(r row) error {
 		ch := new(channelInList)
 		found = &ch.Channel
 		return scanMembership(r, ch)
@@ -59,7 +59,7 @@ func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, er
 	if err != nil || found != nil {
 		return found, err
 	}
-	err = query(c, "SELECT "+channelColumns+" FROM channels c WHERE c.id = $1 AND NOT c.is_private", func(r row) error {
+	err = query(c, "-- name: public_channel\nSELECT "+channelColumns+" FROM channels c WHERE c.id = $1 AND NOT c.is_private", func(r row) error {
 		ch, err := scanChannel(r)
 		found = &ch.Channel
 		return err
@@ -74,7 +74,7 @@ func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, er
 func (s *Store) DirectChannel(ctx context.Context, key string, viewer chat.UserID) (found *chat.Channel, err error) {
 	err = s.db.read(ctx, "direct_channel", func(c conn) error {
 		var id chat.ID
-		err := query(c, "SELECT id FROM channels WHERE direct_key = $1", func(r row) error { return r.scan(&id) }, key)
+		err := query(c, "-- name: direct_channel\nSELECT id FROM channels WHERE direct_key = $1", func(r row) error { return r.scan(&id) }, key)
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func like(s string) string {
 func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, limit int) (all []chat.Channel, err error) {
 	err = s.db.read(ctx, "browse", func(c conn) error {
 		all = []chat.Channel{}
-		return query(c, "SELECT "+channelColumns+` FROM channels c
+		return query(c, "-- name: browse\nSELECT "+channelColumns+` FROM channels c
 			WHERE NOT c.is_private AND NOT c.is_archived AND (lower(c.name) LIKE $1 ESCAPE '\' OR lower(COALESCE(c.topic, '')) LIKE $1 ESCAPE '\')
 				AND NOT EXISTS (SELECT 1 FROM members m WHERE m.channel_id = c.id AND m.user_id = $2)
 			ORDER BY c.member_count DESC, c.name, c.id LIMIT $3`, func(r row) error {
@@ -115,7 +115,8 @@ func (s *Store) Members(ctx context.Context, channel chat.ID, viewer chat.UserID
 		if err := mustBeMember(c, channel, viewer); err != nil {
 			return err
 		}
-		return query(c, `SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, COALESCE(u.name, ''), u.picture
+		return query(c, `-- name: list_members
+			SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, COALESCE(u.name, ''), u.picture
 			FROM members m LEFT JOIN users u ON u.id = m.user_id WHERE m.channel_id = $1 ORDER BY m.joined_at, m.user_id`, func(r row) error {
 			var m chat.Member
 			var u chat.User
@@ -135,7 +136,8 @@ func (s *Store) SetMembership(ctx context.Context, channel chat.ID, user chat.Us
 		if err := mustBeMember(c, channel, user); err != nil {
 			return err
 		}
-		c.queue(`UPDATE members SET is_starred = COALESCE($3, is_starred), is_muted = COALESCE($4, is_muted),
+		c.queue(`-- name: set_membership
+			UPDATE members SET is_starred = COALESCE($3, is_starred), is_muted = COALESCE($4, is_muted),
 				notifications_enabled = COALESCE($5, notifications_enabled), notification_level = COALESCE($6, notification_level)
 			WHERE channel_id = $1 AND user_id = $2`,
 			[]any{channel, user, p.IsStarred, p.IsMuted, p.NotificationsEnabled, (*string)(p.NotificationLevel)}, nil)

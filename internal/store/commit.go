@@ -239,7 +239,7 @@ func (g *group) decideOn(c *chat.Change) chat.Outcome {
 		return chat.Outcome{Err: chat.ErrAccessDenied}
 	}
 	role := g.roles[pairKey{c.ChannelID, c.Actor}]
-	if err := refusal(c, ch.IsArchived, role, joinsPublic(c, ch)); err != nil {
+	if err := mayNot(c, ch.IsArchived, role, joinsPublic(c, ch)); err != nil {
 		return chat.Outcome{Err: err}
 	}
 	switch c.Kind {
@@ -255,9 +255,9 @@ func (g *group) decideOn(c *chat.Change) chat.Outcome {
 	return chat.Outcome{Err: chat.Errorf(chat.BadRequest, "An unknown kind of change")}
 }
 
-// refusal is why the actor may not do this, whatever it is done to; nil when he
+// mayNot is why the actor may not do this, whatever it is done to; nil when he
 // may.
-func refusal(c *chat.Change, archived bool, role chat.Role, joins bool) error {
+func mayNot(c *chat.Change, archived bool, role chat.Role, joins bool) error {
 	switch {
 	case role == chat.Nobody && !joins:
 		return chat.ErrAccessDenied

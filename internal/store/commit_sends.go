@@ -213,7 +213,7 @@ func (s *sends) outcomes(into []chat.Outcome) (again []int) {
 			again = append(again, i)
 		case slices.Contains(head.refused, int64(k+1)):
 			role := head.roles[slices.Index(head.refused, int64(k+1))]
-			into[i].Err = refusal(c, head.archived, chat.Role(role), false)
+			into[i].Err = mayNot(c, head.archived, chat.Role(role), false)
 		default:
 			head.seq++
 			head.ordinal++

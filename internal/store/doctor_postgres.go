@@ -10,6 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// examineTimeout bounds each look.
+const examineTimeout = 8 * time.Second
+
 func examinePostgres(ctx context.Context, url string) (x Examination, err error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -17,7 +20,7 @@ func examinePostgres(ctx context.Context, url string) (x Examination, err error)
 	}
 	c.ConnectTimeout = connectTimeout
 	c.RuntimeParams["application_name"] = "chowk-doctor"
-	c.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
+	c.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
 	db, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return x, explain(err)
@@ -128,7 +131,7 @@ func lookAtSessions(ctx context.Context, db *pgx.Conn, x *Examination) error {
 		err = row.Scan(&s.PID, &s.Application, &s.User, &s.Client, &s.State, &query, &age, &s.BlockedBy)
 		s.For = time.Duration(age * float64(time.Second))
 		if query != "" {
-			s.Statement = statementName(query)
+			s.Statement = inShort(query)
 		}
 		return s, err
 	})

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -53,7 +55,7 @@ func (g *gatherer[K, V]) ask(key K) (wait func(context.Context) (value V, found 
 		case <-r.done:
 			return r.value, r.found, r.err
 		case <-ctx.Done():
-			return value, false, errOverloaded
+			return value, false, overloaded(ctx.Err())
 		}
 	}
 }
@@ -62,7 +64,7 @@ func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return nil, errUnavailable
+		return nil, unavailable(errors.New("the store is closed"))
 	}
 	r := g.waiting[key]
 	if r == nil {
@@ -79,6 +81,9 @@ func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
 
 func (g *gatherer[K, V]) run() {
 	for {
+		// Whoever is about to ask, asks first: a database that answers faster than
+		// a thousand goroutines can be run would else be asked a thousand times.
+		runtime.Gosched()
 		keys, results := g.take()
 		if keys == nil {
 			return

@@ -1,126 +1,293 @@
 package store
 
 import (
+	"container/list"
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// ledger knows who holds the connections, and how many wait.
+// ledger gives out the connections of a pool by number, first come first served,
+// and knows who holds them and who waits. A unit of work that has its turn finds a
+// connection in the pool, or room to open one.
 type ledger struct {
-	mu      sync.Mutex // guards what follows
-	next    uint64
-	held    map[uint64]holding
-	waiting int
+	limit    string // in words, such as "pool limit of size 10 overflow 20"
+	watch    watch
+	observer Observer
+
+	mu       sync.Mutex // guards what follows
+	free     int
+	held     map[*holding]struct{}
+	queue    list.List // of *waiter, the longest waiting first
+	reported time.Time // the last report on who holds everything
+	quiet    bool      // reported, and somebody has waited ever since
 }
 
+// watch says how long is too long.
+type watch struct {
+	soft, hard time.Duration
+	log        *slog.Logger
+}
+
+// Who holds a connection for longer than suspicious while others wait is named in
+// the log, at most once in reportEvery.
+const (
+	suspicious  = 250 * time.Millisecond
+	reportEvery = 10 * time.Second
+)
+
+// holding is one connection held by one unit of work.
 type holding struct {
 	unit  string
 	since time.Time
+	sites [10]uintptr // who took it
+	soft  *time.Timer
+	pid   uint32 // of the server's process; guarded by the ledger
 }
 
-func newLedger() *ledger { return &ledger{held: make(map[uint64]holding)} }
+type waiter struct {
+	holding *holding
+	since   time.Time
+	turn    chan struct{} // closed when holding is held
+}
 
-// wait counts a unit in that waits; false when there are too many already.
-func (l *ledger) wait() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.waiting >= maxWaiting {
-		return false
+// Why a unit of work got no turn.
+var (
+	errQueueFull = errors.New("too many wait already")
+	errNoTurn    = errors.New("no turn in time")
+	errHeldLong  = errors.New("the connection was held for too long")
+)
+
+func newLedger(connections int, limit string, w watch, o Observer) *ledger {
+	return &ledger{limit: limit, watch: w, observer: o, free: connections, held: make(map[*holding]struct{})}
+}
+
+// take waits for a turn, until ctx ends and no longer than wait.
+func (l *ledger) take(ctx context.Context, unit string, wait time.Duration) (*holding, error) {
+	h := &holding{unit: unit}
+	runtime.Callers(3, h.sites[:])
+	w, err := l.join(h)
+	if err != nil || w == nil {
+		return h, err
 	}
-	l.waiting++
-	return true
-}
-
-func (l *ledger) waited() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting--
-}
-
-func (l *ledger) borrow(unit string, at time.Time) (id uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.next++
-	l.held[l.next] = holding{unit, at}
-	return l.next
-}
-
-func (l *ledger) giveBack(id uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.held, id)
-}
-
-// Holder is a kind of unit of work that has connections.
-type Holder struct {
-	Unit    string
-	Count   int
-	Longest time.Duration
-}
-
-// PoolStats says how the connections are used at one moment.
-type PoolStats struct {
-	InUse, Idle, Most, Waiting int
-	Holders                    []Holder
-}
-
-// PoolStats tells who has the connections. SQLite has no pool to speak of.
-func (s *Store) PoolStats() PoolStats {
-	db, ok := s.db.(*postgresDB)
-	if !ok {
-		return PoolStats{}
+	timer, check := time.NewTimer(wait), time.AfterFunc(suspicious, l.suspect)
+	defer timer.Stop()
+	defer check.Stop()
+	select {
+	case <-w.turn:
+		return h, nil
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	stat := db.pool.Stat()
-	holders, waiting := db.ledger.holders()
-	return PoolStats{
-		InUse: int(stat.AcquiredConns()), Idle: int(stat.IdleConns()), Most: int(stat.MaxConns()),
-		Waiting: waiting, Holders: holders,
+	if l.leave(w) {
+		l.suspect()
+		return nil, errNoTurn
 	}
+	return h, nil // the turn came at the same moment
 }
 
-func (l *ledger) holders() (all []Holder, waiting int) {
+// join takes a free turn, or else gives what waits for one.
+func (l *ledger) join(h *holding) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch {
+	case l.free > 0:
+		l.free--
+		l.hold(h)
+		return nil, nil //nolint:nilnil // nothing to wait for
+	case l.queue.Len() >= maxWaiting:
+		return nil, errQueueFull
+	}
+	w := &waiter{holding: h, since: time.Now(), turn: make(chan struct{})}
+	l.queue.PushBack(w)
+	return w, nil
+}
+
+func (l *ledger) hold(h *holding) {
+	h.since = time.Now()
+	h.soft = time.AfterFunc(l.watch.soft, func() { l.tooLong(h) })
+	l.held[h] = struct{}{}
+}
+
+// leave takes a waiter out of the queue; false when its turn has come.
+func (l *ledger) leave(w *waiter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.queue.Front(); e != nil; e = e.Next() {
+		if e.Value == w {
+			l.queue.Remove(e)
+			return true
+		}
+	}
+	return false
+}
+
+// give ends a turn; the longest waiting has the next.
+func (l *ledger) give(h *holding) {
+	h.soft.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, h)
+	first := l.queue.Front()
+	if first == nil {
+		l.free++
+		l.quiet = false
+		return
+	}
+	w, _ := l.queue.Remove(first).(*waiter)
+	l.hold(w.holding)
+	close(w.turn)
+}
+
+// on notes which process of the server works for the unit.
+func (l *ledger) on(h *holding, pid uint32) {
+	l.mu.Lock()
+	h.pid = pid
+	l.mu.Unlock()
+}
+
+// tooLong reports one that has passed the soft limit, while it goes on.
+func (l *ledger) tooLong(h *holding) {
+	l.mu.Lock()
+	_, still := l.held[h]
+	pid := h.pid
+	l.mu.Unlock()
+	if !still {
+		return
+	}
+	l.observer.HeldLong(h.unit)
+	l.watch.log.Warn("a unit of work holds its connection for long", "unit", h.unit, "held", time.Since(h.since).Round(time.Millisecond),
+		"backend_pid", pid, "taken_by", h.takenBy())
+}
+
+// suspect reports all holders when somebody waits and the oldest holds for long:
+// once until nobody waits any more.
+func (l *ledger) suspect() {
+	l.mu.Lock()
 	now := time.Now()
-	for _, h := range l.held {
-		i := slices.IndexFunc(all, func(o Holder) bool { return o.Unit == h.unit })
+	oldest := time.Duration(0)
+	for h := range l.held {
+		oldest = max(oldest, now.Sub(h.since))
+	}
+	tell := oldest >= suspicious && !l.quiet && now.Sub(l.reported) >= reportEvery
+	if tell {
+		l.quiet, l.reported = true, now
+	}
+	l.mu.Unlock()
+	if !tell {
+		return
+	}
+	var held []string
+	for _, h := range l.snapshot() {
+		held = append(held, fmt.Sprintf("%s for %v (backend %d) by %s", h.Unit, h.For.Round(time.Millisecond), h.BackendPID, strings.Join(h.TakenBy, " < ")))
+	}
+	l.watch.log.Warn(l.exhausted(0), "holders", held)
+}
+
+// bound ends ctx when the unit has held its connection up to the hard limit.
+func (l *ledger) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, l.watch.hard, errHeldLong)
+}
+
+// judge counts a unit that was cut off at the hard limit.
+func (l *ledger) judge(ctx context.Context, h *holding, err error) error {
+	if err == nil || !errors.Is(context.Cause(ctx), errHeldLong) {
+		return err
+	}
+	l.observer.Cancelled(h.unit)
+	l.watch.log.Error("a unit of work was cancelled at its hard limit", "unit", h.unit, "held", time.Since(h.since).Round(time.Millisecond),
+		"taken_by", h.takenBy())
+	return errors.Join(err, errHeldLong)
+}
+
+// waiting is how many wait, and since when the first of them has.
+func (l *ledger) waiting() (n int, oldest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first := l.queue.Front(); first != nil {
+		w, _ := first.Value.(*waiter)
+		oldest = time.Since(w.since)
+	}
+	return l.queue.Len(), oldest
+}
+
+// snapshot is every connection that is held, the longest first.
+func (l *ledger) snapshot() (all []Hold) {
+	l.mu.Lock()
+	held := make([]*holding, 0, len(l.held))
+	for h := range l.held {
+		held = append(held, h)
+		all = append(all, Hold{Unit: h.unit, For: time.Since(h.since), BackendPID: h.pid})
+	}
+	l.mu.Unlock()
+	for i, h := range held {
+		all[i].TakenBy = h.takenBy() // what it is made of does not change
+	}
+	slices.SortFunc(all, func(a, b Hold) int { return int(b.For - a.For) })
+	return all
+}
+
+// holders sums holds up by unit, the longest held first.
+func holders(held []Hold) (all []Holder) {
+	for _, h := range held {
+		i := slices.IndexFunc(all, func(o Holder) bool { return o.Unit == h.Unit })
 		if i < 0 {
-			all, i = append(all, Holder{Unit: h.unit}), len(all)
+			all, i = append(all, Holder{Unit: h.Unit}), len(all)
 		}
 		all[i].Count++
-		all[i].Longest = max(all[i].Longest, now.Sub(h.since))
+		all[i].Longest = max(all[i].Longest, h.For)
 	}
-	slices.SortFunc(all, func(a, b Holder) int { return int(b.Longest - a.Longest) })
-	return all, l.waiting
+	return all
 }
 
-func (l *ledger) String() string {
-	holders, waiting := l.holders()
+// exhausted says in the words of the field what it is that there is no connection.
+func (l *ledger) exhausted(waited time.Duration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d waiting; held by", waiting)
-	for _, h := range holders {
+	fmt.Fprintf(&b, "%s reached", l.limit)
+	if waited > 0 {
+		fmt.Fprintf(&b, ", waited %v", waited.Round(time.Millisecond))
+	}
+	n, _ := l.waiting()
+	fmt.Fprintf(&b, "; %d waiting; held by", n)
+	for i, h := range holders(l.snapshot()) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
 		fmt.Fprintf(&b, " %d x %s (longest %v)", h.Count, h.Unit, h.Longest.Round(time.Millisecond))
 	}
 	return b.String()
 }
 
-// statementName is the first words of a statement: enough to find it by.
-func statementName(sql string) string {
-	words := strings.Fields(sql)
-	keep := 0
-	for i, w := range words {
-		switch strings.ToUpper(w) {
-		case "INSERT", "DELETE", "PRAGMA", "BEGIN", "COMMIT", "ROLLBACK":
-			keep = min(i+3, len(words))
-		case "FROM", "UPDATE", "INTO":
-			keep = min(i+2, len(words))
+// takenBy is the store's method that the unit of work is, and who called it.
+func (h *holding) takenBy() (all []string) {
+	const (
+		ours = "github.com/chowk-chat/chowk/"
+		most = 4
+	)
+	for frames, more := runtime.CallersFrames(h.sites[:]), true; more && len(all) < most; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		name, known := strings.CutPrefix(f.Function, ours)
+		if !known || name == "" || plumbing(name) {
+			continue
 		}
-		if keep > 0 {
-			return strings.ToLower(words[0] + " " + strings.Trim(words[keep-1], "(,;"))
+		all = append(all, fmt.Sprintf("%s:%d", name[strings.LastIndexByte(name, '/')+1:], f.Line))
+	}
+	return all
+}
+
+// plumbing is what every unit of work has in its stack.
+func plumbing(function string) bool {
+	for _, p := range []string{"internal/store.(*postgresDB)", "internal/store.(*sqliteDB)", "internal/store.(*ledger)"} {
+		if strings.HasPrefix(function, p) {
+			return true
 		}
 	}
-	return strings.ToLower(words[0])
+	return false
 }

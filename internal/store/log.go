@@ -63,13 +63,13 @@ func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit 
 		c.queue("-- name: log_floor\nSELECT log_floor FROM channels WHERE id = $1 AND log_floor > $2", []any{channel, after}, func(row) error {
 			return errForgotten
 		})
-		c.queue("SELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
+		c.queue("-- name: log_messages\nSELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			m := new(chat.Message)
 			err := scanAuthored(r, m)
 			log = append(log, chat.Event{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m})
 			return err
 		})
-		c.queue("SELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {
+		c.queue("-- name: log_changes\nSELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			ev, err := scanChange(r)
 			log = append(log, *ev)
 			return err
@@ -117,7 +117,7 @@ func (s *Store) Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat
 func (s *Store) loadHeads(ctx context.Context, ids []chat.ID) (heads map[chat.ID]chat.Seq, err error) {
 	err = s.db.read(ctx, "heads", func(c conn) error {
 		heads = make(map[chat.ID]chat.Seq, len(ids))
-		return query(c, "SELECT id, last_seq FROM channels WHERE id = ANY($1)", func(r row) error {
+		return query(c, "-- name: heads\nSELECT id, last_seq FROM channels WHERE id = ANY($1)", func(r row) error {
 			var id chat.ID
 			var seq chat.Seq
 			err := r.scan(&id, &seq)

@@ -100,11 +100,11 @@ func historyQuery(q chat.HistoryQuery) (sql string, args []any) {
 		next(" AND m.seq > ?", q.AfterSeq)
 		order = "ASC"
 	}
-	return "SELECT " + authored + "WHERE " + where + " ORDER BY m.seq " + order + " LIMIT $2", args
+	return "-- name: history\nSELECT " + authored + "WHERE " + where + " ORDER BY m.seq " + order + " LIMIT $2", args
 }
 
 func seqOf(c conn, channel, message chat.ID) (seq chat.Seq, err error) {
-	err = query(c, "SELECT seq FROM messages WHERE id = $1 AND channel_id = $2", func(r row) error { return r.scan(&seq) }, message, channel)
+	err = query(c, "-- name: seq_of_message\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", func(r row) error { return r.scan(&seq) }, message, channel)
 	if err == nil && seq == 0 {
 		err = notFound("Message")
 	}
@@ -124,7 +124,7 @@ func addReactions(c conn, page []chat.Message) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return query(c, "SELECT message_id, emoji, user_id, created_at FROM reactions WHERE message_id = ANY($1) ORDER BY created_at, user_id", func(r row) error {
+	return query(c, "-- name: list_reactions\nSELECT message_id, emoji, user_id, created_at FROM reactions WHERE message_id = ANY($1) ORDER BY created_at, user_id", func(r row) error {
 		var id chat.ID
 		var re chat.Reaction
 		err := r.scan(&id, &re.Emoji, &re.UserID, &re.CreatedAt)
@@ -141,7 +141,7 @@ func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.Us
 			return err
 		}
 		var page []chat.Message
-		err := query(c, "SELECT "+authored+"WHERE m.id = $1 AND m.channel_id = $2", func(r row) error {
+		err := query(c, "-- name: message\nSELECT "+authored+"WHERE m.id = $1 AND m.channel_id = $2", func(r row) error {
 			page = append(page, chat.Message{})
 			return scanAuthored(r, &page[0])
 		}, id, channel)
@@ -160,7 +160,7 @@ func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.Us
 // mustBeMember refuses whoever is no member of the channel.
 func mustBeMember(c conn, channel chat.ID, user chat.UserID) error {
 	role := ""
-	err := query(c, "SELECT role FROM members WHERE channel_id = $1 AND user_id = $2", func(r row) error { return r.scan(&role) }, channel, user)
+	err := query(c, "-- name: role_of_member\nSELECT role FROM members WHERE channel_id = $1 AND user_id = $2", func(r row) error { return r.scan(&role) }, channel, user)
 	if err == nil && role == "" {
 		err = chat.ErrAccessDenied
 	}

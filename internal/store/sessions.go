@@ -15,7 +15,7 @@ type sessionUser struct {
 // OpenSession keeps a log-in. See auth.Store.
 func (s *Store) OpenSession(ctx context.Context, n chat.Session) error {
 	return s.db.write(ctx, "open_session", func(c conn) error {
-		return exec(c, "INSERT INTO sessions (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", n.Hash, n.UserID, n.CreatedAt, n.ExpiresAt)
+		return exec(c, "-- name: open_session\nINSERT INTO sessions (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", n.Hash, n.UserID, n.CreatedAt, n.ExpiresAt)
 	})
 }
 
@@ -32,9 +32,9 @@ func (s *Store) Session(ctx context.Context, hash chat.TokenHash) (*chat.Session
 }
 
 func (s *Store) loadSessions(ctx context.Context, hashes []chat.TokenHash) (all map[chat.TokenHash]sessionUser, err error) {
-	err = s.db.read(ctx, "sessions", func(c conn) error {
+	err = s.readOrReserved(ctx, "sessions", func(c conn) error {
 		all = make(map[chat.TokenHash]sessionUser, len(hashes))
-		return query(c, "SELECT s.hash, s.user_id, s.created_at, s.expires_at, "+userColumns+" FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.hash = ANY($1)", func(r row) error {
+		return query(c, "-- name: sessions\nSELECT s.hash, s.user_id, s.created_at, s.expires_at, "+userColumns+" FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.hash = ANY($1)", func(r row) error {
 			var su sessionUser
 			err := r.scan(append([]any{&su.session.Hash, &su.session.UserID, &su.session.CreatedAt, &su.session.ExpiresAt}, userInto(&su.user)...)...)
 			all[su.session.Hash] = su
@@ -46,14 +46,16 @@ func (s *Store) loadSessions(ctx context.Context, hashes []chat.TokenHash) (all 
 
 // CloseSession ends a log-in. See auth.Store.
 func (s *Store) CloseSession(ctx context.Context, hash chat.TokenHash) error {
-	return s.db.write(ctx, "close_session", func(c conn) error { return exec(c, "DELETE FROM sessions WHERE hash = $1", hash) })
+	return s.db.write(ctx, "close_session", func(c conn) error {
+		return exec(c, "-- name: close_session\nDELETE FROM sessions WHERE hash = $1", hash)
+	})
 }
 
 // DeleteExpired removes sessions and tickets that are over. See auth.Store.
 func (s *Store) DeleteExpired(ctx context.Context, t chat.Time) error {
 	return s.db.write(ctx, "delete_expired", func(c conn) error {
-		c.queue("DELETE FROM sessions WHERE expires_at < $1", []any{t}, nil)
-		c.queue("DELETE FROM tickets WHERE expires_at < $1", []any{t}, nil)
+		c.queue("-- name: delete_expired_sessions\nDELETE FROM sessions WHERE expires_at < $1", []any{t}, nil)
+		c.queue("-- name: delete_expired_tickets\nDELETE FROM tickets WHERE expires_at < $1", []any{t}, nil)
 		return nil
 	})
 }
@@ -61,7 +63,7 @@ func (s *Store) DeleteExpired(ctx context.Context, t chat.Time) error {
 // AddTicket keeps a ticket. See auth.Store.
 func (s *Store) AddTicket(ctx context.Context, t chat.Ticket) error {
 	return s.db.write(ctx, "add_ticket", func(c conn) error {
-		return exec(c, "INSERT INTO tickets (hash, purpose, user_id, email, uses, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+		return exec(c, "-- name: add_ticket\nINSERT INTO tickets (hash, purpose, user_id, email, uses, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
 			t.Hash, string(t.Purpose), t.UserID, t.Email, t.Uses, t.CreatedAt, t.ExpiresAt)
 	})
 }
@@ -76,7 +78,8 @@ func (s *Store) SpendTicket(ctx context.Context, hash chat.TokenHash, purpose ch
 }
 
 func spend(c conn, hash chat.TokenHash, purpose chat.TicketPurpose, now chat.Time) (t *chat.Ticket, err error) {
-	err = query(c, `UPDATE tickets SET uses = uses - 1 WHERE hash = $1 AND purpose = $2 AND uses > 0 AND expires_at > $3
+	err = query(c, `-- name: spend_ticket
+		UPDATE tickets SET uses = uses - 1 WHERE hash = $1 AND purpose = $2 AND uses > 0 AND expires_at > $3
 		RETURNING hash, purpose, user_id, email, uses, created_at, expires_at`, func(r row) error {
 		t = new(chat.Ticket)
 		var uses int64
@@ -93,10 +96,10 @@ func spend(c conn, hash chat.TokenHash, purpose chat.TicketPurpose, now chat.Tim
 // Secret gives the secret kept under a name. See auth.Store.
 func (s *Store) Secret(ctx context.Context, name string, candidate []byte) (secret []byte, err error) {
 	err = s.db.write(ctx, "secret", func(c conn) error {
-		if err := exec(c, "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, candidate); err != nil {
+		if err := exec(c, "-- name: add_secret\nINSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, candidate); err != nil {
 			return err
 		}
-		return query(c, "SELECT value FROM meta WHERE name = $1", func(r row) error { return r.scan(&secret) }, name)
+		return query(c, "-- name: secret\nSELECT value FROM meta WHERE name = $1", func(r row) error { return r.scan(&secret) }, name)
 	})
 	return secret, err
 }

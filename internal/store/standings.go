@@ -16,7 +16,8 @@ func (s *Store) Standings(ctx context.Context, user chat.UserID) ([]chat.Standin
 func (s *Store) loadStandings(ctx context.Context, users []chat.UserID) (all map[chat.UserID][]chat.Standing, err error) {
 	err = s.db.read(ctx, "standings", func(c conn) error {
 		all = make(map[chat.UserID][]chat.Standing, len(users))
-		return query(c, `SELECT m.user_id, m.channel_id, m.role, m.last_read_seq, m.joined_seq, c.last_seq, c.is_archived,
+		return query(c, `-- name: standings
+			SELECT m.user_id, m.channel_id, m.role, m.last_read_seq, m.joined_seq, c.last_seq, c.is_archived,
 				c.message_count - m.read_ordinal - (SELECT count(*) FROM messages d WHERE d.channel_id = m.channel_id AND d.ordinal > m.read_ordinal AND d.is_deleted)
 			FROM members m JOIN channels c ON c.id = m.channel_id WHERE m.user_id = ANY($1)`, func(r row) error {
 			var user chat.UserID

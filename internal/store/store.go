@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -26,40 +27,65 @@ type Options struct {
 	// Beside opens a SQLite file that a server may have open, for a command that
 	// touches nothing of which the server's sockets must be told.
 	Beside bool
-	// Observer may be nil.
+	// HoldSoft is when a unit of work that still has its connection is logged,
+	// HoldHard when it is cancelled. Defaults 1 s and 5 s.
+	HoldSoft, HoldHard time.Duration
+	// SlowQuery is from when on a statement is logged. Default 100 ms.
+	SlowQuery time.Duration
+	// NoPlans: do not ask for the plans of slow statements.
+	NoPlans bool
+	// Observer and Log may be nil.
 	Observer Observer
+	Log      *slog.Logger
 }
 
-// Pool bounds the connections to PostgreSQL. Zero values mean the defaults.
-type Pool struct {
-	// Size is how many are kept, Overflow how many more are opened under load and
-	// closed when they have been idle for MaxIdleTime. Defaults 10, 20 (with a
-	// negative Overflow: none) and 60 s.
-	Size, Overflow int
-	MaxIdleTime    time.Duration
-	// Timeout bounds the wait for a connection of work that no client waits for.
-	// Default 30 s.
-	Timeout time.Duration
-	// MaxLifetime is when a connection is replaced. Default 1 h.
-	MaxLifetime time.Duration
+func (o Options) withDefaults() Options {
+	set := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.HoldSoft, time.Second)
+	set(&o.HoldHard, 5*time.Second)
+	set(&o.SlowQuery, 100*time.Millisecond)
+	if o.Observer == nil {
+		o.Observer = noObserver{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
 }
 
-// Observer is told of units of work and statements. Its methods must be quick.
+// Observer is told of units of work and statements, when their connection has been
+// given back. Its methods must be quick.
 type Observer interface {
+	// Acquired is told of a unit of work that is done.
 	Acquired(unit string, waited, held time.Duration)
-	Executed(statement string, took time.Duration, err error)
+	// Executed is told of a round trip: of one statement, or under its unit's name of
+	// several that were sent together, of which only the sum is known. Begin and
+	// commit do not count for the name.
+	Executed(name string, statements []string, took time.Duration, err error)
+	// Refused is told of a unit of work that got no connection: queue_full, timeout,
+	// gave_up (its caller's time was over), unreachable, circuit_open.
 	Refused(unit, why string)
+	// HeldLong is told of a unit of work at its soft limit, Cancelled at its hard one.
+	HeldLong(unit string)
+	Cancelled(unit string)
 }
 
 type noObserver struct{}
 
-func (noObserver) Acquired(string, time.Duration, time.Duration) {}
-func (noObserver) Executed(string, time.Duration, error)         {}
-func (noObserver) Refused(string, string)                        {}
+func (noObserver) Acquired(string, time.Duration, time.Duration)   {}
+func (noObserver) Executed(string, []string, time.Duration, error) {}
+func (noObserver) Refused(string, string)                          {}
+func (noObserver) HeldLong(string)                                 {}
+func (noObserver) Cancelled(string)                                {}
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
 	db         backend
+	slow       *slowLog
 	epoch      string
 	durability string
 	standings  *gatherer[chat.UserID, []chat.Standing]
@@ -72,14 +98,19 @@ type Store struct {
 // Open connects, brings the schema up to date and finds out what an ack will mean.
 // Several nodes may open one PostgreSQL database at a time.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Observer == nil {
-		o.Observer = noObserver{}
+	o = o.withDefaults()
+	in := instruments{
+		observer: o.Observer, watch: watch{o.HoldSoft, o.HoldHard, o.Log},
+		slow: &slowLog{threshold: o.SlowQuery, log: o.Log, byName: make(map[string]*slowEntry)},
 	}
-	db, err := openBackend(ctx, o)
+	db, err := openBackend(ctx, o, in)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db}
+	if !o.NoPlans {
+		in.slow.explain = db.explain
+	}
+	s := &Store{db: db, slow: in.slow}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
@@ -89,21 +120,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-func openBackend(ctx context.Context, o Options) (backend, error) {
+func openBackend(ctx context.Context, o Options, in instruments) (backend, error) {
 	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
 	case "postgres", "postgresql":
-		return openPostgres(ctx, o)
+		return openPostgres(ctx, o, in)
 	case "sqlite":
-		return openSQLite(ctx, rest, o)
+		return openSQLite(ctx, rest, o, in)
 	default:
 		return nil, fmt.Errorf("database URL: %q is neither postgres://… nor sqlite:path", scheme)
 	}
 }
 
 func (s *Store) start(ctx context.Context) error {
-	if err := s.db.migrate(ctx); err != nil {
-		return fmt.Errorf("bring the schema up to date: %w", err)
-	}
 	var err error
 	if s.durability, err = s.db.durability(ctx); err != nil {
 		return fmt.Errorf("find out how durable a commit is: %w", err)
@@ -137,18 +165,21 @@ func (s *Store) Durability() string { return s.durability }
 // works when the pool is exhausted.
 func (s *Store) Ping(ctx context.Context) error { return s.db.ping(ctx) }
 
+// readOrReserved reads on the connection kept apart when the pool is exhausted: it
+// is for finding out who asks, without which no administrator could see why.
+func (s *Store) readOrReserved(ctx context.Context, unit string, f func(conn) error) error {
+	err := s.db.read(ctx, unit, f)
+	if errors.Is(err, errNotBegun) && errors.Is(err, errOverloaded) && ctx.Err() == nil {
+		return s.db.reserved(ctx, unit, f)
+	}
+	return err
+}
+
 // Close waits for the units of work under way and disconnects.
 func (s *Store) Close() error {
 	for _, g := range []interface{ close() }{s.standings, s.heads, s.sessions} {
 		g.close()
 	}
+	s.slow.close()
 	return s.db.close()
 }
-
-// Errors that units of work end in when there is no database to do them.
-var (
-	errOverloaded  = &chat.Error{Code: chat.Overloaded, Message: "The database is busy. Try again in a moment.", RetryAfter: 500 * time.Millisecond}
-	errUnavailable = &chat.Error{Code: chat.Unavailable, Message: "The database cannot be reached. Try again in a moment.", RetryAfter: time.Second}
-)
-
-func notFound(what string) error { return chat.Errorf(chat.NotFound, what+" not found") }

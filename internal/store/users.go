@@ -22,7 +22,7 @@ func (s *Store) FindUsers(ctx context.Context, text string, limit int) ([]chat.U
 func (s *Store) usersBy(ctx context.Context, unit, where string, args ...any) (all []chat.User, err error) {
 	err = s.db.read(ctx, unit, func(c conn) error {
 		all = []chat.User{}
-		return query(c, "SELECT "+userColumns+" FROM users u "+where, func(r row) error {
+		return query(c, nameMark+unit+"\nSELECT "+userColumns+" FROM users u "+where, func(r row) error {
 			all = append(all, chat.User{})
 			return r.scan(userInto(&all[len(all)-1])...)
 		}, args...)
@@ -35,7 +35,8 @@ func (s *Store) usersBy(ctx context.Context, unit, where string, args ...any) (a
 func (s *Store) Acquainted(ctx context.Context, viewer chat.UserID, users []chat.UserID) (known []chat.UserID, err error) {
 	err = s.db.read(ctx, "acquainted", func(c conn) error {
 		known = []chat.UserID{}
-		return query(c, `SELECT u.id FROM users u WHERE u.id = ANY($1) AND (u.id = $2 OR EXISTS (
+		return query(c, `-- name: acquainted
+			SELECT u.id FROM users u WHERE u.id = ANY($1) AND (u.id = $2 OR EXISTS (
 			SELECT 1 FROM members theirs JOIN members mine ON mine.channel_id = theirs.channel_id AND mine.user_id = $2 WHERE theirs.user_id = u.id)) ORDER BY u.id`, func(r row) error {
 			var id chat.UserID
 			err := r.scan(&id)
@@ -67,7 +68,7 @@ func (s *Store) EnsureUser(ctx context.Context, u chat.User) (stored chat.User, 
 			is_verified = excluded.is_verified`); err != nil {
 			return err
 		}
-		return query(c, "SELECT "+userColumns+" FROM users u WHERE u.id = $1", func(r row) error { return r.scan(userInto(&stored)...) }, u.ID)
+		return query(c, "-- name: user\nSELECT "+userColumns+" FROM users u WHERE u.id = $1", func(r row) error { return r.scan(userInto(&stored)...) }, u.ID)
 	})
 	s.authors.forget(u.ID)
 	return stored, err
@@ -82,7 +83,7 @@ func unchanged(old, u chat.User) bool {
 
 func emailIsFree(c conn, email string, except chat.UserID) error {
 	taken := false
-	err := query(c, "SELECT 1 FROM users WHERE lower(email) = $1 AND id <> $2", func(row) error { taken = true; return nil }, strings.ToLower(email), except)
+	err := query(c, "-- name: email_taken\nSELECT 1 FROM users WHERE lower(email) = $1 AND id <> $2", func(row) error { taken = true; return nil }, strings.ToLower(email), except)
 	if err == nil && taken {
 		err = &chat.Error{Code: chat.Conflict, Field: "email", Message: "Email already registered"}
 	}
@@ -94,7 +95,8 @@ func insertUser(c conn, a chat.Account, conflict string) error {
 	if u.Role == "" {
 		u.Role = "student"
 	}
-	return exec(c, `INSERT INTO users (id, name, email, picture, first_name, last_name, phone, role, is_admin, is_active, is_verified, password_hash, created_at)
+	return exec(c, `-- name: put_user
+		INSERT INTO users (id, name, email, picture, first_name, last_name, phone, role, is_admin, is_active, is_verified, password_hash, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`+conflict,
 		u.ID, u.Name, u.Email, u.Picture, u.FirstName, u.LastName, u.Phone, u.Role, u.IsAdmin, u.IsActive, u.IsVerified, a.PasswordHash, u.CreatedAt)
 }

@@ -19,13 +19,15 @@ type counter struct{ statements atomic.Int64 }
 
 func (*counter) Acquired(string, time.Duration, time.Duration) {}
 func (*counter) Refused(string, string)                        {}
+func (*counter) HeldLong(string)                               {}
+func (*counter) Cancelled(string)                              {}
 
 // Executed counts what reads rows; BEGIN and COMMIT are no statements to anybody.
-func (c *counter) Executed(name string, _ time.Duration, _ error) {
-	switch name {
-	case "begin", "commit", "begin immediate":
-	default:
-		c.statements.Add(1)
+func (c *counter) Executed(_ string, statements []string, _ time.Duration, _ error) {
+	for _, name := range statements {
+		if name != "begin" && name != "commit" {
+			c.statements.Add(1)
+		}
 	}
 }
 

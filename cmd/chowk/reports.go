@@ -1,0 +1,50 @@
+package main
+
+import (
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/api"
+	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/store"
+)
+
+func poolNumbers(s store.PoolStats) metric.PoolNumbers {
+	return metric.PoolNumbers{
+		InUse: s.InUse, Idle: s.Idle, Most: s.Most, Waiting: s.Waiting, Constructing: s.Constructing,
+		OldestWait: s.OldestWait, Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
+	}
+}
+
+// reports tell administrators of the database in the words of the HTTP door.
+type reports struct{ db *store.Store }
+
+func (r reports) Pool() api.PoolReport {
+	s := r.db.PoolStats()
+	p := api.PoolReport{
+		Kind: r.db.Kind(), Size: s.Size, Overflow: s.Overflow, Max: s.Most, InUse: s.InUse, Idle: s.Idle, Constructing: s.Constructing,
+		Waiting: s.Waiting, OldestWaitMS: milliseconds(s.OldestWait), Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
+		Held: make([]api.PoolHold, 0, len(s.Held)),
+	}
+	for _, h := range s.Held {
+		p.Held = append(p.Held, api.PoolHold{Unit: h.Unit, HeldMS: milliseconds(h.For), BackendPID: h.BackendPID, TakenBy: h.TakenBy})
+	}
+	return p
+}
+
+func (r reports) SlowQueries() []api.SlowQuery {
+	worst := r.db.SlowQueries()
+	all := make([]api.SlowQuery, 0, len(worst))
+	for _, q := range worst {
+		s := api.SlowQuery{
+			Name: q.Name, Count: q.Count, WorstMS: milliseconds(q.Worst), WorstAt: q.WorstAt, WorstUnit: q.WorstUnit, WorstRows: q.WorstRows,
+			SQL: q.SQL, Plan: q.Plan,
+		}
+		if q.Plan != "" {
+			s.PlanAt = &q.PlanAt
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Database tells administrators what the database does. It asks no database, so
+// that it can tell when there is no connection to be had.
+type Database interface {
+	Pool() PoolReport
+	SlowQueries() []SlowQuery
+}
+
+// PoolReport is how the connections to the database are used at this moment.
+type PoolReport struct {
+	Kind         string     `json:"kind" enum:"postgres,sqlite"`
+	Size         int        `json:"size" doc:"As set; 0 for sqlite"`
+	Overflow     int        `json:"overflow" doc:"As set; 0 for sqlite"`
+	Max          int        `json:"max" doc:"The most that units of work may hold at once; one more is kept apart for health and administrators"`
+	InUse        int        `json:"in_use"`
+	Idle         int        `json:"idle"`
+	Constructing int        `json:"constructing" doc:"Being opened"`
+	Waiting      int        `json:"waiting" doc:"Units of work that wait for a connection"`
+	OldestWaitMS float64    `json:"oldest_wait_ms"`
+	Opened       int64      `json:"opened" doc:"Since the start"`
+	Closed       int64      `json:"closed" doc:"Since the start"`
+	Unreachable  bool       `json:"unreachable" doc:"The database has not answered lately, and work is refused at once"`
+	Held         []PoolHold `json:"held" doc:"Every connection in use, the longest held first"`
+}
+
+// PoolHold is one connection that a unit of work holds.
+type PoolHold struct {
+	Unit       string   `json:"unit"`
+	HeldMS     float64  `json:"held_ms"`
+	BackendPID uint32   `json:"backend_pid,omitempty" doc:"As in pg_stat_activity"`
+	TakenBy    []string `json:"taken_by" doc:"Functions and lines, innermost first"`
+}
+
+// SlowQuery sums up a statement that was slow since the start.
+type SlowQuery struct {
+	Name      string     `json:"name"`
+	Count     int64      `json:"count" doc:"How often it was slow"`
+	WorstMS   float64    `json:"worst_ms"`
+	WorstAt   time.Time  `json:"worst_at"`
+	WorstUnit string     `json:"worst_unit"`
+	WorstRows int64      `json:"worst_rows"`
+	SQL       string     `json:"sql,omitempty" doc:"Without values; absent when several were sent together"`
+	Plan      string     `json:"plan,omitempty" doc:"The database's plan, without values"`
+	PlanAt    *time.Time `json:"plan_at,omitempty"`
+}
+
+// errNotAdministrator refuses what only administrators may see. With auth=none
+// nobody is one.
+var errNotAdministrator = chat.Errorf(chat.Forbidden, "Only administrators may see this")
+
+// adminCalls is the table of calls for administrators.
+func (d *door) adminCalls() {
+	if d.Database == nil {
+		return
+	}
+	add(d, call{route: "GET /admin/pool", id: "pool", tag: tagAdmin, summary: "See who holds the database's connections (administrators)"},
+		func(_ context.Context, a asker, _ *nothing) (PoolReport, error) {
+			if !a.Identity.Admin {
+				return PoolReport{}, errNotAdministrator
+			}
+			return d.Database.Pool(), nil
+		})
+	add(d, call{route: "GET /admin/slow-queries", id: "slowQueries", tag: tagAdmin, summary: "See the twenty slowest statements since the start (administrators)"},
+		func(_ context.Context, a asker, _ *nothing) ([]SlowQuery, error) {
+			if !a.Identity.Admin {
+				return nil, errNotAdministrator
+			}
+			return d.Database.SlowQueries(), nil
+		})
+}

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// breaker refuses units of work at once while the database does not answer, so
+// that nobody waits for what will not come. It finds out by itself when it answers
+// again.
+type breaker struct {
+	probe func(context.Context) error
+	// tripped and healed are told of the change, outside of any lock.
+	changed func(open bool)
+	stop    context.Context //nolint:containedctx // of the breaker's whole life
+	end     context.CancelFunc
+	done    sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	failures int        // in a row
+	open     bool
+}
+
+const (
+	tripAfter  = 3
+	probeEvery = 200 * time.Millisecond
+)
+
+func newBreaker(probe func(context.Context) error, changed func(open bool)) *breaker {
+	stop, end := context.WithCancel(context.Background())
+	return &breaker{probe: probe, changed: changed, stop: stop, end: end}
+}
+
+func (b *breaker) isOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
+// answered notes that the database answered, if only with an error of its own.
+func (b *breaker) answered() {
+	b.mu.Lock()
+	b.failures = 0
+	b.mu.Unlock()
+}
+
+// failed notes that the database could not be reached, or did not answer.
+func (b *breaker) failed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures++; b.failures < tripAfter || b.open || b.stop.Err() != nil {
+		return
+	}
+	b.open = true
+	b.done.Go(b.heal) // ends when the database answers, or with close
+}
+
+func (b *breaker) heal() {
+	b.changed(true)
+	for {
+		ctx, cancel := context.WithTimeout(b.stop, pingTimeout)
+		err := b.probe(ctx)
+		cancel()
+		if err == nil {
+			break
+		}
+		if pause(b.stop, probeEvery) != nil {
+			return
+		}
+	}
+	b.mu.Lock()
+	b.open, b.failures = false, 0
+	b.mu.Unlock()
+	b.changed(false)
+}
+
+func (b *breaker) close() {
+	b.mu.Lock()
+	b.end() // under the lock: failed starts nothing any more
+	b.mu.Unlock()
+	b.done.Wait()
+}

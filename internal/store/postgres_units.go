@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+func (db *postgresDB) read(ctx context.Context, unit string, f func(conn) error) error {
+	return db.use(ctx, unit, func(c *postgresConn) error { return c.all(f) })
+}
+
+// all runs f and sends what it has left to send.
+func (c *postgresConn) all(f func(conn) error) error {
+	err := f(c)
+	if err == nil {
+		err = c.flush()
+	}
+	return err
+}
+
+// write tries again what was rolled back by no fault of its own: a deadlock with
+// another node, a connection that was cut, a row that somebody else inserted in
+// the meantime. Because of the last, and because a cut connection may have
+// committed, f always looks first. What has never begun is refused at once: its
+// sender knows best whether to try again.
+func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error) error {
+	doubt := false // an attempt may have committed
+	for attempt := 1; ; attempt++ {
+		committing := false
+		err := db.use(ctx, unit, func(c *postgresConn) error { return c.transaction(f, &committing) })
+		if err == nil {
+			return nil
+		}
+		doubt = doubt || committing && errors.Is(err, errUnavailable)
+		retry := again(err)
+		if errors.Is(err, errNotBegun) {
+			retry = doubt
+		}
+		if !retry || attempt == 100 || pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
+			if doubt {
+				err = fateUnknown(err)
+			}
+			return err
+		}
+	}
+}
+
+// transaction runs f; committing is set when its COMMIT is on its way.
+func (c *postgresConn) transaction(f func(conn) error, committing *bool) error {
+	c.queue(beginSQL, nil, nil)
+	err := f(c)
+	if err == nil {
+		*committing = true
+		c.queue(commitSQL, nil, nil)
+		err = c.flush()
+	}
+	if err != nil {
+		c.rollback()
+	}
+	return err
+}
+
+// pause waits for d; it fails when ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// waitFor is how long to wait for a connection: briefly when a client waits, that
+// is, when there is a deadline.
+func waitFor(ctx context.Context, background time.Duration) time.Duration {
+	if _, hurried := ctx.Deadline(); hurried {
+		return acquireTimeout
+	}
+	return background
+}
+
+func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn) error) error {
+	if db.breaker.isOpen() {
+		db.observer.Refused(unit, "circuit_open")
+		return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("the database has not answered lately: %w", errNotBegun)))
+	}
+	return db.lend(ctx, unit, db.main, waitFor(ctx, db.options.Timeout), f)
+}
+
+// lend borrows a connection for f and gives it back. Nothing is logged or counted
+// before that: no connection is held while anything but the database is waited for.
+func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait time.Duration, f func(*postgresConn) error) error {
+	asked := time.Now()
+	h, err := from.ledger.take(ctx, unit, wait)
+	if err != nil {
+		return db.noTurn(ctx, unit, from.ledger, asked, err)
+	}
+	pooled, err := db.acquire(ctx, from.pool, wait-time.Since(asked))
+	if err != nil {
+		from.ledger.give(h)
+		return db.notOpened(ctx, unit, asked, err)
+	}
+	taken := time.Now()
+	from.ledger.on(h, pooled.Conn().PgConn().PID())
+	held, cancel := from.ledger.bound(ctx)
+	c := &postgresConn{unit: unit, ctx: held, raw: pooled.Conn()}
+	err = work(f, c)
+	broken := c.raw.IsClosed()
+	pooled.Release()
+	from.ledger.give(h)
+	cancel()
+	if broken && silent(err) {
+		db.breaker.failed()
+	} else if !broken {
+		db.breaker.answered()
+	}
+	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
+	db.report(c.done)
+	if err = explained(from.ledger.judge(held, h, err), broken); err != nil {
+		return fmt.Errorf("%s: %w", unit, err)
+	}
+	return nil
+}
+
+// acquire has a turn, so it waits for nobody else: for the network alone.
+func (db *postgresDB) acquire(ctx context.Context, pool *pgxpool.Pool, wait time.Duration) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(max(wait, acquireLeast), connectTimeout+pingTimeout))
+	defer cancel()
+	return pool.Acquire(ctx)
+}
+
+// noTurn says that everybody else has the connections.
+func (db *postgresDB) noTurn(ctx context.Context, unit string, l *ledger, asked time.Time, err error) error {
+	db.observer.Refused(unit, whyNoTurn(ctx, err))
+	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", l.exhausted(time.Since(asked)), err, errNotBegun)))
+}
+
+// whyNoTurn names the reason for a metric.
+func whyNoTurn(ctx context.Context, err error) string {
+	switch {
+	case errors.Is(err, errQueueFull):
+		return "queue_full"
+	case ctx.Err() != nil:
+		return "gave_up"
+	}
+	return "timeout"
+}
+
+// notOpened says that the database could not be reached for a connection.
+func (db *postgresDB) notOpened(ctx context.Context, unit string, asked time.Time, err error) error {
+	why := "unreachable"
+	if ctx.Err() != nil {
+		why = "gave_up"
+	} else if !isCode(err, "53300") { // too many connections: it answers
+		db.breaker.failed()
+	}
+	db.observer.Refused(unit, why)
+	return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, errNotBegun)))
+}

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// Kinds of errors that units of work end in when there is no database to do them.
+var (
+	errOverloaded  = &chat.Error{Code: chat.Overloaded, Message: "The database is busy. Try again in a moment.", RetryAfter: 500 * time.Millisecond}
+	errUnavailable = &chat.Error{Code: chat.Unavailable, Message: "The database cannot be reached. Try again in a moment.", RetryAfter: time.Second}
+	// errNotBegun says besides that no statement was sent.
+	errNotBegun = errors.New("no connection")
+)
+
+// notDone is why a unit of work was not done, for the log, with what clients are
+// told.
+type notDone struct {
+	why  error
+	told *chat.Error
+	kind *chat.Error // errOverloaded or errUnavailable
+}
+
+func (r *notDone) Error() string { return r.why.Error() }
+
+// Unwrap gives what is told first.
+func (r *notDone) Unwrap() []error { return []error{r.told, r.kind, r.why} }
+
+func overloaded(why error) error  { return refuse(why, errOverloaded) }
+func unavailable(why error) error { return refuse(why, errUnavailable) }
+
+// fateUnknown is for a change that may have been committed: the two others say that
+// it was not.
+func fateUnknown(why error) error { return refuse(why, chat.ErrFateUnknown) }
+
+// refuse spreads those who were refused together over the time in which they try
+// again.
+func refuse(why error, kind *chat.Error) error {
+	told := *kind
+	told.RetryAfter = told.RetryAfter/2 + rand.N(told.RetryAfter) //nolint:gosec // jitter
+	return &notDone{why: why, told: &told, kind: kind}
+}
+
+func notFound(what string) error { return chat.Errorf(chat.NotFound, what+" not found") }

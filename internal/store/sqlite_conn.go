@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// sqliteConn carries statements out at once: there is no round trip to save.
+type sqliteConn struct {
+	unit   string
+	raw    *sqlite.Conn
+	failed error // of a queued statement, until flush
+	done   []execution
+}
+
+func (c *sqliteConn) queue(sql string, args []any, each func(row) error) {
+	if c.failed != nil {
+		return
+	}
+	start, text := time.Now(), forSQLite(sql, args)
+	rows, err := c.run(text, args, each)
+	e := newExecution(c.unit, []string{statementName(sql)}, text)
+	e.took, e.rows, e.err = time.Since(start), rows, err
+	c.done = append(c.done, e)
+	c.failed = err
+}
+
+func (c *sqliteConn) flush() error {
+	err := c.failed
+	c.failed = nil
+	return err
+}
+
+func (c *sqliteConn) run(sql string, args []any, each func(row) error) (rows int64, err error) {
+	stmt, err := c.raw.Prepare(sql)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, stmt.Reset()) }()
+	for i, a := range args {
+		if err := bind(stmt, i+1, a); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		more, err := stmt.Step()
+		if err != nil {
+			return rows, err
+		}
+		if !more && each == nil {
+			return int64(c.raw.Changes()), nil
+		}
+		if !more {
+			return rows, nil
+		}
+		rows++
+		if each != nil {
+			if err := each(sqliteRow{stmt}); err != nil {
+				return rows, err
+			}
+		}
+	}
+}
+
+// transaction runs f between begin and a commit.
+func (c *sqliteConn) transaction(begin string, f func(conn) error) error {
+	err := exec(c, begin)
+	if err != nil {
+		return err
+	}
+	if err = f(c); err == nil {
+		err = c.flush()
+	}
+	if err == nil {
+		if err = exec(c, commitSQL); err == nil {
+			return nil
+		}
+	}
+	c.failed = nil
+	if !c.raw.AutocommitEnabled() {
+		c.raw.SetInterrupt(nil) // roll back even when the unit's time is over
+		err = errors.Join(err, exec(c, rollbackSQL))
+	}
+	return err
+}
+
+func (db *sqliteDB) explain(ctx context.Context, sql string) (plan string, err error) {
+	err = db.lend(ctx, "explain", db.apart, explainTimeout, func(c *sqliteConn) error {
+		var lines []string
+		_, text, _ := strings.Cut(sql, "\n")
+		c.queue("-- name: explain\nEXPLAIN QUERY PLAN "+text, nil, func(r row) error {
+			s, _ := r.(sqliteRow)
+			lines = append(lines, s.s.ColumnText(3))
+			return nil
+		})
+		plan = strings.Join(lines, "\n")
+		return c.flush()
+	})
+	return plan, err
+}

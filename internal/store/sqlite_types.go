@@ -1,0 +1,153 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// forSQLite rewrites $1 to ?1 — SQLite takes $1 for a name, bound in order of
+// first appearance — and = ANY($1) to a look into a JSON array.
+func forSQLite(sql string, args []any) string {
+	for i, a := range args {
+		n := fmt.Sprint("$", i+1)
+		switch a.(type) {
+		case []chat.ID, []chat.TokenHash:
+			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT unhex(value) FROM json_each("+n+"))")
+		case []string, []chat.UserID:
+			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT value FROM json_each("+n+"))")
+		}
+	}
+	return strings.ReplaceAll(sql, "$", "?")
+}
+
+func bind(s *sqlite.Stmt, i int, a any) error {
+	switch a := a.(type) {
+	case nil:
+		s.BindNull(i)
+	case int64:
+		s.BindInt64(i, a)
+	case int:
+		s.BindInt64(i, int64(a))
+	case bool:
+		s.BindBool(i, a)
+	case string:
+		s.BindText(i, a)
+	case []byte:
+		s.BindBytes(i, a)
+	case chat.Time:
+		s.BindInt64(i, int64(a))
+	case chat.UserID:
+		s.BindText(i, string(a))
+	case chat.ID:
+		s.BindBytes(i, a[:])
+	case chat.TokenHash:
+		s.BindBytes(i, a[:])
+	case *string:
+		return bindPointer(s, i, a)
+	case *int64:
+		return bindPointer(s, i, a)
+	case *bool:
+		return bindPointer(s, i, a)
+	case *chat.ID:
+		return bindPointer(s, i, a)
+	case *chat.UserID:
+		return bindPointer(s, i, a)
+	case []chat.ID:
+		return bindJSON(s, i, hexes(a))
+	case []chat.TokenHash:
+		return bindJSON(s, i, hexes(a))
+	case []string, []chat.UserID:
+		return bindJSON(s, i, a)
+	default:
+		return fmt.Errorf("bind parameter %d: %T is no type of ours", i, a)
+	}
+	return nil
+}
+
+func bindPointer[T any](s *sqlite.Stmt, i int, p *T) error {
+	if p == nil {
+		s.BindNull(i)
+		return nil
+	}
+	return bind(s, i, *p)
+}
+
+func bindJSON(s *sqlite.Stmt, i int, v any) error {
+	b, err := json.Marshal(v)
+	s.BindText(i, string(b))
+	return err
+}
+
+func hexes[T chat.ID | chat.TokenHash](ids []T) []string {
+	all := make([]string, len(ids))
+	for i := range ids {
+		switch id := any(ids[i]).(type) {
+		case chat.ID:
+			all[i] = hex.EncodeToString(id[:])
+		case chat.TokenHash:
+			all[i] = hex.EncodeToString(id[:])
+		}
+	}
+	return all
+}
+
+type sqliteRow struct{ s *sqlite.Stmt }
+
+func (r sqliteRow) scan(into ...any) error {
+	for i, p := range into {
+		if r.s.ColumnIsNull(i) {
+			switch p.(type) {
+			case **string, **int64, **chat.ID, **chat.UserID:
+				continue
+			}
+			return fmt.Errorf("scan column %d: NULL into %T", i, p)
+		}
+		if err := scanSQLite(r.s, i, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanSQLite(s *sqlite.Stmt, i int, p any) error {
+	switch p := p.(type) {
+	case *int64:
+		*p = s.ColumnInt64(i)
+	case *bool:
+		*p = s.ColumnInt64(i) != 0
+	case *string:
+		*p = s.ColumnText(i)
+	case *[]byte:
+		*p = make([]byte, s.ColumnLen(i))
+		s.ColumnBytes(i, *p)
+	case *chat.Time:
+		*p = chat.Time(s.ColumnInt64(i))
+	case *chat.UserID:
+		*p = chat.UserID(s.ColumnText(i))
+	case *chat.ID:
+		s.ColumnBytes(i, p[:])
+	case *chat.TokenHash:
+		s.ColumnBytes(i, p[:])
+	case **string:
+		*p = new(string)
+		return scanSQLite(s, i, *p)
+	case **int64:
+		*p = new(int64)
+		return scanSQLite(s, i, *p)
+	case **chat.ID:
+		*p = new(chat.ID)
+		return scanSQLite(s, i, *p)
+	case **chat.UserID:
+		*p = new(chat.UserID)
+		return scanSQLite(s, i, *p)
+	default:
+		return fmt.Errorf("scan column %d: %T is no type of ours", i, p)
+	}
+	return nil
+}
