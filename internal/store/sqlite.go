@@ -38,7 +38,7 @@ type sqlitePool struct {
 	ledger *ledger
 }
 
-var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING"}
+var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING", send: (*sends).each}
 
 // The checkpoint's size bounds the WAL at about 17 MB.
 const sqlitePragmas = `PRAGMA journal_mode=WAL;
