@@ -95,13 +95,9 @@ func (g *group) load(c conn, d *dialect, sends *sends) error {
 	}
 	c.queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
 	g.loadRoles(c, d, w.pairs)
-	c.queue("-- name: commit_users\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, func(r row) error {
-		u := new(chat.User)
-		err := r.scan(userInto(u)...)
-		g.users[u.ID] = u
-		return err
-	})
+	c.queue("-- name: commit_users\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, g.loadUser)
 	if len(w.messages) > 0 {
+		c.queue("-- name: commit_authors\nSELECT "+userColumns+" FROM users u WHERE u.id IN (SELECT user_id FROM messages WHERE id = ANY($1))", []any{w.messages}, g.loadUser)
 		c.queue("-- name: commit_messages\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id = ANY($1)", []any{w.messages}, g.loadMessage)
 		// A deleted reply is taken from its parent's count.
 		c.queue("-- name: commit_parents\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)",
@@ -147,6 +143,13 @@ func (g *group) loadRest(c conn, w wanted) {
 			return err
 		})
 	}
+}
+
+func (g *group) loadUser(r row) error {
+	u := new(chat.User)
+	err := r.scan(userInto(u)...)
+	g.users[u.ID] = u
+	return err
 }
 
 func (g *group) loadChannel(r row) error {

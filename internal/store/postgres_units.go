@@ -37,12 +37,15 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error
 		begun := !errors.Is(err, errNotBegun)
 		doubt = doubt || begun && lost(err)
 		retry := again(err)
+		if isCode(err, "23505") && attempt >= 10 {
+			retry = false // nobody's race goes on for so long: it offends by itself
+		}
 		if !begun {
 			retry = doubt
 		}
 		if !retry || attempt == 100 || pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
 			if doubt {
-				err = unavailable(err)
+				err = doubtful(err)
 			}
 			return err
 		}

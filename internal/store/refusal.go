@@ -40,4 +40,9 @@ func refuse(why error, kind *chat.Error) error {
 	return &refusal{why: why, told: &told, kind: kind}
 }
 
+// doubtful is for what may have been done although it ended in an error.
+func doubtful(why error) error {
+	return &refusal{why: why, told: chat.ErrFateUnknown, kind: errUnavailable}
+}
+
 func notFound(what string) error { return chat.Errorf(chat.NotFound, what+" not found") }

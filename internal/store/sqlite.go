@@ -187,7 +187,11 @@ func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) e
 }
 
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
-	return db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
+	err := db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr {
+		err = doubtful(err) // what could not be flushed may yet be in the log
+	}
+	return err
 }
 
 func (db *sqliteDB) reserved(ctx context.Context, unit string, f func(conn) error) error {
