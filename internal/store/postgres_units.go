@@ -37,7 +37,7 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error
 		begun := !errors.Is(err, errNotBegun)
 		doubt = doubt || begun && lost(err)
 		retry := again(err)
-		if isCode(err, "23505") && attempt >= 10 {
+		if isCode(err, "23505") && attempt >= 4 {
 			retry = false // nobody's race goes on for so long: it offends by itself
 		}
 		if !begun {
