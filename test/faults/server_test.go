@@ -83,7 +83,7 @@ func serve(t *testing.T, db database, settings ...string) *server {
 	t.Helper()
 	s := &server{t: t, address: freeAddress(t)}
 	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--auth=none", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
+		"serve", "--listen=" + s.address, "--auth=none", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
 	}, settings...)
 	s.start()
