@@ -65,6 +65,9 @@ type database interface {
 	url() string
 	// read reads the logs of the channels.
 	read(rec *history.Recorder, channels []chat.ID) error
+	// forgetEpoch makes the history another one, as a restore does, while no server
+	// is on.
+	forgetEpoch(t *testing.T)
 }
 
 // server is a chowk that can be killed, and started again at the same address.
@@ -198,6 +201,23 @@ func (f sqliteFile) read(rec *history.Recorder, channels []chat.ID) error {
 		}
 		return rows.Err()
 	}, "lower(hex(%s))")
+}
+
+func (f sqliteFile) forgetEpoch(t *testing.T) {
+	db, err := sql.Open("sqlite", f.path)
+	if err == nil {
+		defer db.Close()
+		_, err = db.Exec("UPDATE meta SET value = randomblob(16) WHERE name = 'epoch'")
+	}
+	if err != nil {
+		t.Errorf("change the epoch: %v", err)
+	}
+}
+
+func (p postgres) forgetEpoch(t *testing.T) {
+	if err := p.server.Exec(p.name, "UPDATE meta SET value = decode(md5(random()::text), 'hex') WHERE name = 'epoch'"); err != nil {
+		t.Errorf("change the epoch: %v", err)
+	}
 }
 
 // postgres is a database on a server of its own.
