@@ -63,7 +63,8 @@ type dialect struct {
 	skipExisting string
 	// pairs joins a table m with the (channel_id, user_id) pairs of two arrays.
 	pairs string
-	// arrays says that statements over arrays (unnest) save round trips, so that
-	// the database itself decides upon new messages and read cursors.
+	// send decides upon new messages and stores them.
+	send func(*sends, conn) error
+	// arrays says that statements over arrays (unnest) save round trips.
 	arrays bool
 }

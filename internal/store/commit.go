@@ -47,15 +47,11 @@ func offends(err error) bool {
 }
 
 func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
-	quick := s.db.dialect().arrays && s.recent.allNew(changes)
-	var u *unit
-	err := s.db.write(ctx, "commit", func(c conn) error {
-		u = s.newUnit(changes, quick)
-		// What had to be rolled back, or may have been committed although the
-		// connection broke, is decided upon in memory the next time.
-		quick = false
-		return u.run(c, s.db.dialect())
-	})
+	quick := s.recent.allNew(changes)
+	u, err := s.attempt(ctx, changes, quick)
+	if quick && err != nil && offends(err) {
+		u, err = s.attempt(ctx, changes, false) // a duplicate, it may be
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +63,21 @@ func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outco
 	return outcomes, nil
 }
 
+// attempt commits the group. What had to be rolled back, or may have been
+// committed although the connection broke, is not quick the next time.
+func (s *Store) attempt(ctx context.Context, changes []chat.Change, quick bool) (u *unit, err error) {
+	err = s.db.write(ctx, "commit", func(c conn) error {
+		u = s.newUnit(changes, quick)
+		quick = false
+		return u.run(c, s.db.dialect())
+	})
+	return u, err
+}
+
 // decideAgain decides in memory upon what the database could not: the rest of the
 // group is committed.
 func (s *Store) decideAgain(ctx context.Context, changes []chat.Change, index []int, outcomes []chat.Outcome) {
-	var u *unit
-	some := pick(changes, index)
-	err := s.db.write(ctx, "commit", func(c conn) error {
-		u = s.newUnit(some, false)
-		return u.run(c, s.db.dialect())
-	})
+	u, err := s.attempt(ctx, pick(changes, index), false)
 	for k, i := range index {
 		if err != nil {
 			outcomes[i] = chat.Outcome{Err: err}
@@ -121,8 +123,7 @@ func (s *Store) newUnit(changes []chat.Change, quick bool) *unit {
 
 func (u *unit) run(c conn, d *dialect) error {
 	if u.group == nil {
-		u.sends.queue(c)
-		return nil
+		return d.send(u.sends, c)
 	}
 	if err := u.group.load(c, d, u.sends); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (u *unit) run(c conn, d *dialect) error {
 	u.group.decide()
 	u.group.write(c, d)
 	if u.sends != nil {
-		u.sends.queue(c)
+		return d.send(u.sends, c)
 	}
 	return nil
 }

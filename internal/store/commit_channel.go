@@ -40,7 +40,8 @@ func (g *group) create(c *chat.Change) chat.Outcome {
 	// Before its members and its first entry; what the group does to it later is an
 	// update.
 	g.writes = append([]statement{{
-		`INSERT INTO channels (id, name, description, channel_type, is_private, is_archived, created_by, tutor_id, subject, topic, direct_key,
+		`-- name: insert_channel
+		INSERT INTO channels (id, name, description, channel_type, is_private, is_archived, created_by, tutor_id, subject, topic, direct_key,
 			member_count, message_count, last_seq, last_message_at, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, $12, $13)`,
 		[]any{
@@ -61,7 +62,8 @@ func (g *group) enter(c *chat.Change, ch *channelRow, user chat.UserID, role cha
 	}
 	ch.MemberCount++
 	ch.touched = true
-	g.also(`INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, joined_seq, read_ordinal) VALUES ($1, $2, $3, $4, 0, $5, $5, $6)`,
+	g.also(`-- name: insert_member
+		INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, joined_seq, read_ordinal) VALUES ($1, $2, $3, $4, 0, $5, $5, $6)`,
 		ch.ID, user, string(role), c.At, joined, ch.MessageCount)
 }
 
@@ -128,7 +130,7 @@ func (g *group) removeMember(c *chat.Change, ch *channelRow, by chat.Role) (*cha
 		g.owners[ch.ID]--
 	}
 	ch.MemberCount--
-	g.also("DELETE FROM members WHERE channel_id = $1 AND user_id = $2", ch.ID, c.Subject)
+	g.also("-- name: delete_member\nDELETE FROM members WHERE channel_id = $1 AND user_id = $2", ch.ID, c.Subject)
 	ev := g.event(c, ch, chat.EventMemberLeft)
 	ev.Subject = c.Subject
 	return ev, nil
@@ -154,7 +156,7 @@ func (g *group) updateMember(c *chat.Change, ch *channelRow, by chat.Role) (*cha
 		g.owners[ch.ID]++
 	}
 	g.roles[key] = c.Role
-	g.also("UPDATE members SET role = $3 WHERE channel_id = $1 AND user_id = $2", ch.ID, c.Subject, string(c.Role))
+	g.also("-- name: update_role\nUPDATE members SET role = $3 WHERE channel_id = $1 AND user_id = $2", ch.ID, c.Subject, string(c.Role))
 	ev := g.event(c, ch, chat.EventMemberUpdated)
 	ev.Subject, ev.Role = c.Subject, c.Role
 	return ev, nil
@@ -194,7 +196,7 @@ func (g *group) update(c *chat.Change, ch *channelRow, role chat.Role) chat.Outc
 	if changed {
 		ch.UpdatedAt = c.At
 		ev = g.event(c, ch, chat.EventChannelUpdated)
-		g.also("UPDATE channels SET name = $2, description = $3, topic = $4, is_archived = $5, updated_at = $6 WHERE id = $1",
+		g.also("-- name: update_channel\nUPDATE channels SET name = $2, description = $3, topic = $4, is_archived = $5, updated_at = $6 WHERE id = $1",
 			ch.ID, ch.Name, ch.Description, ch.Topic, ch.IsArchived, ch.UpdatedAt)
 	}
 	copied := ch.Channel

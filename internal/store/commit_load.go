@@ -95,16 +95,12 @@ func (g *group) load(c conn, d *dialect, sends *sends) error {
 	}
 	c.queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
 	g.loadRoles(c, d, w.pairs)
-	c.queue("SELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, func(r row) error {
-		u := new(chat.User)
-		err := r.scan(userInto(u)...)
-		g.users[u.ID] = u
-		return err
-	})
+	c.queue("-- name: commit_users\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, g.loadUser)
 	if len(w.messages) > 0 {
-		c.queue("SELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id = ANY($1)", []any{w.messages}, g.loadMessage)
+		c.queue("-- name: commit_authors\nSELECT "+userColumns+" FROM users u WHERE u.id IN (SELECT user_id FROM messages WHERE id = ANY($1))", []any{w.messages}, g.loadUser)
+		c.queue("-- name: commit_messages\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id = ANY($1)", []any{w.messages}, g.loadMessage)
 		// A deleted reply is taken from its parent's count.
-		c.queue("SELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)",
+		c.queue("-- name: commit_parents\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)",
 			[]any{w.messages}, g.loadMessage)
 	}
 	g.loadRest(c, w)
@@ -113,7 +109,7 @@ func (g *group) load(c conn, d *dialect, sends *sends) error {
 
 func (g *group) loadRest(c conn, w wanted) {
 	if len(w.changes) > 0 {
-		c.queue("SELECT id, "+changeColumns+" FROM changes WHERE id = ANY($1)", []any{w.changes}, func(r row) error {
+		c.queue("-- name: commit_repeated\nSELECT id, "+changeColumns+" FROM changes WHERE id = ANY($1)", []any{w.changes}, func(r row) error {
 			var id chat.ID
 			ev, err := scanChange(r, &id)
 			g.done[id] = ev
@@ -121,8 +117,8 @@ func (g *group) loadRest(c conn, w wanted) {
 		})
 	}
 	if len(w.reactions) > 0 {
-		c.queue("SELECT message_id, emoji, count(*) FROM reactions WHERE message_id = ANY($1) GROUP BY message_id, emoji", []any{w.reactions}, g.loadEmoji)
-		c.queue("SELECT message_id, emoji, user_id FROM reactions WHERE message_id = ANY($1) AND user_id = ANY($2)", []any{w.reactions, w.users}, func(r row) error {
+		c.queue("-- name: commit_emojis\nSELECT message_id, emoji, count(*) FROM reactions WHERE message_id = ANY($1) GROUP BY message_id, emoji", []any{w.reactions}, g.loadEmoji)
+		c.queue("-- name: commit_reactions\nSELECT message_id, emoji, user_id FROM reactions WHERE message_id = ANY($1) AND user_id = ANY($2)", []any{w.reactions, w.users}, func(r row) error {
 			var k reactionKey
 			err := r.scan(&k.message, &k.emoji, &k.user)
 			g.reacted[k] = true
@@ -130,7 +126,7 @@ func (g *group) loadRest(c conn, w wanted) {
 		})
 	}
 	if len(w.owners) > 0 {
-		c.queue("SELECT channel_id, count(*) FROM members WHERE channel_id = ANY($1) AND role = 'owner' GROUP BY channel_id", []any{w.owners}, func(r row) error {
+		c.queue("-- name: commit_owners\nSELECT channel_id, count(*) FROM members WHERE channel_id = ANY($1) AND role = 'owner' GROUP BY channel_id", []any{w.owners}, func(r row) error {
 			var id chat.ID
 			var n int64
 			err := r.scan(&id, &n)
@@ -139,7 +135,7 @@ func (g *group) loadRest(c conn, w wanted) {
 		})
 	}
 	if len(w.directs) > 0 {
-		c.queue("SELECT c.direct_key, "+channelColumns+" FROM channels c WHERE c.direct_key = ANY($1)", []any{w.directs}, func(r row) error {
+		c.queue("-- name: commit_directs\nSELECT c.direct_key, "+channelColumns+" FROM channels c WHERE c.direct_key = ANY($1)", []any{w.directs}, func(r row) error {
 			var key string
 			ch, err := scanChannel(r, &key)
 			g.directs[key] = ch.ID
@@ -147,6 +143,13 @@ func (g *group) loadRest(c conn, w wanted) {
 			return err
 		})
 	}
+}
+
+func (g *group) loadUser(r row) error {
+	u := new(chat.User)
+	err := r.scan(userInto(u)...)
+	g.users[u.ID] = u
+	return err
 }
 
 func (g *group) loadChannel(r row) error {
@@ -202,7 +205,7 @@ func (g *group) loadRoles(c conn, d *dialect, pairs []pairKey) {
 		for _, p := range pairs {
 			if !asked[p] {
 				asked[p] = true
-				c.queue("SELECT m.channel_id, m.user_id, m.role FROM members m WHERE m.channel_id = $1 AND m.user_id = $2", []any{p.channel, p.user}, each)
+				c.queue("-- name: commit_role\nSELECT m.channel_id, m.user_id, m.role FROM members m WHERE m.channel_id = $1 AND m.user_id = $2", []any{p.channel, p.user}, each)
 			}
 		}
 		return
@@ -211,5 +214,5 @@ func (g *group) loadRoles(c conn, d *dialect, pairs []pairKey) {
 	for i, p := range pairs {
 		channels[i], users[i] = p.channel, p.user
 	}
-	c.queue("SELECT m.channel_id, m.user_id, m.role FROM members m"+d.pairs, []any{channels, users}, each)
+	c.queue("-- name: commit_roles\nSELECT m.channel_id, m.user_id, m.role FROM members m"+d.pairs, []any{channels, users}, each)
 }

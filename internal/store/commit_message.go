@@ -102,7 +102,7 @@ func (g *group) edit(c *chat.Change, ch *channelRow, m *messageRow) *chat.Event 
 func (g *group) remove(c *chat.Change, ch *channelRow, m *messageRow) *chat.Event {
 	m.Content, m.IsDeleted, m.DeletedAt, m.UpdatedAt, m.touched = "", true, &c.At, c.At, true
 	m.FileInfo, m.MentionedUserIDs, m.ReactionCount, m.Reactions = chat.FileInfo{}, nil, 0, []chat.Reaction{}
-	g.also("DELETE FROM reactions WHERE message_id = $1", m.ID)
+	g.also("-- name: delete_reactions\nDELETE FROM reactions WHERE message_id = $1", m.ID)
 	if m.ParentMessageID != nil {
 		if parent := g.messages[*m.ParentMessageID]; parent != nil && parent.ThreadReplyCount > 0 {
 			parent.ThreadReplyCount--
@@ -126,7 +126,7 @@ func (g *group) react(c *chat.Change, ch *channelRow, m *messageRow) *chat.Event
 	g.emojis[m.ID][c.Emoji]++
 	m.ReactionCount++
 	m.touched = true
-	g.also("INSERT INTO reactions (message_id, emoji, user_id, created_at) VALUES ($1, $2, $3, $4)", m.ID, c.Emoji, c.Actor, c.At)
+	g.also("-- name: insert_reaction\nINSERT INTO reactions (message_id, emoji, user_id, created_at) VALUES ($1, $2, $3, $4)", m.ID, c.Emoji, c.Actor, c.At)
 	return g.reaction(c, ch, m, chat.EventMessageReaction)
 }
 
@@ -141,7 +141,7 @@ func (g *group) unreact(c *chat.Change, ch *channelRow, m *messageRow) *chat.Eve
 	}
 	m.ReactionCount--
 	m.touched = true
-	g.also("DELETE FROM reactions WHERE message_id = $1 AND emoji = $2 AND user_id = $3", m.ID, c.Emoji, c.Actor)
+	g.also("-- name: delete_reaction\nDELETE FROM reactions WHERE message_id = $1 AND emoji = $2 AND user_id = $3", m.ID, c.Emoji, c.Actor)
 	return g.reaction(c, ch, m, chat.EventReactionRemoved)
 }
 

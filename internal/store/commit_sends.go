@@ -32,7 +32,8 @@ type sendHead struct {
 	// for its row, so that nothing was stored and it must be decided again.
 	moved    bool
 	archived bool
-	refused  []int64 // places in index, from 1
+	at       chat.Time // of the newest message, SQLite's own count
+	refused  []int64   // places in index, from 1
 	roles    []string
 }
 
@@ -126,8 +127,9 @@ const sendSQL = `-- name: send
 	)
 	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, is_archived, d.refused, roles FROM d LEFT JOIN upd u ON u.id = channel_id`
 
-// queue queues what decides upon the messages and stores them.
-func (s *sends) queue(c conn) {
+// together queues the one statement that decides upon the messages and stores
+// them.
+func (s *sends) together(c conn) error {
 	s.heads = make(map[chat.ID]*sendHead, len(s.index))
 	c.queue(sendSQL, s.arrays(), func(r row) error {
 		var id chat.ID
@@ -136,6 +138,11 @@ func (s *sends) queue(c conn) {
 		s.heads[id] = h
 		return err
 	})
+	s.findAuthors(c)
+	return nil
+}
+
+func (s *sends) findAuthors(c conn) {
 	s.users = make(map[chat.UserID]*chat.UserRef, len(s.index))
 	for _, i := range s.index {
 		s.users[s.group[i].Actor] = nil

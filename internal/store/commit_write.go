@@ -26,7 +26,8 @@ func (g *group) write(c conn, d *dialect) {
 		g.writeArrays(c, fresh)
 	}
 	for _, m := range changed {
-		c.queue(`UPDATE messages SET content = $3, is_edited = $4, edited_at = $5, is_deleted = $6, deleted_at = $7, reaction_count = $8,
+		c.queue(`-- name: update_message
+			UPDATE messages SET content = $3, is_edited = $4, edited_at = $5, is_deleted = $6, deleted_at = $7, reaction_count = $8,
 				thread_reply_count = $9, thread_last_reply_at = $10, updated_at = $11, file_url = $12, file_name = $13, file_type = $14, file_size = $15, mentions = $16
 			WHERE channel_id = $1 AND seq = $2`, []any{
 			m.ChannelID, m.Seq, m.Content, m.IsEdited, timeOr0(m.EditedAt), m.IsDeleted, timeOr0(m.DeletedAt), m.ReactionCount,
@@ -34,7 +35,7 @@ func (g *group) write(c conn, d *dialect) {
 		}, nil)
 	}
 	for i, ev := range g.newEvents {
-		c.queue("INSERT INTO changes (channel_id, seq, id, type, user_id, at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		c.queue("-- name: insert_change\nINSERT INTO changes (channel_id, seq, id, type, user_id, at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			[]any{ev.ChannelID, ev.Seq, g.newIDs[i], string(ev.Type), ev.UserID, ev.At, payloadOf(ev)}, nil)
 	}
 }
@@ -57,7 +58,8 @@ func mentions(m *chat.Message) string {
 	return b.String()
 }
 
-const messageInsert = `INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, parent_id, mentions, client_id, body_hash,
+const messageInsert = `-- name: insert_messages
+	INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, parent_id, mentions, client_id, body_hash,
 	file_url, file_name, file_type, file_size, thread_reply_count, thread_last_reply_at, reaction_count, is_edited, edited_at, is_deleted, deleted_at, created_at, updated_at)`
 
 // writeEach writes new messages and the channels' heads row by row: SQLite.
@@ -71,7 +73,7 @@ func (g *group) writeEach(c conn, fresh []*messageRow) {
 	}
 	for _, ch := range g.channels {
 		if ch.touched {
-			c.queue("UPDATE channels SET last_seq = $2, message_count = $3, member_count = $4, last_message_at = $5, rights_seq = CASE WHEN $6 > 0 THEN $6 ELSE rights_seq END WHERE id = $1",
+			c.queue("-- name: move_head\nUPDATE channels SET last_seq = $2, message_count = $3, member_count = $4, last_message_at = $5, rights_seq = CASE WHEN $6 > 0 THEN $6 ELSE rights_seq END WHERE id = $1",
 				[]any{ch.ID, ch.LastSeq, ch.MessageCount, ch.MemberCount, timeOr0(ch.LastMessageAt), ch.rights}, nil)
 		}
 	}
@@ -116,7 +118,8 @@ func (g *group) writeArrays(c conn, fresh []*messageRow) {
 		}
 	}
 	if len(ids) > 0 {
-		c.queue(`UPDATE channels c SET last_seq = d.seq, message_count = d.messages, member_count = d.members, last_message_at = d.last,
+		c.queue(`-- name: move_heads
+			UPDATE channels c SET last_seq = d.seq, message_count = d.messages, member_count = d.members, last_message_at = d.last,
 				rights_seq = CASE WHEN d.rights > 0 THEN d.rights ELSE c.rights_seq END
 			FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS d(id, seq, messages, members, last, rights) WHERE c.id = d.id`,
 			[]any{ids, seqs, messages, members, last, rights}, nil)

@@ -38,6 +38,7 @@ var postgresDialect = dialect{
 	lockChannels: " ORDER BY id FOR NO KEY UPDATE",
 	skipExisting: " ON CONFLICT DO NOTHING",
 	pairs:        " JOIN unnest($1::uuid[], $2::text[]) AS p(channel_id, user_id) ON m.channel_id = p.channel_id AND m.user_id = p.user_id",
+	send:         (*sends).together,
 	arrays:       true,
 }
 

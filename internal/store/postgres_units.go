@@ -37,6 +37,9 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error
 		}
 		doubt = doubt || committing && errors.Is(err, errUnavailable)
 		retry := again(err)
+		if isCode(err, "23505") && attempt >= 4 {
+			retry = false // nobody's race goes on for so long: it offends by itself
+		}
 		if errors.Is(err, errNotBegun) {
 			retry = doubt
 		}

@@ -39,11 +39,8 @@ func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []
 			moveReads(c, reads, asked, outcomes)
 			return nil
 		}
-		for _, i := range known {
-			r := &reads[i]
-			c.queue(`-- name: read_own
-				UPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2 AND last_read_seq < $3`,
-				[]any{r.ChannelID, r.UserID, r.Seq, r.Ordinal, r.At}, nil)
+		if db, ok := c.(*sqliteConn); ok {
+			db.moveOwnReads(reads, known)
 		}
 		return s.moveEach(c, reads, asked, outcomes)
 	})

@@ -38,7 +38,7 @@ type sqlitePool struct {
 	ledger *ledger
 }
 
-var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING"}
+var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING", send: (*sends).each}
 
 // The checkpoint's size bounds the WAL at about 17 MB.
 const sqlitePragmas = `PRAGMA journal_mode=WAL;
@@ -187,7 +187,11 @@ func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) e
 }
 
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
-	return db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
+	err := db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr {
+		err = fateUnknown(err) // what could not be flushed may yet be in the log
+	}
+	return err
 }
 
 func (db *sqliteDB) reserved(ctx context.Context, unit string, f func(conn) error) error {

@@ -15,11 +15,12 @@ import (
 // first appearance — and = ANY($1) to a look into a JSON array.
 func forSQLite(sql string, args []any) string {
 	for i, a := range args {
-		n := fmt.Sprint("$", i+1)
 		switch a.(type) {
 		case []chat.ID, []chat.TokenHash:
+			n := fmt.Sprint("$", i+1)
 			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT unhex(value) FROM json_each("+n+"))")
 		case []string, []chat.UserID:
+			n := fmt.Sprint("$", i+1)
 			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT value FROM json_each("+n+"))")
 		}
 	}

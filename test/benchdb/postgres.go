@@ -46,8 +46,8 @@ func (p postgres) fill(ctx context.Context, w *world) error {
 			SELECT u, 'Name of ' || u, 'student', false, true, true, '', 0 FROM unnest($1::text[]) u`, users)
 		batch.Queue(`INSERT INTO channels (id, name, channel_type, is_private, is_archived, created_by, member_count, message_count, last_seq, last_message_at, created_at, updated_at)
 			SELECT c, 'bench', 'group', true, false, 'user-000000', 0, 0, 0, 0, 0, 0 FROM unnest($1::uuid[]) c`, channels)
-		batch.Queue(`INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, read_ordinal)
-			SELECT c, u, 'member', 0, 0, 0, 0 FROM unnest($1::uuid[], $2::text[]) AS m(c, u)`, memberChannels, members)
+		batch.Queue(`INSERT INTO members (channel_id, user_id, role, joined_at, joined_seq, last_read_at, last_read_seq, read_ordinal)
+			SELECT c, u, 'member', 0, 0, 0, 0, 0 FROM unnest($1::uuid[], $2::text[]) AS m(c, u)`, memberChannels, members)
 		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
 			return fmt.Errorf("fill: %w", err)
 		}

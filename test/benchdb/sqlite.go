@@ -50,8 +50,8 @@ func (f sqliteFile) fill(_ context.Context, w *world) (err error) {
 		}
 	}
 	w.members(func(id chat.ID, u chat.UserID) {
-		err = errors.Join(err, sqlitex.Execute(c, `INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, read_ordinal)
-			VALUES (?, ?, 'member', 0, 0, 0, 0)`, args(id[:], string(u))))
+		err = errors.Join(err, sqlitex.Execute(c, `INSERT INTO members (channel_id, user_id, role, joined_at, joined_seq, last_read_at, last_read_seq, read_ordinal)
+			VALUES (?, ?, 'member', 0, 0, 0, 0, 0)`, args(id[:], string(u))))
 	})
 	return err
 }
