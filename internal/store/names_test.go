@@ -14,8 +14,8 @@ import (
 // arguments.
 var takers = map[string]int{"queue": 0, "repeat": 0, "also": 0, "query": 1, "exec": 1, "updateUser": 1}
 
-// named is how a statement begins.
-var named = regexp.MustCompile(`^-- name: [a-z][a-z_]*\n`)
+// named is how a statement begins, if only with a name that is a variable.
+var named = regexp.MustCompile(`^-- name: ([a-z][a-z_]*\n|$)`)
 
 // TestEveryStatementHasAName looks at the source, since not every statement is
 // carried out in a test.
