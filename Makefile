@@ -31,6 +31,11 @@ test-go: ## Go tests, both databases, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m ./...
 
+FAULTS_TIME ?= 45s
+.PHONY: test-faults
+test-faults: ## Half an hour of faults: each alone, on both databases, checked message by message
+	CHOWK_FAULTS_TIME=$(FAULTS_TIME) $(GO) test -v -count=1 -timeout 2h ./test/faults/
+
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere
 	$(GO) test -race -tags portable ./internal/netpoll/ ./internal/gateway/

@@ -71,6 +71,88 @@ func TestAReconnectGoesOnFromTheCursor(t *testing.T) {
 	}
 }
 
+// TestAHoleThatTheServerDoesNotFill is asked for a few times, and then told.
+func TestAHoleThatTheServerDoesNotFill(t *testing.T) {
+	f := newFake(t, func(s *talk) {
+		s.hello("e", 10)
+		s.say(message(12))
+		for asked := 1; ; asked++ {
+			r, ok := s.hearOf("resume")
+			if !ok {
+				return
+			}
+			if asked > 10 {
+				t.Error("the client asks and asks")
+			}
+			s.ack(r, `{"status":"resumed","channels":{}}`)
+			if s.say(message(12)); asked == 4 {
+				s.say(message(13))
+			}
+		}
+	})
+	c := dialFake(t, f)
+	if ev := next(t, c); ev.Type != client.Resync || ev.Seq != 12 || ev.Reason != client.ReasonHistory {
+		t.Errorf("got %+v", ev)
+	}
+	expectSeqs(t, c, 13)
+}
+
+// TestAReconnectCostsOneRoundTrip when the server takes the cursors with the
+// handshake.
+func TestAReconnectCostsOneRoundTrip(t *testing.T) {
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 10); s.say(message(11), message(12)) },
+		func(s *talk) {
+			epoch, cursors, err := chat.ParseCursors(s.resume)
+			if err != nil || epoch != "e" || len(cursors) != 1 || cursors[room] != 12 {
+				t.Errorf("resume %q: %v, %v", s.resume, cursors, err)
+			}
+			s.say(fmt.Sprintf(`{"type":"connection","epoch":"e","heartbeat_s":30,"channels":[{"id":%q,"last_seq":14}],"resumed":{%[1]q:{"from":12,"to":14}}}`, room))
+			s.say(message(13), message(14), message(15))
+			if r, ok := s.hear(); ok {
+				t.Errorf("the client also asked for %+v", r)
+			}
+		})
+	expectSeqs(t, dialFake(t, f), 11, 12, 13, 14, 15)
+}
+
+// TestWhatTheServerSaysTooIsToldOnce: of cursors in the handshake it says itself
+// that they lead nowhere.
+func TestWhatTheServerSaysTooIsToldOnce(t *testing.T) {
+	resync := fmt.Sprintf(`{"type":"error","code":"resync","event":"resume","channel_id":%q,"channel_ids":[%[1]q],"message":"load it"}`, room)
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 10); s.say(message(11)) },
+		func(s *talk) { s.hello("other", 5); s.say(resync, message(6), resync, message(7)); s.linger() })
+	c := dialFake(t, f)
+	expectSeqs(t, c, 11)
+	for _, want := range []client.Event{{Type: client.Resync, Seq: 5, Reason: client.ReasonEpoch}, {Type: chat.EventMessage, Seq: 6}, {Type: client.Resync, Seq: 6, Reason: client.ReasonHistory}, {Type: chat.EventMessage, Seq: 7}} {
+		if ev := next(t, c); ev.Type != want.Type || ev.Seq != want.Seq || ev.Reason != want.Reason {
+			t.Errorf("got %s %d %s, want %s %d %s", ev.Type, ev.Seq, ev.Reason, want.Type, want.Seq, want.Reason)
+		}
+	}
+}
+
+// TestWhoWasRemovedAndTakenBackWhileAway hears of it by the entry that took him back.
+func TestWhoWasRemovedAndTakenBackWhileAway(t *testing.T) {
+	f := newFake(t,
+		func(s *talk) { s.hello("e", 10); s.say(message(11)) },
+		func(s *talk) {
+			s.hello("e", 21)
+			r, _ := s.hearOf("resume")
+			s.ack(r, `{"status":"resumed","channels":{}}`)
+			s.say(fmt.Sprintf(`{"type":"channel_joined","channel_id":%q,"seq":20}`, room), message(21), message(22))
+			if r, ok := s.hear(); ok {
+				t.Errorf("the client also asked for %+v", r)
+			}
+		})
+	c := dialFake(t, f)
+	expectSeqs(t, c, 11)
+	if ev := next(t, c); ev.Type != chat.EventChannelJoined || ev.Seq != 20 {
+		t.Errorf("got %s %d", ev.Type, ev.Seq)
+	}
+	expectSeqs(t, c, 21, 22)
+}
+
 func TestWhatCannotBeResumedIsTold(t *testing.T) {
 	resyncs := func(s *talk) {
 		s.hello("e", 20)

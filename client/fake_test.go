@@ -27,9 +27,10 @@ type fake struct {
 
 // talk is one connection of a fake.
 type talk struct {
-	t    *testing.T
-	ctx  context.Context
-	conn *websocket.Conn
+	t      *testing.T
+	ctx    context.Context
+	conn   *websocket.Conn
+	resume string // of the handshake
 }
 
 // request is what a client sends.
@@ -58,7 +59,7 @@ func newFake(t *testing.T, script ...func(s *talk)) *fake {
 			return
 		}
 		defer conn.CloseNow()
-		script[min(n, len(script)-1)](&talk{t, ctx, conn})
+		script[min(n, len(script)-1)](&talk{t, ctx, conn, r.URL.Query().Get("resume")})
 	}))
 	t.Cleanup(func() {
 		stop()

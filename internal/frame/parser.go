@@ -12,6 +12,8 @@ type Limits struct {
 	Frame, Message int
 	// Fragments is the most frames of one message. Default 64.
 	Fragments int
+	// Client makes a Parser read a server's frames, which are not masked.
+	Client bool
 }
 
 var defaultLimits = Limits{Frame: 64 << 10, Message: 64 << 10, Fragments: 64}
@@ -46,8 +48,6 @@ type Message struct {
 type Parser struct {
 	// Limits are shared by all parsers; nil means the defaults.
 	Limits *Limits
-	// Client makes it read a server's frames, which are not masked.
-	Client bool
 	part   *partial
 }
 
@@ -159,7 +159,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 		return h, -1, nil
 	}
 	h.masked = b[1]&0x80 != 0
-	if h.masked == p.Client {
+	if h.masked == p.limits().Client {
 		return h, 0, &Error{CloseProtocol, "a client must mask its frames, and a server must not"}
 	}
 	length, n := uint64(b[1]&0x7f), 2

@@ -105,10 +105,13 @@ func (s *session) hold() bool {
 	return held < before || used <= int64(s.gateway.Limits.PartialBytes)
 }
 
-func (b *budget) release(s *session) {
-	if held := s.held.Swap(released); held != released {
+// release gives back what the session holds; false when it was done before.
+func (b *budget) release(s *session) bool {
+	held := s.held.Swap(released)
+	if held != released {
 		b.used.Add(-int64(held))
 	}
+	return held != released
 }
 
 // begin counts an event in that gets a goroutine; false when there are as many as

@@ -30,17 +30,16 @@ type session struct {
 	login   uint64    // the first bytes of the log-in's hash, 0 for none
 	expires chat.Time // of the credential, 0 for never
 	opened  chat.Time
-	place   int32 // in the registry, guarded by it
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	parser  frame.Parser
 	rate    bucket
 	control bucket
+	place   int32 // in the registry, guarded by it
 	events  atomic.Uint32
 	held    atomic.Uint32 // bytes of a message half received, as counted; released when closed
-	closed  atomic.Bool
-	known   bool // speaks chowk.v1
-	own     bool // this process's own
+	known   bool          // speaks chowk.v1
+	own     bool          // this process's own
 	strikes uint8
 }
 
@@ -195,13 +194,12 @@ func (s *session) Late(*netpoll.Conn) { s.close(chat.CloseAbuse, "a message took
 // Closed takes the socket out of everything. It may be on the poller's goroutine,
 // so what takes locks is done on another.
 func (s *session) Closed(_ *netpoll.Conn, err error) {
-	if s.closed.Swap(true) {
-		return
-	}
 	g := s.gateway
+	if !g.partial.release(s) {
+		return // it is closed already
+	}
 	total := g.sessions.remove(s)
 	g.sessions.release(s.remote())
-	g.partial.release(s)
 	g.Metrics.Sockets.Set(float64(total))
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()

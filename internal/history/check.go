@@ -71,6 +71,16 @@ func (s spans) hold(seq chat.Seq) bool {
 	return false
 }
 
+// begin says whether a membership begins with the entry.
+func (s spans) begin(seq chat.Seq) bool {
+	for _, sp := range s {
+		if sp.from == seq {
+			return true
+		}
+	}
+	return false
+}
+
 // channel is a channel's log and its members.
 type channel struct {
 	log      []entry // at seq-1
@@ -350,7 +360,7 @@ func (c *checker) hand(r *Record) {
 	own := r.User == r.Session
 	begins := r.What == Founds || r.What == Joins && own
 	switch {
-	case !v.in && begins:
+	case begins && (!v.in || r.Seq > v.handed && v.members.begin(r.Seq)):
 		v.in, v.handed = true, r.Seq-1
 	case !v.in:
 		c.breaks(NoGap, "%s was handed seq %d of channel %s, without its beginning", c.user(r.Session), r.Seq, c.name(r.Channel))

@@ -21,17 +21,18 @@ type Conn interface {
 
 // Socket is one client's WebSocket as the hub knows it.
 type Socket struct {
-	hub  *Hub
-	conn Conn
-	user *user
-	old  bool // a page of the old system: see wants
+	hub   *Hub
+	conn  Conn
+	user  *user
+	focus atomic.Pointer[channel] // the channel that a page of the old system shows
 
 	mu      sync.Mutex // guards what follows
 	pairs   []*pair
 	watches *watches // nil while it watches nobody
 	closed  bool
 	open    bool
-	focus   atomic.Pointer[channel] // the channel that a page of the old system shows
+
+	old bool // a page of the old system: see wants
 }
 
 // ErrTooManySockets refuses a user who has as many sockets as he may.
@@ -75,6 +76,7 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 // listen makes the socket's cursors, and finds out how far the channels are to
 // which nobody listened before.
 func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) error {
+	s.makeRoom(len(standings))
 	var unknown []*channel
 	for _, st := range standings {
 		ch, known := h.pairUp(s, st)
@@ -204,6 +206,38 @@ func (s *Socket) pairIn(id chat.ID) *pair {
 		}
 	}
 	return nil
+}
+
+// makeRoom prepares for n cursors, in one piece.
+func (s *Socket) makeRoom(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pairs) > 0 || n == 0 {
+		return
+	}
+	pairs := make([]pair, n)
+	s.pairs = make([]*pair, 0, n)
+	for i := range pairs {
+		s.pairs = append(s.pairs, &pairs[i])
+	}
+	s.pairs = s.pairs[:0]
+}
+
+// newPair takes a prepared cursor that was never used, or makes one; nil when the
+// socket is closed.
+func (s *Socket) newPair() *pair {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if n := len(s.pairs); n < cap(s.pairs) {
+		if p := s.pairs[:n+1][n]; p != nil && p.socket == nil {
+			p.socket = s
+			return p
+		}
+	}
+	return &pair{socket: s}
 }
 
 func (s *Socket) addPair(p *pair) bool {

@@ -155,8 +155,7 @@ func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 		}
 		s.mu.Unlock()
 		if p := ch.add(s, seq-1, seq, state); p != nil {
-			p.left.Store(false)
-			p.joined = seq
+			p.member.begin(seq)
 		}
 	}
 }
@@ -170,7 +169,7 @@ func (h *Hub) left(ch *channel, id chat.UserID) {
 		if p == nil {
 			continue
 		}
-		p.left.Store(true)
+		p.member.end()
 		if p.state == parked {
 			ch.remove(p)
 			s.dropPair(p)

@@ -109,7 +109,7 @@ func (s *server) tryDialWith(protocols ...string) (*client, *http.Response, erro
 
 func (s *server) tryDial(path, token, protocol string, header ...string) (*client, *http.Response, error) {
 	s.t.Helper()
-	o := &websocket.DialOptions{HTTPHeader: http.Header{}}
+	o := &websocket.DialOptions{HTTPHeader: http.Header{}, HTTPClient: s.client}
 	if protocol != "" {
 		o.Subprotocols = strings.Split(protocol, ",")
 	}

@@ -63,7 +63,8 @@ func run(m *testing.M) int {
 // database is where a server keeps its data, and how the proof reads it.
 type database interface {
 	url() string
-	read(rec *history.Recorder) error
+	// read reads the logs of the channels.
+	read(rec *history.Recorder, channels []chat.ID) error
 }
 
 // server is a chowk that can be killed, and started again at the same address.
@@ -178,13 +179,13 @@ type sqliteFile struct{ path string }
 
 func (f sqliteFile) url() string { return "sqlite:" + f.path }
 
-func (f sqliteFile) read(rec *history.Recorder) error {
+func (f sqliteFile) read(rec *history.Recorder, channels []chat.ID) error {
 	db, err := sql.Open("sqlite", "file:"+f.path+"?mode=ro")
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return readRows(rec, func(query string, each func(scan func(...any) error) error) error {
+	return readRows(rec, channels, func(query string, each func(scan func(...any) error) error) error {
 		rows, err := db.Query(query)
 		if err != nil {
 			return err
@@ -225,7 +226,7 @@ func (p postgres) url() string {
 	return u.String()
 }
 
-func (p postgres) read(rec *history.Recorder) error {
+func (p postgres) read(rec *history.Recorder, channels []chat.ID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, p.url())
@@ -233,7 +234,7 @@ func (p postgres) read(rec *history.Recorder) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	return readRows(rec, func(query string, each func(scan func(...any) error) error) error {
+	return readRows(rec, channels, func(query string, each func(scan func(...any) error) error) error {
 		rows, err := conn.Query(ctx, query)
 		if err != nil {
 			return err
@@ -248,14 +249,22 @@ func (p postgres) read(rec *history.Recorder) error {
 	}, "replace(%s::text, '-', '')")
 }
 
-// readRows reads every log with a connection of its own.
-func readRows(rec *history.Recorder, query func(string, func(func(...any) error) error) error, hexOf string) error {
+// readRows reads logs with a connection of its own. (The server has channels of its
+// own, whose old messages it forgets.)
+func readRows(rec *history.Recorder, channels []chat.ID, query func(string, func(func(...any) error) error) error, hexOf string) error {
+	ours := make(map[chat.ID]bool)
+	for _, ch := range channels {
+		ours[ch] = true
+	}
 	id := func(column string) string { return fmt.Sprintf(hexOf, column) }
 	err := query("SELECT "+id("channel_id")+", seq, "+id("id")+", user_id FROM messages ORDER BY channel_id, seq", func(scan func(...any) error) error {
 		var channel, message, user string
 		r := history.Record{Kind: history.Stored, What: history.Message}
 		if err := scan(&channel, &r.Seq, &message, &user); err != nil {
 			return err
+		}
+		if !ours[parse(channel)] {
+			return nil
 		}
 		r.Channel, r.ID, r.User = rec.Channel(parse(channel)), parse(message), rec.User(chat.UserID(user))
 		rec.Store(r)
@@ -269,6 +278,9 @@ func readRows(rec *history.Recorder, query func(string, func(func(...any) error)
 		r := history.Record{Kind: history.Stored}
 		if err := scan(&channel, &r.Seq, &kind, &user, &text); err != nil {
 			return err
+		}
+		if !ours[parse(channel)] {
+			return nil
 		}
 		var p struct {
 			MessageID *chat.ID      `json:"message_id"`

@@ -484,7 +484,7 @@ func (w *world) finish() *history.Report {
 		_ = p.client.Close()
 	}
 	w.reading.Wait()
-	if err := w.db.read(w.rec); err != nil {
+	if err := w.db.read(w.rec, w.channels); err != nil {
 		w.t.Fatalf("read the database: %v", err)
 	}
 	h := w.rec.History()
