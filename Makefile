@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
 GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
@@ -61,7 +61,7 @@ check-web: web ## Check that the committed page is what its source makes
 	@git diff --exit-code --stat -- web/dist && test -z "$$(git status --porcelain -- web/dist)"
 
 .PHONY: generate
-generate: ## Write the Grafana dashboard from the definitions of the metrics
+generate: ## Write the dashboard from the definitions of the metrics, and the chart's copy of the alerts
 	$(GO) run ./deploy/gen
 
 .PHONY: lint

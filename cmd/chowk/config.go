@@ -50,7 +50,7 @@ type Config struct {
 		Overflow    int           `name:"pool.overflow" default:"20" min:"0" max:"1000" help:"More of them under load, closed when idle."`
 		Timeout     time.Duration `name:"pool.timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for a connection. People are refused much earlier."`
 		MaxLifetime time.Duration `name:"pool.max-lifetime" default:"1h" min:"1m" max:"168h" help:"When a connection is replaced."`
-		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"60s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
+		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"5s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
 	}
 
 	DB struct {

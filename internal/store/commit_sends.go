@@ -31,10 +31,9 @@ type sendHead struct {
 	// moved is false when the channel's rights changed while the statement waited
 	// for its row, so that nothing was stored and it must be decided again.
 	moved    bool
-	archived bool
+	archived bool      // SQLite's own look
 	at       chat.Time // of the newest message, SQLite's own count
 	refused  []int64   // places in index, from 1
-	roles    []string
 }
 
 // splitSends tells new messages from the rest of a group. What belongs to one
@@ -100,14 +99,14 @@ func (s *sends) channels() []chat.ID {
 // An array that is NULL is shorter than the others: unnest fills it up.
 const sendSQL = `-- name: send
 	WITH asked AS (
-		SELECT a.*, c.is_archived, c.rights_seq, m.role, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
+		SELECT a.*, c.rights_seq, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
 		FROM unnest($1::uuid[], $3::text[], $7::bigint[]) WITH ORDINALITY AS a(channel_id, user_id, at, n)
 		JOIN channels c ON c.id = a.channel_id
 		LEFT JOIN members m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
 	), d AS (
-		SELECT channel_id, is_archived, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
-			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused, array_agg(COALESCE(role, '')) FILTER (WHERE admitted IS NOT TRUE) AS roles
-		FROM asked GROUP BY channel_id, is_archived, rights_seq ORDER BY channel_id
+		SELECT channel_id, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
+			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused
+		FROM asked GROUP BY channel_id, rights_seq ORDER BY channel_id
 	), upd AS (
 		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
 		FROM d WHERE c.id = d.channel_id AND c.rights_seq = d.rights_seq AND d.n > 0
@@ -125,7 +124,7 @@ const sendSQL = `-- name: send
 			JOIN upd u ON u.id = a.channel_id WHERE u.refused IS NULL OR n <> ALL (u.refused)
 		) AS numbered
 	)
-	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, is_archived, d.refused, roles FROM d LEFT JOIN upd u ON u.id = channel_id`
+	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, d.refused FROM d LEFT JOIN upd u ON u.id = channel_id`
 
 // together queues the one statement that decides upon the messages and stores
 // them.
@@ -134,7 +133,7 @@ func (s *sends) together(c conn) error {
 	c.queue(sendSQL, s.arrays(), func(r row) error {
 		var id chat.ID
 		h := new(sendHead)
-		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.archived, &h.refused, &h.roles)
+		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.refused)
 		s.heads[id] = h
 		return err
 	})
@@ -216,11 +215,10 @@ func (s *sends) outcomes(into []chat.Outcome) (again []int) {
 		switch {
 		case head == nil:
 			into[i].Err = chat.ErrAccessDenied
-		case head.admitted > 0 && !head.moved:
+		case head.admitted > 0 && !head.moved, slices.Contains(head.refused, int64(k+1)):
+			// Whoever may not send now may repeat what he sent when he might: only a look
+			// at what is stored tells.
 			again = append(again, i)
-		case slices.Contains(head.refused, int64(k+1)):
-			role := head.roles[slices.Index(head.refused, int64(k+1))]
-			into[i].Err = mayNot(c, head.archived, chat.Role(role), false)
 		default:
 			head.seq++
 			head.ordinal++

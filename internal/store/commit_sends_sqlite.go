@@ -89,7 +89,7 @@ func (s *sends) admit(roles map[pairKey]chat.Role) (admitted []int) {
 		}
 		role := roles[pairKey{c.ChannelID, c.Actor}]
 		if mayNot(c, head.archived, role, false) != nil {
-			head.refused, head.roles = append(head.refused, int64(k+1)), append(head.roles, string(role))
+			head.refused = append(head.refused, int64(k+1))
 			continue
 		}
 		head.admitted++

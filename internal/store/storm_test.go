@@ -53,7 +53,7 @@ func TestAThousandSocketsAtOnceCostADozenStatements(t *testing.T) {
 				t.Errorf("session %d: %v, %v", i, u, err)
 			}
 		})
-		if n, by := w.seen.statements(); n > stormMost/2 {
+		if n, by := w.seen.statements(); n > stormMost {
 			t.Errorf("sessions took %d statements: %v", n, by)
 		}
 		w.seen.forget()

@@ -112,10 +112,11 @@ func (l *logbook) find(t *testing.T, words ...string) map[string]any {
 	}
 }
 
-// serve starts a server with settings like "auth=none".
+// serve starts a server with settings like "auth=none". It has no canary, whose
+// statements would be counted, unless it is given one.
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
-	args := []string{"serve"}
+	args := []string{"serve", "--canary.interval=0"}
 	listens, holds, watched := false, false, false
 	for _, s := range settings {
 		listens = listens || strings.HasPrefix(s, "listen=")

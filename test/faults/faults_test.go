@@ -95,6 +95,11 @@ var faults = []fault{
 		}
 		pause(r, 500*time.Millisecond, time.Second)
 	}},
+	{"another epoch", "", func(w *world, _ *rand.Rand) {
+		w.server.kill()
+		w.db.forgetEpoch(w.t)
+		w.server.start()
+	}},
 	{"clients sleep", "", func(w *world, r *rand.Rand) {
 		var some []*person
 		for _, p := range w.people {

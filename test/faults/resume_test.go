@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -349,7 +350,7 @@ func flood(t *testing.T, ctx context.Context, s *server, r *rand.Rand, bad []str
 	for n > 0 {
 		conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+name(0), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
 		if err != nil {
-			if resp != nil && resp.StatusCode == 429 { // its user has as many as he may
+			if resp != nil && resp.StatusCode == http.StatusTooManyRequests { // its user has as many as he may
 				continue
 			}
 			t.Errorf("dial: %v", err)

@@ -65,6 +65,9 @@ type database interface {
 	url() string
 	// read reads the logs of the channels.
 	read(rec *history.Recorder, channels []chat.ID) error
+	// forgetEpoch makes the history another one, as a restore does, while no server
+	// is on.
+	forgetEpoch(t *testing.T)
 }
 
 // server is a chowk that can be killed, and started again at the same address.
@@ -83,7 +86,7 @@ func serve(t *testing.T, db database, settings ...string) *server {
 	t.Helper()
 	s := &server{t: t, address: freeAddress(t)}
 	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--auth=none", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
+		"serve", "--listen=" + s.address, "--auth=none", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
 	}, settings...)
 	s.start()
@@ -198,6 +201,23 @@ func (f sqliteFile) read(rec *history.Recorder, channels []chat.ID) error {
 		}
 		return rows.Err()
 	}, "lower(hex(%s))")
+}
+
+func (f sqliteFile) forgetEpoch(t *testing.T) {
+	db, err := sql.Open("sqlite", f.path)
+	if err == nil {
+		defer db.Close()
+		_, err = db.Exec("UPDATE meta SET value = randomblob(16) WHERE name = 'epoch'")
+	}
+	if err != nil {
+		t.Errorf("change the epoch: %v", err)
+	}
+}
+
+func (p postgres) forgetEpoch(t *testing.T) {
+	if err := p.server.Exec(p.name, "UPDATE meta SET value = decode(md5(random()::text), 'hex') WHERE name = 'epoch'"); err != nil {
+		t.Errorf("change the epoch: %v", err)
+	}
 }
 
 // postgres is a database on a server of its own.
