@@ -14,6 +14,10 @@ import (
 // reads or sends again.
 const maxLater = 16384
 
+// delayedGroup bounds a group of delayed read cursors. Nobody waits for them, and
+// small groups delay those less who do wait for the database.
+const delayedGroup = 128
+
 // reads is the lane of read cursors. What a reader waits for is committed as soon
 // as the last group is done; what a sender has read by sending is kept a moment,
 // since the next send replaces it.
@@ -181,7 +185,7 @@ func (r *reads) take() (group []*readEntry, closed bool) {
 func (r *reads) takeDelayed(group []*readEntry, in map[readKey]bool) []*readEntry {
 	for user, mine := range r.delayed {
 		for channel, read := range mine {
-			if len(group) == r.config.GroupSize {
+			if len(group) >= min(r.config.GroupSize, delayedGroup) {
 				return group
 			}
 			if in[readKey{channel, user}] {

@@ -47,7 +47,7 @@ func offends(err error) bool {
 }
 
 func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
-	quick := s.recent.allNew(changes)
+	quick := s.memory.recent.allNew(changes)
 	u, err := s.attempt(ctx, changes, quick)
 	if quick && err != nil && offends(err) {
 		u, err = s.attempt(ctx, changes, false) // a duplicate, it may be
@@ -59,7 +59,7 @@ func (s *Store) commit(ctx context.Context, changes []chat.Change) ([]chat.Outco
 	if len(again) > 0 {
 		s.decideAgain(ctx, changes, again, outcomes)
 	}
-	s.recent.note(changes, outcomes)
+	s.memory.recent.note(changes, outcomes)
 	return outcomes, nil
 }
 
@@ -107,7 +107,7 @@ type unit struct {
 func (s *Store) newUnit(changes []chat.Change, quick bool) *unit {
 	u := &unit{changes: changes}
 	if quick {
-		u.sends, u.rest = splitSends(changes, &s.authors)
+		u.sends, u.rest = splitSends(changes, &s.memory)
 		if len(u.sends.index) == 0 {
 			u.sends = nil
 		}

@@ -94,8 +94,7 @@ type Store struct {
 	standings  *gatherer[chat.UserID, []chat.Standing]
 	heads      *gatherer[chat.ID, chat.Seq]
 	sessions   *gatherer[chat.TokenHash, sessionUser]
-	recent     recentIDs
-	authors    authors
+	memory     memory
 }
 
 // Open connects, brings the schema up to date and finds out what an ack will mean.

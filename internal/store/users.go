@@ -70,7 +70,7 @@ func (s *Store) EnsureUser(ctx context.Context, u chat.User) (stored chat.User, 
 		}
 		return query(c, "-- name: user\nSELECT "+userColumns+" FROM users u WHERE u.id = $1", func(r row) error { return r.scan(userInto(&stored)...) }, u.ID)
 	})
-	s.authors.forget(u.ID)
+	s.memory.authors.forget(u.ID)
 	return stored, err
 }
 

@@ -180,5 +180,8 @@ func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out
 	}
 	m := take(j.step, way, out.counted, out.waits, out.before, out.after)
 	m.Senders, m.Channels, m.Stored, m.Note = j.senders, len(j.world.channels), int64(out.acks), note
+	if out.refused > 0 {
+		m.Note += fmt.Sprintf(" %d refused", out.refused)
+	}
 	return b.add(m), nil
 }

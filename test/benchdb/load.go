@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type load struct {
 type loaded struct {
 	acks          int
 	counted       int
+	refused       int // overloaded: surely not stored
 	waits         []time.Duration
 	before, after usage
 	err           error
@@ -58,7 +60,7 @@ func (l load) do(ctx context.Context) loaded {
 		running.Go(func() { // ends when finishing is set
 			r := rand.New(rand.NewPCG(uint64(s), 7))
 			user, channels := l.world.sender(s)
-			acks, counted, due := 0, 0, start.Add(l.interval(r)*time.Duration(s)/time.Duration(l.senders))
+			acks, counted, refused, due := 0, 0, 0, start.Add(l.interval(r)*time.Duration(s)/time.Duration(l.senders))
 			var waits []time.Duration
 			var err error
 			for !finishing.Load() && err == nil {
@@ -69,7 +71,12 @@ func (l load) do(ctx context.Context) loaded {
 					due = time.Now()
 				}
 				in := counting.Load()
-				if err = l.send(ctx, channels[r.IntN(len(channels))], user); err != nil {
+				if err = l.send(ctx, channels[r.IntN(len(channels))], user); overloaded(err) {
+					refused++
+					err = nil
+					wait(ctx, 10*time.Millisecond)
+					continue
+				} else if err != nil {
 					break
 				}
 				acks++
@@ -81,6 +88,7 @@ func (l load) do(ctx context.Context) loaded {
 			mu.Lock()
 			defer mu.Unlock()
 			out.acks, out.counted, out.waits = out.acks+acks, out.counted+counted, append(out.waits, waits...)
+			out.refused += refused
 			if err != nil && out.err == nil {
 				out.err = err
 			}
@@ -113,4 +121,9 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
+}
+
+func overloaded(err error) bool {
+	var e *chat.Error
+	return errors.As(err, &e) && e.Code == chat.Overloaded
 }

@@ -21,6 +21,8 @@ func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
 		{"Messages", testMessages},
 		{"OrderUnderLoad", testOrderUnderLoad},
 		{"Duplicates", testDuplicates},
+		{"RefusedAmongOthers", testRefusedAmongOthers},
+		{"OwnReads", testOwnReads},
 		{"Edits", testEdits},
 		{"Reactions", testReactions},
 		{"Members", testMembers},

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// knownSQL stores messages of senders who were let send before: nothing has
+// changed since if rights_seq has not. The UPDATE looks at the newest version of
+// the row and locks it; it passes over a channel whose rights have changed, and so
+// does the INSERT.
+const knownSQL = `-- name: send_known
+	WITH upd AS (
+		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
+		FROM unnest($14::uuid[], $15::bigint[], $16::bigint[], $17::bigint[]) AS d(id, n, at, rights) WHERE c.id = d.id AND c.rights_seq = d.rights
+		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal
+	), ins AS (
+		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id, body_hash,
+			file_url, file_name, file_type, file_size, created_at, updated_at)
+		SELECT channel_id, seq + place, a.id, ordinal + place, user_id, content, COALESCE(kind, 'text'), COALESCE(mentions, ''), client_id, body_hash,
+			file_url, file_name, file_type, file_size, at, at
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
+				$10::text[], $11::text[], $12::text[], $13::bigint[], $18::bigint[])
+			AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind, mentions, file_url, file_name, file_type, file_size, place)
+		JOIN upd ON upd.id = a.channel_id
+	)
+	SELECT id, seq, ordinal FROM upd`
+
+// sendSQL stores those messages whose senders may send them, numbered without
+// holes, and says of each channel where it begins and which it refused.
+//
+// Everything is seen as of one moment, before the rows of the channels are locked
+// by the UPDATE. Whoever held such a row may meanwhile have removed a member; then
+// he has moved rights_seq as well, the UPDATE, which looks at the newest version of
+// the row, passes over the channel, and so does the INSERT. The rows are locked in
+// the order of their ids, as everybody locks them: d is sorted and drives the
+// nested loop. (Another plan would risk a deadlock, which is tried again.)
+//
+// An array that is NULL is shorter than the others: unnest fills it up.
+const sendSQL = `-- name: send
+	WITH asked AS (
+		SELECT a.*, c.rights_seq, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
+		FROM unnest($1::uuid[], $3::text[], $7::bigint[]) WITH ORDINALITY AS a(channel_id, user_id, at, n)
+		JOIN channels c ON c.id = a.channel_id
+		LEFT JOIN members m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
+	), d AS (
+		SELECT channel_id, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
+			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused
+		FROM asked GROUP BY channel_id, rights_seq ORDER BY channel_id
+	), upd AS (
+		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
+		FROM d WHERE c.id = d.channel_id AND c.rights_seq = d.rights_seq AND d.n > 0
+		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal, d.refused
+	), ins AS (
+		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id, body_hash,
+			file_url, file_name, file_type, file_size, created_at, updated_at)
+		SELECT channel_id, seq + place, id, ordinal + place, user_id, content, COALESCE(kind, 'text'), COALESCE(mentions, ''), client_id, body_hash,
+			file_url, file_name, file_type, file_size, at, at
+		FROM (
+			SELECT a.*, u.seq, u.ordinal, row_number() OVER (PARTITION BY a.channel_id ORDER BY n) AS place
+			FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
+					$10::text[], $11::text[], $12::text[], $13::bigint[])
+				WITH ORDINALITY AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind, mentions, file_url, file_name, file_type, file_size, n)
+			JOIN upd u ON u.id = a.channel_id WHERE u.refused IS NULL OR n <> ALL (u.refused)
+		) AS numbered
+	)
+	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, d.rights_seq, d.refused FROM d LEFT JOIN upd u ON u.id = channel_id`
+
+// together queues what decides upon the messages and stores them.
+func (s *sends) together(c conn) error {
+	known, asked := s.divide()
+	s.storeKnown(c, known)
+	s.ask(c, asked)
+	s.findAuthors(c)
+	return nil
+}
+
+// divide parts the messages, by their places in index, into those to channels all
+// of whose senders are known, and the others.
+func (s *sends) divide() (known, asked []int) {
+	s.heads = make(map[chat.ID]*sendHead, len(s.index))
+	for _, i := range s.index {
+		if id := s.group[i].ChannelID; s.heads[id] == nil {
+			s.heads[id] = new(sendHead)
+		}
+	}
+	s.memory.senders.known(s.heads, s.allowed, func(yield func(chat.ID, chat.UserID)) {
+		for _, i := range s.index {
+			yield(s.group[i].ChannelID, s.group[i].Actor)
+		}
+	})
+	for k, i := range s.index {
+		if s.heads[s.group[i].ChannelID].asked {
+			asked = append(asked, k)
+		} else {
+			known = append(known, k)
+		}
+	}
+	for id, head := range s.heads {
+		if head.asked {
+			delete(s.heads, id) // until the database knows it
+		}
+	}
+	return known, asked
+}
+
+func (s *sends) storeKnown(c conn, known []int) {
+	if len(known) == 0 {
+		return
+	}
+	places := make([]int64, len(known))
+	var ids []chat.ID
+	for k, place := range known {
+		change := &s.group[s.index[place]]
+		head := s.heads[change.ChannelID]
+		if head.admitted == 0 {
+			ids = append(ids, change.ChannelID)
+		}
+		head.admitted++
+		head.at = max(head.at, change.At)
+		places[k] = head.admitted
+	}
+	slices.SortFunc(ids, chat.ID.Compare) // rows are locked in one order everywhere
+	n, at, rights := make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids))
+	for k, id := range ids {
+		head := s.heads[id]
+		n[k], at[k], rights[k] = head.admitted, int64(head.at), head.rights
+	}
+	c.queue(knownSQL, append(s.messages(known), ids, n, at, rights, places), func(r row) error {
+		var id chat.ID
+		var seq, ordinal int64
+		err := r.scan(&id, &seq, &ordinal)
+		if head := s.heads[id]; head != nil {
+			head.seq, head.ordinal, head.moved = seq, ordinal, true
+		}
+		return err
+	})
+}
+
+func (s *sends) ask(c conn, asked []int) {
+	if len(asked) == 0 {
+		return
+	}
+	c.queue(sendSQL, append(s.messages(asked), roleNames(s.allowed)), func(r row) error {
+		var id chat.ID
+		h := &sendHead{asked: true}
+		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.rights, &h.refused)
+		for k, n := range h.refused {
+			h.refused[k] = int64(asked[n-1]) + 1
+		}
+		s.heads[id] = h
+		return err
+	})
+}
+
+// messages are the arrays of messages, by their places in index.
+func (s *sends) messages(places []int) []any {
+	n := len(places)
+	var (
+		channels, ids              = make([]chat.ID, n), make([]chat.ID, n)
+		users                      = make([]chat.UserID, n)
+		contents, clients          = make([]string, n), make([]string, n)
+		hashes, at                 = make([]int64, n), make([]int64, n)
+		kinds, mentioned           []*string // NULL while all are as most are
+		urls, names, types         []*string
+		sizes                      []*int64
+		anyKind, anyMention, files bool
+	)
+	for k, place := range places {
+		c := &s.group[s.index[place]]
+		m := c.Message
+		channels[k], ids[k], users[k], contents[k], clients[k] = c.ChannelID, c.ID, c.Actor, m.Content, m.ClientID
+		hashes[k], at[k] = m.BodyHash(), int64(c.At)
+		anyKind = anyKind || m.MessageType != chat.Text
+		anyMention = anyMention || len(m.MentionedUserIDs) > 0
+		files = files || !m.FileInfo.IsZero()
+	}
+	for _, place := range places {
+		m := s.group[s.index[place]].Message
+		if anyKind {
+			kinds = append(kinds, (*string)(&m.MessageType))
+		}
+		if anyMention {
+			text := mentions(m)
+			mentioned = append(mentioned, &text)
+		}
+		if files {
+			urls, names, types, sizes = append(urls, m.FileURL), append(names, m.FileName), append(types, m.FileType), append(sizes, m.FileSize)
+		}
+	}
+	return []any{channels, ids, users, contents, clients, hashes, at, kinds, mentioned, urls, names, types, sizes}
+}
+
+func roleNames(set chat.Roles) []string {
+	var names []string
+	for _, r := range set.Names() {
+		names = append(names, string(r))
+	}
+	return names
+}
