@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type sock struct {
 	wrong  atomic.Int32 // events out of order
 	sent   atomic.Int64 // when the event under way was sent, in Unix nanoseconds
 	closed atomic.Bool
+	heard  atomic.Bool // anything at all
 }
 
 var readAll = &frame.Limits{Frame: 64 << 20, Message: 64 << 20, Fragments: 1000, Client: true}
@@ -139,6 +141,14 @@ func (f *fleet) open(from, n, width int, at func(i int) address) ([]*sock, error
 	if len(failed) > 0 {
 		return nil, fmt.Errorf("%d of %d sockets did not open, the first: %w", len(failed), n, failed[0])
 	}
+	if n > 0 && at(from).first != nil { // it is answered when the server has taken the socket in
+		err := until(time.Minute, func() bool {
+			return !slices.ContainsFunc(all, func(s *sock) bool { return !s.heard.Load() })
+		})
+		if err != nil {
+			return nil, fmt.Errorf("some sockets were not greeted: %w", err)
+		}
+	}
 	return all, nil
 }
 
@@ -164,6 +174,7 @@ func (s *sock) Data(c *netpoll.Conn, p []byte) netpoll.Next {
 		}
 		switch m.Opcode {
 		case frame.OpText:
+			s.heard.Store(true)
 			s.fleet.on(s, m.Payload)
 		case frame.OpPing:
 			c.Reply(frame.AppendMasked(nil, frame.OpPong, m.Payload, mask))
