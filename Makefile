@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
 GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
@@ -31,6 +31,11 @@ test-go: ## Go tests, both databases, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m ./...
 
+FAULTS_TIME ?= 45s
+.PHONY: test-faults
+test-faults: ## Half an hour of faults: each alone, on both databases, checked message by message
+	CHOWK_FAULTS_TIME=$(FAULTS_TIME) $(GO) test -v -count=1 -timeout 2h ./test/faults/
+
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere
 	$(GO) test -race -tags portable ./internal/netpoll/ ./internal/gateway/
@@ -56,7 +61,7 @@ check-web: web ## Check that the committed page is what its source makes
 	@git diff --exit-code --stat -- web/dist && test -z "$$(git status --porcelain -- web/dist)"
 
 .PHONY: generate
-generate: ## Write the Grafana dashboard from the definitions of the metrics
+generate: ## Write the dashboard from the definitions of the metrics, and the chart's copy of the alerts
 	$(GO) run ./deploy/gen
 
 .PHONY: lint

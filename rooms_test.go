@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"internal/canary":          {},
 	"client":                   {},
 	"internal/history":         {},
+	"internal/doctor":          {"internal/store", "internal/ops"},
 	"web":                      {},
 	"cmd/chowk":                {"*"},
 	"deploy/gen":               {},

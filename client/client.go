@@ -117,6 +117,9 @@ func (c *Client) empty() bool {
 // Resume of a later client.
 func (c *Client) Cursors() Cursors { return c.cursors.snapshot() }
 
+// URL is where the server is.
+func (c *Client) URL() string { return c.options.URL }
+
 // Hello is the first frame of the latest socket: who the server takes the client
 // for, what an ack means (durability), and the user's channels.
 func (c *Client) Hello() chat.ConnectionFrame {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type conn struct {
 	ws     *websocket.Conn
 	token  string
 	hello  *chat.ConnectionFrame
+	asked  map[chat.ID]chat.Seq // with which it was opened
 	out    chan []byte
 	wake   chan struct{} // holds a token when the writer has something to look at
 	done   chan struct{} // closed when the socket is given up
@@ -56,7 +58,11 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ws, resp, err := websocket.Dial(ctx, c.socketURL(), &websocket.DialOptions{
+	epoch, asked := c.cursors.handshake()
+	if f := c.options.Trace.Resuming; f != nil && len(asked) > 0 {
+		f(epoch, asked)
+	}
+	ws, resp, err := websocket.Dial(ctx, c.socketURL(epoch, asked), &websocket.DialOptions{
 		HTTPClient: c.options.HTTPClient, Subprotocols: []string{chat.Protocol},
 		HTTPHeader: http.Header{"Authorization": {"Bearer " + token}},
 	})
@@ -81,7 +87,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		return nil, errors.Join(fmt.Errorf("read the first frame: %w", err), ws.CloseNow())
 	}
 	cn := &conn{
-		client: c, ws: ws, token: token, hello: hello, out: make(chan []byte, 16), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		client: c, ws: ws, token: token, hello: hello, asked: asked, out: make(chan []byte, 16), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		pending: make(map[string]chan<- answer), resumes: make(map[string]map[chat.ID]chat.Seq), idle: c.options.PingAfter,
 	}
 	if cn.idle <= 0 {
@@ -90,10 +96,13 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	return cn, nil
 }
 
-// socketURL is where sockets are opened. (A compact form of the cursors may go into
-// its query, and then save the resume that follows.)
-func (c *Client) socketURL() string {
-	return "ws" + strings.TrimPrefix(c.options.URL, "http") + "/api/v1/ws"
+// socketURL is where a socket is opened, from these cursors.
+func (c *Client) socketURL(epoch string, cursors map[chat.ID]chat.Seq) string {
+	u := "ws" + strings.TrimPrefix(c.options.URL, "http") + "/api/v1/ws"
+	if len(cursors) > 0 {
+		u += "?resume=" + url.QueryEscape(chat.FormatCursors(epoch, cursors))
+	}
+	return u
 }
 
 // refusedHandshake finds what the server said when it did not upgrade.
@@ -120,7 +129,7 @@ func (cn *conn) serve() error {
 	if f := c.options.Trace.Connected; f != nil {
 		f(cn.hello)
 	}
-	events, level := c.cursors.greet(cn.hello)
+	events, level := c.cursors.greet(cn.hello, cn.asked)
 	for _, ev := range events {
 		c.events.put(ev, true)
 	}

@@ -26,7 +26,13 @@ type cursor struct {
 	fresh  bool     // any next seq will do: Join was called
 	need   bool     // a resume is to be asked for
 	asking bool     // a resume is under way
+	reset  bool     // a Resync was told of which the server will speak too
+	from   chat.Seq // where the last resume that was answered began
+	futile int      // resumes in a row after which the same was missing
 }
+
+// maxFutile is how often a hole is asked for that the server does not fill.
+const maxFutile = 3
 
 // verdict is what to do with an entry of a log.
 type verdict uint8
@@ -35,6 +41,7 @@ const (
 	drop    verdict = iota // it was seen, comes again, or is not wanted
 	deliver                // it is the next
 	ask                    // something is missing before it: wake the writer
+	giveUp                 // something is missing that the server does not have
 )
 
 // judge looks at an entry before it is put into the queue.
@@ -58,11 +65,18 @@ func (c *cursors) judge(ev *Event) verdict {
 		return deliver
 	case ev.Seq <= cur.seq:
 		return drop
-	case ev.Seq == cur.seq+1:
+	case ev.Seq == cur.seq+1, ev.Type == chat.EventChannelJoined:
+		// Who was removed and taken back hears nothing of the time between: the
+		// channel begins again with the entry by which he came back.
 		return deliver
 	}
 	if cur.need || cur.asking {
 		return drop
+	}
+	if cur.from != cur.seq {
+		cur.futile = 0
+	} else if cur.futile++; cur.futile > maxFutile {
+		return giveUp
 	}
 	cur.need = true
 	return ask
@@ -78,8 +92,11 @@ func (c *cursors) delivered(ev *Event) (level bool) {
 		return false
 	}
 	cur.seq = ev.Seq
-	if ev.Type == chat.EventChannelLeft {
+	switch ev.Type {
+	case chat.EventChannelLeft:
 		cur.left, cur.need, cur.asking = true, false, false
+	case chat.EventChannelJoined:
+		cur.need = false
 	}
 	if cur.left || cur.seq >= cur.target {
 		return c.levelled(cur)
@@ -114,9 +131,31 @@ func (c *cursors) handedOut(ev *Event) {
 	}
 }
 
-// greet takes the first frame of a socket, and makes the events that tell what
-// cannot be resumed. level is true when nothing is.
-func (c *cursors) greet(hello *chat.ConnectionFrame) (events []Event, level bool) {
+// maxInAddress is for how many channels a handshake's address has room; more are
+// asked for once the socket is open.
+const maxInAddress = 250
+
+// handshake gives the cursors with which a socket is opened, none when there are
+// none or too many.
+func (c *cursors) handshake() (epoch string, asked map[chat.ID]chat.Seq) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch == "" || len(c.m) > maxInAddress {
+		return "", nil
+	}
+	asked = make(map[chat.ID]chat.Seq, len(c.m))
+	for id, cur := range c.m {
+		if !cur.left && !cur.muted && !cur.fresh {
+			asked[id] = cur.seq
+		}
+	}
+	return c.epoch, asked
+}
+
+// greet takes the first frame of a socket that was opened with the cursors asked,
+// and makes the events that tell what cannot be resumed. level is true when nothing
+// was missed.
+func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq) (events []Event, level bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first := c.epoch == ""
@@ -133,6 +172,10 @@ func (c *cursors) greet(hello *chat.ConnectionFrame) (events []Event, level bool
 		}
 		if reason := c.meet(st, cur, same); reason != "" {
 			events = append(events, Event{Type: Resync, ChannelID: st.ID, Seq: st.LastSeq, Timestamp: hello.Timestamp, Reason: reason})
+			_, spoken := asked[st.ID]
+			c.m[st.ID].reset = spoken && (reason == ReasonEpoch || reason == ReasonAhead)
+		} else if from, served := hello.Resumed[st.ID]; served && from.From == c.m[st.ID].seq {
+			c.m[st.ID].need = false
 		}
 	}
 	for id, cur := range c.m {
@@ -211,10 +254,13 @@ func (c *cursors) anyNeed() bool {
 func (c *cursors) answered(asked map[chat.ID]chat.Seq, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id := range asked {
+	for id, seq := range asked {
 		if cur := c.m[id]; cur != nil && cur.asking {
 			cur.asking = false
 			cur.need = cur.need || again
+			if !again {
+				cur.from = seq
+			}
 		}
 	}
 }
@@ -224,7 +270,10 @@ func (c *cursors) lose(id chat.ID) (seq chat.Seq, level, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[id]
-	if cur == nil || cur.left || cur.muted {
+	if cur == nil || cur.left || cur.muted || cur.reset {
+		if cur != nil {
+			cur.reset = false
+		}
 		return 0, false, false
 	}
 	cur.seq = max(cur.seq, cur.seen, cur.target)

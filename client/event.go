@@ -30,7 +30,9 @@ const (
 // Event is what the server tells. Which fields are set depends on Type.
 //
 // An event with a Seq is an entry of its channel's log: Next returns each once, in
-// order, without a hole. One without is a latest state (typing, presence, a
+// order, without a hole. Only a chat.EventChannelJoined may leap: of a user who was
+// removed and taken back, it begins the channel again, and what came before is to be
+// loaded. An event without Seq is a latest state (typing, presence, a
 // receipt) of which only the newest counts; or a chat.EventChannelLeft for a
 // membership that ended while the client was away.
 type Event struct {
@@ -64,9 +66,10 @@ type incoming struct {
 	ID       string         `json:"id"`
 	About    string         `json:"event"` // the kind of request that an ack or an error answers
 
-	Code             string `json:"code"`
-	Text             string `json:"message"`
-	Field            string `json:"field"`
-	RetryAfterMS     int64  `json:"retry_after_ms"`
-	ReconnectAfterMS int64  `json:"reconnect_after_ms"`
+	ChannelIDs       []chat.ID `json:"channel_ids"`
+	Code             string    `json:"code"`
+	Text             string    `json:"message"`
+	Field            string    `json:"field"`
+	RetryAfterMS     int64     `json:"retry_after_ms"`
+	ReconnectAfterMS int64     `json:"reconnect_after_ms"`
 }

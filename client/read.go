@@ -90,17 +90,29 @@ func (cn *conn) refusal(f *incoming) {
 	switch {
 	case f.ID != "":
 		cn.answer(f.ID, answer{err: err})
-	case f.ChannelID.IsZero():
-	case err.Code == chat.Resync:
-		cn.resync(f.ChannelID)
-	case err.Code == chat.Forbidden:
-		level, news := cn.client.cursors.deny(f.ChannelID)
-		if news {
-			cn.client.events.put(Event{Type: chat.EventChannelLeft, ChannelID: f.ChannelID, Timestamp: f.Timestamp}, true)
+	case f.About == "resume":
+		channels := f.ChannelIDs
+		if len(channels) == 0 && !f.ChannelID.IsZero() {
+			channels = []chat.ID{f.ChannelID}
 		}
-		if level {
-			cn.level()
+		for _, id := range channels {
+			if err.Code == chat.Resync {
+				cn.resync(id)
+			} else {
+				cn.denied(id, f.Timestamp)
+			}
 		}
+	}
+}
+
+// denied tells the application that a membership ended.
+func (cn *conn) denied(channel chat.ID, at chat.Time) {
+	level, news := cn.client.cursors.deny(channel)
+	if news {
+		cn.client.events.put(Event{Type: chat.EventChannelLeft, ChannelID: channel, Timestamp: at}, true)
+	}
+	if level {
+		cn.level()
 	}
 }
 
@@ -140,6 +152,8 @@ func (cn *conn) event(ev *Event) {
 	switch c.cursors.judge(ev) {
 	case ask:
 		signal(cn.wake)
+	case giveUp:
+		cn.resync(ev.ChannelID)
 	case deliver:
 		if !cn.push(ev) {
 			c.cursors.skipped(ev)

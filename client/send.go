@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -44,7 +45,7 @@ func (c *Client) Send(ctx context.Context, m Message) (Sent, error) {
 		m.ClientID = chat.NewID().String()
 	}
 	var reply chat.SendReply
-	_, err := c.request(ctx, "new_message", chat.SendRequest{
+	err := c.request(ctx, "new_message", chat.SendRequest{
 		ChannelID: m.ChannelID, Content: m.Content, ClientID: m.ClientID, MessageType: m.Type,
 		ParentMessageID: m.ParentMessageID, MentionedUserIDs: m.Mentions,
 	}, &reply)
@@ -86,7 +87,7 @@ func (c *Client) Unreact(ctx context.Context, channel, message chat.ID, emoji st
 
 func (c *Client) change(ctx context.Context, kind string, data any) (chat.Seq, error) {
 	var reply chat.StatusReply
-	_, err := c.request(ctx, kind, data, &reply)
+	err := c.request(ctx, kind, data, &reply)
 	return reply.Seq, err
 }
 
@@ -98,7 +99,7 @@ func (c *Client) MarkRead(ctx context.Context, channel chat.ID, seq chat.Seq) (c
 		seq = c.cursors.snapshot().Channels[channel]
 	}
 	var reply chat.ReadReply
-	_, err := c.request(ctx, "read_receipt", chat.ReadRequest{ChannelID: channel, Seq: seq}, &reply)
+	err := c.request(ctx, "read_receipt", chat.ReadRequest{ChannelID: channel, Seq: seq}, &reply)
 	return reply, err
 }
 
@@ -120,7 +121,7 @@ func (c *Client) Typing(channel chat.ID, isTyping bool) {
 // Leave stops the events of a channel until Join. The membership stays.
 func (c *Client) Leave(ctx context.Context, channel chat.ID) error {
 	c.cursors.mute(channel) // first, so that a new connection leaves as well
-	_, err := c.request(ctx, "leave_channel", chat.ChannelRequest{ChannelID: channel}, nil)
+	err := c.request(ctx, "leave_channel", chat.ChannelRequest{ChannelID: channel}, nil)
 	return err
 }
 
@@ -129,7 +130,7 @@ func (c *Client) Leave(ctx context.Context, channel chat.ID) error {
 func (c *Client) Join(ctx context.Context, channel chat.ID) (chat.Seq, error) {
 	c.cursors.unmute(channel)
 	var reply chat.JoinReply
-	_, err := c.request(ctx, "join_channel", chat.ChannelRequest{ChannelID: channel}, &reply)
+	err := c.request(ctx, "join_channel", chat.ChannelRequest{ChannelID: channel}, &reply)
 	if err != nil || reply.LastSeq == nil {
 		return 0, err
 	}
@@ -146,7 +147,7 @@ func (c *Client) Watch(ctx context.Context, users []chat.UserID) (online []chat.
 	c.watch = watch
 	c.mu.Unlock()
 	var reply chat.WatchReply
-	_, err = c.request(ctx, "subscribe_presence", watch, &reply)
+	err = c.request(ctx, "subscribe_presence", watch, &reply)
 	return reply.Online, err
 }
 
@@ -159,50 +160,56 @@ func asRefusal(err error) *chat.Error {
 }
 
 // request asks until there is an answer for good.
-func (c *Client) request(ctx context.Context, kind string, data, reply any) (maybe bool, err error) {
+func (c *Client) request(ctx context.Context, kind string, data, reply any) error {
 	select {
 	case c.outbox <- struct{}{}:
 		defer func() { <-c.outbox }()
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return ctx.Err()
 	case <-c.ctx.Done():
-		return false, context.Cause(c.ctx)
+		return context.Cause(c.ctx)
 	}
-	defer func() {
+	response, maybe, err := c.persist(ctx, kind, data)
+	switch {
+	case err != nil && maybe:
 		// After an attempt whose outcome is not known, a refusal says nothing about
 		// that attempt: the membership may have ended in between.
-		if err != nil && maybe {
-			err = &UnknownError{Err: err}
-		}
-	}()
+		return &UnknownError{Err: err}
+	case err != nil:
+		return err
+	case reply == nil:
+		return nil
+	}
+	if err := json.Unmarshal(response, reply); err != nil {
+		return fmt.Errorf("read the answer to %s: %w", kind, err)
+	}
+	return nil
+}
+
+// persist makes attempts. With an error, maybe says whether one of them may have
+// been carried out.
+func (c *Client) persist(ctx context.Context, kind string, data any) (response jsontext.Value, maybe bool, err error) {
 	for attempt, faults := 0, 0; ; attempt++ {
 		a, handed, err := c.attempt(ctx, kind, data)
-		if err == nil && a.err == nil {
-			if reply == nil {
-				return false, nil
-			}
-			if err := json.Unmarshal(a.response, reply); err != nil {
-				return true, fmt.Errorf("read the answer to %s: %w", kind, err)
-			}
-			return false, nil
-		}
-		if err == nil {
-			if !passes(a.err.Code) {
-				return maybe, a.err
-			}
-			if a.err.Code == chat.Internal {
-				if faults++; faults == maxInternal {
-					return true, a.err
-				}
-			}
-			handed = a.err.Code != chat.RateLimited
+		switch {
+		case err == nil && a.err == nil:
+			return a.response, false, nil
+		case err == nil && !passes(a.err.Code):
+			return nil, maybe, a.err
+		case err == nil:
+			handed = a.err.Code != chat.RateLimited // which is looked at before anything else
 		}
 		maybe = maybe || handed
 		if err != nil && !errors.Is(err, errLost) {
-			return maybe, err
+			return nil, maybe, err
+		}
+		if a.err != nil && a.err.Code == chat.Internal {
+			if faults++; faults == maxInternal {
+				return nil, maybe, a.err
+			}
 		}
 		if err := c.pauseBefore(ctx, attempt, a.err); err != nil {
-			return maybe, err
+			return nil, maybe, err
 		}
 	}
 }

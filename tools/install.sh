@@ -18,6 +18,13 @@ have nginx || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 have haproxy || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
 have caddy || missing+=(caddy)
 
+# helm is a Go program: it goes into bin/tools, and the system is left alone.
+tools="$(cd "$(dirname "$0")/.." && pwd)/bin/tools"
+if ! have helm && [ ! -x "$tools/helm" ]; then
+	echo "building helm"
+	GOBIN="$tools" GOFLAGS= go install helm.sh/helm/v4/cmd/helm@v4.3.0 || echo "helm could not be built: the chart's tests are skipped" >&2
+fi
+
 [ ${#missing[@]} -eq 0 ] && exit 0
 echo "installing: ${missing[*]}"
 if ! have apt-get; then

@@ -53,12 +53,16 @@ const (
 type commands struct {
 	Config string `name:"config" placeholder:"FILE" help:"YAML file of settings. Without it ./chowk.yaml is read if there is one."`
 
-	Serve   struct{}  `cmd:"" help:"Run the server."`
-	Show    showCmd   `cmd:"" name:"config" help:"Print every setting in force, and where it comes from."`
-	Token   tokenCmd  `cmd:"" help:"Make a token for a script."`
-	Invite  inviteCmd `cmd:"" help:"Make an invitation link."`
-	Reset   resetCmd  `cmd:"" name:"reset-link" help:"Make a link with which a user sets a new password."`
-	Version struct{}  `cmd:"" help:"Print the version."`
+	Serve   struct{}   `cmd:"" help:"Run the server."`
+	Show    showCmd    `cmd:"" name:"config" help:"Print every setting in force, and where it comes from."`
+	Token   tokenCmd   `cmd:"" help:"Make a token for a script."`
+	Invite  inviteCmd  `cmd:"" help:"Make an invitation link."`
+	Reset   resetCmd   `cmd:"" name:"reset-link" help:"Make a link with which a user sets a new password."`
+	Doctor  doctorCmd  `cmd:"" help:"Look at everything that the server stands on, and say what to do."`
+	Backup  backupCmd  `cmd:"" help:"Write a backup of the database while the server runs."`
+	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the database."`
+	Health  healthCmd  `cmd:"" help:"Ask the server that runs here whether it is ready; for health checks of containers."`
+	Version struct{}   `cmd:"" help:"Print the version."`
 }
 
 func (c command) run(ctx context.Context) int {
@@ -83,7 +87,7 @@ func (c command) run(ctx context.Context) int {
 	if err != nil {
 		return c.fail(exitUsage, errors.New(err.Error()+"\nTry `chowk --help`."))
 	}
-	name := parsed.Command()
+	name, _, _ := strings.Cut(parsed.Command(), " ") // without its arguments
 	if name == "version" {
 		fmt.Fprintln(c.out, versionText())
 		return exitOK
@@ -101,6 +105,14 @@ func (c command) run(ctx context.Context) int {
 		err = c.serve(ctx, cfg, log)
 	case "config":
 		err = cmds.Show.run(c, &cfg)
+	case "backup":
+		err = cmds.Backup.run(ctx, c, &cfg)
+	case "restore":
+		err = cmds.Restore.run(ctx, c, &cfg)
+	case "health":
+		err = cmds.Health.run(ctx, c, &cfg)
+	case "doctor":
+		return cmds.Doctor.run(ctx, c, &cfg)
 	case "token":
 		err = cmds.Token.run(ctx, c, &cfg)
 	case "invite":

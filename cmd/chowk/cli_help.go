@@ -17,8 +17,8 @@ Start it:
   chowk serve
 
 and open http://127.0.0.1:8080. The first account that signs up is the
-administrator's. Everything is kept in ./chowk-data: to back up, copy it while
-chowk is stopped; to start anew, delete it.
+administrator's. Everything is kept in ./chowk-data: ` + "`chowk backup FILE`" + `
+backs it up while chowk runs; to start anew, delete it.
 
 Commands:
 `

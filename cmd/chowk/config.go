@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/netpoll"
 )
 
 // Config is every setting, a line each. Tags: name is the key in the YAML file
@@ -48,7 +49,7 @@ type Config struct {
 		Overflow    int           `name:"pool.overflow" default:"20" min:"0" max:"1000" help:"More of them under load, closed when idle."`
 		Timeout     time.Duration `name:"pool.timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for a connection. People are refused much earlier."`
 		MaxLifetime time.Duration `name:"pool.max-lifetime" default:"1h" min:"1m" max:"168h" help:"When a connection is replaced."`
-		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"60s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
+		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"5s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
 	}
 
 	DB struct {
@@ -67,13 +68,20 @@ type Config struct {
 	}
 
 	Limits struct {
-		Sockets             int  `name:"limits.sockets" default:"0" min:"0" max:"10000000" help:"Sockets open at once; 0 is what the limit on open files allows."`
-		SocketsPerUser      int  `name:"limits.sockets-per-user" default:"50" min:"0" max:"100000" help:"Sockets of one user; 0 is no limit."`
-		SocketsPerAddress   int  `name:"limits.sockets-per-address" default:"0" min:"0" max:"10000000" help:"Sockets from one address; 0 is no limit."`
-		HandshakesPerSecond int  `name:"limits.handshakes-per-second" default:"2000" min:"1" max:"1000000" help:"New sockets a second; the rest are asked to come back."`
-		MessageBytes        Size `name:"limits.message-bytes" default:"64KiB" min:"1KiB" max:"16MiB" help:"Largest event that a client may send."`
-		EventsPerSecond     int  `name:"limits.events-per-second" default:"50" min:"1" max:"100000" help:"Events that one socket may send a second."`
-		EventsBurst         int  `name:"limits.events-burst" default:"100" min:"1" max:"1000000" help:"Events that it may send at once after being quiet."`
+		Sockets                int           `name:"limits.sockets" default:"0" min:"0" max:"10000000" help:"Sockets open at once; 0 is what the limit on open files allows."`
+		SocketsPerUser         int           `name:"limits.sockets-per-user" default:"50" min:"0" max:"100000" help:"Sockets of one user; 0 is no limit."`
+		SocketsPerAddress      int           `name:"limits.sockets-per-address" default:"0" min:"0" max:"10000000" help:"Sockets from one address; 0 is no limit."`
+		HandshakesPerSecond    int           `name:"limits.handshakes-per-second" default:"2000" min:"1" max:"1000000" help:"New sockets a second; the rest are asked to come back."`
+		MessageBytes           Size          `name:"limits.message-bytes" default:"64KiB" min:"1KiB" max:"16MiB" help:"Largest event that a client may send."`
+		FrameBytes             Size          `name:"limits.frame-bytes" default:"0" min:"0" max:"16MiB" help:"Largest WebSocket frame of which an event may consist; 0 is as large as the event."`
+		Fragments              int           `name:"limits.fragments" default:"64" min:"1" max:"100000" help:"WebSocket frames of which an event may consist."`
+		MessageTime            time.Duration `name:"limits.message-time" default:"30s" min:"1s" max:"10m" help:"How long an event may take from its first byte to its last."`
+		PartialBytes           Size          `name:"limits.partial-bytes" default:"64MiB" min:"1MiB" max:"64GiB" help:"Memory for events of which only a part has come, all sockets together."`
+		EventsPerSecond        int           `name:"limits.events-per-second" default:"50" min:"1" max:"100000" help:"Events that one socket may send a second."`
+		EventsBurst            int           `name:"limits.events-burst" default:"100" min:"1" max:"1000000" help:"Events that it may send at once after being quiet."`
+		UserEventsPerSecond    int           `name:"limits.user-events-per-second" default:"0" min:"0" max:"400000" help:"Events that all sockets of one user may send a second; 0 is four times what one may."`
+		UserEventsBurst        int           `name:"limits.user-events-burst" default:"0" min:"0" max:"4000000" help:"Events that they may send at once after being quiet; 0 is four times what one may."`
+		ControlFramesPerSecond int           `name:"limits.control-frames-per-second" default:"20" min:"1" max:"100000" help:"WebSocket pings and pongs that one socket may send a second; twice as many at once."`
 	}
 
 	Ring struct {
@@ -122,6 +130,15 @@ func (c *Config) dataPath() string {
 		return filepath.Dir(strings.TrimPrefix(path, "//"))
 	}
 	return c.DataDir
+}
+
+// driver is how sockets are waited for. A TLS connection has state of its own
+// between the descriptor and us, so epoll is of no use for it.
+func (c *Config) driver() netpoll.Driver {
+	if c.TLS.CertFile != "" {
+		return netpoll.Goroutine
+	}
+	return netpoll.Driver(c.Transport)
 }
 
 // BaseURL is the public URL, or else the address that it listens on as somebody

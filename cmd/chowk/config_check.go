@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/netpoll"
 )
 
 // complete fills in what follows from other settings, and finds those that
@@ -38,6 +39,12 @@ func (c *Config) complete() (problems []error) {
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		wrong("tls.cert-file is %q and tls.key-file is %q; set both or none", c.TLS.CertFile, c.TLS.KeyFile)
+	}
+	if c.Transport == string(netpoll.Epoll) && c.TLS.CertFile != "" {
+		wrong("%s: transport is \"epoll\", which cannot wait for TLS, but tls.cert-file is set; choose auto or goroutine, or let a proxy end TLS", from("transport"))
+	}
+	if c.Limits.FrameBytes > c.Limits.MessageBytes {
+		wrong("%s: limits.frame-bytes is %s and limits.message-bytes is %s; a frame cannot be larger than the event", from("limits.frame-bytes"), c.Limits.FrameBytes, c.Limits.MessageBytes)
 	}
 	if c.Mail.SMTPURL != "" && c.Mail.From == "" {
 		wrong("%s: mail.smtp-url is set, but mail.from, the sender, is not", from("mail.smtp-url"))

@@ -118,7 +118,8 @@ func (s setting) problem(g given, err error) error {
 // fromEnv takes the CHOWK_ variables. An empty one is as good as none: that is
 // what a compose file makes of a variable that is not set.
 func fromEnv(all []setting, environ []string) (map[string]given, []error) {
-	names := map[string]string{envPrefix + "CONFIG": "config"}
+	// The probe's token is chowk doctor's own, and no setting.
+	names := map[string]string{envPrefix + "CONFIG": "config", envPrefix + "PROBE_TOKEN": "probe-token"}
 	known := []string{envPrefix + "CONFIG"}
 	for _, s := range all {
 		names[s.env] = s.name

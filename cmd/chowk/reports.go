@@ -8,13 +8,6 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// observer tells the metrics of what the database does.
-type observer struct{ *metric.Store }
-
-func (o observer) Executed(e store.Execution) {
-	o.Store.Executed(e.Name, e.Statements, e.Took, e.Err)
-}
-
 func poolNumbers(s store.PoolStats) metric.PoolNumbers {
 	return metric.PoolNumbers{
 		InUse: s.InUse, Idle: s.Idle, Most: s.Most, Waiting: s.Waiting, Constructing: s.Constructing,

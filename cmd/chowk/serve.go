@@ -75,7 +75,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	options := storeOptions(cfg)
-	options.Observer, options.Log = observer{s.numbers.Store}, log
+	options.Observer, options.Log = s.numbers.Store, log
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -89,7 +89,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.buildAuth(ctx); err != nil {
 		return err
 	}
-	if s.poller, err = netpoll.New(netpoll.Options{Heartbeat: cfg.Heartbeat}); err != nil {
+	if s.poller, err = netpoll.New(netpoll.Options{
+		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, Partial: cfg.Limits.MessageTime,
+	}); err != nil {
 		return fmt.Errorf("start the poller: %w", err)
 	}
 	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
@@ -101,7 +103,9 @@ func (s *server) build(ctx context.Context) (err error) {
 			Sockets: sockets, SocketsPerUser: cfg.Limits.SocketsPerUser, SocketsPerAddress: cfg.Limits.SocketsPerAddress,
 			HandshakesPerSecond: cfg.Limits.HandshakesPerSecond,
 			EventsPerSecond:     cfg.Limits.EventsPerSecond, EventsBurst: cfg.Limits.EventsBurst,
-			Frame: frame.Limits{Message: int(cfg.Limits.MessageBytes)},
+			UserEventsPerSecond: cfg.Limits.UserEventsPerSecond, UserEventsBurst: cfg.Limits.UserEventsBurst,
+			ControlFramesPerSecond: cfg.Limits.ControlFramesPerSecond, PartialBytes: int(cfg.Limits.PartialBytes),
+			Frame: frame.Limits{Message: int(cfg.Limits.MessageBytes), Frame: int(cfg.Limits.FrameBytes), Fragments: cfg.Limits.Fragments},
 		},
 	})
 	s.tokens.OnRevoke = s.gate.Revoke

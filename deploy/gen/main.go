@@ -18,6 +18,12 @@ func main() {
 	if err == nil {
 		err = os.WriteFile("deploy/grafana/chowk.json", out, 0o644) //nolint:gosec // for all to read
 	}
+	// The chart brings the alerts along, and can read only its own files.
+	if err == nil {
+		if out, err = os.ReadFile("deploy/prometheus/chowk.rules.yml"); err == nil {
+			err = os.WriteFile("deploy/helm/chowk/chowk.rules.yml", out, 0o644) //nolint:gosec // for all to read
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)

@@ -169,11 +169,11 @@ func (c *claims) user() chat.User {
 	return u
 }
 
-// cleanText drops control characters (no database takes NUL), trims, and cuts to
-// n characters.
+// cleanText drops control characters (no database takes NUL) and those that turn
+// the direction of text, trims, and cuts to n characters.
 func cleanText(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar || turnsText(r) {
 			return -1
 		}
 		return r
@@ -183,6 +183,12 @@ func cleanText(s string, n int) string {
 		s = strings.TrimSpace(string(r[:n]))
 	}
 	return s
+}
+
+// turnsText finds the characters that turn the direction of what follows, by which
+// a name could pass for another or reach out of its place on a page.
+func turnsText(r rune) bool {
+	return '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
 }
 
 func cleanURL(s string) string {

@@ -149,7 +149,7 @@ func TestViolationsAreClosedWithTheirCode(t *testing.T) {
 }
 
 func TestAServersFramesAreNotMasked(t *testing.T) {
-	p := frame.Parser{Client: true}
+	p := frame.Parser{Limits: &frame.Limits{Frame: 64 << 10, Message: 64 << 10, Fragments: 64, Client: true}}
 	var e *frame.Error
 	if _, err := parse(&p, masked(frame.OpText, "x"), 100); !errors.As(err, &e) || e.Code != 1002 {
 		t.Errorf("got %v", err)
@@ -176,7 +176,7 @@ func TestNothingIsKeptWhileNothingIsHalfReceived(t *testing.T) {
 
 func TestALongCloseReasonIsCutBetweenCharacters(t *testing.T) {
 	b := frame.Close(1000, strings.Repeat("ä", 100))
-	p := frame.Parser{Client: true}
+	p := frame.Parser{Limits: &frame.Limits{Frame: 64 << 10, Message: 64 << 10, Fragments: 64, Client: true}}
 	_, m, err := p.Next(b)
 	if err != nil || m.Code != 1000 || len(m.Payload) != 122 {
 		t.Errorf("got %d bytes, %v", len(m.Payload), err)

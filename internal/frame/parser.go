@@ -3,6 +3,7 @@ package frame
 import (
 	"encoding/binary"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Limits bound what a peer may send. Zero values mean the defaults.
@@ -11,6 +12,8 @@ type Limits struct {
 	Frame, Message int
 	// Fragments is the most frames of one message. Default 64.
 	Fragments int
+	// Client makes a Parser read a server's frames, which are not masked.
+	Client bool
 }
 
 var defaultLimits = Limits{Frame: 64 << 10, Message: 64 << 10, Fragments: 64}
@@ -45,8 +48,6 @@ type Message struct {
 type Parser struct {
 	// Limits are shared by all parsers; nil means the defaults.
 	Limits *Limits
-	// Client makes it read a server's frames, which are not masked.
-	Client bool
 	part   *partial
 }
 
@@ -73,6 +74,14 @@ type header struct {
 
 // Holds reports whether something is half received.
 func (p *Parser) Holds() bool { return p.part != nil }
+
+// Held is how many bytes are kept of what is half received.
+func (p *Parser) Held() int {
+	if p.part == nil {
+		return 0
+	}
+	return int(unsafe.Sizeof(partial{})) + cap(p.part.payload) + cap(p.part.message)
+}
 
 // Next reads from b, which it may change. It returns how many bytes it has
 // consumed and the message or control frame that they complete; OpNone when they
@@ -150,7 +159,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 		return h, -1, nil
 	}
 	h.masked = b[1]&0x80 != 0
-	if h.masked == p.Client {
+	if h.masked == p.limits().Client {
 		return h, 0, &Error{CloseProtocol, "a client must mask its frames, and a server must not"}
 	}
 	length, n := uint64(b[1]&0x7f), 2

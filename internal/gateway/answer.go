@@ -98,7 +98,7 @@ func (s *session) refuse(req chat.Request, err error, start time.Time) {
 		if req.ID == "" {
 			req.ID = fmt.Sprintf("%s-%d", s.id, s.events.Load())
 		}
-		s.gateway.Log.Error("carry out an event", "event", req.Type, "id", req.ID, "user", s.user, "err", err)
+		s.gateway.Log.Error("carry out an event", "event", req.Type, "id", req.ID, "user", s.user(), "err", err)
 	}
 	s.count(req.Type, string(e.Code), start)
 	retry := e.RetryAfter.Milliseconds()

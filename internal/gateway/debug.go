@@ -39,9 +39,9 @@ func (g *Gateway) Debug(most int) SocketList {
 			continue
 		}
 		list.Open++
-		users[s.user] = struct{}{}
+		users[s.user()] = struct{}{}
 		info := SocketInfo{
-			Connection: s.id, User: s.user, Address: s.address, OpenForS: now.Sub(s.opened).Round(time.Millisecond).Seconds(),
+			Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: now.Sub(s.opened.Std()).Round(time.Millisecond).Seconds(),
 			Events: s.events.Load(), Protocol: "old", Backlogged: s.Backlogged(),
 		}
 		if s.known {

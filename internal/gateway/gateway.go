@@ -25,14 +25,43 @@ import (
 // Limits bound what clients may take. Zero values mean no limit, but for those
 // with a default.
 type Limits struct {
-	Sockets             int // in all
-	SocketsPerUser      int
-	SocketsPerAddress   int
-	HandshakesPerSecond int
-	EventsPerSecond     int // per socket; default 50
-	EventsBurst         int // per socket; default 100
-	EventsAtOnce        int // carried out at a time, all sockets together; default 4,096
-	Frame               frame.Limits
+	Sockets                int // in all
+	SocketsPerUser         int
+	SocketsPerAddress      int
+	HandshakesPerSecond    int
+	EventsPerSecond        int // per socket; default 50
+	EventsBurst            int // per socket; default 100
+	UserEventsPerSecond    int // all sockets of a user; default 4 times those of a socket
+	UserEventsBurst        int // all sockets of a user; default 4 times those of a socket
+	ControlFramesPerSecond int // pings and pongs per socket; default 20
+	EventsAtOnce           int // carried out at a time, all sockets together; default 4,096
+	PartialBytes           int // of messages half received, all sockets together; default 64 MiB
+	Frame                  frame.Limits
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		limit *int
+		value int
+	}{
+		{&l.EventsPerSecond, 50},
+		{&l.EventsBurst, 100},
+		{&l.ControlFramesPerSecond, 20},
+		{&l.EventsAtOnce, 4096},
+		{&l.PartialBytes, 64 << 20},
+	} {
+		if *d.limit == 0 {
+			*d.limit = d.value
+		}
+	}
+	if l.UserEventsPerSecond == 0 {
+		l.UserEventsPerSecond = 4 * l.EventsPerSecond
+	}
+	if l.UserEventsBurst == 0 {
+		l.UserEventsBurst = 4 * l.EventsBurst
+	}
+	l.Frame = l.Frame.WithDefaults()
+	return l
 }
 
 // Config says how a Gateway works.
@@ -69,6 +98,8 @@ type Gateway struct {
 	draining   atomic.Bool
 	shaking    entries
 	sessions   registry
+	users      *buckets
+	partial    budget
 	background sync.WaitGroup // goroutines of events, openings and closings
 	ctx        context.Context
 	stop       context.CancelFunc
@@ -76,16 +107,7 @@ type Gateway struct {
 
 // New makes a Gateway. Drain or Close ends it.
 func New(c Config) *Gateway {
-	if c.Limits.EventsPerSecond == 0 {
-		c.Limits.EventsPerSecond = 50
-	}
-	if c.Limits.EventsBurst == 0 {
-		c.Limits.EventsBurst = 100
-	}
-	if c.Limits.EventsAtOnce == 0 {
-		c.Limits.EventsAtOnce = 4096
-	}
-	c.Limits.Frame = c.Limits.Frame.WithDefaults()
+	c.Limits = c.Limits.withDefaults()
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 30 * time.Second
 	}
@@ -100,7 +122,7 @@ func New(c Config) *Gateway {
 	}
 	g := &Gateway{
 		Config: c, handshakes: rate.NewLimiter(rate.Inf, 1),
-		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)),
+		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(),
 	}
 	if n := c.Limits.HandshakesPerSecond; n > 0 {
 		g.handshakes = rate.NewLimiter(rate.Limit(n), n)
@@ -152,7 +174,7 @@ func (g *Gateway) Revoke(sessions []chat.TokenHash, user chat.UserID) {
 			continue
 		}
 		for _, hash := range sessions {
-			if s.login == hash {
+			if s.login == fingerprint(hash) {
 				s.close(chat.CloseTokenExpired, "logged out")
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/hub"
 )
 
 var (
@@ -63,7 +65,11 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	address := g.Door.ClientAddr(r).String()
+	// Before anything is asked of the database: a client in a loop is refused often.
+	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(identity.User) >= n {
+		return hub.ErrTooManySockets
+	}
+	address := netip.AddrFrom16(g.Door.ClientAddr(r).As16()).Unmap() // as the session keeps it
 	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
 		return errTooMany
 	}
@@ -145,16 +151,18 @@ func hasToken(headers []string, token string) bool {
 
 // open joins the user's channels, and only then upgrades: a server that cannot
 // reach its database says so in HTTP.
-func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address string, back *chat.ResumeRequest) error {
-	s := &session{gateway: g, user: identity.User, expires: identity.ExpiresAt, login: identity.Session, address: address, opened: g.Now(), own: identity.Own}
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest) error {
+	s := &session{
+		gateway: g, expires: identity.ExpiresAt, login: fingerprint(identity.Session), address: address.As16(), opened: chat.TimeOf(g.Now()), own: identity.Own,
+	}
 	s.parser.Limits = &g.Limits.Frame
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
-	if err := g.Rules.Journal.Settle(ctx, s.user); err != nil {
+	if err := g.Rules.Journal.Settle(ctx, identity.User); err != nil {
 		return fmt.Errorf("settle read cursors: %w", err)
 	}
-	listener, standings, err := g.Hub.Attach(ctx, s, s.user, g.Limits.SocketsPerUser, g.OldPage && !s.known)
+	listener, standings, err := g.Hub.Attach(ctx, s, identity.User, g.Limits.SocketsPerUser, g.OldPage && !s.known)
 	if err != nil {
 		return fmt.Errorf("join the user's channels: %w", err)
 	}
@@ -169,7 +177,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	}
 	s.id = chat.NewID()
 	hello := s.encode(chat.ConnectionFrame{
-		Type: chat.EventConnection, Status: "connected", UserID: s.user, Timestamp: chat.TimeOf(g.Now()),
+		Type: chat.EventConnection, Status: "connected", UserID: identity.User, Timestamp: chat.TimeOf(g.Now()),
 		ConnectionID: s.id.String(), Epoch: g.Epoch, Durability: g.Durability,
 		HeartbeatS: int(g.Heartbeat / time.Second), Channels: standings, Resumed: resumed,
 	})
@@ -181,7 +189,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	// From here on the socket is the poller's; it tells session.Closed, once.
 	total := g.sessions.add(s)
 	g.Metrics.Sockets.Set(float64(total))
-	g.Log.Log(ctx, s.logLevel(), "user connected", "user", s.user, "connection", s.id, "total_connections", total, "channels", len(standings))
+	g.Log.Log(ctx, s.logLevel(), "user connected", "user", identity.User, "connection", s.id, "total_connections", total, "channels", len(standings))
 	conn, err := g.Poller.Add(nc, leftover, s)
 	if err != nil {
 		s.Closed(nil, err)

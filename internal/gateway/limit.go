@@ -1,6 +1,13 @@
 package gateway
 
-import "time"
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
 
 // bucket is a token bucket in eight bytes: the time at which it is full again, by
 // the generic cell rate algorithm (ITU-T I.371).
@@ -18,9 +25,93 @@ func (b *bucket) take(now time.Time, perSecond, burst int) bool {
 	return true
 }
 
+// allow takes a token for an event, of the socket and of its user.
 func (s *session) allow() bool {
-	l := &s.gateway.Limits
-	return s.rate.take(s.gateway.Now(), l.EventsPerSecond, l.EventsBurst)
+	g, now := s.gateway, s.gateway.Now()
+	l := &g.Limits
+	return s.rate.take(now, l.EventsPerSecond, l.EventsBurst) &&
+		g.users.take(s.user(), now, l.UserEventsPerSecond, l.UserEventsBurst)
+}
+
+// allowControl takes a token for a control frame.
+func (s *session) allowControl() bool {
+	n := s.gateway.Limits.ControlFramesPerSecond
+	return s.control.take(s.gateway.Now(), n, 2*n)
+}
+
+// buckets are those of users. A full one says nothing and is not kept, so there
+// are as many as users who were active a moment ago.
+type buckets struct {
+	seed   maphash.Seed
+	shards [32]bucketShard
+}
+
+type bucketShard struct {
+	mu    sync.Mutex // guards what follows
+	m     map[chat.UserID]bucket
+	sweep int // the size at which the full ones are dropped
+}
+
+// minSweep is the least size at which a shard is swept.
+const minSweep = 256
+
+func newBuckets() *buckets { return &buckets{seed: maphash.MakeSeed()} }
+
+func (b *buckets) take(u chat.UserID, now time.Time, perSecond, burst int) bool {
+	s := &b.shards[maphash.String(b.seed, string(u))%uint64(len(b.shards))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m == nil {
+		s.m, s.sweep = make(map[chat.UserID]bucket), minSweep
+	}
+	one := s.m[u]
+	ok := one.take(now, perSecond, burst)
+	s.m[u] = one
+	if len(s.m) >= s.sweep {
+		s.drop(now)
+	}
+	return ok
+}
+
+// drop forgets the buckets that are full. Called with mu held.
+func (s *bucketShard) drop(now time.Time) {
+	kept := make(map[chat.UserID]bucket)
+	for u, b := range s.m {
+		if int64(b) > now.UnixNano() {
+			kept[u] = b
+		}
+	}
+	s.m, s.sweep = kept, max(minSweep, 2*len(kept))
+}
+
+// budget bounds the bytes of messages that are half received, in all.
+type budget struct{ used atomic.Int64 }
+
+// released is what session.held is once the socket is closed. It can be while an
+// event of it is still carried out.
+const released = ^uint32(0)
+
+// hold notes how much the session keeps of a message that is half received; false
+// when that is too much for all of them together, or the socket is closed.
+func (s *session) hold() bool {
+	held, before := uint32(s.parser.Held()), s.held.Load()
+	if held == before {
+		return true
+	}
+	if before == released || !s.held.CompareAndSwap(before, held) {
+		return false
+	}
+	used := s.gateway.partial.used.Add(int64(held) - int64(before))
+	return held < before || used <= int64(s.gateway.Limits.PartialBytes)
+}
+
+// release gives back what the session holds; false when it was done before.
+func (b *budget) release(s *session) bool {
+	held := s.held.Swap(released)
+	if held != released {
+		b.used.Add(-int64(held))
+	}
+	return held != released
 }
 
 // begin counts an event in that gets a goroutine; false when there are as many as

@@ -1,24 +1,24 @@
 package gateway
 
-import "sync"
+import (
+	"net/netip"
+	"sync"
+)
 
 // registry is every open socket, for what concerns all of them, and the counts
 // that limits are about.
 type registry struct {
 	mu        sync.Mutex // guards what follows
-	open      map[*session]struct{}
-	own       int // of them the process's own, of which nobody wants to know
-	reserved  int // handshakes under way and open sockets
-	addresses map[string]int
+	open      []*session // each knows its place
+	own       int        // of them the process's own, of which nobody wants to know
+	reserved  int        // handshakes under way and open sockets
+	addresses map[netip.Addr]int
 }
 
-func (r *registry) init() {
-	r.open = make(map[*session]struct{})
-	r.addresses = make(map[string]int)
-}
+func (r *registry) init() { r.addresses = make(map[netip.Addr]int) }
 
 // reserve counts a handshake in, unless that would be one too many.
-func (r *registry) reserve(address string, inAll, perAddress int) bool {
+func (r *registry) reserve(address netip.Addr, inAll, perAddress int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if inAll > 0 && r.reserved >= inAll {
@@ -35,7 +35,7 @@ func (r *registry) reserve(address string, inAll, perAddress int) bool {
 }
 
 // release counts a handshake that failed, or a socket that closed, out.
-func (r *registry) release(address string) {
+func (r *registry) release(address netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reserved--
@@ -51,7 +51,8 @@ func (r *registry) release(address string) {
 func (r *registry) add(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open[s] = struct{}{}
+	s.place = int32(len(r.open))
+	r.open = append(r.open, s)
 	if s.own {
 		r.own++
 	}
@@ -61,10 +62,14 @@ func (r *registry) add(s *session) (total int) {
 func (r *registry) remove(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, open := r.open[s]; open && s.own {
+	if s.own {
 		r.own--
 	}
-	delete(r.open, s)
+	last := len(r.open) - 1
+	moved := r.open[last]
+	r.open[s.place], moved.place = moved, s.place
+	r.open[last] = nil
+	r.open = r.open[:last]
 	return len(r.open) - r.own
 }
 
@@ -77,9 +82,5 @@ func (r *registry) len() int {
 func (r *registry) all() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]*session, 0, len(r.open))
-	for s := range r.open {
-		all = append(all, s)
-	}
-	return all
+	return append([]*session(nil), r.open...)
 }

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -18,29 +20,36 @@ import (
 )
 
 // session is one open socket. While it is idle it is this struct and what the
-// rooms below keep, and nothing that can grow.
+// rooms below keep, and nothing that can grow: a test watches its size.
 type session struct {
 	gateway *Gateway
 	conn    atomic.Pointer[netpoll.Conn]
 	hub     *hub.Socket
-	user    chat.UserID
-	address string
 	id      chat.ID
-	login   chat.TokenHash
+	address [16]byte  // the client's, see netip.Addr.As16
+	login   uint64    // the first bytes of the log-in's hash, 0 for none
 	expires chat.Time // of the credential, 0 for never
-	opened  time.Time
-	known   bool // speaks chowk.v1
-	own     bool // this process's own
+	opened  chat.Time
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	parser  frame.Parser
 	rate    bucket
-	strikes uint8
+	control bucket
+	place   int32 // in the registry, guarded by it
 	events  atomic.Uint32
-	rest    []byte // what came after the event that is being carried out
-
-	closed atomic.Bool
+	held    atomic.Uint32 // bytes of a message half received, as counted; released when closed
+	known   bool          // speaks chowk.v1
+	own     bool          // this process's own
+	strikes uint8
 }
+
+func (s *session) user() chat.UserID { return s.hub.User() }
+
+func (s *session) remote() netip.Addr { return netip.AddrFrom16(s.address).Unmap() }
+
+// fingerprint is what a session keeps of its log-in: enough to tell the user's
+// log-ins apart.
+func fingerprint(h chat.TokenHash) uint64 { return binary.LittleEndian.Uint64(h[:]) }
 
 // Write hands a frame to the peer, or refuses it while an earlier one waits.
 func (s *session) Write(b []byte) bool {
@@ -77,6 +86,13 @@ func (s *session) consume(p []byte) netpoll.Next {
 			return netpoll.Pause
 		}
 	}
+	if !s.hold() {
+		s.close(chat.CloseTryAgainLater, "too many messages are half received at this moment")
+		return netpoll.Pause
+	}
+	if s.parser.Holds() {
+		return netpoll.Partial
+	}
 	return netpoll.Continue
 }
 
@@ -85,13 +101,13 @@ func (s *session) handle(msg frame.Message, rest []byte) bool {
 	switch msg.Opcode {
 	case frame.OpText:
 		return s.event(msg.Payload, rest)
-	case frame.OpPing:
-		if !s.allow() {
-			return s.abuse("too many pings")
+	case frame.OpPing, frame.OpPong:
+		if !s.allowControl() {
+			return s.abuse("too many control frames")
 		}
-		s.Write(frame.Pong(msg.Payload))
-		return true
-	case frame.OpPong:
+		if msg.Opcode == frame.OpPing {
+			s.Write(frame.Pong(msg.Payload))
+		}
 		return true
 	case frame.OpClose:
 		s.finish(frame.Close(msg.Code, ""), "closed by the client")
@@ -133,29 +149,27 @@ func (s *session) event(payload, rest []byte) bool {
 	}
 	// The read buffer belongs to the poller again when this returns.
 	req.Data = append([]byte(nil), req.Data...)
-	s.rest = append(s.rest[:0], rest...)
+	rest = append([]byte(nil), rest...)
 	go func() { // ends when the event is answered, within eventTimeout
 		defer s.gateway.end()
 		ctx, cancel := context.WithTimeout(s.gateway.ctx, eventTimeout)
 		defer cancel()
 		s.carryOut(ctx, req, v, start)
-		s.goOn()
+		s.goOn(rest)
 	}()
 	return false
 }
 
 // goOn takes what came after an event that is done, and then reads on.
-func (s *session) goOn() {
-	rest := s.rest
-	s.rest = nil
-	if s.consume(rest) == netpoll.Continue {
-		s.conn.Load().Resume()
+func (s *session) goOn(rest []byte) {
+	if next := s.consume(rest); next != netpoll.Pause {
+		s.conn.Load().Resume(next)
 	}
 }
 
 // carryOut runs a verb and answers.
 func (s *session) carryOut(ctx context.Context, req chat.Request, v verb.Verb, start time.Time) {
-	response, err := s.gateway.run(ctx, v, verb.Caller{User: s.user, Socket: s}, req)
+	response, err := s.gateway.run(ctx, v, verb.Caller{User: s.user(), Socket: s}, req)
 	if err != nil {
 		s.refuse(req, err, start)
 		return
@@ -174,20 +188,23 @@ func (s *session) Idle(*netpoll.Conn) { s.Write(pingFrame) }
 
 var pingFrame = frame.Ping(nil)
 
+// Late is called when a message does not come to its end.
+func (s *session) Late(*netpoll.Conn) { s.close(chat.CloseAbuse, "a message took too long to arrive") }
+
 // Closed takes the socket out of everything. It may be on the poller's goroutine,
 // so what takes locks is done on another.
 func (s *session) Closed(_ *netpoll.Conn, err error) {
-	if s.closed.Swap(true) {
-		return
-	}
 	g := s.gateway
+	if !g.partial.release(s) {
+		return // it is closed already
+	}
 	total := g.sessions.remove(s)
-	g.sessions.release(s.address)
+	g.sessions.release(s.remote())
 	g.Metrics.Sockets.Set(float64(total))
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()
-	g.Log.Log(g.ctx, s.logLevel(), "user disconnected", "user", s.user, "connection", s.id, "reason", reason, "events", s.events.Load(),
-		"open_for", g.Now().Sub(s.opened).Round(time.Millisecond), "total_connections", total)
+	g.Log.Log(g.ctx, s.logLevel(), "user disconnected", "user", s.user(), "connection", s.id, "reason", reason, "events", s.events.Load(),
+		"open_for", g.Now().Sub(s.opened.Std()).Round(time.Millisecond), "total_connections", total)
 	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
 }
 
@@ -240,7 +257,7 @@ func (s *session) abuse(reason string) bool {
 func (s *session) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 	seq, err := s.hub.Join(ctx, id)
 	if err == nil {
-		s.gateway.Log.Info("joined channel", "user", s.user, "channel", id, "connection", s.id)
+		s.gateway.Log.Info("joined channel", "user", s.user(), "channel", id, "connection", s.id)
 	}
 	return seq, err
 }

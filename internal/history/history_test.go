@@ -210,6 +210,11 @@ func TestEveryForgeryIsFound(t *testing.T) {
 		{"a delivery is dropped", []history.Rule{history.NoGap}, "after 19", func(t *testing.T, h *history.History) {
 			remove(h, find(t, h, is(history.Handed, 1, 20, 4)))
 		}},
+		{"a joining is made up to hide a hole", []history.Rule{history.NoGap}, "after 19", func(t *testing.T, h *history.History) {
+			remove(h, find(t, h, is(history.Handed, 1, 20, 4)))
+			i := find(t, h, is(history.Handed, 1, 21, 4))
+			h.Records[i].What, h.Records[i].User = history.Joins, 4
+		}},
 		{"a delivery is repeated", []history.Rule{history.NoRepeat}, "seq 20 of", func(t *testing.T, h *history.History) {
 			i := find(t, h, is(history.Handed, 1, 20, 4))
 			insert(h, i+1, h.Records[i])

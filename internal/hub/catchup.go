@@ -94,7 +94,7 @@ func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
 		return false
 	}
 	told := encodeFrame(chat.ResyncFrame(why, chat.TimeOf(h.config.Now()), p.ch.id))
-	if !h.write(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.left.Load()}) {
+	if !h.write(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.member.ended()}) {
 		return !p.socket.conn.Backlogged()
 	}
 	h.config.Metrics.Resyncs.Inc()

@@ -54,17 +54,37 @@ type transient struct {
 	frame []byte
 }
 
-// pair is one socket's cursor in one channel.
+// pair is one socket's cursor in one channel. There are many: a test watches its
+// size.
 type pair struct {
 	socket *Socket
 	ch     *channel
-	cursor chat.Seq    // guarded by ch.mu
-	joined chat.Seq    // guarded by ch.mu: the entry by which the membership began, 0 for a founder's
-	at     int32       // index in ch.pairs, guarded by ch.mu
-	state  pairState   // guarded by ch.mu
-	holds  uint8       // guarded by ch.mu: reasons to serve nothing for a moment
-	out    bool        // guarded by ch.mu: the user is not a member as of cursor
-	left   atomic.Bool // the user is not a member as of the channel's head
+	cursor chat.Seq // guarded by ch.mu
+	member membership
+	at     int32     // index in ch.pairs, guarded by ch.mu
+	state  pairState // guarded by ch.mu
+	holds  uint8     // guarded by ch.mu: reasons to serve nothing for a moment
+	out    bool      // guarded by ch.mu: the user is not a member as of cursor
+}
+
+// membership is the entry by which the user became a member, 0 for a founder, and
+// its complement when he is none any more as of the channel's head. It is changed
+// under the channel's mu.
+type membership struct{ v atomic.Int64 }
+
+func (m *membership) begin(seq chat.Seq) { m.v.Store(int64(seq)) }
+
+func (m *membership) end() {
+	if v := m.v.Load(); v >= 0 {
+		m.v.Store(^v)
+	}
+}
+
+func (m *membership) ended() bool { return m.v.Load() < 0 }
+
+func (m *membership) began() chat.Seq {
+	v := m.v.Load()
+	return chat.Seq(max(v, ^v))
 }
 
 type pairState uint8
@@ -172,7 +192,12 @@ func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pai
 	if p := s.pair(ch); p != nil {
 		return p
 	}
-	p := &pair{socket: s, ch: ch, cursor: cursor, joined: joined, at: int32(len(ch.pairs)), state: state}
+	p := s.newPair()
+	if p == nil {
+		return nil
+	}
+	p.ch, p.cursor, p.at, p.state = ch, cursor, int32(len(ch.pairs)), state
+	p.member.begin(joined)
 	if !s.addPair(p) {
 		return nil
 	}

@@ -15,7 +15,7 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 			return 0, err
 		}
 	}
-	if p.left.Load() {
+	if p.member.ended() {
 		return 0, chat.ErrAccessDenied
 	}
 	if s.old {
@@ -71,7 +71,7 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 	late := false
 	for id, seq := range cursors {
 		p := s.pairIn(id)
-		if p == nil || p.left.Load() {
+		if p == nil || p.member.ended() {
 			denied = append(denied, id)
 			continue
 		}
@@ -86,7 +86,7 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 				p.cursor, p.state, late = seq, behind, true
 				// Whoever was away when he was removed and came back hears nothing of
 				// the time between: the entry by which he came back begins it again.
-				p.out = seq < p.joined
+				p.out = seq < p.member.began()
 			}
 		}
 		p.ch.mu.Unlock()

@@ -187,7 +187,7 @@ func (p *pair) joinFor(due []entry) write {
 // channel's mu held.
 func (h *Hub) tell(ch *channel, t transient) {
 	for _, p := range ch.pairs {
-		if p.state == live && !p.left.Load() && !(t.quiet && p.socket.user.id == t.user) {
+		if p.state == live && !p.member.ended() && !(t.quiet && p.socket.user.id == t.user) {
 			p.socket.conn.Write(t.frame)
 		}
 	}

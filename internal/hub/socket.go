@@ -21,17 +21,35 @@ type Conn interface {
 
 // Socket is one client's WebSocket as the hub knows it.
 type Socket struct {
-	hub  *Hub
-	conn Conn
-	user *user
-	old  bool // a page of the old system: see wants
+	hub   *Hub
+	conn  Conn
+	user  *user
+	focus atomic.Pointer[channel] // the channel that a page of the old system shows
 
 	mu      sync.Mutex // guards what follows
 	pairs   []*pair
 	watches *watches // nil while it watches nobody
 	closed  bool
 	open    bool
-	focus   atomic.Pointer[channel] // the channel that a page of the old system shows
+
+	old bool // a page of the old system: see wants
+}
+
+// ErrTooManySockets refuses a user who has as many sockets as he may.
+var ErrTooManySockets = &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}
+
+// User is whose socket it is.
+func (s *Socket) User() chat.UserID { return s.user.id }
+
+// Sockets is how many the user has here.
+func (h *Hub) Sockets(id chat.UserID) int {
+	u := h.lookupUser(id)
+	if u == nil {
+		return 0
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.sockets)
 }
 
 // Attach makes the user's socket hear all of the user's channels from the moment
@@ -42,7 +60,7 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 	// Known to be here first, read second: a membership that begins in between is
 	// seen by one or the other.
 	if !h.arrive(s, id, most) {
-		return nil, nil, &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}
+		return nil, nil, ErrTooManySockets
 	}
 	standings, err := h.config.Store.Standings(ctx, id)
 	if err == nil {
@@ -58,6 +76,7 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 // listen makes the socket's cursors, and finds out how far the channels are to
 // which nobody listened before.
 func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) error {
+	s.makeRoom(len(standings))
 	var unknown []*channel
 	for _, st := range standings {
 		ch, known := h.pairUp(s, st)
@@ -187,6 +206,38 @@ func (s *Socket) pairIn(id chat.ID) *pair {
 		}
 	}
 	return nil
+}
+
+// makeRoom prepares for n cursors, in one piece.
+func (s *Socket) makeRoom(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pairs) > 0 || n == 0 {
+		return
+	}
+	pairs := make([]pair, n)
+	s.pairs = make([]*pair, 0, n)
+	for i := range pairs {
+		s.pairs = append(s.pairs, &pairs[i])
+	}
+	s.pairs = s.pairs[:0]
+}
+
+// newPair takes a prepared cursor that was never used, or makes one; nil when the
+// socket is closed.
+func (s *Socket) newPair() *pair {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if n := len(s.pairs); n < cap(s.pairs) {
+		if p := s.pairs[:n+1][n]; p != nil && p.socket == nil {
+			p.socket = s
+			return p
+		}
+	}
+	return &pair{socket: s}
 }
 
 func (s *Socket) addPair(p *pair) bool {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -44,8 +45,8 @@ func (h *Hub) withUser(id chat.UserID, f func(u *user)) {
 		s.mu.Lock()
 		u := s.m[id]
 		if u == nil {
-			u = &user{id: id}
-			s.m[id] = u
+			u = &user{id: chat.UserID(strings.Clone(string(id)))} // it may be a part of a request
+			s.m[u.id] = u
 		}
 		s.mu.Unlock()
 		u.mu.Lock()
@@ -154,8 +155,7 @@ func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 		}
 		s.mu.Unlock()
 		if p := ch.add(s, seq-1, seq, state); p != nil {
-			p.left.Store(false)
-			p.joined = seq
+			p.member.begin(seq)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func (h *Hub) left(ch *channel, id chat.UserID) {
 		if p == nil {
 			continue
 		}
-		p.left.Store(true)
+		p.member.end()
 		if p.state == parked {
 			ch.remove(p)
 			s.dropPair(p)

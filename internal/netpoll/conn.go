@@ -5,36 +5,69 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 )
 
 // Conn is one socket. Its methods may be called from any goroutine.
 type Conn struct {
 	poller  *Poller
-	nc      net.Conn
-	raw     syscall.RawConn // nil when writes cannot be tried without waiting
 	handler Handler
-	seen    atomic.Int64 // when something was last read, in Unix nanoseconds
-	asked   atomic.Bool  // Idle was called since
+	link    link
+	seen    atomic.Uint32 // the tick at which something was last read
+	place   uint32        // in the poller's table
 
 	mu      sync.Mutex // guards what follows
-	reading sync.Cond
-	pauses  int    // Pause answers less Resume calls: the latter may come first
+	kept    *kept      // nil when the peer has taken everything
+	goodbye *goodbye   // nil until it is closed
+	fd      int32      // epoll: -1 once closed; only the reader closes it
+	asked   uint32     // the value of seen for which Idle was called
+	since   uint32     // the tick since which something is partial, 0 for nothing
+	pauses  int16      // Pause answers less Resume calls: the latter may come first
+	closing bool       // nothing more is taken; the peer is waited for
+	reading bool       // epoll: somebody reads
+	more    bool       // epoll: the kernel may have something that nobody was told of since
+	hup     bool       // epoll: the end has come; what is before it is read without a further event
+	queued  bool       // epoll: waits for the loop
+}
+
+// goodbye is how a socket ends.
+type goodbye struct {
+	why   error  // the first reason
+	until uint32 // the tick at which the peer is no longer waited for
+}
+
+// kept is what the kernel did not take.
+type kept struct {
 	rest    []byte // of one write, shared with other sockets
 	replies []byte // to be written after rest
-	writing bool   // a goroutine writes what is kept
-	closing bool   // nothing more is taken; the peer is waited for
-	why     error  // the first reason to close
 }
 
-func (c *Conn) touch() {
-	c.seen.Store(time.Now().UnixNano())
-	c.asked.Store(false)
+// link is a driver's way to the kernel. All but resume are called with the
+// socket's mu held.
+type link interface {
+	// send writes as much as the kernel takes without waiting.
+	send(c *Conn, b []byte) (int, error)
+	// keep sees to it that flush is called when the kernel takes more.
+	keep(c *Conn)
+	// halfClose tells the peer that nothing more comes.
+	halfClose(c *Conn)
+	// end breaks the connection; the reader finds out, and closes it.
+	end(c *Conn)
+	// wake makes the reader look again.
+	wake(c *Conn)
+	// resume reads on.
+	resume(c *Conn)
+	// remote is the peer's address.
+	remote(c *Conn) net.Addr
 }
 
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *Conn) touch() { c.seen.Store(c.poller.now.Load()) }
+
+// RemoteAddr is the peer's address, nil once the socket is closed.
+func (c *Conn) RemoteAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link.remote(c)
+}
 
 // Write hands b, which nobody may change any more, to the kernel. What the kernel
 // does not take is kept, by reference. While something is kept, or once the socket
@@ -42,11 +75,12 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // what was kept is gone.
 func (c *Conn) Write(b []byte) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing || c.writing {
+	if c.closing || c.kept != nil {
+		c.mu.Unlock()
 		return false
 	}
 	c.start(b)
+	c.mu.Unlock()
 	return true
 }
 
@@ -58,101 +92,62 @@ func (c *Conn) Reply(b []byte) {
 	defer c.mu.Unlock()
 	switch {
 	case c.closing:
-	case !c.writing:
+	case c.kept == nil:
 		c.start(b)
-	case len(c.replies)+len(b) > maxReplies:
+	case len(c.kept.replies)+len(b) > maxReplies:
 		c.fail(ErrReplies)
 	default:
-		c.replies = append(c.replies, b...)
+		c.kept.replies = append(c.kept.replies, b...)
 	}
 }
 
-// start writes b as far as that is possible at once, and leaves the rest to a
-// goroutine. Called with mu held, when nothing is kept.
+// start writes b as far as that is possible at once, and keeps the rest. Called
+// with mu held, when nothing is kept.
 func (c *Conn) start(b []byte) {
-	n, err := writeNow(c.raw, b)
+	n, err := c.link.send(c, b)
 	if err != nil {
 		c.fail(err)
 		return
 	}
 	if n < len(b) {
-		c.rest, c.writing = b[n:], true
-		c.poller.done.Add(1)
-		go c.flush() // ends when nothing is kept, or the socket is closed
+		c.kept = &kept{rest: b[n:]}
+		c.link.keep(c)
 	}
-}
-
-// flush writes what is kept.
-func (c *Conn) flush() {
-	defer c.poller.done.Done()
-	for {
-		b, ok := c.kept()
-		if !ok {
-			return
-		}
-		if _, err := c.nc.Write(b); err != nil {
-			c.mu.Lock()
-			c.fail(err)
-			c.rest, c.replies = nil, nil
-			c.mu.Unlock()
-			return
-		}
-	}
-}
-
-// kept gives what is to be written next; ok is false when there is nothing more.
-func (c *Conn) kept() (b []byte, ok bool) {
-	c.mu.Lock()
-	if b = c.rest; b != nil {
-		c.rest = nil
-	} else {
-		b, c.replies = c.replies, nil
-	}
-	if len(b) > 0 {
-		c.mu.Unlock()
-		return b, true
-	}
-	c.writing = false
-	closing := c.closing
-	if closing {
-		c.halfClose()
-	}
-	c.mu.Unlock()
-	if !closing {
-		c.handler.Writable(c)
-	}
-	return nil, false
 }
 
 // Backlogged reports whether something is kept.
 func (c *Conn) Backlogged() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.writing
+	return c.kept != nil
 }
 
-// Resume reads on after a Pause.
-func (c *Conn) Resume() {
+// Resume reads on after a Pause; next, Continue or Partial, is what Data would say.
+func (c *Conn) Resume(next Next) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.pauses--
-	c.reading.Signal()
+	c.took(next)
+	c.touch() // the silence was ours
+	c.mu.Unlock()
+	c.link.resume(c)
 }
 
-func (c *Conn) pause() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pauses++
-}
-
-// waitForResume waits while the owner wants nothing read.
-func (c *Conn) waitForResume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.pauses > 0 && !c.closing {
-		c.reading.Wait()
+// took notes how the owner wants to go on. Called with mu held.
+func (c *Conn) took(next Next) {
+	switch {
+	case next == Pause:
+		c.pauses++
+		c.since = 0
+	case next == Continue:
+		c.since = 0
+	case c.since == 0:
+		c.since = c.poller.now.Load()
+		c.poller.conns.lookAt(c, c.since+c.poller.partial)
 	}
 }
+
+// paused reports whether nothing is to be read. Called with mu held.
+func (c *Conn) paused() bool { return c.pauses > 0 && !c.closing }
 
 // Close writes last after what is kept, and then waits a moment for the peer to
 // hang up. The first call counts.
@@ -162,41 +157,31 @@ func (c *Conn) Close(last []byte) {
 	if c.closing {
 		return
 	}
-	if c.writing {
-		c.replies = append(c.replies, last...)
+	if c.kept != nil {
+		c.kept.replies = append(c.kept.replies, last...)
 	} else if len(last) > 0 {
 		c.start(last)
 	}
 	if c.closing { // the write failed
 		return
 	}
-	c.closing, c.why = true, ErrClosed
 	// Whoever does not read its goodbye, or does not hang up, is not waited for.
-	if err := c.nc.SetDeadline(time.Now().Add(closeTimeout)); err != nil {
-		c.why = err
+	c.closing, c.goodbye = true, &goodbye{why: ErrClosed, until: c.poller.now.Load() + c.poller.goodbye}
+	c.poller.conns.lookAt(c, c.goodbye.until)
+	if c.kept == nil {
+		c.link.halfClose(c)
 	}
-	if !c.writing {
-		c.halfClose()
-	}
-	c.reading.Signal()
-}
-
-// halfClose tells the peer that nothing more comes. Called with mu held.
-func (c *Conn) halfClose() {
-	if w, ok := c.nc.(closeWriter); ok && w.CloseWrite() == nil {
-		return
-	}
-	c.nc.Close()
+	c.link.wake(c)
 }
 
 // fail ends the socket at once. Called with mu held.
 func (c *Conn) fail(err error) {
-	if c.why == nil || errors.Is(c.why, ErrClosed) {
-		c.why = err
+	if c.goodbye == nil || errors.Is(c.goodbye.why, ErrClosed) {
+		c.goodbye = &goodbye{why: err, until: never}
 	}
 	c.closing = true
-	c.nc.Close()
-	c.reading.Signal()
+	c.link.end(c)
+	c.link.wake(c)
 }
 
 func (c *Conn) abort(err error) {
@@ -205,43 +190,71 @@ func (c *Conn) abort(err error) {
 	c.fail(err)
 }
 
-// read hands what comes to the owner until the socket ends.
-func (c *Conn) read(leftover []byte) {
-	defer c.poller.remove(c)
-	if len(leftover) > 0 && c.handler.Data(c, leftover) == Pause {
-		c.pause()
-	}
-	var err error
-	for err == nil {
-		c.waitForResume()
-		err = c.readOnce()
-	}
-	c.mu.Lock()
-	if c.why == nil {
-		c.why = err
-	}
-	c.closing = true
-	why := c.why
-	c.mu.Unlock()
-	c.nc.Close()
-	c.handler.Closed(c, why)
-}
-
-func (c *Conn) readOnce() error {
-	buffer := buffers.Get().(*[readBuffer]byte)
-	defer buffers.Put(buffer)
-	n, err := c.nc.Read(buffer[:])
-	if n > 0 {
-		c.touch()
-		if !c.isClosing() && c.handler.Data(c, buffer[:n]) == Pause {
-			c.pause()
-		}
-	}
-	return err
-}
-
+// isClosing reports whether what still comes is nobody's business.
 func (c *Conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closing
+}
+
+// ended is called by the reader, once, when nothing more can be read.
+func (c *Conn) ended(err error) {
+	c.mu.Lock()
+	why := err
+	if c.goodbye != nil {
+		why = c.goodbye.why
+	}
+	c.closing = true
+	c.kept = nil
+	c.mu.Unlock()
+	c.handler.Closed(c, why)
+	c.poller.conns.remove(c)
+}
+
+// look is called by the sweep when something is due. It gives the tick at which to
+// look again.
+func (c *Conn) look(now uint32) (again uint32) {
+	p := c.poller
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		if c.goodbye == nil { // it has ended
+			return never
+		}
+		if now >= c.goodbye.until {
+			c.fail(ErrClosed)
+		}
+		return c.goodbye.until
+	}
+	if c.pauses > 0 {
+		c.seen.Store(now) // nobody reads, so nothing can have come
+	}
+	seen := c.seen.Load()
+	if silent := now - min(seen, now); silent >= 2*p.beat {
+		c.fail(ErrHalfOpen)
+		return never
+	}
+	again = seen + p.beat
+	if now >= again {
+		again = seen + 2*p.beat
+		if c.asked != seen {
+			c.asked = seen
+			c.call(c.handler.Idle)
+		}
+	}
+	if c.since != 0 && !c.closing {
+		if now-c.since >= p.partial {
+			c.call(c.handler.Late)
+			return now + 1
+		}
+		again = min(again, c.since+p.partial)
+	}
+	return again
+}
+
+// call calls the owner without the lock, which is held before and after.
+func (c *Conn) call(f func(*Conn)) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	f(c)
 }

@@ -1,9 +1,11 @@
 // Package netpoll moves bytes between sockets and their owners without ever making
 // the owner wait for a peer. It knows nothing of WebSocket.
 //
-// A socket has one goroutine, parked in a read. What a peer does not take at once
-// is kept, at most one write and the replies behind it, and written by a goroutine
-// that ends when it is gone. One ticker serves the heartbeats of all sockets.
+// It has two drivers. With epoll (plain TCP on Linux) an idle socket is a small
+// struct: no goroutine, no buffer, no timer. Elsewhere, and for TLS, it has one
+// goroutine, parked, which borrows a buffer only when there is something to read.
+// What a peer does not take at once is kept, at most one write and the replies
+// behind it. One ticker serves the heartbeats and deadlines of all sockets.
 package netpoll
 
 import (
@@ -13,22 +15,26 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Next says how to go on after Handler.Data.
-type Next bool
+type Next uint8
 
-// Continue reads on. Pause reads nothing more until Conn.Resume, so that the
-// kernel holds the peer back.
 const (
-	Continue Next = true
-	Pause    Next = false
+	// Continue reads on.
+	Continue Next = iota
+	// Partial reads on as well, but not for ever: what was handed over ends within
+	// something that has to be whole within Options.Partial.
+	Partial
+	// Pause reads nothing more until Conn.Resume, so that the kernel holds the peer
+	// back.
+	Pause
 )
 
-// Handler owns a socket. Data, Idle and Closed are never called at the same time
-// for one socket, except that Idle may be called while Data runs; Writable may be
-// called at any time. None may block.
+// Handler owns a socket. Data and Closed are never called at the same time for one
+// socket; the others may be called at any time. None may block.
 type Handler interface {
 	// Data is handed bytes just read. p may be changed, and belongs to the poller
 	// again on return.
@@ -38,6 +44,9 @@ type Handler interface {
 	// Idle says that nothing was read for a heartbeat. When nothing is read for
 	// another, the socket is closed.
 	Idle(c *Conn)
+	// Late says that something is partial for longer than it may be. It is called
+	// again and again until the owner closes the socket, or it is whole.
+	Late(c *Conn)
 	// Closed is the last call: io.EOF when the peer hung up, ErrClosed after
 	// Conn.Close, ErrHalfOpen, ErrReplies or a network error otherwise.
 	Closed(c *Conn, err error)
@@ -53,17 +62,34 @@ var (
 // errStopped: the poller takes no more sockets.
 var errStopped = errors.New("the poller is closed")
 
+// Driver is a way to wait for sockets.
+type Driver string
+
+// The drivers. Auto is the best one that there is here.
+const (
+	Auto      Driver = "auto"
+	Epoll     Driver = "epoll"
+	Goroutine Driver = "goroutine"
+)
+
 // Options say how a Poller works.
 type Options struct {
+	// Driver says how sockets are waited for. Default Auto.
+	Driver Driver
 	// Heartbeat is after how much silence Idle is called. Default 30 s.
 	Heartbeat time.Duration
+	// Partial is how long something may be partial. Default 30 s.
+	Partial time.Duration
 }
 
 // closeTimeout is how long a closed socket may take to say goodbye.
 const closeTimeout = 2 * time.Second
 
 // readBuffer is the size of one read.
-const readBuffer = 4 << 10
+const readBuffer = 16 << 10
+
+// maxReads is how often a socket is read from before others have their turn.
+const maxReads = 4
 
 // maxReplies bounds what Conn.Reply keeps for a peer that does not read.
 const maxReplies = 256 << 10
@@ -72,99 +98,104 @@ var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
 // Poller has the sockets. Make one with New; Close ends it.
 type Poller struct {
-	options Options
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-
-	mu     sync.Mutex // guards what follows
-	conns  map[*Conn]struct{}
-	closed bool
+	driver    Driver
+	kernel    *kernel // nil with the goroutine driver
+	heartbeat time.Duration
+	tick      time.Duration
+	beat      uint32 // heartbeat, in ticks
+	partial   uint32 // Options.Partial, in ticks
+	goodbye   uint32 // closeTimeout, in ticks
+	now       atomic.Uint32
+	stop      context.CancelFunc
+	ticking   sync.WaitGroup
+	conns     table
 }
+
+// maxTick bounds how coarse heartbeats and deadlines are.
+const maxTick = 500 * time.Millisecond
 
 // New starts a Poller.
 func New(o Options) (*Poller, error) {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 30 * time.Second
 	}
-	if o.Heartbeat < 0 {
-		return nil, fmt.Errorf("a heartbeat of %v", o.Heartbeat)
+	if o.Partial == 0 {
+		o.Partial = 30 * time.Second
+	}
+	if o.Heartbeat < 0 || o.Partial < 0 {
+		return nil, fmt.Errorf("a heartbeat of %v, %v for what is partial", o.Heartbeat, o.Partial)
+	}
+	p := &Poller{driver: Goroutine, heartbeat: o.Heartbeat, tick: max(min(o.Heartbeat/4, o.Partial/4, maxTick), time.Millisecond)}
+	p.beat, p.partial, p.goodbye = p.ticks(o.Heartbeat), p.ticks(o.Partial), p.ticks(closeTimeout)
+	p.now.Store(1) // 0 is no tick
+	if err := p.choose(o.Driver); err != nil {
+		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p := &Poller{options: o, stop: stop, conns: make(map[*Conn]struct{})}
-	p.done.Go(func() { p.beat(ctx) }) // ends with Close
+	p.stop = stop
+	p.ticking.Go(func() { p.run(ctx) }) // ends with Close
 	return p, nil
 }
 
-// Driver names how sockets are waited for.
-func (p *Poller) Driver() string { return "goroutine" }
-
-// Len is how many sockets there are.
-func (p *Poller) Len() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.conns)
+func (p *Poller) choose(d Driver) (err error) {
+	switch d {
+	case Goroutine:
+		return nil
+	case Auto, "", Epoll:
+	default:
+		return fmt.Errorf("no driver is called %q", d)
+	}
+	if p.kernel, err = newKernel(p); err == nil {
+		p.driver = Epoll
+		return nil
+	}
+	if d != Epoll && errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return fmt.Errorf("start epoll: %w", err)
 }
 
+func (p *Poller) ticks(d time.Duration) uint32 { return uint32(max((d+p.tick-1)/p.tick, 1)) }
+
+// Driver names how plain sockets are waited for.
+func (p *Poller) Driver() Driver { return p.driver }
+
+// Len is how many sockets there are.
+func (p *Poller) Len() int { return p.conns.len() }
+
 // Add takes a socket over. leftover are bytes that were read from it already.
-// Handler calls may come before Add returns.
+// Handler calls may come before Add returns; when it fails, the socket is closed
+// and Closed is not called.
 func (p *Poller) Add(nc net.Conn, leftover []byte, h Handler) (*Conn, error) {
-	c := &Conn{poller: p, nc: nc, handler: h}
-	c.raw = rawConn(nc)
-	c.reading.L = &c.mu
-	if tcp, ok := nc.(*net.TCPConn); ok {
-		tune(tcp, 2*p.options.Heartbeat)
-	}
+	c := &Conn{poller: p, handler: h, fd: -1}
 	c.touch()
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, errors.Join(errStopped, nc.Close())
+	tcp, isTCP := nc.(*net.TCPConn)
+	if isTCP {
+		tune(tcp, 2*p.heartbeat)
 	}
-	p.conns[c] = struct{}{}
-	p.done.Add(1)
-	p.mu.Unlock()
-	go c.read(leftover) // ends when the socket is closed
+	if !isTCP || p.kernel == nil {
+		return c, p.adopt(c, nc, leftover)
+	}
+	if err := p.kernel.adopt(c, tcp, leftover); err != nil {
+		return nil, fmt.Errorf("watch a socket: %w", err)
+	}
 	return c, nil
 }
 
-func (p *Poller) remove(c *Conn) {
-	p.mu.Lock()
-	delete(p.conns, c)
-	p.mu.Unlock()
-	p.done.Done()
-}
-
-func (p *Poller) all() []*Conn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]*Conn, 0, len(p.conns))
-	for c := range p.conns {
-		all = append(all, c)
-	}
-	return all
-}
-
-// beat looks four times a heartbeat for sockets that are silent.
-func (p *Poller) beat(ctx context.Context) {
-	t := time.NewTicker(p.options.Heartbeat / 4)
+// run looks at every tick for sockets of which something is due.
+func (p *Poller) run(ctx context.Context) {
+	t := time.NewTicker(p.tick)
 	defer t.Stop()
+	start := time.Now()
 	for {
 		select {
 		case <-t.C:
-			p.sweep(time.Now())
+			// By the clock: ticks are dropped when the machine is busy or asleep.
+			now := uint32(time.Since(start)/p.tick) + 1
+			p.now.Store(now)
+			p.conns.sweep(now)
 		case <-ctx.Done():
 			return
-		}
-	}
-}
-
-func (p *Poller) sweep(now time.Time) {
-	for _, c := range p.all() {
-		switch silent := now.Sub(time.Unix(0, c.seen.Load())); {
-		case silent >= 2*p.options.Heartbeat:
-			c.abort(ErrHalfOpen)
-		case silent >= p.options.Heartbeat && !c.asked.Swap(true):
-			c.handler.Idle(c)
 		}
 	}
 }
@@ -172,28 +203,30 @@ func (p *Poller) sweep(now time.Time) {
 // Close closes all sockets and waits until everything that the poller started has
 // ended; when ctx ends first, peers are no longer waited for.
 func (p *Poller) Close(ctx context.Context) error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	for _, c := range p.all() {
+	for _, c := range p.conns.close() {
 		c.Close(nil)
 	}
-	p.stop()
 	finished := make(chan struct{})
 	go func() { // ends when the sockets have, which abort sees to
-		p.done.Wait()
+		p.conns.done.Wait()
 		close(finished)
 	}()
+	var err error
 	select {
 	case <-finished:
-		return nil
 	case <-ctx.Done():
-		for _, c := range p.all() {
+		for _, c := range p.conns.close() {
 			c.abort(ErrClosed)
 		}
 		<-finished
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	p.stop()
+	p.ticking.Wait()
+	if p.kernel != nil {
+		err = errors.Join(err, p.kernel.close())
+	}
+	return err
 }
 
 // closeWriter is what TCP and TLS connections have.

@@ -33,6 +33,7 @@ type owner struct {
 	pause    bool
 	writable int
 	idle     int
+	late     int
 	closed   int
 	err      error
 	news     chan struct{}
@@ -58,11 +59,15 @@ func (o *owner) Data(c *netpoll.Conn, p []byte) netpoll.Next {
 		onData(c, o.got)
 	}
 	o.tell()
-	return netpoll.Next(!pause)
+	if pause {
+		return netpoll.Pause
+	}
+	return netpoll.Continue
 }
 
 func (o *owner) Writable(*netpoll.Conn) { o.mu.Lock(); o.writable++; o.mu.Unlock(); o.tell() }
 func (o *owner) Idle(*netpoll.Conn)     { o.mu.Lock(); o.idle++; o.mu.Unlock(); o.tell() }
+func (o *owner) Late(*netpoll.Conn)     { o.mu.Lock(); o.late++; o.mu.Unlock(); o.tell() }
 func (o *owner) Closed(_ *netpoll.Conn, err error) {
 	o.mu.Lock()
 	o.closed++
@@ -90,10 +95,21 @@ func (o *owner) wait(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// pair makes a connection: the peer's end, and ours with its owner.
-func pair(t *testing.T, o *owner, leftover []byte) (peer *net.TCPConn, c *netpoll.Conn) {
+// each runs a test with every driver that there is here.
+func each(t *testing.T, test func(t *testing.T, d netpoll.Driver)) {
 	t.Helper()
-	p := poller(t, netpoll.Options{})
+	for _, d := range []netpoll.Driver{netpoll.Epoll, netpoll.Goroutine} {
+		if d == netpoll.Epoll && !hasEpoll {
+			continue
+		}
+		t.Run(string(d), func(t *testing.T) { test(t, d) })
+	}
+}
+
+// pair makes a connection: the peer's end, and ours with its owner.
+func pair(t *testing.T, d netpoll.Driver, o *owner, leftover []byte) (peer *net.TCPConn, c *netpoll.Conn) {
+	t.Helper()
+	p := poller(t, netpoll.Options{Driver: d})
 	ours, peer := connect(t)
 	c, err := p.Add(ours, leftover, o)
 	if err != nil {
@@ -139,9 +155,11 @@ func connect(t *testing.T) (ours net.Conn, peer *net.TCPConn) {
 	return ours, peer
 }
 
-func TestBytesGoBothWays(t *testing.T) {
+func TestBytesGoBothWays(t *testing.T) { each(t, testBytesGoBothWays) }
+
+func testBytesGoBothWays(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	peer, c := pair(t, o, []byte("left over, "))
+	peer, c := pair(t, d, o, []byte("left over, "))
 	if _, err := peer.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
@@ -163,8 +181,12 @@ func TestBytesGoBothWays(t *testing.T) {
 }
 
 func TestAPeerThatDoesNotReadKeepsOneWrite(t *testing.T) {
+	each(t, testAPeerThatDoesNotReadKeepsOneWrite)
+}
+
+func testAPeerThatDoesNotReadKeepsOneWrite(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	peer, c := pair(t, o, nil)
+	peer, c := pair(t, d, o, nil)
 	var want []byte
 	chunk := bytes.Repeat([]byte("0123456789abcdef"), 4096)
 	for c.Write(chunk) {
@@ -190,8 +212,12 @@ func TestAPeerThatDoesNotReadKeepsOneWrite(t *testing.T) {
 }
 
 func TestRepliesToAPeerThatNeverReadsAreBounded(t *testing.T) {
+	each(t, testRepliesToAPeerThatNeverReadsAreBounded)
+}
+
+func testRepliesToAPeerThatNeverReadsAreBounded(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	_, c := pair(t, o, nil)
+	_, c := pair(t, d, o, nil)
 	chunk := make([]byte, 64<<10)
 	for c.Write(chunk) {
 	}
@@ -201,10 +227,12 @@ func TestRepliesToAPeerThatNeverReadsAreBounded(t *testing.T) {
 	o.wait(t, "the end", func() bool { return o.closed == 1 && errors.Is(o.err, netpoll.ErrReplies) })
 }
 
-func TestPauseHoldsThePeerBack(t *testing.T) {
+func TestPauseHoldsThePeerBack(t *testing.T) { each(t, testPauseHoldsThePeerBack) }
+
+func testPauseHoldsThePeerBack(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
 	o.pause = true
-	peer, c := pair(t, o, nil)
+	peer, c := pair(t, d, o, nil)
 	for i, text := range []string{"one", "two", "three"} {
 		if _, err := peer.Write([]byte(text)); err != nil {
 			t.Fatal(err)
@@ -221,20 +249,22 @@ func TestPauseHoldsThePeerBack(t *testing.T) {
 				t.Error("it was read while paused")
 			}
 			o.mu.Unlock()
-			c.Resume()
+			c.Resume(netpoll.Continue)
 			o.wait(t, "what had waited", func() bool { return bytes.HasSuffix(o.got, []byte("unread")) })
 		}
-		c.Resume()
+		c.Resume(netpoll.Continue)
 	}
 	_ = peer.Close()
 	o.wait(t, "the end", func() bool { return o.closed == 1 })
 }
 
-func TestResumeMayComeBeforeThePause(t *testing.T) {
+func TestResumeMayComeBeforeThePause(t *testing.T) { each(t, testResumeMayComeBeforeThePause) }
+
+func testResumeMayComeBeforeThePause(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
 	o.pause = true
-	o.onData = func(c *netpoll.Conn, _ []byte) { c.Resume() }
-	peer, _ := pair(t, o, []byte("a"))
+	o.onData = func(c *netpoll.Conn, _ []byte) { c.Resume(netpoll.Continue) }
+	peer, _ := pair(t, d, o, []byte("a"))
 	for range 100 {
 		if _, err := peer.Write([]byte("x")); err != nil {
 			t.Fatal(err)
@@ -244,8 +274,12 @@ func TestResumeMayComeBeforeThePause(t *testing.T) {
 }
 
 func TestCloseSaysGoodbyeAndWaitsForThePeer(t *testing.T) {
+	each(t, testCloseSaysGoodbyeAndWaitsForThePeer)
+}
+
+func testCloseSaysGoodbyeAndWaitsForThePeer(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	peer, c := pair(t, o, nil)
+	peer, c := pair(t, d, o, nil)
 	c.Close([]byte("goodbye"))
 	c.Close([]byte("again"))
 	got, err := io.ReadAll(peer)
@@ -257,18 +291,24 @@ func TestCloseSaysGoodbyeAndWaitsForThePeer(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForAPeerThatStays(t *testing.T) {
+	each(t, testCloseDoesNotWaitForAPeerThatStays)
+}
+
+func testCloseDoesNotWaitForAPeerThatStays(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	_, c := pair(t, o, nil)
+	_, c := pair(t, d, o, nil)
 	for c.Write(make([]byte, 64<<10)) {
 	}
 	c.Close([]byte("goodbye"))
 	o.wait(t, "the end", func() bool { return o.closed == 1 })
 }
 
-func TestEverythingAtOnce(t *testing.T) {
+func TestEverythingAtOnce(t *testing.T) { each(t, testEverythingAtOnce) }
+
+func testEverythingAtOnce(t *testing.T, d netpoll.Driver) {
 	for range 20 {
 		o := newOwner()
-		peer, c := pair(t, o, nil)
+		peer, c := pair(t, d, o, nil)
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
@@ -286,9 +326,11 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestASilentPeerIsAskedAndThenClosed(t *testing.T) {
+func TestASilentPeerIsAskedAndThenClosed(t *testing.T) { each(t, testASilentPeerIsAskedAndThenClosed) }
+
+func testASilentPeerIsAskedAndThenClosed(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	p := poller(t, netpoll.Options{Heartbeat: 20 * time.Millisecond})
+	p := poller(t, netpoll.Options{Driver: d, Heartbeat: 20 * time.Millisecond})
 	ours, _ := connect(t)
 	if _, err := p.Add(ours, nil, o); err != nil {
 		t.Fatal(err)
@@ -300,9 +342,11 @@ func TestASilentPeerIsAskedAndThenClosed(t *testing.T) {
 	}
 }
 
-func TestAPeerThatSpeaksIsKept(t *testing.T) {
+func TestAPeerThatSpeaksIsKept(t *testing.T) { each(t, testAPeerThatSpeaksIsKept) }
+
+func testAPeerThatSpeaksIsKept(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	p := poller(t, netpoll.Options{Heartbeat: 40 * time.Millisecond})
+	p := poller(t, netpoll.Options{Driver: d, Heartbeat: 40 * time.Millisecond})
 	ours, peer := connect(t)
 	if _, err := p.Add(ours, nil, o); err != nil {
 		t.Fatal(err)
@@ -321,8 +365,10 @@ func TestAPeerThatSpeaksIsKept(t *testing.T) {
 	}
 }
 
-func TestClosingThePollerClosesAll(t *testing.T) {
-	p, err := netpoll.New(netpoll.Options{})
+func TestClosingThePollerClosesAll(t *testing.T) { each(t, testClosingThePollerClosesAll) }
+
+func testClosingThePollerClosesAll(t *testing.T, d netpoll.Driver) {
+	p, err := netpoll.New(netpoll.Options{Driver: d})
 	if err != nil {
 		t.Fatal(err)
 	}

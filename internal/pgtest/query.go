@@ -3,13 +3,16 @@
 package pgtest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -43,4 +46,42 @@ func query(bin, url, sql string) ([]string, error) {
 		return nil, fmt.Errorf("psql: %w: %s", err, complaint.String())
 	}
 	return strings.Fields(out.String()), nil
+}
+
+// Lock keeps a table locked against everybody, readers too, until letGo is called.
+func Lock(t testing.TB, url, table string) (letGo func()) {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	psql := filepath.Join(bin, "psql")
+	if !exists(psql) {
+		psql = "psql"
+	}
+	cmd := exec.Command(psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url) //nolint:noctx // it ends with its input
+	cmd.Dir = os.TempDir()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	letGo = sync.OnceFunc(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(letGo)
+	if _, err := io.WriteString(in, "BEGIN; LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("lock %s: %q, %v", table, line, err)
+	}
+	return letGo
 }

@@ -230,6 +230,11 @@ func (g *group) decideOn(c *chat.Change) chat.Outcome {
 	if c.Kind == chat.CreateChannel {
 		return g.create(c)
 	}
+	// A message that its author sends again was stored, whatever he may do here now:
+	// to refuse it would tell him that it was not.
+	if m := g.messages[c.ID]; c.Kind == chat.SendMessage && m != nil && m.UserID == c.Actor && m.ChannelID == c.ChannelID {
+		return g.sentBefore(c, m)
+	}
 	ch := g.channels[c.ChannelID]
 	if ch == nil {
 		return chat.Outcome{Err: chat.ErrAccessDenied}

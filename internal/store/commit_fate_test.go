@@ -189,7 +189,7 @@ func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 	defer func() { _ = j.Close(context.Background()) }()
 	all.Store(true)
 	_, err := j.Commit(t.Context(), sending(channel, "perhaps"))
-	if !errors.Is(err, chat.ErrFateUnknown) || chat.AsError(err) != chat.ErrFateUnknown {
+	if !errors.Is(err, chat.ErrFateUnknown) || chat.AsError(err).Message != chat.ErrFateUnknown.Message {
 		t.Errorf("got %v, want it to be unknown", err)
 	}
 	proxy.closed.Store(true) // and no answers: what is tried now has never begun
@@ -266,7 +266,7 @@ func (u *units) Acquired(unit string, _, _ time.Duration) {
 		u.commits.Add(1)
 	}
 }
-func (*units) Executed(store.Execution) {}
-func (*units) Refused(string, string)   {}
-func (*units) HeldLong(string)          {}
-func (*units) Cancelled(string)         {}
+func (*units) Executed(string, []string, time.Duration, error) {}
+func (*units) Refused(string, string)                          {}
+func (*units) HeldLong(string)                                 {}
+func (*units) Cancelled(string)                                {}

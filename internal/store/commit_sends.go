@@ -37,10 +37,9 @@ type sendHead struct {
 	// moved is false when the channel's rights changed while the statement waited
 	// for its row, so that nothing was stored and it must be decided again.
 	moved    bool
-	archived bool
+	archived bool      // SQLite's own look
 	at       chat.Time // of the newest message, SQLite's own count
 	refused  []int64   // places in index, from 1
-	roles    []string
 	// rights is the channel's rights_seq; asked says that the members are looked at.
 	rights chat.Seq
 	asked  bool
@@ -129,8 +128,9 @@ func (s *sends) outcomes(into []chat.Outcome) (again []int) {
 			s.memory.senders.forget(c.ChannelID)
 			again = append(again, i)
 		case slices.Contains(head.refused, int64(k+1)):
-			role := head.roles[slices.Index(head.refused, int64(k+1))]
-			into[i].Err = mayNot(c, head.archived, chat.Role(role), false)
+			// Whoever may not send now may repeat what he sent when he might: only a look
+			// at what is stored tells.
+			again = append(again, i)
 		default:
 			head.seq++
 			head.ordinal++

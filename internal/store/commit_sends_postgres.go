@@ -40,14 +40,14 @@ const knownSQL = `-- name: send_known
 // An array that is NULL is shorter than the others: unnest fills it up.
 const sendSQL = `-- name: send
 	WITH asked AS (
-		SELECT a.*, c.is_archived, c.rights_seq, m.role, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
+		SELECT a.*, c.rights_seq, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
 		FROM unnest($1::uuid[], $3::text[], $7::bigint[]) WITH ORDINALITY AS a(channel_id, user_id, at, n)
 		JOIN channels c ON c.id = a.channel_id
 		LEFT JOIN members m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
 	), d AS (
-		SELECT channel_id, is_archived, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
-			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused, array_agg(COALESCE(role, '')) FILTER (WHERE admitted IS NOT TRUE) AS roles
-		FROM asked GROUP BY channel_id, is_archived, rights_seq ORDER BY channel_id
+		SELECT channel_id, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
+			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused
+		FROM asked GROUP BY channel_id, rights_seq ORDER BY channel_id
 	), upd AS (
 		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
 		FROM d WHERE c.id = d.channel_id AND c.rights_seq = d.rights_seq AND d.n > 0
@@ -65,7 +65,7 @@ const sendSQL = `-- name: send
 			JOIN upd u ON u.id = a.channel_id WHERE u.refused IS NULL OR n <> ALL (u.refused)
 		) AS numbered
 	)
-	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, is_archived, d.rights_seq, d.refused, roles FROM d LEFT JOIN upd u ON u.id = channel_id`
+	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, d.rights_seq, d.refused FROM d LEFT JOIN upd u ON u.id = channel_id`
 
 // together queues what decides upon the messages and stores them.
 func (s *sends) together(c conn) error {
@@ -145,7 +145,7 @@ func (s *sends) ask(c conn, asked []int) {
 	c.queue(sendSQL, append(s.messages(asked), roleNames(s.allowed)), func(r row) error {
 		var id chat.ID
 		h := &sendHead{asked: true}
-		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.archived, &h.rights, &h.refused, &h.roles)
+		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.rights, &h.refused)
 		for k, n := range h.refused {
 			h.refused[k] = int64(asked[n-1]) + 1
 		}

@@ -27,8 +27,8 @@ func (c *sqliteConn) repeat(sql string, n int, bind func(s *sqlite.Stmt, i int),
 		}
 		err = errors.Join(err, stmt.Reset())
 	}
-	e := execution(c.unit, []string{statementName(sql)}, sql)
-	e.Took, e.Rows, e.Err = time.Since(start), rows, err
+	e := newExecution(c.unit, []string{statementName(sql)}, sql)
+	e.took, e.rows, e.err = time.Since(start), rows, err
 	c.done = append(c.done, e)
 	c.failed = err
 }
@@ -89,7 +89,7 @@ func (s *sends) admit(roles map[pairKey]chat.Role) (admitted []int) {
 		}
 		role := roles[pairKey{c.ChannelID, c.Actor}]
 		if mayNot(c, head.archived, role, false) != nil {
-			head.refused, head.roles = append(head.refused, int64(k+1)), append(head.roles, string(role))
+			head.refused = append(head.refused, int64(k+1))
 			continue
 		}
 		head.admitted++

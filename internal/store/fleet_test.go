@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -59,24 +60,14 @@ func (f *fleet) Publish(events []chat.Event) {
 	}
 }
 
+// Doubt is the journal's: the log is read in the end.
+func (*fleet) Doubt([]chat.ID) {}
+
 // launch makes channels and begins to send.
 func launch(t *testing.T, w *world) *fleet {
 	t.Helper()
 	f := &fleet{t: t, world: w, acked: map[chat.ID]chat.Seq{}, refused: map[chat.ID]bool{}, published: map[place]chat.ID{}}
-	if _, err := w.EnsureUser(t.Context(), chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
-		t.Fatal(err)
-	}
-	for range fleetChannels {
-		id := chat.NewID()
-		out, err := w.Commit(t.Context(), []chat.Change{{
-			Kind: chat.CreateChannel, ID: id, ChannelID: id, Actor: "ada", Allowed: chat.Anyone, At: chat.TimeOf(time.Now()),
-			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []chat.Founder{{UserID: "ada", Role: chat.Owner}},
-		}})
-		if err != nil || out[0].Err != nil {
-			t.Fatal(err, out)
-		}
-		f.channels = append(f.channels, id)
-	}
+	f.found()
 	f.journal = journal.Start(journal.Config{Store: w, Publisher: f})
 	ctx, stop := context.WithCancel(context.Background())
 	f.stop = stop
@@ -87,8 +78,34 @@ func launch(t *testing.T, w *world) *fleet {
 	return f
 }
 
-// Doubt is for the hub.
-func (*fleet) Doubt([]chat.ID) {}
+// found makes a user and channels.
+func (f *fleet) found() {
+	f.t.Helper()
+	ctx := f.t.Context()
+	if _, err := f.world.EnsureUser(ctx, chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
+		f.t.Fatal(err)
+	}
+	for range fleetChannels {
+		id := chat.NewID()
+		out, err := f.world.Commit(ctx, []chat.Change{{
+			Kind: chat.CreateChannel, ID: id, ChannelID: id, Actor: "ada", Allowed: chat.Anyone, At: chat.TimeOf(time.Now()),
+			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []chat.Founder{{UserID: "ada", Role: chat.Owner}},
+		}})
+		if err != nil || out[0].Err != nil {
+			f.t.Fatal(err, out)
+		}
+		f.channels = append(f.channels, id)
+	}
+}
+
+// message is one to the n-th channel.
+func (f *fleet) message(n int) chat.Change {
+	c := chat.Change{
+		Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: f.channels[n%len(f.channels)], Actor: "ada", Allowed: chat.Members, At: chat.TimeOf(time.Now()),
+	}
+	c.Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: "ada", Content: "hello", MessageType: chat.Text}
+	return c
+}
 
 // sender sends one message after the other. Every fourth it does not send again
 // when it was refused; all others it sends until they are acknowledged, also when
@@ -96,10 +113,7 @@ func (*fleet) Doubt([]chat.ID) {}
 func (f *fleet) sender(ctx context.Context, number int) {
 	deadline := time.Now().Add(10 * patience)
 	for i := 0; ctx.Err() == nil; i++ {
-		c := chat.Change{
-			Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: f.channels[(number+i)%len(f.channels)], Actor: "ada", Allowed: chat.Members, At: chat.TimeOf(time.Now()),
-		}
-		c.Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: "ada", Content: "hello", MessageType: chat.Text}
+		c := f.message(number + i)
 		for attempt := 0; ; attempt++ {
 			one, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			out, err := f.journal.Commit(one, c)
@@ -124,8 +138,8 @@ func (f *fleet) sender(ctx context.Context, number int) {
 func (f *fleet) settled(c *chat.Change, out chat.Outcome, err error, attempt int, once bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch code(err) {
-	case "":
+	switch {
+	case err == nil:
 		if out.Message == nil || out.Message.ID != c.ID || out.Message.Seq == 0 {
 			f.broken = append(f.broken, fmt.Sprintf("%s was answered with %+v", c.ID, out.Message))
 			return true
@@ -133,14 +147,14 @@ func (f *fleet) settled(c *chat.Change, out chat.Outcome, err error, attempt int
 		f.acks.Add(1)
 		f.acked[c.ID] = out.Message.Seq
 		return true
-	case chat.Overloaded:
+	case errors.Is(err, chat.ErrFateUnknown):
+		f.unknowns.Add(1)
+	case code(err) == chat.Overloaded, code(err) == chat.Unavailable:
 		f.refusals.Add(1)
 		if once && attempt == 0 {
 			f.refused[c.ID] = true
 			return true
 		}
-	case chat.Unavailable:
-		f.unknowns.Add(1)
 	default:
 		f.broken = append(f.broken, fmt.Sprintf("%s: %v", c.ID, err))
 		return true

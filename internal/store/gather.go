@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -80,6 +81,9 @@ func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
 
 func (g *gatherer[K, V]) run() {
 	for {
+		// Whoever is about to ask, asks first: a database that answers faster than
+		// a thousand goroutines can be run would else be asked a thousand times.
+		runtime.Gosched()
 		keys, results := g.take()
 		if keys == nil {
 			return

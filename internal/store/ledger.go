@@ -220,10 +220,14 @@ func (l *ledger) waiting() (n int, oldest time.Duration) {
 // snapshot is every connection that is held, the longest first.
 func (l *ledger) snapshot() (all []Hold) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
+	held := make([]*holding, 0, len(l.held))
 	for h := range l.held {
-		all = append(all, Hold{Unit: h.unit, For: now.Sub(h.since), BackendPID: h.pid, TakenBy: h.takenBy()})
+		held = append(held, h)
+		all = append(all, Hold{Unit: h.unit, For: time.Since(h.since), BackendPID: h.pid})
+	}
+	l.mu.Unlock()
+	for i, h := range held {
+		all[i].TakenBy = h.takenBy() // what it is made of does not change
 	}
 	slices.SortFunc(all, func(a, b Hold) int { return int(b.For - a.For) })
 	return all

@@ -6,7 +6,7 @@ import "time"
 type Pool struct {
 	// Size is how many are kept, Overflow how many more are opened under load and
 	// closed when they have been idle for MaxIdleTime. Defaults 10, 20 (with a
-	// negative Overflow: none) and 60 s. Their sum is never exceeded; one of them is
+	// negative Overflow: none) and 5 s. Their sum is never exceeded; one of them is
 	// kept apart for health and administrators, unless the sum is 1.
 	Size, Overflow int
 	MaxIdleTime    time.Duration
@@ -34,7 +34,7 @@ func (p Pool) withDefaults() Pool {
 	}
 	set(&p.Timeout, 30*time.Second)
 	set(&p.MaxLifetime, time.Hour)
-	set(&p.MaxIdleTime, time.Minute)
+	set(&p.MaxIdleTime, 5*time.Second)
 	return p
 }
 

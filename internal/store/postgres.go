@@ -144,14 +144,7 @@ func (db *postgresDB) durability(ctx context.Context) (class string, err error) 
 			current_setting('synchronous_standby_names')`, func(r row) error {
 			var commit, fsync, pages, standbys string
 			err := r.scan(&commit, &fsync, &pages, &standbys)
-			switch {
-			case fsync != "on" || pages != "on" || commit == "off":
-				class = "os"
-			case standbys != "" && (commit == "on" || commit == "remote_apply"):
-				class = "replica"
-			default:
-				class = "disk"
-			}
+			class = postgresDurability(commit, fsync, pages, standbys)
 			return err
 		})
 	})

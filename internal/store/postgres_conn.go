@@ -22,7 +22,7 @@ type postgresConn struct {
 	names []string
 	sql   string // of the last statement that is not about the transaction
 	rows  int64
-	done  []Execution
+	done  []execution
 }
 
 func (c *postgresConn) queue(sql string, args []any, each func(row) error) {
@@ -56,8 +56,8 @@ func (c *postgresConn) flush() error {
 	}
 	start := time.Now()
 	err := c.raw.SendBatch(c.ctx, &c.batch).Close()
-	e := execution(c.unit, c.names, c.sql)
-	e.Took, e.Rows, e.Err = time.Since(start), c.rows, err
+	e := newExecution(c.unit, c.names, c.sql)
+	e.took, e.rows, e.err = time.Since(start), c.rows, err
 	c.done = append(c.done, e)
 	c.batch, c.names, c.rows = pgx.Batch{}, nil, 0
 	return err

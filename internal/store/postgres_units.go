@@ -30,32 +30,34 @@ func (c *postgresConn) all(f func(conn) error) error {
 func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error) error {
 	doubt := false // an attempt may have committed
 	for attempt := 1; ; attempt++ {
-		err := db.use(ctx, unit, func(c *postgresConn) error { return c.transaction(f) })
+		committing := false
+		err := db.use(ctx, unit, func(c *postgresConn) error { return c.transaction(f, &committing) })
 		if err == nil {
 			return nil
 		}
-		begun := !errors.Is(err, errNotBegun)
-		doubt = doubt || begun && lost(err)
+		doubt = doubt || committing && errors.Is(err, errUnavailable)
 		retry := again(err)
 		if isCode(err, "23505") && attempt >= 4 {
 			retry = false // nobody's race goes on for so long: it offends by itself
 		}
-		if !begun {
+		if errors.Is(err, errNotBegun) {
 			retry = doubt
 		}
 		if !retry || attempt == 100 || pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
 			if doubt {
-				err = doubtful(err)
+				err = fateUnknown(err)
 			}
 			return err
 		}
 	}
 }
 
-func (c *postgresConn) transaction(f func(conn) error) error {
+// transaction runs f; committing is set when its COMMIT is on its way.
+func (c *postgresConn) transaction(f func(conn) error, committing *bool) error {
 	c.queue(beginSQL, nil, nil)
 	err := f(c)
 	if err == nil {
+		*committing = true
 		c.queue(commitSQL, nil, nil)
 		err = c.flush()
 	}
@@ -111,7 +113,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	from.ledger.on(h, pooled.Conn().PgConn().PID())
 	held, cancel := from.ledger.bound(ctx)
 	c := &postgresConn{unit: unit, ctx: held, raw: pooled.Conn()}
-	err = f(c)
+	err = work(f, c)
 	broken := c.raw.IsClosed()
 	pooled.Release()
 	from.ledger.give(h)

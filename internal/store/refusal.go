@@ -16,33 +16,32 @@ var (
 	errNotBegun = errors.New("no connection")
 )
 
-// refusal is why a unit of work was not done, for the log, with what clients are
+// notDone is why a unit of work was not done, for the log, with what clients are
 // told.
-type refusal struct {
+type notDone struct {
 	why  error
 	told *chat.Error
 	kind *chat.Error // errOverloaded or errUnavailable
 }
 
-func (r *refusal) Error() string { return r.why.Error() }
+func (r *notDone) Error() string { return r.why.Error() }
 
 // Unwrap gives what is told first.
-func (r *refusal) Unwrap() []error { return []error{r.told, r.kind, r.why} }
+func (r *notDone) Unwrap() []error { return []error{r.told, r.kind, r.why} }
 
 func overloaded(why error) error  { return refuse(why, errOverloaded) }
 func unavailable(why error) error { return refuse(why, errUnavailable) }
+
+// fateUnknown is for a change that may have been committed: the two others say that
+// it was not.
+func fateUnknown(why error) error { return refuse(why, chat.ErrFateUnknown) }
 
 // refuse spreads those who were refused together over the time in which they try
 // again.
 func refuse(why error, kind *chat.Error) error {
 	told := *kind
 	told.RetryAfter = told.RetryAfter/2 + rand.N(told.RetryAfter) //nolint:gosec // jitter
-	return &refusal{why: why, told: &told, kind: kind}
-}
-
-// doubtful is for what may have been done although it ended in an error.
-func doubtful(why error) error {
-	return &refusal{why: why, told: chat.ErrFateUnknown, kind: errUnavailable}
+	return &notDone{why: why, told: &told, kind: kind}
 }
 
 func notFound(what string) error { return chat.Errorf(chat.NotFound, what+" not found") }

@@ -16,9 +16,9 @@ type instruments struct {
 	slow     *slowLog
 }
 
-func (in instruments) report(done []Execution) {
+func (in instruments) report(done []execution) {
 	for _, e := range done {
-		in.observer.Executed(e)
+		in.observer.Executed(e.name, e.statements, e.took, e.err)
 		in.slow.see(e)
 	}
 }
@@ -79,43 +79,43 @@ func (l *slowLog) worst() []SlowQuery {
 	return all[:min(len(all), slowestShown)]
 }
 
-func (l *slowLog) see(e Execution) {
-	if e.Took < l.threshold {
+func (l *slowLog) see(e execution) {
+	if e.took < l.threshold {
 		return
 	}
-	attrs := []any{"name", e.Name, "unit", e.Unit, "duration", e.Took.Round(time.Microsecond), "rows", e.Rows}
-	if len(e.Statements) > 1 {
-		attrs = append(attrs, "statements", strings.Join(e.Statements, " "))
+	attrs := []any{"name", e.name, "unit", e.unit, "duration", e.took.Round(time.Microsecond), "rows", e.rows}
+	if len(e.statements) > 1 {
+		attrs = append(attrs, "statements", strings.Join(e.statements, " "))
 	}
-	if e.Err != nil {
-		attrs = append(attrs, "error", e.Err)
+	if e.err != nil {
+		attrs = append(attrs, "error", e.err)
 	}
 	l.log.Warn("slow statement", attrs...)
 	l.note(e)
 }
 
 // note keeps e, and asks for its plan when that is due.
-func (l *slowLog) note(e Execution) {
+func (l *slowLog) note(e execution) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q := l.byName[e.Name]
+	q := l.byName[e.name]
 	if q == nil {
-		q = &slowEntry{SlowQuery: SlowQuery{Name: e.Name}}
-		l.byName[e.Name] = q
+		q = &slowEntry{SlowQuery: SlowQuery{Name: e.name}}
+		l.byName[e.name] = q
 	}
 	q.Count++
 	if e.sql != "" {
 		q.SQL = e.sql
 	}
 	now := time.Now()
-	if e.Took > q.Worst {
-		q.Worst, q.WorstAt, q.WorstUnit, q.WorstRows = e.Took, now, e.Unit, e.Rows
+	if e.took > q.Worst {
+		q.Worst, q.WorstAt, q.WorstUnit, q.WorstRows = e.took, now, e.unit, e.rows
 	}
 	if l.explain == nil || l.busy || l.closed || !isSelect(e.sql) || now.Sub(q.asked) < explainEvery {
 		return
 	}
 	q.asked, l.busy = now, true
-	l.done.Go(func() { l.ask(e.Name, e.sql) }) // ends when the plan is there, after explainTimeout at the latest
+	l.done.Go(func() { l.ask(e.name, e.sql) }) // ends when the plan is there, after explainTimeout at the latest
 }
 
 // isSelect says whether a statement only reads, so that its plan is safe to ask for.

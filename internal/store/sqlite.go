@@ -189,7 +189,7 @@ func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) e
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
 	err := db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr {
-		err = doubtful(err) // what could not be flushed may yet be in the log
+		err = fateUnknown(err) // what could not be flushed may yet be in the log
 	}
 	return err
 }
@@ -221,7 +221,7 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 	held, cancel := from.ledger.bound(ctx)
 	c := &sqliteConn{unit: unit, raw: raw}
 	raw.SetInterrupt(held.Done())
-	err = f(c)
+	err = work(f, c)
 	raw.SetInterrupt(nil)
 	from.idle <- raw
 	from.ledger.give(h)

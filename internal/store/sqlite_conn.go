@@ -14,7 +14,7 @@ type sqliteConn struct {
 	unit   string
 	raw    *sqlite.Conn
 	failed error // of a queued statement, until flush
-	done   []Execution
+	done   []execution
 }
 
 func (c *sqliteConn) queue(sql string, args []any, each func(row) error) {
@@ -23,8 +23,8 @@ func (c *sqliteConn) queue(sql string, args []any, each func(row) error) {
 	}
 	start, text := time.Now(), forSQLite(sql, args)
 	rows, err := c.run(text, args, each)
-	e := execution(c.unit, []string{statementName(sql)}, text)
-	e.Took, e.Rows, e.Err = time.Since(start), rows, err
+	e := newExecution(c.unit, []string{statementName(sql)}, text)
+	e.took, e.rows, e.err = time.Since(start), rows, err
 	c.done = append(c.done, e)
 	c.failed = err
 }

@@ -171,9 +171,7 @@ func runUntilKilled(t *testing.T, path string, acked map[string]chat.Seq, enough
 type nobody struct{}
 
 func (nobody) Publish([]chat.Event) {}
-
-// Doubt is for the hub.
-func (nobody) Doubt([]chat.ID) {}
+func (nobody) Doubt([]chat.ID)      {}
 
 // commitForEver is the child.
 func commitForEver(t *testing.T, path string) {

@@ -23,6 +23,28 @@ func statementName(sql string) string {
 	return name
 }
 
+// inShort names anybody's statement: by its name when it is ours, else by its first
+// words.
+func inShort(sql string) string {
+	if name := statementName(sql); name != unnamed {
+		return name
+	}
+	words := strings.Fields(sql)
+	keep := 0
+	for i, w := range words {
+		switch strings.ToUpper(w) {
+		case "INSERT", "DELETE", "PRAGMA", "BEGIN", "COMMIT", "ROLLBACK":
+			keep = min(i+3, len(words))
+		case "FROM", "UPDATE", "INTO":
+			keep = min(i+2, len(words))
+		}
+		if keep > 0 {
+			return strings.ToLower(words[0] + " " + strings.Trim(words[keep-1], "(,;"))
+		}
+	}
+	return strings.ToLower(strings.Join(words[:min(len(words), 1)], ""))
+}
+
 // The statements around transactions.
 const (
 	beginSQL     = nameMark + "begin\nBEGIN"
@@ -34,23 +56,19 @@ const (
 	rollbackName = "rollback"
 )
 
-// Execution is one round trip to the database: a statement or, where several are
-// sent together, those.
-type Execution struct {
-	Unit string
-	// Name is the statement's; of several, of which only the sum is known, it is the
-	// unit's. Begin and commit do not count.
-	Name       string
-	Statements []string // the names
-	Took       time.Duration
-	Rows       int64 // given back or changed
-	Err        error
-
-	sql string // of a single SELECT
+// execution is one round trip to the database.
+type execution struct {
+	unit       string
+	name       string   // see Observer
+	statements []string // the names
+	took       time.Duration
+	rows       int64 // given back or changed
+	err        error
+	sql        string // of a single statement
 }
 
-func execution(unit string, names []string, single string) Execution {
-	e := Execution{Unit: unit, Name: unit, Statements: names}
+func newExecution(unit string, names []string, single string) execution {
+	e := execution{unit: unit, name: unit, statements: names}
 	own := ""
 	for _, n := range names {
 		switch {
@@ -63,9 +81,9 @@ func execution(unit string, names []string, single string) Execution {
 	}
 	switch {
 	case own != "":
-		e.Name, e.sql = own, single
+		e.name, e.sql = own, single
 	case len(names) == 1:
-		e.Name = names[0]
+		e.name = names[0]
 	}
 	return e
 }

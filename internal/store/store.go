@@ -62,7 +62,10 @@ func (o Options) withDefaults() Options {
 type Observer interface {
 	// Acquired is told of a unit of work that is done.
 	Acquired(unit string, waited, held time.Duration)
-	Executed(e Execution)
+	// Executed is told of a round trip: of one statement, or under its unit's name of
+	// several that were sent together, of which only the sum is known. Begin and
+	// commit do not count for the name.
+	Executed(name string, statements []string, took time.Duration, err error)
 	// Refused is told of a unit of work that got no connection: queue_full, timeout,
 	// gave_up (its caller's time was over), unreachable, circuit_open.
 	Refused(unit, why string)
@@ -73,11 +76,11 @@ type Observer interface {
 
 type noObserver struct{}
 
-func (noObserver) Acquired(string, time.Duration, time.Duration) {}
-func (noObserver) Executed(Execution)                            {}
-func (noObserver) Refused(string, string)                        {}
-func (noObserver) HeldLong(string)                               {}
-func (noObserver) Cancelled(string)                              {}
+func (noObserver) Acquired(string, time.Duration, time.Duration)   {}
+func (noObserver) Executed(string, []string, time.Duration, error) {}
+func (noObserver) Refused(string, string)                          {}
+func (noObserver) HeldLong(string)                                 {}
+func (noObserver) Cancelled(string)                                {}
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {

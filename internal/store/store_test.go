@@ -12,7 +12,7 @@ import (
 func opener(t *testing.T, url string) func() *store.Store {
 	return func() *store.Store {
 		t.Helper()
-		s, err := store.Open(t.Context(), store.Options{URL: url, Pool: store.Pool{Size: 4, Overflow: 4}})
+		s, err := store.Open(t.Context(), store.Options{URL: url, Pool: store.Pool{Size: 4, Overflow: 4}, HoldHard: patience})
 		if err != nil {
 			t.Fatal(err)
 		}

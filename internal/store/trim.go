@@ -10,8 +10,8 @@ import (
 // again: whoever resumes from there would be told nothing of the hole.
 func (s *Store) Trim(ctx context.Context, channel chat.ID, seq chat.Seq) error {
 	return s.db.write(ctx, "trim", func(c conn) error {
-		c.queue("DELETE FROM messages WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
-		c.queue("DELETE FROM changes WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
+		c.queue("-- name: trim_messages\nDELETE FROM messages WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
+		c.queue("-- name: trim_changes\nDELETE FROM changes WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
 		return c.flush()
 	})
 }

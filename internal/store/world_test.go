@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 // recorder is an Observer that keeps everything.
 type recorder struct {
 	mu        sync.Mutex // guards what follows
-	executed  []store.Execution
+	executed  []string   // the statements
 	acquired  map[string]int
 	refused   map[string]int // by why
 	heldLong  map[string]int
@@ -37,6 +37,9 @@ func newRecorder() *recorder {
 }
 
 func (r *recorder) count(m map[string]int, key string) {
+	if store.Holding() {
+		panic("a connection is held while its work is counted")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m[key]++
@@ -47,10 +50,10 @@ func (r *recorder) Refused(_, why string)                    { r.count(r.refused
 func (r *recorder) HeldLong(unit string)                     { r.count(r.heldLong, unit) }
 func (r *recorder) Cancelled(unit string)                    { r.count(r.cancelled, unit) }
 
-func (r *recorder) Executed(e store.Execution) {
+func (r *recorder) Executed(_ string, statements []string, _ time.Duration, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.executed = append(r.executed, e)
+	r.executed = append(r.executed, statements...)
 }
 
 func (r *recorder) of(m map[string]int, key string) int {
@@ -59,20 +62,24 @@ func (r *recorder) of(m map[string]int, key string) int {
 	return m[key]
 }
 
-// statements counts the statements of some names.
-func (r *recorder) statements(names ...string) (n int) {
+// statements counts those that are not about transactions.
+func (r *recorder) statements() (n int, byName map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range r.executed {
-		for _, s := range e.Statements {
-			for _, name := range names {
-				if s == name {
-					n++
-				}
-			}
+	byName = make(map[string]int)
+	for _, s := range r.executed {
+		if s != "begin" && s != "commit" {
+			n++
+			byName[s]++
 		}
 	}
-	return n
+	return n, byName
+}
+
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.executed = nil
 }
 
 // logbook keeps what is logged.
@@ -82,6 +89,9 @@ type logbook struct {
 }
 
 func (l *logbook) Write(p []byte) (int, error) {
+	if store.Holding() {
+		panic("a connection is held while something is logged")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)

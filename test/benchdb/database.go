@@ -86,15 +86,9 @@ type nobody struct{}
 func (nobody) Publish([]chat.Event) {}
 func (nobody) Doubt([]chat.ID)      {}
 
-// observer tells the metrics, as the server's does.
-type observer struct{ *metric.Store }
-
-// Executed is told of round trips.
-func (o observer) Executed(e store.Execution) { o.Store.Executed(e.Name, e.Statements, e.Took, e.Err) }
-
 func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error) {
 	m := metric.New()
-	s, err := store.Open(ctx, store.Options{URL: db.url(), Pool: pool, Observer: observer{m.Store}})
+	s, err := store.Open(ctx, store.Options{URL: db.url(), Pool: pool, Observer: m.Store})
 	if err != nil {
 		return nil, err
 	}

@@ -11,20 +11,20 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// counter counts statements.
-type counter struct {
-	observer
-	statements atomic.Int64
-}
+// counter counts statements and the connections in use.
+type counter struct{ statements atomic.Int64 }
 
-// Executed counts what reads or writes; BEGIN and COMMIT are no statements to
-// anybody.
-func (c *counter) Executed(e store.Execution) {
-	for _, name := range e.Statements {
+func (*counter) Acquired(string, time.Duration, time.Duration) {}
+func (*counter) Refused(string, string)                        {}
+func (*counter) HeldLong(string)                               {}
+func (*counter) Cancelled(string)                              {}
+
+// Executed counts what reads rows; BEGIN and COMMIT are no statements to anybody.
+func (c *counter) Executed(_ string, statements []string, _ time.Duration, _ error) {
+	for _, name := range statements {
 		if name != "begin" && name != "commit" {
 			c.statements.Add(1)
 		}
@@ -40,7 +40,7 @@ func (b *bench) storm(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
-	count := &counter{observer: observer{metric.New().Store}}
+	count := &counter{}
 	s, err := store.Open(ctx, store.Options{URL: db.url(), Observer: count})
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func (s *server) statements() (sum float64) {
 	s.t.Helper()
 	_, body := fetch(s.t, s.ops+"/metrics")
 	for _, m := range regexp.MustCompile(`(?m)^chowk_db_statement_seconds_count\{[^}]*\} (\S+)`).FindAllStringSubmatch(body, -1) {
-		if strings.Contains(m[0], `name="select 1"`) || strings.Contains(m[0], `name="select"`) {
+		if strings.Contains(m[0], `name="ping"`) {
 			continue // is the database there?
 		}
 		v, err := strconv.ParseFloat(m[1], 64)
@@ -82,7 +82,7 @@ func TestD05TypingCostsNoStatement(t *testing.T) {
 		if after := s.statements(); before == 0 || after != before {
 			t.Errorf("100 keystrokes cost %v statements, after %v before", after-before, before)
 		}
-	})
+	}, "canary.interval=0s")
 }
 
 // TestD65TheChannelListIsAConstantNumberOfStatements.
@@ -106,7 +106,7 @@ func TestD65TheChannelListIsAConstantNumberOfStatements(t *testing.T) {
 		if few, many := cost("few"), cost("many"); few == 0 || few != many {
 			t.Errorf("one channel costs %v statements, 40 cost %v", few, many)
 		}
-	})
+	}, "canary.interval=0s")
 }
 
 // TestD66JITIsOffForOurConnections: the rows that they insert say so.
@@ -202,7 +202,9 @@ func TestD64ADrainSpreadsReconnects(t *testing.T) {
 	s := serve(t, "auth=none", "drain.window=1s")
 	var clients []*client
 	for i := range 10 {
-		clients = append(clients, s.dial(fmt.Sprint("u", i)))
+		c := s.dial(fmt.Sprint("u", i))
+		c.ask("ping", nil) // now its handshake is over
+		clients = append(clients, c)
 	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -240,7 +240,7 @@ func TestD36NothingIsKeptOfThoseWhoAreGone(t *testing.T) {
 		if online.Count != 0 {
 			t.Errorf("%d are online", online.Count)
 		}
-	})
+	}, "canary.interval=0s")
 }
 
 // TestD37AFailedConnectLeavesNobodyOnline.

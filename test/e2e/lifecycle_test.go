@@ -112,6 +112,13 @@ func TestD07TheDatabaseIsDown(t *testing.T) {
 			break
 		}
 	}
+	for _, call := range []string{"GET /channels/", "POST /channels/" + id + "/messages"} {
+		method, path, _ := strings.Cut(call, " ")
+		r := s.request(method, path, "ada", map[string]any{"content": "during"})
+		if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || strings.Contains(string(r.body), "pg") {
+			t.Errorf("%s: %d %s, %v", call, r.status, r.body, r.header)
+		}
+	}
 	ada.ok("typing", map[string]any{"channel_id": id})
 	bob.expect("typing", nil)
 	if _, resp, err := s.tryDial("/ws/eve", "eve", chat.Protocol); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {

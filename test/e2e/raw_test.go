@@ -52,7 +52,7 @@ func (c *rawClient) seqs(t *testing.T, n int) []int64 {
 	if err := c.conn.SetReadDeadline(time.Now().Add(2 * patience)); err != nil {
 		t.Fatal(err)
 	}
-	p := wsframe.Parser{Client: true, Limits: &wsframe.Limits{Frame: 1 << 20, Message: 1 << 20, Fragments: 1}}
+	p := wsframe.Parser{Limits: &wsframe.Limits{Frame: 1 << 20, Message: 1 << 20, Fragments: 1, Client: true}}
 	var seqs []int64
 	buffer := make([]byte, 64<<10)
 	for len(seqs) < n {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,8 +51,9 @@ func run(m *testing.M) int {
 // server is a running chowk.
 type server struct {
 	t      *testing.T
-	url    string // http://127.0.0.1:PORT
-	ops    string // the same, of the operations listener
+	url    string       // http://127.0.0.1:PORT
+	ops    string       // the same, of the operations listener
+	client *http.Client // nil for the default one
 	cmd    *exec.Cmd
 	log    *logbook
 	exited chan error
@@ -110,10 +112,11 @@ func (l *logbook) find(t *testing.T, words ...string) map[string]any {
 	}
 }
 
-// serve starts a server with settings like "auth=none".
+// serve starts a server with settings like "auth=none". It has no canary, whose
+// statements would be counted, unless it is given one.
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
-	args := []string{"serve"}
+	args := []string{"serve", "--canary.interval=0"}
 	listens, holds, watched := false, false, false
 	for _, s := range settings {
 		listens = listens || strings.HasPrefix(s, "listen=")
@@ -261,7 +264,7 @@ func (s *server) request(method, path, token string, body any, header ...string)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	got := s.roundTrip(http.DefaultClient, r)
+	got := s.roundTrip(cmp.Or(s.client, http.DefaultClient), r)
 	s.describe(method, path, got)
 	return got
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -93,6 +94,11 @@ var faults = []fault{
 			l.end()
 		}
 		pause(r, 500*time.Millisecond, time.Second)
+	}},
+	{"another epoch", "", func(w *world, _ *rand.Rand) {
+		w.server.kill()
+		w.db.forgetEpoch(w.t)
+		w.server.start()
 	}},
 	{"clients sleep", "", func(w *world, r *rand.Rand) {
 		var some []*person
@@ -183,6 +189,43 @@ func TestFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTheDiskIsFull: while there is no room nothing is acknowledged, what was is
+// kept, and when there is room again the server goes on by itself.
+func TestTheDiskIsFull(t *testing.T) {
+	z := short
+	if isLong(t) {
+		z = long
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=192m", "none", dir).CombinedOutput(); err != nil {
+		t.Skipf("a small disk cannot be mounted here: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	full := fault{"disk full", "sqlite", func(w *world, r *rand.Rand) {
+		ballast := filepath.Join(dir, "ballast")
+		f, err := os.Create(ballast)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for piece := make([]byte, 64<<10); len(piece) > 0; {
+			if _, err := f.Write(piece); err != nil {
+				piece = piece[:len(piece)/2] // into the last corner
+			}
+		}
+		_ = f.Close()
+		pause(r, time.Second, 3*time.Second)
+		if err := os.Remove(ballast); err != nil {
+			t.Error(err)
+		}
+	}}
+	play(t, "sqlite", full.name, []fault{full}, z, sqliteFile{filepath.Join(dir, "chowk.db")})
 }
 
 // opener gives each run an empty database.

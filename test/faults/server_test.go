@@ -63,7 +63,11 @@ func run(m *testing.M) int {
 // database is where a server keeps its data, and how the proof reads it.
 type database interface {
 	url() string
-	read(rec *history.Recorder) error
+	// read reads the logs of the channels.
+	read(rec *history.Recorder, channels []chat.ID) error
+	// forgetEpoch makes the history another one, as a restore does, while no server
+	// is on.
+	forgetEpoch(t *testing.T)
 }
 
 // server is a chowk that can be killed, and started again at the same address.
@@ -82,7 +86,7 @@ func serve(t *testing.T, db database, settings ...string) *server {
 	t.Helper()
 	s := &server{t: t, address: freeAddress(t)}
 	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--auth=none", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
+		"serve", "--listen=" + s.address, "--auth=none", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
 	}, settings...)
 	s.start()
@@ -108,6 +112,7 @@ func freeAddress(t *testing.T) string {
 // start returns when the server listens.
 func (s *server) start() {
 	s.cmd = exec.Command(binary, s.args...)
+	s.cmd.Env = []string{} // the server would take our own settings for its own
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -177,13 +182,13 @@ type sqliteFile struct{ path string }
 
 func (f sqliteFile) url() string { return "sqlite:" + f.path }
 
-func (f sqliteFile) read(rec *history.Recorder) error {
+func (f sqliteFile) read(rec *history.Recorder, channels []chat.ID) error {
 	db, err := sql.Open("sqlite", "file:"+f.path+"?mode=ro")
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return readRows(rec, func(query string, each func(scan func(...any) error) error) error {
+	return readRows(rec, channels, func(query string, each func(scan func(...any) error) error) error {
 		rows, err := db.Query(query)
 		if err != nil {
 			return err
@@ -196,6 +201,23 @@ func (f sqliteFile) read(rec *history.Recorder) error {
 		}
 		return rows.Err()
 	}, "lower(hex(%s))")
+}
+
+func (f sqliteFile) forgetEpoch(t *testing.T) {
+	db, err := sql.Open("sqlite", f.path)
+	if err == nil {
+		defer db.Close()
+		_, err = db.Exec("UPDATE meta SET value = randomblob(16) WHERE name = 'epoch'")
+	}
+	if err != nil {
+		t.Errorf("change the epoch: %v", err)
+	}
+}
+
+func (p postgres) forgetEpoch(t *testing.T) {
+	if err := p.server.Exec(p.name, "UPDATE meta SET value = decode(md5(random()::text), 'hex') WHERE name = 'epoch'"); err != nil {
+		t.Errorf("change the epoch: %v", err)
+	}
 }
 
 // postgres is a database on a server of its own.
@@ -224,7 +246,7 @@ func (p postgres) url() string {
 	return u.String()
 }
 
-func (p postgres) read(rec *history.Recorder) error {
+func (p postgres) read(rec *history.Recorder, channels []chat.ID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, p.url())
@@ -232,7 +254,7 @@ func (p postgres) read(rec *history.Recorder) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	return readRows(rec, func(query string, each func(scan func(...any) error) error) error {
+	return readRows(rec, channels, func(query string, each func(scan func(...any) error) error) error {
 		rows, err := conn.Query(ctx, query)
 		if err != nil {
 			return err
@@ -247,14 +269,22 @@ func (p postgres) read(rec *history.Recorder) error {
 	}, "replace(%s::text, '-', '')")
 }
 
-// readRows reads every log with a connection of its own.
-func readRows(rec *history.Recorder, query func(string, func(func(...any) error) error) error, hexOf string) error {
+// readRows reads logs with a connection of its own. (The server has channels of its
+// own, whose old messages it forgets.)
+func readRows(rec *history.Recorder, channels []chat.ID, query func(string, func(func(...any) error) error) error, hexOf string) error {
+	ours := make(map[chat.ID]bool)
+	for _, ch := range channels {
+		ours[ch] = true
+	}
 	id := func(column string) string { return fmt.Sprintf(hexOf, column) }
 	err := query("SELECT "+id("channel_id")+", seq, "+id("id")+", user_id FROM messages ORDER BY channel_id, seq", func(scan func(...any) error) error {
 		var channel, message, user string
 		r := history.Record{Kind: history.Stored, What: history.Message}
 		if err := scan(&channel, &r.Seq, &message, &user); err != nil {
 			return err
+		}
+		if !ours[parse(channel)] {
+			return nil
 		}
 		r.Channel, r.ID, r.User = rec.Channel(parse(channel)), parse(message), rec.User(chat.UserID(user))
 		rec.Store(r)
@@ -268,6 +298,9 @@ func readRows(rec *history.Recorder, query func(string, func(func(...any) error)
 		r := history.Record{Kind: history.Stored}
 		if err := scan(&channel, &r.Seq, &kind, &user, &text); err != nil {
 			return err
+		}
+		if !ours[parse(channel)] {
+			return nil
 		}
 		var p struct {
 			MessageID *chat.ID      `json:"message_id"`

@@ -301,6 +301,18 @@ func testDuplicates(t *testing.T, b *bench) {
 	if out := b.commit(again); out.Err != nil || !out.Duplicate {
 		t.Errorf("a repeated send after an edit: %+v", out)
 	}
+	// Stored is stored, whatever the author may do here by now.
+	leave := b.change(chat.RemoveMember, id, "ada")
+	leave.Actor, leave.Subject = "bob", "bob"
+	bobs := b.message(id, "bob", "bob's last")
+	said := b.commit(bobs)
+	if out := b.commit(leave); out.Err != nil {
+		t.Fatal(out.Err)
+	}
+	if out := b.commit(bobs); out.Err != nil || !out.Duplicate || out.Event.Seq != said.Event.Seq {
+		t.Errorf("a repeated send after leaving: %+v", out)
+	}
+	b.refused(b.commit(b.message(id, "bob", "after leaving")), chat.Forbidden)
 	if out := b.commit(edit); out.Err != nil || !out.Duplicate || out.Event == nil || out.Event.Content != "edited" {
 		t.Errorf("a repeated edit: %+v", out)
 	}

@@ -1,0 +1,28 @@
+{{- define "chowk.name" -}}
+{{- if contains "chowk" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-chowk" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "chowk.selector" -}}
+app.kubernetes.io/name: chowk
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "chowk.labels" -}}
+{{ include "chowk.selector" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* What cannot work is refused before anything is installed. */}}
+{{- define "chowk.check" -}}
+{{- if and (not .Values.persistence.enabled) (not .Values.existingSecret) }}
+{{- fail "set existingSecret to a Secret with CHOWK_DATABASE_URL (PostgreSQL), or persistence.enabled=true for SQLite on one node" }}
+{{- end }}
+{{- if and .Values.persistence.enabled (or .Values.autoscaling.enabled (gt (int .Values.replicaCount) 1)) }}
+{{- fail "persistence is for SQLite, which one node has alone: set replicaCount=1 and autoscaling.enabled=false, or use PostgreSQL" }}
+{{- end }}
+{{- if ge (int .Values.drain.windowSeconds) (int .Values.drain.timeoutSeconds) }}
+{{- fail "drain.windowSeconds must be shorter than drain.timeoutSeconds" }}
+{{- end }}
+{{- end }}

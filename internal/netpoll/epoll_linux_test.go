@@ -1,0 +1,5 @@
+//go:build linux && !portable
+
+package netpoll_test
+
+const hasEpoll = true

@@ -1,0 +1,135 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/store"
+)
+
+const (
+	stormUsers = 1000
+	// stormMost is what their standings and heads may cost together, and what their
+	// sessions may.
+	stormMost = 12
+)
+
+// deaf is a socket that nobody looks at.
+type deaf struct{}
+
+func (deaf) Write([]byte) bool { return true }
+func (deaf) Backlogged() bool  { return false }
+
+// atOnce calls f for every number, all at one moment.
+func atOnce(n int, f func(i int)) {
+	var ready, all sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		ready.Add(1)
+		all.Go(func() {
+			ready.Done()
+			<-start
+			f(i)
+		})
+	}
+	ready.Wait()
+	close(start)
+	all.Wait()
+}
+
+func TestAThousandSocketsAtOnceCostADozenStatements(t *testing.T) {
+	t.Parallel()
+	everyDatabase(t, func(t *testing.T, url string) {
+		w := open(t, store.Options{URL: url})
+		hashes := stormPeople(t, w)
+		w.seen.forget()
+		atOnce(stormUsers, func(i int) {
+			if _, u, err := w.Session(context.Background(), hashes[i]); err != nil || u.ID != stormUser(i) {
+				t.Errorf("session %d: %v, %v", i, u, err)
+			}
+		})
+		if n, by := w.seen.statements(); n > stormMost {
+			t.Errorf("sessions took %d statements: %v", n, by)
+		}
+		w.seen.forget()
+		live := hub.Start(hub.Config{Store: w})
+		defer live.Close()
+		sockets := make([]*hub.Socket, stormUsers)
+		atOnce(stormUsers, func(i int) {
+			s, standings, err := live.Attach(context.Background(), deaf{}, stormUser(i), 0, false)
+			if err != nil || len(standings) != 10 {
+				t.Errorf("socket %d: %d channels, %v", i, len(standings), err)
+				return
+			}
+			s.Open()
+			sockets[i] = s
+		})
+		n, by := w.seen.statements()
+		if n > stormMost {
+			t.Errorf("%d sockets took %d statements: %v", stormUsers, n, by)
+		}
+		t.Logf("%d sockets: %v", stormUsers, by)
+		for _, s := range sockets {
+			if s != nil {
+				s.Close()
+			}
+		}
+	})
+}
+
+func stormUser(i int) chat.UserID { return chat.UserID(fmt.Sprintf("user%d", i)) }
+
+// stormPeople makes users with a session each, every one in ten channels of a
+// hundred.
+func stormPeople(t *testing.T, w *world) (hashes []chat.TokenHash) {
+	t.Helper()
+	hashes = make([]chat.TokenHash, stormUsers)
+	now := chat.TimeOf(time.Now())
+	var work sync.WaitGroup
+	for part := range 8 {
+		work.Go(func() {
+			for i := part; i < stormUsers; i += 8 {
+				hashes[i] = chat.TokenHash{1, byte(i), byte(i >> 8)}
+				_, err := w.EnsureUser(context.Background(), chat.User{ID: stormUser(i), Name: "Name", IsActive: true, CreatedAt: now})
+				if err == nil {
+					err = w.OpenSession(context.Background(), chat.Session{Hash: hashes[i], UserID: stormUser(i), CreatedAt: now, ExpiresAt: now + 1e12})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	var changes []chat.Change
+	for c := range 100 {
+		id := chat.NewID()
+		change := chat.Change{
+			Kind: chat.CreateChannel, ID: id, ChannelID: id, Actor: stormUser(0), Allowed: chat.Anyone, At: now,
+			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: stormUser(0)},
+		}
+		for i := range 100 { // user i*10 + c%10
+			change.Members = append(change.Members, chat.Founder{UserID: stormUser(i*10 + c%10), Role: chat.Owner})
+		}
+		changes = append(changes, change)
+	}
+	for len(changes) > 0 {
+		n := min(5, len(changes)) // a group is held for less than the limit
+		out, err := w.Commit(t.Context(), changes[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range out {
+			if o.Err != nil {
+				t.Fatal(o.Err)
+			}
+		}
+		changes = changes[n:]
+	}
+	return hashes
+}

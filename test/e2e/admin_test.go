@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+type poolReport struct {
+	Kind string `json:"kind"`
+	Max  int    `json:"max"`
+	Held []struct {
+		Unit       string   `json:"unit"`
+		BackendPID int      `json:"backend_pid"`
+		TakenBy    []string `json:"taken_by"`
+	} `json:"held"`
+	Waiting int `json:"waiting"`
+}
+
+// TestAnAdministratorSeesWhoHoldsAFullPool: everything that is needed for it works
+// while not one connection is to be had.
+func TestAnAdministratorSeesWhoHoldsAFullPool(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t)
+	s := serve(t, "database-url="+pg.URL(), "pool.size=3", "pool.overflow=0", "db.hold-hard=30s", "db.slow-query=1ms")
+	sign := func(email string) string {
+		return s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{"email": email, "password": "Sup3rsecret", "first_name": "A", "last_name": "L"}).field(t, "access_token")
+	}
+	admin, other := sign("ada@example.org"), sign("bob@example.org")
+	if r := s.request(http.MethodGet, "/admin/pool", other, nil); r.status != http.StatusForbidden {
+		t.Errorf("another user got %d: %s", r.status, r.body)
+	}
+	var quiet poolReport
+	s.must(http.StatusOK, http.MethodGet, "/admin/pool", admin, nil).into(t, &quiet)
+	if quiet.Kind != "postgres" || quiet.Max != 2 {
+		t.Errorf("got %+v", quiet)
+	}
+	// A session that nobody has looked up yet.
+	admin = s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{"email": "ada@example.org", "password": "Sup3rsecret"}).field(t, "access_token")
+	letGo := pgtest.Lock(t, pg.URL(), "channels")
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	defer letGo()
+	full := false
+	for end := time.Now().Add(20 * time.Second); !full && time.Now().Before(end); {
+		for range 4 {
+			calls.Go(func() { s.request(http.MethodGet, "/channels", other, nil) })
+		}
+		var r poolReport
+		s.must(http.StatusOK, http.MethodGet, "/admin/pool", admin, nil).into(t, &r)
+		full = len(r.Held) == 2 && r.Held[0].Unit == "channels" && r.Held[0].BackendPID > 0 && len(r.Held[0].TakenBy) > 1
+	}
+	if !full {
+		t.Error("the pool was never seen full")
+	}
+	if status, body := fetch(t, s.ops+"/readyz"); status != http.StatusOK {
+		t.Errorf("health while the pool is full: %d %s", status, body)
+	}
+	letGo()
+	calls.Wait()
+	var slow []struct{ Name, SQL, Plan string }
+	s.must(http.StatusOK, http.MethodGet, "/admin/slow-queries", admin, nil).into(t, &slow)
+	if len(slow) == 0 || slow[0].Name != "list_channels" {
+		t.Errorf("the slowest are %+v", slow)
+	}
+	if r := s.request(http.MethodGet, "/admin/slow-queries", other, nil); r.status != http.StatusForbidden {
+		t.Errorf("another user got %d: %s", r.status, r.body)
+	}
+}

@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// must runs the built binary and gives what it prints.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := command(t, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("chowk %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func fails(t *testing.T, words string, args ...string) {
+	t.Helper()
+	if out, err := command(t, args...).CombinedOutput(); err == nil || !strings.Contains(string(out), words) {
+		t.Errorf("chowk %s: %v\n%s\nwanted a failure that says %q", strings.Join(args, " "), err, out, words)
+	}
+}
+
+// TestBackupUnderLoadAndRestore: a backup is one moment of a server that goes on,
+// and clients of what is restored are told.
+func TestBackupUnderLoadAndRestore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	database := "database-url=sqlite:" + filepath.Join(dir, "chowk.db")
+	file := filepath.Join(dir, "backup.db")
+	s := serve(t, database, "auth=none", "limits.events-per-second=100000", "limits.events-burst=100000")
+	id := s.channel("ada", "bob")
+	ada := s.dial("ada")
+	first := ada.send(id, "before").Response.Seq
+	epoch := ada.hello.Epoch
+
+	stop := make(chan struct{})
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				ada.send(id, fmt.Sprint(i))
+			}
+		}
+	})
+	must(t, "backup", file, "--"+database)
+	close(stop)
+	sending.Wait()
+	last := ada.send(id, "after").Response.Seq
+	fails(t, "exists", "backup", file, "--"+database)
+	fails(t, "another chowk has this database open", "restore", file, "--"+database)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	s.stop()
+
+	out := must(t, "restore", file, "--"+database)
+	kept := strings.TrimSpace(out[strings.LastIndex(out, " ")+1:])
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	s = serve(t, database, "auth=none")
+	bob := s.dial("bob")
+	if bob.hello.Epoch == epoch {
+		t.Error("the epoch is the old one")
+	}
+	head := bob.hello.Channels[0].LastSeq
+	if head < first || head >= last {
+		t.Errorf("seq %d is there; the backup was made between %d and %d", head, first, last)
+	}
+	bob.ok("resume", map[string]any{"epoch": epoch, "cursors": map[string]any{id: last}})
+	if f := bob.expect("error", nil); f.Code != "resync" {
+		t.Errorf("got %s", f.raw)
+	}
+	if got := s.dial("ada").send(id, "on").Response.Seq; got != head+1 {
+		t.Errorf("seq %d came after %d", got, head)
+	}
+	// What was set aside is a whole database too.
+	if again := serve(t, "database-url=sqlite:"+kept, "auth=none").dial("bob").hello; again.Epoch != epoch || again.Channels[0].LastSeq != last {
+		t.Errorf("set aside: %s, seq %d", again.Epoch, again.Channels[0].LastSeq)
+	}
+}
+
+func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	database := "--database-url=sqlite:" + filepath.Join(dir, "chowk.db")
+	junk := filepath.Join(dir, "junk.db")
+	if err := os.WriteFile(junk, []byte(strings.Repeat("junk ", 4000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty.db")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, "no whole database", "restore", junk, database)
+	fails(t, "no database of chowk's", "restore", empty, database)
+	fails(t, "no such file", "restore", filepath.Join(dir, "none.db"), database)
+	fails(t, "there is no database yet", "backup", filepath.Join(dir, "b.db"), database)
+	if _, err := os.Stat(filepath.Join(dir, "chowk.db")); err == nil {
+		t.Error("something was put there")
+	}
+}
+
+// TestPostgresIsRestoredWithItsOwnTools, and then clients are told.
+func TestPostgresIsRestoredWithItsOwnTools(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("pg_dump"); err != nil {
+		t.Skip("pg_dump is not installed")
+	}
+	url := pgtest.Database(t)
+	database := "--database-url=" + url
+	s := serve(t, database[2:], "auth=none")
+	id := s.channel("ada", "bob")
+	s.dial("ada").send(id, "before")
+	epoch := s.dial("ada").hello.Epoch
+	dump := filepath.Join(t.TempDir(), "chowk.dump")
+	run := func(name string, args ...string) {
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+	}
+	run("pg_dump", "--format=custom", "--file="+dump, url)
+	last := s.dial("ada").send(id, "after").Response.Seq
+	s.stop()
+	if out := must(t, "backup", "x", database); !strings.Contains(out, "pg_dump") {
+		t.Error(out)
+	}
+	if out := must(t, "restore", "x", database); !strings.Contains(out, "chowk restore --new-epoch") {
+		t.Error(out)
+	}
+	run("pg_restore", "--clean", "--if-exists", "--dbname="+url, dump)
+	must(t, "restore", "--new-epoch", database)
+	bob := serve(t, database[2:], "auth=none").dial("bob")
+	if bob.hello.Epoch == epoch || bob.hello.Channels[0].LastSeq >= last {
+		t.Errorf("%s, seq %d", bob.hello.Epoch, bob.hello.Channels[0].LastSeq)
+	}
+}
+
+// TestHealthIsForContainers: exit code 0 while the server is ready.
+func TestHealthIsForContainers(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "auth=none")
+	listen := "--listen=" + strings.TrimPrefix(s.url, "http://")
+	must(t, "health", listen)
+	must(t, "health", "--alive", listen)
+	s.stop()
+	fails(t, "nobody answers", "health", listen)
+}
