@@ -49,7 +49,7 @@ func TestSQLiteReadersNeverWaitForTheWriter(t *testing.T) {
 	other := raw(t, path)
 	script(t, other, "BEGIN IMMEDIATE")
 	script(t, other, "UPDATE users SET name = 'Countess'")
-	if all, err := w.Users(t.Context(), []chat.UserID{"ada"}); err != nil || all[0].Name != "Ada" {
+	if all, err := w.FindUsers(t.Context(), "ada", 1); err != nil || all[0].Name != "Ada" {
 		t.Errorf("while another writes: %v, %v", all, err)
 	}
 	// A writer waits for its turn, up to the hard limit.
@@ -61,7 +61,7 @@ func TestSQLiteReadersNeverWaitForTheWriter(t *testing.T) {
 		t.Error(err)
 	}
 	script(t, other, "COMMIT")
-	if all, err := w.Users(t.Context(), []chat.UserID{"ada"}); err != nil || all[0].Name != "Countess" {
+	if all, err := w.FindUsers(t.Context(), "ada", 1); err != nil || all[0].Name != "Countess" {
 		t.Errorf("after it: %v, %v", all, err)
 	}
 	if _, err := w.EnsureUser(t.Context(), chat.User{ID: "bob", Name: "Bob", IsActive: true}); err != nil {
