@@ -211,6 +211,8 @@ func (s *server) unready(failed <-chan error) {
 }
 
 func (s *server) accept(listener net.Listener) error {
+	a := &acceptor{Listener: listener, sockets: s.gate.Sockets, most: max(0, fileLimit()-reserve/2)}
+	listener, s.http.ConnState = a, a.count
 	var err error
 	if cert := s.cfg.TLS.CertFile; cert != "" {
 		err = s.http.ServeTLS(listener, cert, s.cfg.TLS.KeyFile)

@@ -70,7 +70,7 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 	if p.state != behind || p.holds > 0 || p.cursor != from || p.at < 0 {
 		return false, nil
 	}
-	if !h.write(p, p.joinFor(due)) {
+	if !h.writeOne(p, p.joinFor(due)) {
 		return !p.socket.conn.Backlogged(), nil
 	}
 	if p.cursor < p.ch.head {
@@ -94,7 +94,7 @@ func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
 		return false
 	}
 	told := encodeFrame(chat.ResyncFrame(why, chat.TimeOf(h.config.Now()), p.ch.id))
-	if !h.write(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.member.ended()}) {
+	if !h.writeOne(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.member.ended()}) {
 		return !p.socket.conn.Backlogged()
 	}
 	h.config.Metrics.Resyncs.Inc()

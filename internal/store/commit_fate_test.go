@@ -194,7 +194,7 @@ func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 	}
 	proxy.closed.Store(true) // and no answers: what is tried now has never begun
 	for range 3 {            // connections that are open are used up
-		_, err = j.Commit(t.Context(), sending(channel, "perhaps"))
+		_, _ = j.Commit(t.Context(), sending(channel, "perhaps"))
 	}
 	_, err = j.Commit(t.Context(), sending(channel, "surely not"))
 	if err == nil || errors.Is(err, chat.ErrFateUnknown) {
