@@ -83,6 +83,11 @@ bench-db: ## Measure the way into both databases (BENCH='-run hot -seconds 8'; -
 	$(GO) build -o bin/benchdb ./test/benchdb
 	./bin/benchdb -json bin/bench-db.json $(BENCH)
 
+.PHONY: bench-sockets
+bench-sockets: build ## Measure sockets beside other libraries (BENCH='-run idle -servers chowk,gws'; -help lists flags)
+	cd test/benchsockets && $(GO) build -o $(CURDIR)/bin/benchsockets .
+	./bin/benchsockets -json bin/bench-sockets.json $(BENCH)
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf bin

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -431,5 +434,34 @@ func TestCloseEndsEverything(t *testing.T) {
 	all.Wait()
 	if _, err := c.Send(context.Background(), client.Message{}); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("send after close: %v", err)
+	}
+}
+
+// TestAQuestionIsAskedAgain when its connection breaks or the server is busy; what
+// changes something is not.
+func TestAQuestionIsAskedAgain(t *testing.T) {
+	f := newFake(t, func(s *talk) { s.hello("e", 1); s.linger() })
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/ws") {
+			f.Config.Handler.ServeHTTP(w, r)
+			return
+		}
+		switch asked.Add(1) {
+		case 1, 4:
+			panic(http.ErrAbortHandler)
+		case 2:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			fmt.Fprint(w, `[{"name":"one"}]`)
+		}
+	}))
+	t.Cleanup(s.Close)
+	c := dial(t, s.URL, "ada")
+	if all, err := c.Channels(within(t)); err != nil || len(all) != 1 || asked.Load() != 3 {
+		t.Errorf("%v, %v after %d calls", all, err, asked.Load())
+	}
+	if err := c.AddMembers(within(t), room, "bob"); err == nil || asked.Load() != 4 {
+		t.Errorf("a change: %v after %d calls", err, asked.Load())
 	}
 }

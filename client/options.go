@@ -26,8 +26,8 @@ type Options struct {
 	// Resume continues where an earlier client was, as its Cursors told. Without
 	// it the client starts with what happens after it has connected.
 	Resume *Cursors
-	// HTTPClient makes the connections. The default has no timeout of its own:
-	// handshakes end after 10 s, calls with their context.
+	// HTTPClient makes the connections. The default waits at most 30 s for an answer
+	// to begin; handshakes end after 10 s, calls with their context.
 	HTTPClient *http.Client
 	// Buffer is how many events wait for Next; 256 by default. When it is full the
 	// client stops reading from the socket, or, while a request of its own waits
@@ -119,7 +119,9 @@ func (o Options) withDefaults() (Options, error) {
 	u.RawQuery, u.Fragment = "", ""
 	o.URL = u.String()
 	if o.HTTPClient == nil {
-		o.HTTPClient = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.ResponseHeaderTimeout = answerTimeout // a kept connection may be half-open
+		o.HTTPClient = &http.Client{Transport: transport}
 	}
 	if o.Buffer <= 0 {
 		o.Buffer = 256

@@ -82,15 +82,28 @@ func (c *Client) RemoveMember(ctx context.Context, channel chat.ID, user chat.Us
 // maxBody bounds what is read of an answer.
 const maxBody = 64 << 20
 
-// call calls the REST API. Only questions are tried again when the server is busy.
+// questionTimeout is how long one attempt of a question may take: a connection that
+// was kept from an earlier call may be half-open.
+const questionTimeout = 10 * time.Second
+
+// call calls the REST API. Questions are asked again when the server is busy or the
+// connection fails; whatever changes something is not, because it may have.
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	if method != http.MethodGet {
+		return c.callOnce(ctx, method, path, body, into)
+	}
 	for attempt := 0; ; attempt++ {
-		err := c.callOnce(ctx, method, path, body, into)
+		once, cancel := context.WithTimeout(ctx, questionTimeout)
+		err := c.callOnce(once, method, path, body, into)
+		cancel()
 		refused := asRefusal(err)
-		if refused == nil || method != http.MethodGet || !passes(refused.Code) {
+		if err == nil || ctx.Err() != nil || refused != nil && !passes(refused.Code) {
 			return err
 		}
-		if err := c.pauseBefore(ctx, attempt, refused); err != nil {
+		if refused == nil {
+			refused = &chat.Error{} // no answer at all
+		}
+		if c.pauseBefore(ctx, attempt, refused) != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	PublicURL      string         `name:"public-url" is:"web" help:"Where browsers find this server; links in mails lead there."`
 	DataDir        string         `name:"data-dir" default:"./chowk-data" help:"Directory of the embedded database and of uploaded files."`
 	DatabaseURL    string         `name:"database-url" is:"database" secret:"url" help:"postgres://user:password@host/name or sqlite:path; sqlite in the data directory when empty."`
+	DatabaseRead   []string       `name:"database-read-url" is:"replica" secret:"url" help:"Streaming replicas of the PostgreSQL database, as URLs; they answer what they have got already."`
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" help:"Networks (CIDR) of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed."`
 	Origins        []string       `name:"origins" is:"origin" help:"Origins of other sites whose pages may open sockets, such as https://app.example.org."`
 	Heartbeat      time.Duration  `name:"heartbeat" default:"30s" min:"1s" max:"10m" help:"How often an idle socket is asked whether it is still there."`

@@ -52,6 +52,9 @@ func (c *Config) complete() (problems []error) {
 	if c.Mail.SMTPURL != "" && c.PublicURL == "" {
 		wrong("%s: mail.smtp-url is set, but public-url, where links in mails lead, is not", from("mail.smtp-url"))
 	}
+	if len(c.DatabaseRead) > 0 && strings.HasPrefix(c.DatabaseURL, "sqlite:") {
+		wrong("%s: database-read-url is set, but the database is an SQLite file, which has no replicas", from("database-read-url"))
+	}
 	if c.DB.HoldSoft >= c.DB.HoldHard {
 		wrong("db.hold-soft is %s and db.hold-hard is %s; the soft limit must be the shorter", c.DB.HoldSoft, c.DB.HoldHard)
 	}

@@ -168,6 +168,10 @@ func checkText(kind, text string) (string, error) {
 		if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 			return "", errors.New("postgres://user:password@host:5432/name or sqlite:path")
 		}
+	case "replica":
+		if u, err := url.Parse(text); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+			return "", errors.New("postgres://user:password@host:5432/name")
+		}
 	case "origin":
 		origin, err := auth.ParseOrigin(text)
 		if err != nil {
@@ -220,7 +224,13 @@ func (s setting) shown(v any) any {
 		}
 		return list
 	case []string:
-		return append([]string{}, v...)
+		list := append([]string{}, v...)
+		for i := range list {
+			if s.secret == "url" {
+				list[i] = maskURL(list[i])
+			}
+		}
+		return list
 	case time.Duration:
 		return shortDuration(v)
 	case Size:

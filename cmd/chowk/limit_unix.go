@@ -7,9 +7,6 @@ import (
 	"syscall"
 )
 
-// reserve are the descriptors kept for the database, HTTP and files.
-const reserve = 200
-
 // socketLimit raises the limit on open files as far as it goes, and gives how many
 // sockets that allows: asked, or with 0 all but a reserve.
 func socketLimit(asked int) (int, error) {
@@ -34,4 +31,13 @@ func socketLimit(asked int) (int, error) {
 		return 0, fmt.Errorf("limits.sockets is %d, but the limit on open files allows %d: raise it (ulimit -n), or ask for fewer", asked, most)
 	}
 	return asked, nil
+}
+
+// fileLimit is the limit on open files, 0 when it is unknown.
+func fileLimit() int {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
+		return 0
+	}
+	return int(min(uint64(l.Cur), 10_000_000)) //nolint:unconvert // its type differs between systems
 }

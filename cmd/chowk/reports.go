@@ -9,10 +9,14 @@ import (
 )
 
 func poolNumbers(s store.PoolStats) metric.PoolNumbers {
-	return metric.PoolNumbers{
+	numbers := metric.PoolNumbers{
 		InUse: s.InUse, Idle: s.Idle, Most: s.Most, Waiting: s.Waiting, Constructing: s.Constructing,
 		OldestWait: s.OldestWait, Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 	}
+	for _, r := range s.Replicas {
+		numbers.Replicas = append(numbers.Replicas, metric.ReplicaNumbers{Name: r.Name, Out: r.Out, Served: r.Served, Behind: r.Behind, Failed: r.Failed})
+	}
+	return numbers
 }
 
 // reports tell administrators of the database in the words of the HTTP door.
@@ -27,6 +31,9 @@ func (r reports) Pool() api.PoolReport {
 	}
 	for _, h := range s.Held {
 		p.Held = append(p.Held, api.PoolHold{Unit: h.Unit, HeldMS: milliseconds(h.For), BackendPID: h.BackendPID, TakenBy: h.TakenBy})
+	}
+	for _, c := range s.Replicas {
+		p.Replicas = append(p.Replicas, api.PoolReplica{Name: c.Name, Out: c.Out, InUse: c.InUse, Served: c.Served, Behind: c.Behind, Failed: c.Failed})
 	}
 	return p
 }

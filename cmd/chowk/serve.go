@@ -211,6 +211,8 @@ func (s *server) unready(failed <-chan error) {
 }
 
 func (s *server) accept(listener net.Listener) error {
+	a := &acceptor{Listener: listener, sockets: s.gate.Sockets, most: max(0, fileLimit()-reserve/2)}
+	listener, s.http.ConnState = a, a.count
 	var err error
 	if cert := s.cfg.TLS.CertFile; cert != "" {
 		err = s.http.ServeTLS(listener, cert, s.cfg.TLS.KeyFile)
@@ -264,7 +266,7 @@ func storeOptions(cfg Config) store.Options {
 	if overflow == 0 {
 		overflow = -1 // none, where 0 means the default
 	}
-	return store.Options{URL: cfg.DatabaseURL, Pool: store.Pool{
+	return store.Options{URL: cfg.DatabaseURL, ReadURLs: cfg.DatabaseRead, Pool: store.Pool{
 		Size: cfg.Pool.Size, Overflow: overflow, Timeout: cfg.Pool.Timeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
 	}, HoldSoft: cfg.DB.HoldSoft, HoldHard: cfg.DB.HoldHard, SlowQuery: cfg.DB.SlowQuery, NoPlans: cfg.DB.Plans == "off"}
 }

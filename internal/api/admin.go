@@ -16,19 +16,30 @@ type Database interface {
 
 // PoolReport is how the connections to the database are used at this moment.
 type PoolReport struct {
-	Kind         string     `json:"kind" enum:"postgres,sqlite"`
-	Size         int        `json:"size" doc:"As set; 0 for sqlite"`
-	Overflow     int        `json:"overflow" doc:"As set; 0 for sqlite"`
-	Max          int        `json:"max" doc:"The most that units of work may hold at once; one more is kept apart for health and administrators"`
-	InUse        int        `json:"in_use"`
-	Idle         int        `json:"idle"`
-	Constructing int        `json:"constructing" doc:"Being opened"`
-	Waiting      int        `json:"waiting" doc:"Units of work that wait for a connection"`
-	OldestWaitMS float64    `json:"oldest_wait_ms"`
-	Opened       int64      `json:"opened" doc:"Since the start"`
-	Closed       int64      `json:"closed" doc:"Since the start"`
-	Unreachable  bool       `json:"unreachable" doc:"The database has not answered lately, and work is refused at once"`
-	Held         []PoolHold `json:"held" doc:"Every connection in use, the longest held first"`
+	Kind         string        `json:"kind" enum:"postgres,sqlite"`
+	Size         int           `json:"size" doc:"As set; 0 for sqlite"`
+	Overflow     int           `json:"overflow" doc:"As set; 0 for sqlite"`
+	Max          int           `json:"max" doc:"The most that units of work may hold at once; one more is kept apart for health and administrators"`
+	InUse        int           `json:"in_use"`
+	Idle         int           `json:"idle"`
+	Constructing int           `json:"constructing" doc:"Being opened"`
+	Waiting      int           `json:"waiting" doc:"Units of work that wait for a connection"`
+	OldestWaitMS float64       `json:"oldest_wait_ms"`
+	Opened       int64         `json:"opened" doc:"Since the start"`
+	Closed       int64         `json:"closed" doc:"Since the start"`
+	Unreachable  bool          `json:"unreachable" doc:"The database has not answered lately, and work is refused at once"`
+	Held         []PoolHold    `json:"held" doc:"Every connection in use, the longest held first"`
+	Replicas     []PoolReplica `json:"replicas,omitempty"`
+}
+
+// PoolReplica is a read replica.
+type PoolReplica struct {
+	Name   string `json:"name" doc:"Host and port"`
+	Out    bool   `json:"out" doc:"It is not asked at the moment: it does not answer, or it is late"`
+	InUse  int    `json:"in_use"`
+	Served int64  `json:"served" doc:"Reads that it answered since the start"`
+	Behind int64  `json:"behind" doc:"Reads for which it had not come far enough: the primary was asked"`
+	Failed int64  `json:"failed" doc:"Reads that ended in an error: the primary was asked"`
 }
 
 // PoolHold is one connection that a unit of work holds.

@@ -26,7 +26,7 @@ var docsFiles embed.FS
 // as a page. Both are made once, from the same tables as the calls.
 func (d *door) documents() {
 	spec := d.api.OpenAPI()
-	completeSchemas(spec)
+	completeSchemas(spec.Components.Schemas)
 	asJSON, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
 		panic("api: encode the description: " + err.Error())
@@ -35,6 +35,10 @@ func (d *door) documents() {
 	if err != nil {
 		panic("api: encode the description: " + err.Error())
 	}
+	events, err := asyncAPI()
+	if err != nil {
+		panic("api: encode the description of events: " + err.Error())
+	}
 	style, err := docsFiles.ReadFile("docs/style.css")
 	if err != nil {
 		panic("api: read the style: " + err.Error())
@@ -42,6 +46,7 @@ func (d *door) documents() {
 	page := renderDocs(spec)
 	d.fixed(prefix+"/openapi.json", "application/openapi+json", "", asJSON)
 	d.fixed(prefix+"/openapi.yaml", "application/openapi+yaml", "", asYAML)
+	d.fixed(prefix+"/asyncapi.json", "application/json", "", events)
 	d.fixed(stylePath, "text/css; charset=utf-8", "", style)
 	d.fixed(docsPath, "text/html; charset=utf-8",
 		"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", page)
@@ -62,9 +67,9 @@ func (d *door) fixed(path, contentType, policy string, content []byte) {
 
 // completeSchemas says of every pointer that is sent as null that it may be null.
 // huma says so only of those to Go's own basic types.
-func completeSchemas(spec *huma.OpenAPI) {
-	for name, s := range spec.Components.Schemas.Map() {
-		t := spec.Components.Schemas.TypeFromRef("#/components/schemas/" + name)
+func completeSchemas(schemas huma.Registry) {
+	for name, s := range schemas.Map() {
+		t := schemas.TypeFromRef("#/components/schemas/" + name)
 		if t == nil || t.Kind() != reflect.Struct {
 			continue
 		}

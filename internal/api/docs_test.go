@@ -6,11 +6,13 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chowk-chat/chowk/internal/api"
 	"github.com/chowk-chat/chowk/internal/auth"
 	"github.com/chowk-chat/chowk/internal/verb"
+	"github.com/chowk-chat/chowk/test/schema"
 )
 
 var inPath = regexp.MustCompile(`\{(\w+)\}`)
@@ -47,4 +49,102 @@ func TestEveryPathParameterReachesItsCall(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestEventsAreDescribed: every event of the protocol, asked or told, has its
+// message, with the fields of the schemas that are written by hand.
+func TestEventsAreDescribed(t *testing.T) {
+	h := (&api.Server{Rules: &verb.Rules{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.Door{}}).Handler()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/asyncapi.json", nil))
+	var doc map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, pointer := range refsIn(doc) {
+		if follow(doc, pointer) == nil {
+			t.Errorf("%s leads nowhere", pointer)
+		}
+	}
+	for _, side := range []string{"client", "server"} {
+		entries, err := schema.Files.ReadDir(side)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			name := strings.TrimSuffix(e.Name(), ".json")
+			if side == "server" && name == "ack" {
+				continue // there is one for each event
+			}
+			raw, err := schema.Files.ReadFile(side + "/" + e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var byHand map[string]any
+			if err := json.Unmarshal(raw, &byHand); err != nil {
+				t.Fatal(err)
+			}
+			message := name
+			if side == "server" && follow(doc, "#/components/messages/"+name+".told") != nil {
+				message += ".told"
+			}
+			payload := follow(doc, "#/components/messages/"+message+"/payload")
+			if payload == nil {
+				t.Errorf("%s %s is not described", side, name)
+				continue
+			}
+			described := fieldsIn(doc, payload)
+			for field := range byHand["properties"].(map[string]any) {
+				if !described[field] {
+					t.Errorf("%s %s: %s is not described", side, name, field)
+				}
+			}
+		}
+	}
+}
+
+func refsIn(v any) (refs []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, sub := range v {
+			if s, ok := sub.(string); ok && k == "$ref" {
+				refs = append(refs, s)
+			}
+			refs = append(refs, refsIn(sub)...)
+		}
+	case []any:
+		for _, sub := range v {
+			refs = append(refs, refsIn(sub)...)
+		}
+	}
+	return refs
+}
+
+func follow(doc map[string]any, pointer string) any {
+	var v any = doc
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
+		object, _ := v.(map[string]any)
+		v = object[part]
+	}
+	return v
+}
+
+// fieldsIn are the names that a payload may have.
+func fieldsIn(doc map[string]any, v any) map[string]bool {
+	fields := make(map[string]bool)
+	object, _ := v.(map[string]any)
+	if pointer, ok := object["$ref"].(string); ok {
+		object, _ = follow(doc, pointer).(map[string]any)
+	}
+	properties, _ := object["properties"].(map[string]any)
+	for name := range properties {
+		fields[name] = true
+	}
+	all, _ := object["allOf"].([]any)
+	for _, part := range all {
+		for name := range fieldsIn(doc, part) {
+			fields[name] = true
+		}
+	}
+	return fields
 }

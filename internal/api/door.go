@@ -81,9 +81,7 @@ func (*timeText) Schema(huma.Registry) *huma.Schema {
 }
 
 func config() huma.Config {
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	schemas.RegisterTypeAlias(reflect.TypeFor[chat.ID](), reflect.TypeFor[idText]())
-	schemas.RegisterTypeAlias(reflect.TypeFor[chat.Time](), reflect.TypeFor[timeText]())
+	schemas := newRegistry()
 	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 	c := huma.Config{
 		OpenAPI: &huma.OpenAPI{

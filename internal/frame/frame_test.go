@@ -291,34 +291,70 @@ func FuzzParser(f *testing.F) {
 	f.Add(masked(frame.OpClose, "\x03\xe8bye"), uint64(4))
 	f.Add(masked(frame.OpText, strings.Repeat("x", 200)), uint64(5))
 	f.Add([]byte{0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0}, uint64(6))
-	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
-		if !minimal(b) {
-			t.Skip("the oracle takes lengths that are not in their shortest form")
+	f.Fuzz(againstTheOracle)
+}
+
+// againstTheOracle compares in one piece, byte by byte and in random pieces.
+func againstTheOracle(t *testing.T, b []byte, seed uint64) {
+	if !minimal(b) {
+		return // the oracle takes lengths that are not in their shortest form
+	}
+	limits := frame.Limits{Frame: 300, Message: 500, Fragments: 4}
+	want, wantOK := oracle(b, limits)
+	random := rand.New(rand.NewPCG(seed, 1))
+	pieces := make([]int, 32)
+	for i := range pieces {
+		pieces[i] = 1 + random.IntN(20)
+	}
+	for _, sizes := range [][]int{{len(b) + 1}, {1}, pieces} {
+		p := frame.Parser{Limits: &limits}
+		got, err := parse(&p, b, sizes...)
+		// A header that promises what is refused later is refused at once here.
+		if wantOK && err != nil && !truncated(b) || !wantOK && err == nil {
+			t.Fatalf("% x in pieces %v: %v, the oracle says ok=%v", b, sizes, err, wantOK)
 		}
-		limits := frame.Limits{Frame: 300, Message: 500, Fragments: 4}
-		want, wantOK := oracle(b, limits)
-		random := rand.New(rand.NewPCG(seed, 1))
-		pieces := make([]int, 32)
-		for i := range pieces {
-			pieces[i] = 1 + random.IntN(20)
+		if len(got) != len(want) {
+			t.Fatalf("% x in pieces %v: %d messages, the oracle has %d", b, sizes, len(got), len(want))
 		}
-		for _, sizes := range [][]int{{len(b) + 1}, {1}, pieces} {
-			p := frame.Parser{Limits: &limits}
-			got, err := parse(&p, b, sizes...)
-			// A header that promises what is refused later is refused at once here.
-			if wantOK && err != nil && !truncated(b) || !wantOK && err == nil {
-				t.Fatalf("in pieces %v: %v, the oracle says ok=%v", sizes, err, wantOK)
-			}
-			if len(got) != len(want) {
-				t.Fatalf("in pieces %v: %d messages, the oracle has %d", sizes, len(got), len(want))
-			}
-			for i := range got {
-				if got[i].Opcode != want[i].Opcode || !bytes.Equal(got[i].Payload, want[i].Payload) || got[i].Code != want[i].Code {
-					t.Fatalf("message %d: %+v, the oracle has %+v", i, got[i], want[i])
-				}
+		for i := range got {
+			if got[i].Opcode != want[i].Opcode || !bytes.Equal(got[i].Payload, want[i].Payload) || got[i].Code != want[i].Code {
+				t.Fatalf("message %d: %+v, the oracle has %+v", i, got[i], want[i])
 			}
 		}
-	})
+	}
+}
+
+// TestRandomStreams is a fixed number of fuzzing steps: streams of frames that are
+// mostly right, some with a few bits turned.
+func TestRandomStreams(t *testing.T) {
+	ops := []frame.Opcode{frame.OpText, frame.OpText, frame.OpBinary, frame.OpContinuation, frame.OpPing, frame.OpPong, frame.OpClose}
+	for seed := range uint64(5_000) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		var b []byte
+		for inMessage := false; len(b) < 400 && r.IntN(8) > 0; {
+			op := ops[r.IntN(len(ops))]
+			fin := r.IntN(3) > 0
+			if op < frame.OpClose && r.IntN(10) > 0 && inMessage {
+				op = frame.OpContinuation
+			}
+			payload := make([]byte, r.IntN(150))
+			for i := range payload {
+				payload[i] = "aä\xc3€z"[r.IntN(7)]
+			}
+			if op >= frame.OpClose {
+				payload, fin = payload[:min(len(payload), 125)], true
+			} else {
+				inMessage = !fin
+			}
+			b = append(b, fragment(op, fin, string(payload))...)
+		}
+		for range r.IntN(3) {
+			if len(b) > 0 {
+				b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+			}
+		}
+		againstTheOracle(t, b, seed)
+	}
 }
 
 // truncated says whether b ends within a header, of which the parser may refuse

@@ -128,3 +128,6 @@ func (g *Gateway) end() {
 	g.background.Done()
 	g.atOnce.Release(1)
 }
+
+// Partial is how many bytes are held of messages that are half received.
+func (g *Gateway) Partial() int64 { return g.partial.used.Load() }

@@ -49,12 +49,12 @@ func (h *Hub) retryLater(f func()) {
 // advance makes one write for a pair that is behind; more is false when there is
 // nothing more to do for now.
 func (h *Hub) advance(p *pair) (more bool, err error) {
-	due, from, ok := p.due()
+	due, from, head, ok := p.due()
 	if !ok {
 		return false, nil
 	}
 	if due == nil {
-		due, err = h.pages.after(p.ch.id, from)
+		due, err = h.pages.after(p.ch.id, from, head)
 		if e := chat.AsError(err); err != nil && e.Code == chat.Resync {
 			return h.giveUp(p, from, e.Message), nil
 		}
@@ -70,7 +70,7 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 	if p.state != behind || p.holds > 0 || p.cursor != from || p.at < 0 {
 		return false, nil
 	}
-	if !h.write(p, p.joinFor(due)) {
+	if !h.writeOne(p, p.joinFor(due)) {
 		return !p.socket.conn.Backlogged(), nil
 	}
 	if p.cursor < p.ch.head {
@@ -94,7 +94,7 @@ func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
 		return false
 	}
 	told := encodeFrame(chat.ResyncFrame(why, chat.TimeOf(h.config.Now()), p.ch.id))
-	if !h.write(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.member.ended()}) {
+	if !h.writeOne(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.member.ended()}) {
 		return !p.socket.conn.Backlogged()
 	}
 	h.config.Metrics.Resyncs.Inc()
@@ -104,36 +104,37 @@ func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
 }
 
 // due gives the entries from the ring that the pair is to be sent, nil when they
-// must be read from the log; ok is false when the pair is not behind.
-func (p *pair) due() (entries []entry, from chat.Seq, ok bool) {
+// must be read from the log, which goes to head; ok is false when the pair is not
+// behind.
+func (p *pair) due() (entries []entry, from, head chat.Seq, ok bool) {
 	ch := p.ch
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if p.state != behind || p.holds > 0 || p.at < 0 {
-		return nil, 0, false
+		return nil, 0, 0, false
 	}
 	if p.cursor >= ch.head {
 		p.state = live
-		return nil, 0, false
+		return nil, 0, 0, false
 	}
 	entries, ok = ch.ring.after(p.cursor)
 	if !ok {
-		return nil, p.cursor, true
+		return nil, p.cursor, ch.head, true
 	}
-	return append([]entry(nil), entries...), p.cursor, true
+	return append([]entry(nil), entries...), p.cursor, ch.head, true
 }
 
 // fill reads the entries of a hole: some that were published elsewhere, or that
 // came faster than the fan-out could take them.
 func (h *Hub) fill(ch *channel) {
 	ch.mu.Lock()
-	from, missing := ch.head, ch.ahead > ch.head
+	from, ahead := ch.head, ch.ahead
 	ch.mu.Unlock()
-	if !missing {
+	if ahead <= from {
 		return
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.config.ReadTimeout)
-	events, err := h.config.Store.Log(ctx, ch.id, from, logPage)
+	events, err := h.config.Store.LogTo(ctx, ch.id, from, logPage, ahead)
 	cancel()
 	if err != nil {
 		if h.ctx.Err() == nil {

@@ -201,6 +201,9 @@ func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pai
 	if !s.addPair(p) {
 		return nil
 	}
+	if n := len(ch.pairs); n == cap(ch.pairs) { // in smaller steps than append's: there are many
+		ch.pairs = append(make([]*pair, 0, n+n/8+4), ch.pairs...)
+	}
 	ch.pairs = append(ch.pairs, p)
 	ch.hub.config.Metrics.Pairs.Inc()
 	return p

@@ -74,7 +74,7 @@ func (w *world) Heads(_ context.Context, ids []chat.ID) (map[chat.ID]chat.Seq, e
 	return heads, w.count("heads")
 }
 
-func (w *world) Log(_ context.Context, id chat.ID, after chat.Seq, limit int) ([]chat.Event, error) {
+func (w *world) LogTo(_ context.Context, id chat.ID, after chat.Seq, limit int, _ chat.Seq) ([]chat.Event, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.count("log"); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // maxWrite bounds the bytes joined into one write, and so what a slow socket
 // keeps.
-const maxWrite = 64 << 10
+const maxWrite = 32 << 10
 
 // serve brings everyone who is live in the channel level with what was published.
 func (h *Hub) serve(ch *channel) {
@@ -45,6 +45,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 			h.deliver(p, &batch)
 		}
 	}
+	h.count(batch.written)
 	if !since.IsZero() && len(ch.pairs) > 0 {
 		h.config.Metrics.Lag.Observe(h.config.Now().Sub(since).Seconds())
 	}
@@ -64,6 +65,25 @@ type batch struct {
 	bytes    []byte
 	entries  int
 	specials []chat.UserID // who is sent something else
+	written  written
+}
+
+// written counts writes, to be added to the metrics once for many.
+type written struct{ writes, delivered int }
+
+// writeOne is write for a pair that is served by itself.
+func (h *Hub) writeOne(p *pair, w write) bool {
+	var n written
+	ok := h.write(p, w, &n)
+	h.count(n)
+	return ok
+}
+
+func (h *Hub) count(n written) {
+	if n.writes > 0 {
+		h.config.Metrics.Writes.Add(float64(n.writes))
+		h.config.Metrics.Delivered.Add(float64(n.delivered))
+	}
 }
 
 // deliver writes to a live pair what is due, and leaves it behind when its socket
@@ -77,14 +97,16 @@ func (h *Hub) deliver(p *pair, b *batch) {
 				h.fallBehind(p)
 				return
 			}
+			n := b.written
 			*b = join(due, p.cursor)
+			b.written = n
 		}
 		w := write{bytes: b.bytes, to: b.to, entries: b.entries}
 		if s.old || p.out || slices.Contains(b.specials, s.user.id) {
 			due, _ := p.ch.ring.after(p.cursor)
 			w = p.joinFor(due)
 		}
-		if !h.write(p, w) {
+		if !h.write(p, w, &b.written) {
 			h.fallBehind(p)
 			return
 		}
@@ -102,13 +124,13 @@ type write struct {
 
 // write moves the cursor when the socket takes the bytes. Called with the
 // channel's mu held.
-func (h *Hub) write(p *pair, w write) bool {
+func (h *Hub) write(p *pair, w write, n *written) bool {
 	if len(w.bytes) > 0 {
 		if !p.socket.conn.Write(w.bytes) {
 			return false
 		}
-		h.config.Metrics.Writes.Inc()
-		h.config.Metrics.Delivered.Add(float64(w.entries))
+		n.writes++
+		n.delivered += w.entries
 	}
 	p.cursor, p.out = w.to, w.out
 	return true

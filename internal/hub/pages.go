@@ -52,18 +52,18 @@ func weight(_ pageKey, page []entry) uint32 {
 
 func (p *pages) close() { p.kept.StopAllGoroutines() }
 
-// after gives entries after seq, at most to the end of their page; none when the
-// log ends there.
-func (p *pages) after(id chat.ID, seq chat.Seq) ([]entry, error) {
+// after gives entries after seq of a log that goes to head, at most to the end of
+// their page; none when the log ends there.
+func (p *pages) after(id chat.ID, seq, head chat.Seq) ([]entry, error) {
 	key := pageKey{id, seq / logPage}
 	if page, ok := p.kept.GetIfPresent(key); ok {
 		return beyond(page, seq), nil
 	}
 	name := string(id[:]) + strconv.FormatInt(key.number, 16)
-	page, err, shared := p.loads.Do(name, func() (any, error) { return p.load(key) })
+	page, err, shared := p.loads.Do(name, func() (any, error) { return p.load(key, head) })
 	if chat.AsError(err).Code == chat.Resync {
 		// The page's beginning was forgotten, but perhaps not what is asked for.
-		return p.read(id, seq)
+		return p.read(id, seq, head)
 	}
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (p *pages) after(id chat.ID, seq chat.Seq) ([]entry, error) {
 	due := beyond(page.([]entry), seq)
 	if len(due) == 0 && shared {
 		// A load that began before the entry was committed says nothing of it.
-		alone, err := p.load(key)
+		alone, err := p.load(key, head)
 		return beyond(alone, seq), err
 	}
 	return due, nil
@@ -87,18 +87,18 @@ func beyond(page []entry, seq chat.Seq) []entry {
 }
 
 // load reads a page. Only a whole one is kept: more may come to another.
-func (p *pages) load(key pageKey) ([]entry, error) {
-	page, err := p.read(key.channel, key.number*logPage)
+func (p *pages) load(key pageKey, head chat.Seq) ([]entry, error) {
+	page, err := p.read(key.channel, key.number*logPage, head)
 	if len(page) == logPage {
 		p.kept.Set(key, page)
 	}
 	return page, err
 }
 
-func (p *pages) read(id chat.ID, after chat.Seq) ([]entry, error) {
+func (p *pages) read(id chat.ID, after, head chat.Seq) ([]entry, error) {
 	ctx, cancel := context.WithTimeout(p.hub.ctx, p.hub.config.ReadTimeout)
 	defer cancel()
-	events, err := p.hub.config.Store.Log(ctx, id, after, logPage)
+	events, err := p.hub.config.Store.LogTo(ctx, id, after, logPage, head)
 	if err != nil {
 		return nil, err
 	}

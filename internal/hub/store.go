@@ -14,9 +14,11 @@ type Store interface {
 	Standings(ctx context.Context, user chat.UserID) ([]chat.Standing, error)
 	// Heads gives the last seq of each channel that exists.
 	Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat.Seq, error)
-	// Log gives the channel's entries after a seq, in seq order without a hole, at
+	// LogTo gives the channel's entries after a seq, in seq order without a hole, at
 	// most limit. Messages come as they are now (a deleted one without content),
 	// changes as they were made. The error is a chat.Resync when changes after that
 	// seq were forgotten.
-	Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) ([]chat.Event, error)
+	// It goes at least to head, as far as limit allows, which is a seq that the
+	// caller knows to be committed, or 0.
+	LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) ([]chat.Event, error)
 }

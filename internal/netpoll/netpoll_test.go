@@ -28,16 +28,19 @@ const patience = 20 * time.Second
 
 // owner is a Handler that keeps what it is told.
 type owner struct {
-	mu       sync.Mutex
-	got      []byte
-	pause    bool
-	writable int
-	idle     int
-	late     int
-	closed   int
-	err      error
-	news     chan struct{}
-	onData   func(c *netpoll.Conn, p []byte)
+	mu        sync.Mutex
+	got       []byte
+	pause     bool
+	writable  int
+	idle      int
+	late      int
+	partial   bool
+	forget    bool // keeps only how much it was told
+	forgotten int
+	closed    int
+	err       error
+	news      chan struct{}
+	onData    func(c *netpoll.Conn, p []byte)
 }
 
 func newOwner() *owner { return &owner{news: make(chan struct{}, 1)} }
@@ -51,16 +54,23 @@ func (o *owner) tell() {
 
 func (o *owner) Data(c *netpoll.Conn, p []byte) netpoll.Next {
 	o.mu.Lock()
-	o.got = append(o.got, p...)
+	if o.forget {
+		o.forgotten += len(p)
+	} else {
+		o.got = append(o.got, p...)
+	}
 	clear(p) // it is ours to change
-	pause, onData := o.pause, o.onData
+	pause, partial, onData := o.pause, o.partial, o.onData
 	o.mu.Unlock()
 	if onData != nil {
 		onData(c, o.got)
 	}
 	o.tell()
-	if pause {
+	switch {
+	case pause:
 		return netpoll.Pause
+	case partial:
+		return netpoll.Partial
 	}
 	return netpoll.Continue
 }

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	runtimedebug "runtime/debug"
 	"time"
 )
 
@@ -54,6 +55,10 @@ func (s *Server) Handler() http.Handler {
 	if s.Pool != nil {
 		debug.HandleFunc("GET /debug/pool", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.Pool()) })
 	}
+	debug.HandleFunc("POST /debug/free-memory", func(w http.ResponseWriter, _ *http.Request) {
+		runtimedebug.FreeOSMemory()
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.Handle("/debug/", fromHere(debug))
 	return mux
 }
@@ -66,6 +71,7 @@ const contents = `chowk, for whoever runs it
 /debug/sockets  open sockets (?limit=100)
 /debug/pool     who has the database's connections
 /debug/pprof/   profiles
+/debug/free-memory  (POST) collects garbage, and returns what is free to the system
 `
 
 func index(w http.ResponseWriter, _ *http.Request) {

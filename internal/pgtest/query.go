@@ -34,10 +34,7 @@ func Query(t testing.TB, url, sql string) []string {
 func query(bin, url, sql string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	psql := filepath.Join(bin, "psql")
-	if !exists(psql) {
-		psql = "psql"
-	}
+	psql := program(bin, "psql")
 	cmd := exec.CommandContext(ctx, psql, "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url)
 	cmd.Dir = os.TempDir()
 	var out, complaint bytes.Buffer
@@ -48,6 +45,19 @@ func query(bin, url, sql string) ([]string, error) {
 	return strings.Fields(out.String()), nil
 }
 
+// program finds one of PostgreSQL's. The directory may hold links to some of them.
+func program(bin, name string) string {
+	if path := filepath.Join(bin, name); exists(path) {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Join(bin, "initdb")); err == nil {
+		if path := filepath.Join(filepath.Dir(real), name); exists(path) {
+			return path
+		}
+	}
+	return name
+}
+
 // Lock keeps a table locked against everybody, readers too, until letGo is called.
 func Lock(t testing.TB, url, table string) (letGo func()) {
 	t.Helper()
@@ -55,10 +65,7 @@ func Lock(t testing.TB, url, table string) (letGo func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	psql := filepath.Join(bin, "psql")
-	if !exists(psql) {
-		psql = "psql"
-	}
+	psql := program(bin, "psql")
 	cmd := exec.Command(psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url) //nolint:noctx // it ends with its input
 	cmd.Dir = os.TempDir()
 	in, err := cmd.StdinPipe()

@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+
+	"github.com/chowk-chat/chowk/chat"
+)
 
 // backend is a database: how to borrow a connection, and what the two do
 // differently.
@@ -18,6 +22,10 @@ type backend interface {
 	// it had to be rolled back, so f must start from nothing each time.
 	read(ctx context.Context, unit string, f func(conn) error) error
 	write(ctx context.Context, unit string, f func(conn) error) error
+	// readAt is read on any copy of the database on which the channel has come to seq.
+	readAt(ctx context.Context, unit string, channel chat.ID, seq chat.Seq, f func(conn) error) error
+	// copies is how many replicas there are.
+	copies() int
 	// reserved is read on the connection that is kept apart, for what must be
 	// answered when all others are taken.
 	reserved(ctx context.Context, unit string, f func(conn) error) error

@@ -56,9 +56,15 @@ func scanChange(r row, before ...any) (*chat.Event, error) {
 	return ev, nil
 }
 
-// Log gives a channel's entries after a seq. See hub.Store.
-func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) (log []chat.Event, err error) {
-	err = s.db.read(ctx, "log", func(c conn) error {
+// Log is LogTo for somebody who does not know how far the log goes.
+func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) ([]chat.Event, error) {
+	return s.LogTo(ctx, channel, after, limit, 0)
+}
+
+// LogTo gives a channel's entries after a seq. See hub.Store. A replica that has
+// come to head knows of every edit and deletion up to there as well.
+func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) (log []chat.Event, err error) {
+	err = s.db.readAt(ctx, "log", channel, head, func(c conn) error {
 		log = nil
 		c.queue("-- name: log_floor\nSELECT log_floor FROM channels WHERE id = $1 AND log_floor > $2", []any{channel, after}, func(row) error {
 			return errForgotten

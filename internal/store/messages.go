@@ -49,34 +49,60 @@ func scanAuthored(r row, m *chat.Message) error {
 	return err
 }
 
-// History gives a page of messages, newest first. See verb.Store.
+// History gives a page of messages, newest first. See verb.Store. Whether the
+// viewer may see it, and how far the channel goes, only the primary says; the page
+// may come from a replica that has come as far.
 func (s *Store) History(ctx context.Context, q chat.HistoryQuery) (page []chat.Message, err error) {
-	err = s.db.read(ctx, "history", func(c conn) error {
-		page = []chat.Message{}
-		if err := mustBeMember(c, q.ChannelID, q.Viewer); err != nil {
-			return err
-		}
-		sql, args := historyQuery(q)
-		if !q.BeforeID.IsZero() {
-			seq, err := seqOf(c, q.ChannelID, q.BeforeID)
-			if err != nil {
+	if s.db.copies() == 0 {
+		err = s.db.read(ctx, "history", func(c conn) error {
+			if err := mustBeMember(c, q.ChannelID, q.Viewer); err != nil {
 				return err
 			}
-			args = append(args, seq)
-		}
-		err := query(c, sql, func(r row) error {
-			page = append(page, chat.Message{})
-			return scanAuthored(r, &page[len(page)-1])
-		}, args...)
-		if err != nil {
+			page, err = historyPage(c, q)
 			return err
-		}
-		if q.AfterSeq > 0 {
-			slices.Reverse(page)
-		}
-		return addReactions(c, page)
+		})
+		return page, err
+	}
+	head := chat.Seq(-1)
+	err = s.db.read(ctx, "history_right", func(c conn) error {
+		return query(c, `-- name: head_for_member
+			SELECT c.last_seq FROM members m JOIN channels c ON c.id = m.channel_id WHERE m.channel_id = $1 AND m.user_id = $2`,
+			func(r row) error { return r.scan(&head) }, q.ChannelID, q.Viewer)
+	})
+	if err == nil && head < 0 {
+		err = chat.ErrAccessDenied
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.readAt(ctx, "history", q.ChannelID, head, func(c conn) error {
+		page, err = historyPage(c, q)
+		return err
 	})
 	return page, err
+}
+
+func historyPage(c conn, q chat.HistoryQuery) (page []chat.Message, err error) {
+	page = []chat.Message{}
+	sql, args := historyQuery(q)
+	if !q.BeforeID.IsZero() {
+		seq, err := seqOf(c, q.ChannelID, q.BeforeID)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, seq)
+	}
+	err = query(c, sql, func(r row) error {
+		page = append(page, chat.Message{})
+		return scanAuthored(r, &page[len(page)-1])
+	}, args...)
+	if err != nil {
+		return nil, err
+	}
+	if q.AfterSeq > 0 {
+		slices.Reverse(page)
+	}
+	return page, addReactions(c, page)
 }
 
 // historyQuery builds the page's statement. Paging is by seq, which is the order

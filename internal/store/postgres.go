@@ -21,17 +21,19 @@ type postgresDB struct {
 	url     string
 	options Pool
 	instruments
-	main    lender
-	apart   lender // without a pool when there is one connection in all
-	breaker *breaker
+	main     lender
+	apart    lender // without a pool when there is one connection in all
+	replicas []*replica
+	turn     atomic.Uint64 // whose it is among the replicas
 
 	opened, closed atomic.Int64
 }
 
 // lender lends the connections of a pool, and writes down to whom.
 type lender struct {
-	pool   *pgxpool.Pool
-	ledger *ledger
+	pool    *pgxpool.Pool
+	ledger  *ledger
+	breaker *breaker
 }
 
 var postgresDialect = dialect{
@@ -72,7 +74,7 @@ func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, 
 		if err != nil {
 			return nil, err
 		}
-		db.apart = lender{pool, newLedger(1, "the connection kept apart: limit of 1", in.watch, in.observer)}
+		db.apart = lender{pool: pool, ledger: newLedger(1, "the connection kept apart: limit of 1", in.watch, in.observer)}
 	}
 	pool, err := db.connect(ctx, db.url, kept, most)
 	if err != nil {
@@ -80,8 +82,12 @@ func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, 
 		return nil, err
 	}
 	limit := fmt.Sprintf("pool limit of size %d overflow %d", db.options.Size, db.options.Overflow)
-	db.main = lender{pool, newLedger(most, limit, in.watch, in.observer)}
-	db.breaker = newBreaker(db.ping, db.turned)
+	db.main = lender{pool: pool, ledger: newLedger(most, limit, in.watch, in.observer)}
+	db.main.breaker = newBreaker(db.ping, db.turned)
+	db.apart.breaker = db.main.breaker
+	if err := db.openReplicas(ctx, o.ReadURLs); err != nil {
+		return nil, errors.Join(err, db.close())
+	}
 	return db, nil
 }
 
@@ -204,10 +210,13 @@ func (db *postgresDB) turned(open bool) {
 func (db *postgresDB) stats() PoolStats {
 	stat := db.main.pool.Stat()
 	s := PoolStats{
-		Size: db.options.Size, Overflow: db.options.Overflow, Most: int(stat.MaxConns()), Unreachable: db.breaker.isOpen(),
+		Size: db.options.Size, Overflow: db.options.Overflow, Most: int(stat.MaxConns()), Unreachable: db.main.breaker.isOpen(),
 		Idle: int(stat.IdleConns()), Constructing: int(stat.ConstructingConns()), Opened: db.opened.Load(), Closed: db.closed.Load(),
 	}
 	s.add(db.main.ledger)
+	for _, r := range db.replicas {
+		s.Replicas = append(s.Replicas, r.stats())
+	}
 	return s
 }
 
@@ -218,7 +227,11 @@ func (l lender) close() {
 }
 
 func (db *postgresDB) close() error {
-	db.breaker.close()
+	db.main.breaker.close()
+	for _, r := range db.replicas {
+		r.breaker.close()
+		r.close()
+	}
 	db.main.close()
 	db.apart.close()
 	return nil

@@ -89,7 +89,7 @@ func waitFor(ctx context.Context, background time.Duration) time.Duration {
 }
 
 func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn) error) error {
-	if db.breaker.isOpen() {
+	if db.main.breaker.isOpen() {
 		db.observer.Refused(unit, "circuit_open")
 		return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("the database has not answered lately: %w", errNotBegun)))
 	}
@@ -107,7 +107,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	pooled, err := db.acquire(ctx, from.pool, wait-time.Since(asked))
 	if err != nil {
 		from.ledger.give(h)
-		return db.notOpened(ctx, unit, asked, err)
+		return db.notOpened(ctx, unit, from.breaker, asked, err)
 	}
 	taken := time.Now()
 	from.ledger.on(h, pooled.Conn().PgConn().PID())
@@ -119,9 +119,9 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	from.ledger.give(h)
 	cancel()
 	if broken && silent(err) {
-		db.breaker.failed()
+		from.breaker.failed()
 	} else if !broken {
-		db.breaker.answered()
+		from.breaker.answered()
 	}
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
@@ -156,12 +156,12 @@ func whyNoTurn(ctx context.Context, err error) string {
 }
 
 // notOpened says that the database could not be reached for a connection.
-func (db *postgresDB) notOpened(ctx context.Context, unit string, asked time.Time, err error) error {
+func (db *postgresDB) notOpened(ctx context.Context, unit string, b *breaker, asked time.Time, err error) error {
 	why := "unreachable"
 	if ctx.Err() != nil {
 		why = "gave_up"
 	} else if !isCode(err, "53300") { // too many connections: it answers
-		db.breaker.failed()
+		b.failed()
 	}
 	db.observer.Refused(unit, why)
 	return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, errNotBegun)))

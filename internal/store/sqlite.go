@@ -14,6 +14,8 @@ import (
 	"github.com/pressly/goose/v3/database"
 	_ "modernc.org/sqlite" // for the migrations
 	"zombiezen.com/go/sqlite"
+
+	"github.com/chowk-chat/chowk/chat"
 )
 
 // sqliteDB is the embedded database: one connection that writes, which makes
@@ -185,6 +187,13 @@ func (db *sqliteDB) unlock() error {
 func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) error {
 	return db.lend(ctx, unit, db.readers, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
 }
+
+// readAt: there is one copy.
+func (db *sqliteDB) readAt(ctx context.Context, unit string, _ chat.ID, _ chat.Seq, f func(conn) error) error {
+	return db.read(ctx, unit, f)
+}
+
+func (*sqliteDB) copies() int { return 0 }
 
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
 	err := db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })

@@ -22,6 +22,9 @@ import (
 type Options struct {
 	// URL is postgres://… or sqlite:path.
 	URL string
+	// ReadURLs are streaming replicas of a PostgreSQL database, which are asked for
+	// what they have got already. Each has a pool of Pool.Size connections.
+	ReadURLs []string
 	// Pool is for PostgreSQL.
 	Pool Pool
 	// Beside opens a SQLite file that a server may have open, for a command that

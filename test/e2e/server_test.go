@@ -134,7 +134,13 @@ func serve(t *testing.T, settings ...string) *server {
 		args = append(args, "--ops.listen=127.0.0.1:0")
 	}
 	args = append(args, "--log.format=json")
-	s := &server{t: t, cmd: exec.Command(binary, args...), log: &logbook{news: make(chan struct{})}, exited: make(chan error, 1)}
+	return runServer(t, exec.Command(binary, args...), watched)
+}
+
+// runServer runs a server by a command that becomes it.
+func runServer(t *testing.T, cmd *exec.Cmd, watched bool) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, log: &logbook{news: make(chan struct{})}, exited: make(chan error, 1)}
 	s.cmd.Dir = t.TempDir()
 	s.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
 	stderr, err := s.cmd.StderrPipe()

@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"reflect"
+	"testing"
+	"unsafe"
+
+	"github.com/chowk-chat/chowk/internal/frame"
+	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/netpoll"
+)
+
+// An idle socket is this many bytes, besides its cursors.
+const idleBudget = 128 + 96 + 96
+
+func TestAnIdleSocketIsSmall(t *testing.T) {
+	sizes := map[string]uintptr{
+		"session": unsafe.Sizeof(session{}), "netpoll.Conn": unsafe.Sizeof(netpoll.Conn{}), "hub.Socket": unsafe.Sizeof(hub.Socket{}),
+	}
+	var sum uintptr
+	for _, n := range sizes {
+		sum += n
+	}
+	if sum > idleBudget {
+		t.Errorf("an idle socket takes %d bytes, and may take %d: %v", sum, idleBudget, sizes)
+	}
+}
+
+// mayPoint are the pointers that an idle socket has to what is not its own, or is
+// nil while it is idle, with the reason.
+var mayPoint = map[string]string{
+	"session.gateway":       "everybody's",
+	"session.conn.v":        "netpoll.Conn, looked at below",
+	"session.hub":           "hub.Socket, looked at below",
+	"session.parser.part":   "nil while nothing is half received",
+	"session.parser.Limits": "everybody's",
+	"Conn.poller":           "everybody's",
+	"Conn.handler":          "the session",
+	"Conn.link":             "the loop, which is everybody's, or the goroutine's connection",
+	"Conn.kept":             "nil while the peer takes everything",
+	"Conn.goodbye":          "nil while it is open",
+	"Socket.hub":            "everybody's",
+	"Socket.conn":           "the session",
+	"Socket.user":           "the user's, whom his sockets share",
+	"Socket.focus.v":        "a channel, for pages of the old system",
+	"Socket.pairs":          "the cursors, one for each channel",
+	"Socket.watches":        "nil while nobody is watched",
+}
+
+func TestAnIdleSocketHoldsNothingThatGrows(t *testing.T) {
+	for _, v := range []any{session{}, netpoll.Conn{}, hub.Socket{}} {
+		typ := reflect.TypeOf(v)
+		lookInto(t, typ.Name(), typ)
+	}
+	var p frame.Parser
+	if p.Holds() || p.Held() != 0 {
+		t.Error("a parser of nothing holds something")
+	}
+}
+
+func lookInto(t *testing.T, path string, typ reflect.Type) {
+	switch typ.Kind() {
+	case reflect.Struct:
+		for i := range typ.NumField() {
+			if f := typ.Field(i); f.Name != "_" {
+				lookInto(t, path+"."+f.Name, f.Type)
+			}
+		}
+	case reflect.Array:
+		lookInto(t, path+"[]", typ.Elem())
+	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface, reflect.Chan, reflect.Func, reflect.String, reflect.UnsafePointer:
+		if mayPoint[path] == "" {
+			t.Errorf("an idle socket holds %s, a %s: say in mayPoint why it does not grow", path, typ)
+		}
+	}
+}
