@@ -8,13 +8,17 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-func poolNumbers(s store.PoolStats) metric.PoolNumbers {
+func poolNumbers(db *store.Store) metric.PoolNumbers {
+	s := db.PoolStats()
 	numbers := metric.PoolNumbers{
 		InUse: s.InUse, Idle: s.Idle, Most: s.Most, Waiting: s.Waiting, Constructing: s.Constructing,
 		OldestWait: s.OldestWait, Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 	}
 	for _, r := range s.Replicas {
 		numbers.Replicas = append(numbers.Replicas, metric.ReplicaNumbers{Name: r.Name, Out: r.Out, Served: r.Served, Behind: r.Behind, Failed: r.Failed})
+	}
+	for _, c := range db.CacheStats() {
+		numbers.Caches = append(numbers.Caches, metric.CacheNumbers{Name: c.Name, Hits: c.Hits, Misses: c.Misses, Entries: c.Entries})
 	}
 	return numbers
 }

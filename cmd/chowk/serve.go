@@ -79,7 +79,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db.PoolStats()) })
+	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
 	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes)})

@@ -90,10 +90,25 @@ func New(settings ...string) (*Server, error) {
 	if err := s.init(bin); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := s.start(); err != nil {
+	if err := s.firstStart(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
+}
+
+// errTaken says that somebody else has the port.
+var errTaken = errors.New("the port was taken before postgres listened on it")
+
+// firstStart chooses a port, and another one when it was taken meanwhile.
+func (s *Server) firstStart() (err error) {
+	for range 5 {
+		s.port = 0
+		if err = s.start(); !errors.Is(err, errTaken) {
+			return err
+		}
+		_ = s.cmd.Wait() // it ended by itself
+	}
+	return err
 }
 
 // binaries finds the directory of PostgreSQL's server programs.
@@ -202,8 +217,11 @@ func (s *Server) await() error {
 		if err == nil {
 			return nil
 		}
+		log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		if began := bytes.LastIndex(log, []byte("starting PostgreSQL")); began >= 0 && bytes.Contains(log[began:], []byte("could not create any TCP/IP sockets")) {
+			return errTaken
+		}
 		if time.Now().After(until) {
-			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 			return fmt.Errorf("postgres does not answer: %w\n%s", err, log)
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -52,5 +52,5 @@ func (s *Server) replica() (r *Server, err error) {
 	if err := os.WriteFile(filepath.Join(dir, "bin"), []byte(bin), 0o644); err != nil { //nolint:gosec // a path
 		return nil, err
 	}
-	return r, r.start()
+	return r, r.firstStart()
 }

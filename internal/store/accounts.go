@@ -9,6 +9,7 @@ import (
 
 // CreateAccount adds a user with a password. See auth.Store.
 func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation chat.TokenHash, onlyFirst bool) (created chat.User, err error) {
+	defer s.forgetUser(a.ID)
 	err = s.db.write(ctx, "create_account", func(c conn) error {
 		// Two first users at once: the row of the administrator decides. (SQLite has one writer.)
 		if err := exec(c, "-- name: lock_accounts\nINSERT INTO meta (name, value) VALUES ('accounts', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", []byte("taken")); err != nil {
@@ -76,6 +77,7 @@ func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, 
 
 // SetVerified notes that the user's email is theirs. See auth.Store.
 func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
+	defer s.forgetUser(user)
 	return s.db.write(ctx, "set_verified", func(c conn) error {
 		return updateUser(c, "-- name: set_verified\nUPDATE users SET is_verified = $2 WHERE id = $1 RETURNING id", user, true)
 	})
@@ -83,6 +85,7 @@ func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 
 // SetActive enables or disables a user. See auth.Store.
 func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (closed []chat.TokenHash, err error) {
+	defer s.forgetUser(user)
 	err = s.db.write(ctx, "set_active", func(c conn) error {
 		if err := updateUser(c, "-- name: set_active\nUPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil || active {
 			return err

@@ -108,28 +108,6 @@ func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, lim
 	return all, err
 }
 
-// Members lists a channel's members. See verb.Store.
-func (s *Store) Members(ctx context.Context, channel chat.ID, viewer chat.UserID) (all []chat.Member, err error) {
-	err = s.db.read(ctx, "members", func(c conn) error {
-		all = []chat.Member{}
-		if err := mustBeMember(c, channel, viewer); err != nil {
-			return err
-		}
-		return query(c, `-- name: list_members
-			SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, COALESCE(u.name, ''), u.picture
-			FROM members m LEFT JOIN users u ON u.id = m.user_id WHERE m.channel_id = $1 ORDER BY m.joined_at, m.user_id`, func(r row) error {
-			var m chat.Member
-			var u chat.User
-			err := r.scan(&m.UserID, (*string)(&m.Role), &m.JoinedAt, &m.LastReadSeq, &u.Name, &u.Picture)
-			u.ID = m.UserID
-			m.User = u.Ref(false)
-			all = append(all, m)
-			return err
-		}, channel)
-	})
-	return all, err
-}
-
 // SetMembership changes the user's own settings. See verb.Store.
 func (s *Store) SetMembership(ctx context.Context, channel chat.ID, user chat.UserID, p chat.MembershipPatch) error {
 	return s.db.write(ctx, "set_membership", func(c conn) error {

@@ -58,7 +58,7 @@ func TestAPoolOfOneIsOneConnection(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 1, Overflow: -1}})
-	if _, err := w.Users(t.Context(), []chat.UserID{"ada"}); err != nil {
+	if _, err := w.FindUsers(t.Context(), "ada", 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Ping(t.Context()); err != nil {
@@ -80,7 +80,7 @@ func TestAnExhaustedPoolSaysWhoHoldsItAndRefusesWhoeverIsWaitedFor(t *testing.T)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := w.Channels(ctx, "ada", false)
-	said := regexp.MustCompile(`^channels: pool limit of size 3 overflow 2 reached, waited \d+ms; 0 waiting; held by 4 x users \(longest [\d.]+m?s\)`)
+	said := regexp.MustCompile(`^channels: pool limit of size 3 overflow 2 reached, waited \d+ms; 0 waiting; held by 4 x find_users \(longest [\d.]+m?s\)`)
 	if code(err) != chat.Overloaded || !said.MatchString(err.Error()) {
 		t.Errorf("got %v", err)
 	}
@@ -140,7 +140,7 @@ func TestTheQueueForConnectionsIsBounded(t *testing.T) {
 	letGo := lockUsers(t, url)
 	r.ask(w, 1001)
 	eventually(t, "the queue is full", func() bool { return w.PoolStats().Waiting == 1000 })
-	if _, err := w.Users(context.Background(), nil); code(err) != chat.Overloaded {
+	if _, err := w.FindUsers(context.Background(), "ada", 1); code(err) != chat.Overloaded {
 		t.Errorf("got %v", err)
 	}
 	if n := w.seen.of(w.seen.refused, "queue_full"); n != 1 {
@@ -157,28 +157,28 @@ func TestTheQueueForConnectionsIsBounded(t *testing.T) {
 func TestAUnitThatHoldsForLongIsLoggedThenCancelledAndItsConnectionLives(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, HoldSoft: 50 * time.Millisecond, HoldHard: 300 * time.Millisecond})
-	if _, err := w.Users(t.Context(), nil); err != nil {
+	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, HoldSoft: 300 * time.Millisecond, HoldHard: time.Second})
+	if _, err := w.FindUsers(t.Context(), "ada", 1); err != nil {
 		t.Fatal(err)
 	}
 	before := w.PoolStats().Opened
 	letGo := lockUsers(t, url)
-	_, err := w.Users(t.Context(), nil)
+	_, err := w.FindUsers(t.Context(), "ada", 1)
 	letGo()
 	if code(err) != chat.Overloaded || !strings.Contains(err.Error(), "held for too long") {
 		t.Errorf("got %v", err)
 	}
-	if w.seen.of(w.seen.heldLong, "users") != 1 || w.seen.of(w.seen.cancelled, "users") != 1 {
+	if w.seen.of(w.seen.heldLong, "find_users") != 1 || w.seen.of(w.seen.cancelled, "find_users") != 1 {
 		t.Errorf("counted %v and %v", w.seen.heldLong, w.seen.cancelled)
 	}
-	soft := w.log.lines("holds its connection for long")
-	if len(soft) != 1 || !strings.Contains(soft[0], "unit=users") || !strings.Contains(soft[0], "usersBy") || strings.Contains(soft[0], "backend_pid=0") {
+	soft := w.log.lines("holds its connection for long\" unit=find_users")
+	if len(soft) != 1 || !strings.Contains(soft[0], "usersBy") || strings.Contains(soft[0], "backend_pid=0") {
 		t.Errorf("logged %s", soft)
 	}
 	if hard := w.log.lines("cancelled at its hard limit"); len(hard) != 1 {
 		t.Errorf("logged %s", hard)
 	}
-	if _, err := w.Users(t.Context(), nil); err != nil {
+	if _, err := w.FindUsers(t.Context(), "ada", 1); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 	if after := w.PoolStats().Opened; after != before {

@@ -44,6 +44,7 @@ func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []
 		}
 		return s.moveEach(c, reads, asked, outcomes)
 	})
+	s.readsMoved(reads)
 	return outcomes, err
 }
 

@@ -37,6 +37,9 @@ type Options struct {
 	SlowQuery time.Duration
 	// NoPlans: do not ask for the plans of slow statements.
 	NoPlans bool
+	// CacheUsers bounds the users that are cached, and ten times as many members of
+	// channels. Default 100,000.
+	CacheUsers int
 	// Observer and Log may be nil.
 	Observer Observer
 	Log      *slog.Logger
@@ -51,6 +54,9 @@ func (o Options) withDefaults() Options {
 	set(&o.HoldSoft, time.Second)
 	set(&o.HoldHard, 5*time.Second)
 	set(&o.SlowQuery, 100*time.Millisecond)
+	if o.CacheUsers == 0 {
+		o.CacheUsers = cacheUsers
+	}
 	if o.Observer == nil {
 		o.Observer = noObserver{}
 	}
@@ -89,6 +95,7 @@ func (noObserver) Cancelled(string)                                {}
 type Store struct {
 	db         backend
 	slow       *slowLog
+	caches     *caches
 	epoch      string
 	durability string
 	standings  *gatherer[chat.UserID, []chat.Standing]
@@ -112,8 +119,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if !o.NoPlans {
 		in.slow.explain = db.explain
 	}
-	s := &Store{db: db, slow: in.slow}
+	s := &Store{db: db, slow: in.slow, caches: newCaches(o.CacheUsers)}
 	if err := s.start(ctx); err != nil {
+		s.caches.close()
 		return nil, errors.Join(err, db.close())
 	}
 	s.standings = newGatherer(s.loadStandings)
@@ -183,5 +191,6 @@ func (s *Store) Close() error {
 		g.close()
 	}
 	s.slow.close()
+	s.caches.close()
 	return s.db.close()
 }

@@ -7,11 +7,6 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Users gives those of the users that exist. See verb.Store.
-func (s *Store) Users(ctx context.Context, ids []chat.UserID) ([]chat.User, error) {
-	return s.usersBy(ctx, "users", "WHERE u.id = ANY($1)", ids)
-}
-
 // FindUsers lists active users by the beginning of a name, an email or an id. See
 // verb.Store.
 func (s *Store) FindUsers(ctx context.Context, text string, limit int) ([]chat.User, error) {
@@ -50,7 +45,7 @@ func (s *Store) Acquainted(ctx context.Context, viewer chat.UserID, users []chat
 // EnsureUser makes or brings up to date the user of a host application's token.
 // See auth.Store.
 func (s *Store) EnsureUser(ctx context.Context, u chat.User) (stored chat.User, err error) {
-	if old, err := s.Users(ctx, []chat.UserID{u.ID}); err != nil || len(old) == 1 && unchanged(old[0], u) {
+	if old, err := s.usersBy(ctx, "users", "WHERE u.id = ANY($1)", []chat.UserID{u.ID}); err != nil || len(old) == 1 && unchanged(old[0], u) {
 		if err != nil {
 			return chat.User{}, err
 		}
@@ -70,7 +65,7 @@ func (s *Store) EnsureUser(ctx context.Context, u chat.User) (stored chat.User, 
 		}
 		return query(c, "-- name: user\nSELECT "+userColumns+" FROM users u WHERE u.id = $1", func(r row) error { return r.scan(userInto(&stored)...) }, u.ID)
 	})
-	s.memory.authors.forget(u.ID)
+	s.forgetUser(u.ID)
 	return stored, err
 }
 

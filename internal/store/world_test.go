@@ -171,7 +171,7 @@ type readers struct {
 func (r *readers) ask(w *world, n int) {
 	for range n {
 		r.group.Go(func() {
-			_, err := w.Users(context.Background(), []chat.UserID{"ada"})
+			_, err := w.FindUsers(context.Background(), "ada", 1)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.errs = append(r.errs, err)
