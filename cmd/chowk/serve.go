@@ -216,7 +216,7 @@ func (s *server) accept(listener net.Listener) error {
 	listener, s.http.ConnState = a, a.count
 	var err error
 	if cert := s.cfg.TLS.CertFile; cert != "" {
-		err = s.http.ServeTLS(listener, cert, s.cfg.TLS.KeyFile)
+		err = s.http.ServeTLS(netpoll.Records(listener), cert, s.cfg.TLS.KeyFile)
 	} else {
 		err = s.http.Serve(listener)
 	}
