@@ -79,6 +79,8 @@ type Config struct {
 	Durability string
 	// Heartbeat is after how much silence a ping is sent. Default 30 s.
 	Heartbeat time.Duration
+	// Deflate offers permessage-deflate to clients that ask for it.
+	Deflate bool
 	// OldPage serves sockets without a subprotocol as the old system's page needs
 	// it (hub.HoldOwn).
 	OldPage bool
@@ -97,6 +99,7 @@ type Gateway struct {
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
 	shaking    entries
+	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry
 	users      *buckets
 	partial    budget
@@ -127,6 +130,8 @@ func New(c Config) *Gateway {
 	if n := c.Limits.HandshakesPerSecond; n > 0 {
 		g.handshakes = rate.NewLimiter(rate.Limit(n), n)
 	}
+	g.packed = c.Limits.Frame
+	g.packed.Deflate = true
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	g.sessions.init()
 	g.background.Go(g.sweep) // ends when Close cancels the context

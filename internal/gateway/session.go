@@ -101,6 +101,14 @@ func (s *session) consume(p []byte) netpoll.Next {
 func (s *session) handle(msg frame.Message, rest []byte) bool {
 	switch msg.Opcode {
 	case frame.OpText:
+		if msg.Compressed {
+			text, err := frame.Inflate(msg.Payload, s.parser.Limits.Message)
+			if err != nil {
+				s.broken(err)
+				return false
+			}
+			msg.Payload = text
+		}
 		return s.event(msg.Payload, rest)
 	case frame.OpPing, frame.OpPong:
 		if !s.allowControl() {

@@ -176,7 +176,7 @@ func (ch *channel) append(ev *chat.Event) {
 		return
 	}
 	ch.head = ev.Seq
-	if ch.ring.push(encode(ev), &ch.hub.rings) {
+	if ch.ring.push(ch.hub.encode(ev), &ch.hub.rings) {
 		ch.hub.tight.put(struct{}{})
 	}
 	for _, u := range ev.Joins() {
