@@ -3,57 +3,114 @@ package gateway
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Drain ends all sockets in good order: no new ones, a notice to each within
-// window so that they do not all come back at once, what was sent is answered, and
-// then each is closed with 1012. It is done when all are closed, or ctx ends.
+// portions is in how many parts sockets are told and closed, and patience how many
+// parts later a socket is closed that did not go by itself.
+const (
+	portions = 10
+	patience = 5
+)
+
+// Drain ends all sockets in good order: no new ones; each is told, spread evenly
+// over window, to come back within a tenth of it, and closed with 1012 half a window
+// later if it has not gone. So no more than sockets / window come back a second, told
+// or closed. What a socket has sent is answered before it is closed. Drain is done
+// when all are, or ctx ends.
 func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 	g.draining.Store(true)
-	sessions := g.sessions.all()
-	notified := g.eachOver(ctx, sessions, window/2, func(s *session) {
-		s.Write(s.encode(chat.NoticeFrame{
-			Type: chat.EventNotice, Code: chat.NoticeDraining, Timestamp: chat.TimeOf(g.Now()),
-			ReconnectAfterMS: int64(rand.Float64() * float64(window.Milliseconds())),
-		}))
-	})
-	// Those who did not go by themselves.
-	closed := g.eachOver(ctx, g.sessions.all(), window/2, func(s *session) {
-		s.close(chat.CloseRestart, "the server restarts")
-	})
-	g.Log.Info("drained", "told", notified, "closed", closed)
-}
-
-// eachOver calls f for each session, spread evenly over window in ten slices.
-func (g *Gateway) eachOver(ctx context.Context, sessions []*session, window time.Duration, f func(*session)) int {
-	const slices = 10
-	wait := time.NewTimer(0)
-	defer wait.Stop()
-	<-wait.C
-	for i := range slices {
-		from, to := len(sessions)*i/slices, len(sessions)*(i+1)/slices
-		if from == to {
-			continue
+	all := g.sessions.all()
+	portion := func(i int) []*session {
+		if i < 0 || i >= portions {
+			return nil
 		}
-		for _, s := range sessions[from:to] {
-			f(s)
+		return all[len(all)*i/portions : len(all)*(i+1)/portions]
+	}
+	step := window / portions
+	for i := range portions + patience {
+		for _, s := range portion(i) {
+			s.tell(step)
 		}
-		if to == len(sessions) {
-			break
+		for _, s := range portion(i - patience) {
+			s.leave()
 		}
-		wait.Reset(window / slices)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			window = 0
+		if len(all) == 0 || !wait(ctx, step) {
+			step = 0
 		}
 	}
-	return len(sessions)
+	late := g.sessions.all() // whose handshakes were under way, too
+	for _, s := range late {
+		s.leave()
+	}
+	const glance = 10 * time.Millisecond
+	for slices.ContainsFunc(late, (*session).busy) && wait(ctx, glance) {
+	}
+	g.Log.Info("drained", "told", len(all), "left", len(late))
 }
+
+// wait is false when ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// tell asks the client to come back within a while.
+func (s *session) tell(within time.Duration) {
+	s.Write(s.encode(chat.NoticeFrame{
+		Type: chat.EventNotice, Code: chat.NoticeDraining, Timestamp: chat.TimeOf(s.gateway.Now()),
+		ReconnectAfterMS: int64(rand.Float64() * float64(within.Milliseconds())),
+	}))
+}
+
+// What work holds of a session.
+const (
+	carrying uint32 = 1 << iota // one of its events is being carried out
+	leaving                     // it is closed as soon as that is answered
+)
+
+var errLeaving = &chat.Error{Code: chat.Unavailable, Message: "The server restarts. Nothing was stored; send it again when you are connected again.", RetryAfter: time.Second}
+
+// leave closes the socket, once what it has sent is answered.
+func (s *session) leave() {
+	if s.work.Or(leaving)&carrying == 0 {
+		s.close(chat.CloseRestart, "the server restarts")
+	}
+}
+
+// begin notes that an event is carried out; false when the socket is to be closed.
+func (s *session) begin() bool {
+	if s.work.Or(carrying)&leaving == 0 {
+		return true
+	}
+	s.work.And(^carrying)
+	return false
+}
+
+// end notes that it is answered.
+func (s *session) end() { s.work.And(^carrying) }
+
+// left closes the socket if that was waited for.
+func (s *session) left() {
+	if s.work.Load() == leaving {
+		s.close(chat.CloseRestart, "the server restarts")
+	}
+}
+
+func (s *session) busy() bool { return s.work.Load()&carrying != 0 }
 
 // Close closes what is still open and waits for the events under way, until ctx
 // ends.

@@ -37,6 +37,7 @@ type session struct {
 	control bucket
 	place   int32 // in the registry, guarded by it
 	events  atomic.Uint32
+	work    atomic.Uint32 // see leave
 	held    atomic.Uint32 // bytes of a message half received, as counted; released when closed
 	known   bool          // speaks chowk.v1
 	own     bool          // this process's own
@@ -143,8 +144,14 @@ func (s *session) event(payload, rest []byte) bool {
 		s.carryOut(context.Background(), req, v, start)
 		return true
 	}
+	if !s.begin() {
+		s.refuse(req, errLeaving, start)
+		return true
+	}
 	if !s.gateway.begin() {
 		s.refuse(req, errBusy, start)
+		s.end()
+		s.left()
 		return true
 	}
 	// The read buffer belongs to the poller again when this returns.
@@ -162,7 +169,10 @@ func (s *session) event(payload, rest []byte) bool {
 
 // goOn takes what came after an event that is done, and then reads on.
 func (s *session) goOn(rest []byte) {
-	if next := s.consume(rest); next != netpoll.Pause {
+	s.end()
+	next := s.consume(rest)
+	s.left()
+	if next != netpoll.Pause {
 		s.conn.Load().Resume(next)
 	}
 }

@@ -211,3 +211,127 @@ func TestTwoServersDoNotShareOneFile(t *testing.T) {
 		t.Error("a second server runs on the same file")
 	}
 }
+
+// TestDrainUnderLoadLosesNothing: each send is acknowledged, refused, or left open
+// by the socket's end, and what was acknowledged is there, once; what was left open
+// is there once after it is sent again.
+func TestDrainUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel()
+	databases(t, func(t *testing.T, database string) {
+		s := serve(t, database, "auth=none", "drain.window=500ms", "limits.events-per-second=100000", "limits.events-burst=100000")
+		const senders = 20
+		users := make([]string, senders)
+		for i := range users {
+			users[i] = fmt.Sprintf("u%d", i)
+		}
+		id := s.channel("ada", users...)
+		type outcome struct {
+			acked   map[string]int64 // seq by client_id
+			refused map[string]bool
+			open    []string
+		}
+		outcomes := make([]outcome, senders)
+		var running sync.WaitGroup
+		started := make(chan struct{}, senders)
+		for i, u := range users {
+			c := s.dial(u)
+			running.Go(func() {
+				out := outcome{acked: map[string]int64{}, refused: map[string]bool{}}
+				var sent []string
+				for n := 0; ; n++ {
+					cid := fmt.Sprintf("%s-%d", u, n)
+					b, _ := json.Marshal(map[string]any{"type": "new_message", "id": cid, "data": map[string]any{"channel_id": id, "content": cid, "client_id": cid}})
+					if c.conn.Write(t.Context(), websocket.MessageText, b) != nil {
+						break
+					}
+					sent = append(sent, cid)
+					if n%8 == 7 && c.wait("answer", func(f *frame) bool { return f.ID == cid }) == nil {
+						break
+					}
+					if n == 16 {
+						started <- struct{}{}
+					}
+				}
+				if code := c.ended(); code != websocket.StatusServiceRestart {
+					t.Errorf("%s was closed with %v", u, code)
+				}
+				told := false
+				for _, f := range c.frames {
+					told = told || f.Type == "notice" && f.Code == "draining"
+					switch {
+					case f.Type == "ack" && f.Event == "new_message":
+						out.acked[f.ID] = f.Response.Seq
+					case f.Type == "error" && f.Event == "new_message":
+						out.refused[f.ID] = true
+					}
+				}
+				if !told {
+					t.Errorf("%s was closed without having been told", u)
+				}
+				for _, cid := range sent {
+					if out.acked[cid] == 0 && !out.refused[cid] {
+						out.open = append(out.open, cid)
+					}
+				}
+				outcomes[i] = out
+			})
+		}
+		for range senders {
+			<-started
+		}
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		running.Wait()
+		if err := <-s.exited; err != nil {
+			t.Fatalf("exit: %v\n%s", err, s.log.text())
+		}
+
+		s = serve(t, database, "auth=none", "limits.events-per-second=100000", "limits.events-burst=100000")
+		there := make(map[string]int64)
+		ada := s.dial("ada")
+		ada.ok("resume", map[string]any{"epoch": ada.hello.Epoch, "cursors": map[string]any{id: 0}})
+		for seq := int64(1); seq <= ada.hello.Channels[0].LastSeq; seq++ {
+			f := ada.wait("entry", func(f *frame) bool { return f.ChannelID == id && f.Seq > 0 })
+			if f == nil || f.Seq != seq {
+				t.Fatalf("%+v where seq %d should be", f, seq)
+			}
+			if f.Type == "message" {
+				if there[f.Data.Content] != 0 {
+					t.Errorf("%s is there twice", f.Data.Content)
+				}
+				there[f.Data.Content] = seq
+			}
+		}
+		acked, refused, open, stored := 0, 0, 0, 0
+		for i, out := range outcomes {
+			acked, refused, open = acked+len(out.acked), refused+len(out.refused), open+len(out.open)
+			for cid, seq := range out.acked {
+				if there[cid] != seq {
+					t.Errorf("%s was acknowledged as %d and is there as %d", cid, seq, there[cid])
+				}
+			}
+			for cid := range out.refused {
+				if there[cid] != 0 {
+					t.Errorf("%s was refused and is there", cid)
+				}
+			}
+			for _, cid := range out.open {
+				if there[cid] != 0 {
+					stored++
+				}
+			}
+			if len(out.open) > 0 {
+				cid := out.open[0]
+				f := s.dial(users[i]).ok("new_message", map[string]any{"channel_id": id, "content": cid, "client_id": cid})
+				if before := there[cid]; before != 0 && f.Response.Seq != before {
+					t.Errorf("%s is %d, and sent again %d", cid, before, f.Response.Seq)
+				}
+			}
+		}
+		t.Logf("%d acknowledged, %d refused, %d left open by the end of the socket", acked, refused, open)
+		if stored > 0 {
+			t.Errorf("%d of the %d that were left open had been carried out: the answer was lost", stored, open)
+		}
+	})
+}
