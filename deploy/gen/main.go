@@ -46,7 +46,7 @@ var sections = []section{
 	{"Events", []string{"chowk_event"}, nil},
 	{"Journal: the way in", []string{"chowk_journal"}, nil},
 	{"Hub: the way out", []string{"chowk_delivery", "chowk_hub"}, nil},
-	{"Database", []string{"chowk_db", "chowk_database"}, nil},
+	{"Database", []string{"chowk_db", "chowk_database", "chowk_cache"}, nil},
 	{"Canary and health", []string{"chowk_canary", "chowk_health", "chowk_build"}, nil},
 	{"Other", []string{"chowk_"}, nil},
 	{"Process", nil, []panel{
