@@ -141,8 +141,12 @@ func New(c Config) *Gateway {
 // Sockets is how many are open.
 func (g *Gateway) Sockets() int { return g.sessions.len() }
 
-// sweepInterval is how often expired credentials are looked for.
-const sweepInterval = 5 * time.Second
+// sweepInterval is how often expired credentials are looked for, expiryWarning how
+// long before its end a client is told to bring a new one.
+const (
+	sweepInterval = time.Second
+	expiryWarning = time.Minute
+)
 
 func (g *Gateway) sweep() {
 	t := time.NewTicker(sweepInterval)
@@ -157,11 +161,17 @@ func (g *Gateway) sweep() {
 	}
 }
 
-// expire closes the sockets whose credential is no longer good at the time now.
+// expire closes the sockets whose credential is no longer good at the time now, and
+// tells those whose credential soon is not.
 func (g *Gateway) expire(now chat.Time) {
+	soon := now + chat.Time(expiryWarning.Microseconds())
 	for _, s := range g.sessions.all() {
-		if s.expires != 0 && s.expires <= now {
+		switch {
+		case s.expires == 0 || s.expires > soon:
+		case s.expires <= now:
 			s.close(chat.CloseTokenExpired, "token expired")
+		case !s.warned:
+			s.warned = s.Write(s.encode(chat.NoticeFrame{Type: chat.EventNotice, Code: chat.NoticeTokenExpiring, Timestamp: now}))
 		}
 	}
 }

@@ -42,6 +42,7 @@ type session struct {
 	known   bool          // speaks chowk.v1
 	own     bool          // this process's own
 	strikes uint8
+	warned  bool // that its credential expires; the sweep's own
 }
 
 func (s *session) user() chat.UserID { return s.hub.User() }
