@@ -1,3 +1,5 @@
+//go:build !windows
+
 // Command withpg runs a command beside a PostgreSQL server of its own, whose
 // address is in CHOWK_PG_URL: go run ./test/withpg npm test
 package main
