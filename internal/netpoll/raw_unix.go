@@ -3,6 +3,7 @@
 package netpoll
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -94,7 +95,7 @@ func (w *wire) borrow() (buffer *[readBuffer]byte, n int, err error) {
 	err = w.raw.Read(func(fd uintptr) bool {
 		buffer = buffers.Get().(*[readBuffer]byte)
 		n, failed = readFrom(int(fd), buffer[:])
-		if failed == syscall.EAGAIN {
+		if errors.Is(failed, syscall.EAGAIN) {
 			buffers.Put(buffer)
 			buffer, failed = nil, nil
 			return false
