@@ -25,7 +25,7 @@ type door struct {
 	channel chat.ID
 	head    chat.Seq
 	script  func(d *door, id, clientID string) []string
-	mu      sync.Mutex
+	mu      sync.Mutex // held while script runs; guards resumes
 	resumes []chat.ResumeRequest
 }
 
@@ -61,7 +61,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			d.mu.Unlock()
 			continue
 		}
-		for _, f := range d.script(d, req.ID, req.Data.ClientID) {
+		d.mu.Lock()
+		frames := d.script(d, req.ID, req.Data.ClientID)
+		d.mu.Unlock()
+		for _, f := range frames {
 			_ = c.Write(r.Context(), websocket.MessageText, []byte(f))
 		}
 	}
@@ -89,14 +92,15 @@ func value(t *testing.T, m prometheus.Metric) float64 {
 	return d.Gauge.GetValue()
 }
 
-// tries sends n messages through d's script and gives the metrics.
-func tries(t *testing.T, d *door, n int) *metric.Canary {
+// tries sends n messages through d's script, each with this long to come back, and
+// gives the metrics.
+func tries(t *testing.T, d *door, n int, timeout time.Duration) *metric.Canary {
 	t.Helper()
 	server := httptest.NewServer(d)
 	defer server.Close()
 	m := metric.New().Canary
 	c := &Canary{
-		URL: strings.Replace(server.URL, "http", "ws", 1), Token: "t", Channel: d.channel, Interval: time.Hour, Timeout: 300 * time.Millisecond,
+		URL: strings.Replace(server.URL, "http", "ws", 1), Token: "t", Channel: d.channel, Interval: time.Hour, Timeout: timeout,
 		Metrics: m, Log: slog.New(slog.DiscardHandler), Trim: func(context.Context, chat.Seq) error { return nil },
 	}
 	var s *socket
@@ -144,7 +148,11 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			m := tries(t, &door{channel: channel, head: 7, script: c.script}, 1)
+			timeout := 30 * time.Second
+			if c.name == "no answer" || c.name == "not told" {
+				timeout = 300 * time.Millisecond
+			}
+			m := tries(t, &door{channel: channel, head: 7, script: c.script}, 1, timeout)
 			if ok := value(t, m.OK) == 1; ok != (c.at == "") {
 				t.Errorf("ok is %v", ok)
 			}
@@ -178,7 +186,7 @@ func TestAHoleAcrossAReconnectIsSeen(t *testing.T) {
 				}
 				return append(out, d.message(10, cid), ack(id, 10))
 			}}
-			m := tries(t, d, 2)
+			m := tries(t, d, 2, time.Second)
 			if got := value(t, m.OK) == 1; got != (len(replay) == 2) {
 				t.Errorf("ok is %v", got)
 			}
