@@ -33,6 +33,8 @@ type Config struct {
 		Interval time.Duration `name:"canary.interval" default:"10s" min:"0s" max:"1h" help:"How often the server sends itself a message through its own door, to see that all works; 0s is never."`
 	}
 
+	Deflate Size `name:"deflate" default:"0" min:"0" max:"16MiB" help:"Events of at least this size are compressed (permessage-deflate) for clients that ask for it; 0 is never."`
+
 	Auth struct {
 		Mode         auth.Mode     `name:"auth" default:"accounts" enum:"accounts,jwt,none" help:"Where users come from: accounts made here, an application's JWTs, or none (a token is a user id; for development)."`
 		NoneAnywhere bool          `name:"auth.none-anywhere" flag:"auth-none-anywhere" help:"Allow auth=none on an address that others can reach. Everybody can then be anybody."`

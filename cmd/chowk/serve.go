@@ -82,7 +82,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
-	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes)})
+	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes), Deflate: int(cfg.Deflate)})
 	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes})
 	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: time.Now, OpenDirectory: true}
 
@@ -99,6 +99,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.gate = gateway.New(gateway.Config{
 		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Log: log,
 		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
+		Deflate: cfg.Deflate > 0,
 		Limits: gateway.Limits{
 			Sockets: sockets, SocketsPerUser: cfg.Limits.SocketsPerUser, SocketsPerAddress: cfg.Limits.SocketsPerAddress,
 			HandshakesPerSecond: cfg.Limits.HandshakesPerSecond,
@@ -215,7 +216,7 @@ func (s *server) accept(listener net.Listener) error {
 	listener, s.http.ConnState = a, a.count
 	var err error
 	if cert := s.cfg.TLS.CertFile; cert != "" {
-		err = s.http.ServeTLS(listener, cert, s.cfg.TLS.KeyFile)
+		err = s.http.ServeTLS(netpoll.Records(listener), cert, s.cfg.TLS.KeyFile)
 	} else {
 		err = s.http.Serve(listener)
 	}

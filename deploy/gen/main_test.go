@@ -222,6 +222,27 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 	}
 }
 
+// TestGuidesNameMetricsThatExist, so that nobody looks for one at three in the
+// morning.
+func TestGuidesNameMetricsThatExist(t *testing.T) {
+	names := exported(t)
+	pages, err := filepath.Glob("../../docs/runbook/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../docs/operations.md") {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range namesIn(string(b)) {
+			if !names[name] {
+				t.Errorf("%s is about %s, which does not exist", page, name)
+			}
+		}
+	}
+}
+
 // TestPromtool checks the rules with Prometheus's own tool and runs their cases.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")

@@ -227,7 +227,7 @@ type frame struct {
 
 func dial(ctx context.Context, c *Canary) (*socket, error) {
 	transport := &http.Transport{TLSClientConfig: c.TLS, DisableKeepAlives: true}
-	conn, resp, err := websocket.Dial(ctx, c.URL, &websocket.DialOptions{
+	conn, resp, err := websocket.Dial(ctx, c.URL, &websocket.DialOptions{ //nolint:bodyclose // the library closes it
 		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Authorization": {"Bearer " + c.Token}},
 		Subprotocols: []string{chat.Protocol},
 	})

@@ -123,7 +123,7 @@ func lookThroughProxy(ctx context.Context, s Subject) []Finding {
 	if s.Probe.Token != "" {
 		header.Set("Authorization", "Bearer "+s.Probe.Token)
 	}
-	conn, resp, err := websocket.Dial(dial, s.Probe.URL, &websocket.DialOptions{HTTPHeader: header, Subprotocols: []string{chat.Protocol}})
+	conn, resp, err := websocket.Dial(dial, s.Probe.URL, &websocket.DialOptions{HTTPHeader: header, Subprotocols: []string{chat.Protocol}}) //nolint:bodyclose // the library closes it
 	var all []Finding
 	if resp != nil && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
 		all = append(all, certificate("proxy's certificate", resp.TLS.PeerCertificates[0], s.Now()))

@@ -14,7 +14,12 @@ type Limits struct {
 	Fragments int
 	// Client makes a Parser read a server's frames, which are not masked.
 	Client bool
+	// Deflate lets messages be compressed; see Message.Compressed.
+	Deflate bool
 }
+
+// reservedDeflate is the reserved bit that says so (RFC 7692 section 6).
+const reservedDeflate = 0x40
 
 var defaultLimits = Limits{Frame: 64 << 10, Message: 64 << 10, Fragments: 64}
 
@@ -40,6 +45,8 @@ type Message struct {
 	// Code is a close frame's, CloseNoStatus when it had none; Payload is then the
 	// reason.
 	Code uint16
+	// Compressed says that Payload is to be inflated, and was not looked at.
+	Compressed bool
 }
 
 // Parser reads the frames of one peer from bytes as they come. The zero Parser is
@@ -62,10 +69,12 @@ type partial struct {
 	message   []byte // fragments so far
 	opcode    Opcode // of the message in fragments, OpNone when there is none
 	fragments int
+	packed    bool // the message in fragments is compressed
 }
 
 type header struct {
 	fin    bool
+	packed bool
 	opcode Opcode
 	masked bool
 	key    [4]byte
@@ -152,6 +161,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 		return h, -1, nil
 	}
 	h.fin, h.opcode = b[0]&0x80 != 0, Opcode(b[0]&0x0f)
+	h.packed = p.limits().Deflate && b[0]&reservedDeflate != 0
 	if err := p.allowed(b[0], h); err != nil {
 		return h, 0, err
 	}
@@ -201,7 +211,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 func (p *Parser) allowed(first byte, h header) error {
 	inMessage := p.part != nil && p.part.opcode != OpNone
 	switch {
-	case first&0x70 != 0:
+	case first&0x70 != 0 && !(h.packed && first&0x70 == reservedDeflate && (h.opcode == OpText || h.opcode == OpBinary)):
 		return &Error{CloseProtocol, "a reserved bit is set"}
 	case h.opcode.control():
 		if h.opcode > OpPong {
@@ -284,25 +294,25 @@ func (p *Parser) frame(h header, payload []byte) (m Message, done bool, err erro
 		}
 		return m, true, err
 	}
-	opcode := h.opcode
+	opcode, packed := h.opcode, h.packed
 	if opcode == OpContinuation || !h.fin {
 		part := p.keep()
 		if opcode != OpContinuation {
-			part.opcode = opcode
+			part.opcode, part.packed = opcode, packed
 		}
 		part.fragments++
 		part.message = append(part.message, payload...)
 		if !h.fin {
 			return m, false, nil
 		}
-		opcode, payload = part.opcode, part.message
+		opcode, payload, packed = part.opcode, part.message, part.packed
 		part.opcode, part.message, part.fragments = OpNone, nil, 0
 	}
 	p.letGo()
-	if opcode == OpText && !utf8.Valid(payload) {
+	if opcode == OpText && !packed && !utf8.Valid(payload) {
 		return m, true, &Error{CloseInvalid, "a text that is not UTF-8"}
 	}
-	return Message{Opcode: opcode, Payload: payload}, true, nil
+	return Message{Opcode: opcode, Payload: payload, Compressed: packed}, true, nil
 }
 
 // letGo forgets what is kept when nothing is half received any more.

@@ -79,6 +79,8 @@ type Config struct {
 	Durability string
 	// Heartbeat is after how much silence a ping is sent. Default 30 s.
 	Heartbeat time.Duration
+	// Deflate offers permessage-deflate to clients that ask for it.
+	Deflate bool
 	// OldPage serves sockets without a subprotocol as the old system's page needs
 	// it (hub.HoldOwn).
 	OldPage bool
@@ -97,6 +99,7 @@ type Gateway struct {
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
 	shaking    entries
+	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry
 	users      *buckets
 	partial    budget
@@ -127,6 +130,8 @@ func New(c Config) *Gateway {
 	if n := c.Limits.HandshakesPerSecond; n > 0 {
 		g.handshakes = rate.NewLimiter(rate.Limit(n), n)
 	}
+	g.packed = c.Limits.Frame
+	g.packed.Deflate = true
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	g.sessions.init()
 	g.background.Go(g.sweep) // ends when Close cancels the context
@@ -136,8 +141,12 @@ func New(c Config) *Gateway {
 // Sockets is how many are open.
 func (g *Gateway) Sockets() int { return g.sessions.len() }
 
-// sweepInterval is how often expired credentials are looked for.
-const sweepInterval = 5 * time.Second
+// sweepInterval is how often expired credentials are looked for, expiryWarning how
+// long before its end a client is told to bring a new one.
+const (
+	sweepInterval = time.Second
+	expiryWarning = time.Minute
+)
 
 func (g *Gateway) sweep() {
 	t := time.NewTicker(sweepInterval)
@@ -152,11 +161,17 @@ func (g *Gateway) sweep() {
 	}
 }
 
-// expire closes the sockets whose credential is no longer good at the time now.
+// expire closes the sockets whose credential is no longer good at the time now, and
+// tells those whose credential soon is not.
 func (g *Gateway) expire(now chat.Time) {
+	soon := now + chat.Time(expiryWarning.Microseconds())
 	for _, s := range g.sessions.all() {
-		if s.expires != 0 && s.expires <= now {
+		switch {
+		case s.expires == 0 || s.expires > soon:
+		case s.expires <= now:
 			s.close(chat.CloseTokenExpired, "token expired")
+		case !s.warned:
+			s.warned = s.Write(s.encode(chat.NoticeFrame{Type: chat.EventNotice, Code: chat.NoticeTokenExpiring, Timestamp: now}))
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/gateway"
@@ -64,13 +65,14 @@ func each(t *testing.T, test func(t *testing.T, d netpoll.Driver)) {
 type door struct {
 	t       *testing.T
 	gateway *gateway.Gateway
+	rules   *verb.Rules
 	address string
 }
 
 type options struct {
-	limits gateway.Limits
-	poller netpoll.Options
-	plain  bool // deflate is not offered by the server
+	limits  gateway.Limits
+	poller  netpoll.Options
+	deflate int // the size from which events are compressed
 }
 
 func open(t *testing.T, o options) *door {
@@ -79,16 +81,17 @@ func open(t *testing.T, o options) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := hub.Start(hub.Config{Store: db})
+	live := hub.Start(hub.Config{Store: db, Deflate: o.deflate})
 	writer := journal.Start(journal.Config{Store: db, Publisher: live})
 	p, err := netpoll.New(o.poller)
 	if err != nil {
 		t.Fatal(err)
 	}
+	rules := &verb.Rules{Journal: writer, Store: db, Live: live, Now: time.Now}
 	g := gateway.New(gateway.Config{
-		Rules: &verb.Rules{Journal: writer, Store: db, Live: live, Now: time.Now}, Hub: live,
+		Rules: rules, Hub: live,
 		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits,
-		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat,
+		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat, Deflate: o.deflate > 0,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/ws/{user_id}", g)
@@ -106,7 +109,22 @@ func open(t *testing.T, o options) *door {
 			t.Error(err)
 		}
 	})
-	return &door{t, g, server.Listener.Addr().String()}
+	return &door{t, g, rules, server.Listener.Addr().String()}
+}
+
+// channel makes one of the users.
+func (d *door) channel(owner chat.UserID, members ...chat.UserID) string {
+	d.t.Helper()
+	for _, u := range append(members, owner) {
+		if _, response := d.shake(string(u)); response.StatusCode != http.StatusSwitchingProtocols { // so that the user exists
+			d.t.Fatal(response.Status)
+		}
+	}
+	ch, err := d.rules.CreateChannel(d.t.Context(), verb.Caller{User: owner}, chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return ch.ID.String()
 }
 
 // peer is a client that speaks frames.

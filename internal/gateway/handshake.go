@@ -17,6 +17,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/hub"
 )
 
@@ -156,6 +157,9 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		gateway: g, expires: identity.ExpiresAt, login: fingerprint(identity.Session), address: address.As16(), opened: chat.TimeOf(g.Now()), own: identity.Own,
 	}
 	s.parser.Limits = &g.Limits.Frame
+	if g.Deflate && frame.OffersDeflate(r.Header["Sec-Websocket-Extensions"]) {
+		s.parser.Limits = &g.packed
+	}
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
@@ -167,6 +171,9 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		return fmt.Errorf("join the user's channels: %w", err)
 	}
 	s.hub = listener
+	if s.parser.Limits.Deflate {
+		listener.Deflate()
+	}
 	if standings == nil {
 		standings = []chat.Standing{}
 	}
@@ -214,6 +221,9 @@ func (s *session) upgrade(w http.ResponseWriter, r *http.Request, first []byte) 
 	b = append(b, acceptKey(r.Header.Get("Sec-Websocket-Key"))...)
 	if s.known {
 		b = append(b, "\r\nSec-WebSocket-Protocol: "+chat.Protocol...)
+	}
+	if s.parser.Limits.Deflate {
+		b = append(b, "\r\nSec-WebSocket-Extensions: "+frame.DeflateAnswer...)
 	}
 	b = append(b, "\r\n\r\n"...)
 	b = append(b, first...)

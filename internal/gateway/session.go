@@ -42,6 +42,7 @@ type session struct {
 	known   bool          // speaks chowk.v1
 	own     bool          // this process's own
 	strikes uint8
+	warned  bool // that its credential expires; the sweep's own
 }
 
 func (s *session) user() chat.UserID { return s.hub.User() }
@@ -101,6 +102,14 @@ func (s *session) consume(p []byte) netpoll.Next {
 func (s *session) handle(msg frame.Message, rest []byte) bool {
 	switch msg.Opcode {
 	case frame.OpText:
+		if msg.Compressed {
+			text, err := frame.Inflate(msg.Payload, s.parser.Limits.Message)
+			if err != nil {
+				s.broken(err)
+				return false
+			}
+			msg.Payload = text
+		}
 		return s.event(msg.Payload, rest)
 	case frame.OpPing, frame.OpPong:
 		if !s.allowControl() {

@@ -72,7 +72,7 @@ type pair struct {
 // under the channel's mu.
 type membership struct{ v atomic.Int64 }
 
-func (m *membership) begin(seq chat.Seq) { m.v.Store(int64(seq)) }
+func (m *membership) begin(seq chat.Seq) { m.v.Store(seq) }
 
 func (m *membership) end() {
 	if v := m.v.Load(); v >= 0 {
@@ -84,7 +84,7 @@ func (m *membership) ended() bool { return m.v.Load() < 0 }
 
 func (m *membership) began() chat.Seq {
 	v := m.v.Load()
-	return chat.Seq(max(v, ^v))
+	return max(v, ^v)
 }
 
 type pairState uint8
@@ -176,7 +176,7 @@ func (ch *channel) append(ev *chat.Event) {
 		return
 	}
 	ch.head = ev.Seq
-	if ch.ring.push(encode(ev), &ch.hub.rings) {
+	if ch.ring.push(ch.hub.encode(ev), &ch.hub.rings) {
 		ch.hub.tight.put(struct{}{})
 	}
 	for _, u := range ev.Joins() {

@@ -39,13 +39,18 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	if ch.ahead > ch.head {
 		h.gaps.put(ch)
 	}
-	var batch batch
+	var plain, packed batch
 	for i := len(ch.pairs) - 1; i >= 0; i-- { // backwards: a pair that ends is replaced by one already served
 		if p := ch.pairs[i]; p.state == live && p.holds == 0 && p.cursor < ch.head {
-			h.deliver(p, &batch)
+			b := &plain
+			if p.socket.deflate {
+				b = &packed
+			}
+			h.deliver(p, b)
 		}
 	}
-	h.count(batch.written)
+	h.count(plain.written)
+	h.count(packed.written)
 	if !since.IsZero() && len(ch.pairs) > 0 {
 		h.config.Metrics.Lag.Observe(h.config.Now().Sub(since).Seconds())
 	}
@@ -98,7 +103,7 @@ func (h *Hub) deliver(p *pair, b *batch) {
 				return
 			}
 			n := b.written
-			*b = join(due, p.cursor)
+			*b = join(due, p.cursor, s.deflate)
 			b.written = n
 		}
 		w := write{bytes: b.bytes, to: b.to, entries: b.entries}
@@ -156,19 +161,20 @@ func (h *Hub) fallBehind(p *pair) {
 }
 
 // join makes one write of entries for everyone who is nobody special.
-func join(due []entry, from chat.Seq) batch {
+func join(due []entry, from chat.Seq, deflate bool) batch {
 	b := batch{from: from, to: from}
 	if len(due) > 0 && (len(due) == 1 || len(due[0].all)+len(due[1].all) > maxWrite) {
 		due = due[:1]
-		b.bytes = due[0].all // shared, not copied
+		b.bytes = due[0].forAll(deflate) // shared, not copied
 	}
 	for i := range due {
 		e := &due[i]
 		if len(due) > 1 {
-			if len(b.bytes)+len(e.all) > maxWrite {
+			f := e.forAll(deflate)
+			if len(b.bytes)+len(f) > maxWrite && len(b.bytes) > 0 {
 				break
 			}
-			b.bytes = append(b.bytes, e.all...)
+			b.bytes = append(b.bytes, f...)
 		}
 		if e.user != "" {
 			b.specials = append(b.specials, e.user)
@@ -190,7 +196,7 @@ func (p *pair) joinFor(due []entry) write {
 		if e.joins == s.user.id {
 			w.out = false
 		}
-		if f := e.frameFor(s.user.id); !w.out && s.wants(p.ch, e) {
+		if f := e.frameFor(s); !w.out && s.wants(p.ch, e) {
 			if len(w.bytes) > 0 && len(w.bytes)+len(f) > maxWrite {
 				return w
 			}

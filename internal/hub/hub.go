@@ -33,6 +33,9 @@ type Config struct {
 	// RingBytes bounds the encoded events kept in all; a quarter of it more may be
 	// pages of the log, for a moment. Default 64 MiB.
 	RingBytes int64
+	// Deflate is the size in bytes from which events are compressed for sockets that
+	// take them so. 0 is never.
+	Deflate int
 	// ReadTimeout bounds one read of the log. Default 5 s.
 	ReadTimeout time.Duration
 }

@@ -105,7 +105,7 @@ func (p *pages) read(id chat.ID, after, head chat.Seq) ([]entry, error) {
 	p.hub.config.Metrics.LogReads.Inc()
 	entries := make([]entry, len(events))
 	for i := range events {
-		entries[i] = encode(&events[i])
+		entries[i] = p.hub.encode(&events[i])
 	}
 	return entries, nil
 }

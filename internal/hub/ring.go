@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
@@ -20,16 +21,38 @@ type entry struct {
 	joins  chat.UserID // a user whose membership begins here
 	leaves chat.UserID // a user whose membership ends here
 	kind   chat.EventType
+	packed *packed // nil when it is not worth compressing
+}
+
+// packed is an entry's frame for all, compressed when somebody first wants it so.
+type packed struct {
+	once  sync.Once
+	frame []byte // nil when compression does not make it smaller
+}
+
+// forAll is what everybody is sent who is nobody special.
+func (e *entry) forAll(deflate bool) []byte {
+	if !deflate || e.packed == nil {
+		return e.all
+	}
+	e.packed.once.Do(func() { e.packed.frame = frame.DeflatedText(frame.Payload(e.all)) })
+	if e.packed.frame == nil {
+		return e.all
+	}
+	return e.packed.frame
 }
 
 // encode makes an event's frames. Encoding our own structs cannot fail.
-func encode(ev *chat.Event) entry {
+func (h *Hub) encode(ev *chat.Event) entry {
 	e := entry{seq: ev.Seq, all: encodeFrame(ev.Wire()), kind: ev.Type, leaves: ev.Leaves()}
 	if e.user = ev.Special(); e.user != "" {
 		e.own = encodeFrame(ev.WireSpecial())
 	}
 	if ev.Type == chat.EventMemberJoined {
 		e.joins = ev.Subject
+	}
+	if least := h.config.Deflate; least > 0 && len(e.all) >= least {
+		e.packed = new(packed)
 	}
 	return e
 }
@@ -42,14 +65,20 @@ func encodeFrame(v any) []byte {
 	return frame.Text(b)
 }
 
-func (e *entry) size() int64 { return int64(len(e.all)+len(e.own)) + 128 }
+func (e *entry) size() int64 {
+	n := int64(len(e.all)+len(e.own)) + 128
+	if e.packed != nil {
+		n += int64(len(e.all)) // at most
+	}
+	return n
+}
 
-// frameFor is what the user is sent of the entry.
-func (e *entry) frameFor(u chat.UserID) []byte {
-	if e.user == u && u != "" {
+// frameFor is what the socket is sent of the entry.
+func (e *entry) frameFor(s *Socket) []byte {
+	if e.user == s.user.id && e.user != "" {
 		return e.own
 	}
-	return e.all
+	return e.forAll(s.deflate)
 }
 
 // ring is a channel's recent entries, without a hole, the newest last.

@@ -32,8 +32,12 @@ type Socket struct {
 	closed  bool
 	open    bool
 
-	old bool // a page of the old system: see wants
+	old     bool // a page of the old system: see wants
+	deflate bool // takes compressed frames; set before Open
 }
+
+// Deflate says that the socket takes compressed frames. It is called before Open.
+func (s *Socket) Deflate() { s.deflate = true }
 
 // ErrTooManySockets refuses a user who has as many sockets as he may.
 var ErrTooManySockets = &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}

@@ -249,7 +249,7 @@ func (l *loop) read(c *Conn, buffer *[readBuffer]byte) {
 	}
 	for range maxReads {
 		n, err := readFrom(int(c.fd), buffer[:])
-		if err != nil && err != syscall.EAGAIN {
+		if err != nil && !errors.Is(err, syscall.EAGAIN) {
 			l.finish(c, err)
 			return
 		}

@@ -10,7 +10,9 @@ import (
 // wire is the goroutine driver's link: a net.Conn with one goroutine that reads.
 type wire struct {
 	nc      net.Conn
-	raw     syscall.RawConn // nil when the kernel cannot be asked without waiting
+	raw     syscall.RawConn // nil when the kernel cannot be written to without waiting
+	wait    syscall.RawConn // nil when nothing tells that there is something to read
+	full    bool            // the last read was, so there may be more where nothing tells of it
 	reading sync.Cond
 }
 
@@ -18,7 +20,7 @@ var _ link = (*wire)(nil)
 
 // adopt starts to read from nc for c.
 func (p *Poller) adopt(c *Conn, nc net.Conn, leftover []byte) error {
-	w := &wire{nc: nc, raw: rawConn(nc)}
+	w := &wire{nc: nc, raw: rawConn(nc), wait: waitConn(nc)}
 	w.reading.L = &c.mu
 	c.link = w
 	if _, err := p.conns.add(c, c.seen.Load()+p.beat); err != nil {

@@ -169,10 +169,10 @@ func (p *Poller) Len() int { return p.conns.len() }
 func (p *Poller) Add(nc net.Conn, leftover []byte, h Handler) (*Conn, error) {
 	c := &Conn{poller: p, handler: h, fd: -1}
 	c.touch()
-	tcp, isTCP := nc.(*net.TCPConn)
-	if isTCP {
+	if tcp, _ := tcpOf(nc); tcp != nil {
 		tune(tcp, 2*p.heartbeat)
 	}
+	tcp, isTCP := nc.(*net.TCPConn)
 	if !isTCP || p.kernel == nil {
 		return c, p.adopt(c, nc, leftover)
 	}

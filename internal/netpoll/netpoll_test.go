@@ -3,14 +3,8 @@ package netpoll_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"sync"
 	"testing"
@@ -403,32 +397,5 @@ func testClosingThePollerClosesAll(t *testing.T, d netpoll.Driver) {
 	ours, _ := connect(t)
 	if _, err := p.Add(ours, nil, newOwner()); err == nil {
 		t.Error("a closed poller takes a socket")
-	}
-}
-
-func TestTLS(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"test"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, peer := connect(t)
-	server := tls.Server(ours, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
-	client := tls.Client(peer, &tls.Config{InsecureSkipVerify: true})
-	o := newOwner()
-	if _, err := poller(t, netpoll.Options{}).Add(server, nil, o); err != nil {
-		t.Fatal(err)
-	}
-	o.onData = func(c *netpoll.Conn, _ []byte) { c.Write([]byte("heard")) }
-	if _, err := client.Write([]byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 5)
-	if _, err := io.ReadFull(client, b); err != nil || string(b) != "heard" {
-		t.Errorf("got %q, %v", b, err)
 	}
 }

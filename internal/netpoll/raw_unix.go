@@ -3,6 +3,7 @@
 package netpoll
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -72,20 +73,29 @@ func readFrom(fd int, b []byte) (n int, err error) {
 	}
 }
 
+// waitConn gives access to the socket that tells when there is something to read.
+func waitConn(nc net.Conn) syscall.RawConn {
+	tcp, waitable := tcpOf(nc)
+	if !waitable {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
 // borrow waits for bytes, and only then takes a buffer from the pool to read them.
-// With TLS it takes one before: what tls.Conn has decrypted already cannot be asked
-// for.
 func (w *wire) borrow() (buffer *[readBuffer]byte, n int, err error) {
 	if w.raw == nil {
-		buffer = buffers.Get().(*[readBuffer]byte)
-		n, err = w.nc.Read(buffer[:])
-		return buffer, n, err
+		return w.borrowLate()
 	}
 	var failed error
 	err = w.raw.Read(func(fd uintptr) bool {
 		buffer = buffers.Get().(*[readBuffer]byte)
 		n, failed = readFrom(int(fd), buffer[:])
-		if failed == syscall.EAGAIN {
+		if errors.Is(failed, syscall.EAGAIN) {
 			buffers.Put(buffer)
 			buffer, failed = nil, nil
 			return false
@@ -96,4 +106,28 @@ func (w *wire) borrow() (buffer *[readBuffer]byte, n int, err error) {
 		err = failed
 	}
 	return buffer, n, err
+}
+
+// borrowLate is borrow for what only its own Read can read, such as TLS.
+func (w *wire) borrowLate() (buffer *[readBuffer]byte, n int, err error) {
+	if w.wait != nil && !w.full {
+		if err := w.wait.Read(readable); err != nil {
+			return nil, 0, err
+		}
+	}
+	buffer = buffers.Get().(*[readBuffer]byte)
+	n, err = w.nc.Read(buffer[:])
+	w.full = n == len(buffer)
+	return buffer, n, err
+}
+
+// readable is a callback of RawConn.Read that takes nothing.
+func readable(fd uintptr) bool {
+	var b [1]byte
+	for {
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		if err != syscall.EINTR {
+			return err != syscall.EAGAIN
+		}
+	}
 }

@@ -11,6 +11,6 @@ func Disk(path string) (free, total uint64, ok bool) {
 	if unix.Statfs(path, &s) != nil {
 		return 0, 0, false
 	}
-	size := uint64(s.Bsize)                               //nolint:gosec,unconvert // its type differs between systems
-	return uint64(s.Bavail) * size, s.Blocks * size, true //nolint:gosec,unconvert // the same
+	size := uint64(s.Bsize)
+	return uint64(s.Bavail) * size, s.Blocks * size, true //nolint:unconvert // its type differs between systems
 }

@@ -41,15 +41,13 @@ func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec
 // it has waited for.
 func familyCPU(pid int) (total float64) {
 	total = processCPU(pid, true)
-	for _, file := range []string{"children"} {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/%s", pid, pid, file))
-		if err != nil {
-			continue
-		}
-		for child := range strings.FieldsSeq(string(text)) {
-			if n, err := strconv.Atoi(child); err == nil {
-				total += processCPU(n, false)
-			}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return total
+	}
+	for child := range strings.FieldsSeq(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			total += processCPU(n, false)
 		}
 	}
 	return total

@@ -70,6 +70,7 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 		if _, err := fl.open(0, b.sockets, 64, func(i int) address { return t.at(i, size) }); err != nil {
 			return err
 		}
+		time.Sleep(2 * time.Second) // whoever was greeted may not be listening yet
 		warm := track(fl, groups, size)
 		if err := t.load(groups, groups, max(rate, 50)); err != nil {
 			return err

@@ -47,6 +47,9 @@ func TestD53ASocketEndsWithItsToken(t *testing.T) {
 		s := serve(t, "auth=jwt", "auth.jwt-secret="+secret)
 		token := sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["exp"] = time.Now().Add(3 * time.Second).Unix() })
 		c := s.dialAs("/ws/ada", token, chat.Protocol)
+		if f := c.expect("notice", nil); f.Code != string(chat.NoticeTokenExpiring) {
+			t.Errorf("told %s before the end", f.raw)
+		}
 		if code := c.ended(); code != websocket.StatusCode(chat.CloseTokenExpired) {
 			t.Errorf("closed with %v, want 4001", code)
 		}

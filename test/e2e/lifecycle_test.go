@@ -133,6 +133,7 @@ func TestD07TheDatabaseIsDown(t *testing.T) {
 		if f.Type == "ack" {
 			break
 		}
+		<-time.After(time.Duration(f.RetryAfter) * time.Millisecond) // or haste would close the socket
 	}
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "after" })
 }

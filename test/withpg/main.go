@@ -1,4 +1,4 @@
-//go:build !windows
+//go:build unix
 
 // Command withpg runs a command beside a PostgreSQL server of its own, whose
 // address is in CHOWK_PG_URL: go run ./test/withpg npm test
