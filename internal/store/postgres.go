@@ -55,7 +55,7 @@ const (
 	maxWaiting     = 1000 // units of work that wait for a connection
 	// cancelGrace is how long a server may take to obey a request to cancel, before
 	// the connection is given up.
-	cancelGrace = time.Second
+	cancelGrace = 500 * time.Millisecond
 )
 
 func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, error) {
