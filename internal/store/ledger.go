@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// ledger gives out the connections of a pool by number, first come first served,
-// and knows who holds them and who waits. A unit of work that has its turn finds a
+// ledger gives out the connections of a pool by number, first come first served but
+// for commits, which go before everything else, and knows who holds them and who
+// waits. A unit of work that has its turn finds a
 // connection in the pool, or room to open one.
 type ledger struct {
 	limit    string // in words, such as "pool limit of size 10 overflow 20"
@@ -24,7 +25,7 @@ type ledger struct {
 	mu       sync.Mutex // guards what follows
 	free     int
 	held     map[*holding]struct{}
-	queue    list.List // of *waiter, the longest waiting first
+	queue    list.List // of *waiter: commits, then the longest waiting first
 	reported time.Time // the last report on who holds everything
 	quiet    bool      // reported, and somebody has waited ever since
 }
@@ -101,13 +102,22 @@ func (l *ledger) join(h *holding) (*waiter, error) {
 		l.free--
 		l.hold(h)
 		return nil, nil //nolint:nilnil // nothing to wait for
-	case l.queue.Len() >= maxWaiting:
+	case l.queue.Len() >= maxWaiting && !commits(h.unit):
 		return nil, errQueueFull
 	}
 	w := &waiter{holding: h, since: time.Now(), turn: make(chan struct{})}
-	l.queue.PushBack(w)
+	if commits(h.unit) {
+		l.queue.PushFront(w)
+	} else {
+		l.queue.PushBack(w)
+	}
 	return w, nil
 }
+
+// commits says whether a unit is the journal's: one of hundreds of changes whose
+// senders wait, and of which there are no more at a time than the journal has
+// lanes. Under load reads are refused before writes are.
+func commits(unit string) bool { return unit == "commit" || unit == "commit_reads" }
 
 func (l *ledger) hold(h *holding) {
 	h.since = time.Now()
@@ -128,7 +138,7 @@ func (l *ledger) leave(w *waiter) bool {
 	return false
 }
 
-// give ends a turn; the longest waiting has the next.
+// give ends a turn; a commit, or else the longest waiting, has the next.
 func (l *ledger) give(h *holding) {
 	h.soft.Stop()
 	l.mu.Lock()
@@ -210,9 +220,9 @@ func (l *ledger) judge(ctx context.Context, h *holding, err error) error {
 func (l *ledger) waiting() (n int, oldest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if first := l.queue.Front(); first != nil {
-		w, _ := first.Value.(*waiter)
-		oldest = time.Since(w.since)
+	for e := l.queue.Front(); e != nil; e = e.Next() {
+		w, _ := e.Value.(*waiter)
+		oldest = max(oldest, time.Since(w.since))
 	}
 	return l.queue.Len(), oldest
 }
