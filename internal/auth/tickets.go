@@ -62,8 +62,8 @@ var fragments = map[chat.TicketPurpose]string{
 func (a *Accounts) link(ctx context.Context, t chat.Ticket, ttl time.Duration) (*LinkResponse, error) {
 	var secret string
 	secret, t.Hash = newSecret("")
-	t.CreatedAt = chat.TimeOf(a.Now())
-	t.ExpiresAt = chat.TimeOf(a.Now().Add(ttl))
+	now := a.Now()
+	t.CreatedAt, t.ExpiresAt = chat.TimeOf(now), chat.TimeOf(now.Add(ttl))
 	if err := a.Store.AddTicket(ctx, t); err != nil {
 		return nil, fmt.Errorf("add ticket: %w", err)
 	}

@@ -296,34 +296,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 	t.Run("matrix", func(t *testing.T) {
 		everywhere(t, func(t *testing.T, s *server) {
 			for column, kind := range kinds {
-				for _, o := range operations {
-					f := newFixture(s, kind, o)
-					before, entries := f.lastSeq(), int64(0)
-					for _, attempt := range o.attempts(kind) {
-						cells.Add(1)
-						role, want := attempt[0], o.expected(column, attempt[0])
-						got, said := f.try(o, attempt, f.cells[attempt])
-						if got != want {
-							t.Errorf("%s, in a %s channel, %s as %s: %s (%s), want %s", o.name, kind, attempt[2:], roleNames[role], got, said, want)
-						}
-						if want == "ok" && o.makesEntry(role) {
-							entries++
-						}
-						if want == "forbidden" && strings.IndexByte("NS", role) >= 0 && kind != "public" {
-							none := f.cells[attempt]
-							none.channel = chat.NewID().String()
-							if code, words := f.try(o, attempt, none); code != got || words != said {
-								t.Errorf("%s, %s as %s: a %s channel is answered %s (%s), one that is none %s (%s)", o.name, attempt[2:], roleNames[role], kind, got, said, code, words)
-							}
-						}
+				t.Run(kind, func(t *testing.T) {
+					t.Parallel()
+					for _, o := range operations {
+						cells.Add(tryEveryRole(t, s, o, column, kind))
 					}
-					if after := f.lastSeq(); after-before != entries {
-						t.Errorf("%s, in a %s channel: %d entries were made, want %d", o.name, kind, after-before, entries)
-					}
-					for _, c := range f.sockets {
-						_ = c.conn.CloseNow()
-					}
-				}
+				})
 			}
 		})
 	})
@@ -331,6 +309,38 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Errorf("%d cells were tried", n)
 	}
 	t.Logf("%d cells", cells.Load())
+}
+
+// tryEveryRole tries an operation as every role in one kind of channel, and says
+// how many attempts that were.
+func tryEveryRole(t *testing.T, s *server, o operation, column int, kind string) (cells int64) {
+	f := newFixture(s, kind, o)
+	before, entries := f.lastSeq(), int64(0)
+	for _, attempt := range o.attempts(kind) {
+		cells++
+		role, want := attempt[0], o.expected(column, attempt[0])
+		got, said := f.try(o, attempt, f.cells[attempt])
+		if got != want {
+			t.Errorf("%s, in a %s channel, %s as %s: %s (%s), want %s", o.name, kind, attempt[2:], roleNames[role], got, said, want)
+		}
+		if want == "ok" && o.makesEntry(role) {
+			entries++
+		}
+		if want == "forbidden" && strings.IndexByte("NS", role) >= 0 && kind != "public" {
+			none := f.cells[attempt]
+			none.channel = chat.NewID().String()
+			if code, words := f.try(o, attempt, none); code != got || words != said {
+				t.Errorf("%s, %s as %s: a %s channel is answered %s (%s), one that is none %s (%s)", o.name, attempt[2:], roleNames[role], kind, got, said, code, words)
+			}
+		}
+	}
+	if after := f.lastSeq(); after-before != entries {
+		t.Errorf("%s, in a %s channel: %d entries were made, want %d", o.name, kind, after-before, entries)
+	}
+	for _, c := range f.sockets {
+		_ = c.conn.CloseNow()
+	}
+	return cells
 }
 
 // TestAForeignMessageIsNoMessageHere: its id under another channel's is answered as

@@ -64,7 +64,16 @@ type server struct {
 type logbook struct {
 	mu    sync.Mutex
 	lines []string
+	ended bool // nothing more comes
 	news  chan struct{}
+}
+
+func (l *logbook) end() {
+	l.mu.Lock()
+	l.ended = true
+	close(l.news)
+	l.news = make(chan struct{})
+	l.mu.Unlock()
 }
 
 func (l *logbook) add(line string) {
@@ -87,7 +96,7 @@ func (l *logbook) find(t *testing.T, words ...string) map[string]any {
 	deadline := time.After(patience)
 	for {
 		l.mu.Lock()
-		lines, news := l.lines, l.news
+		lines, news, ended := l.lines, l.news, l.ended
 		l.mu.Unlock()
 		for _, line := range lines {
 			hits := 0
@@ -103,6 +112,9 @@ func (l *logbook) find(t *testing.T, words ...string) map[string]any {
 				}
 				return fields
 			}
+		}
+		if ended {
+			t.Fatalf("the server ended before it logged %q; it said:\n%s", words, l.text())
 		}
 		select {
 		case <-news:
@@ -158,6 +170,7 @@ func runServer(t *testing.T, cmd *exec.Cmd, watched bool) *server {
 		}
 		s.exited <- s.cmd.Wait()
 		close(s.exited)
+		s.log.end()
 	}()
 	t.Cleanup(s.stop)
 	page := s.log.find(t, `"listening"`)["url"].(string)
@@ -178,10 +191,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 
 // stop ends the server as a supervisor does, and expects that it ends well.
 func (s *server) stop() {
-	if s.cmd.ProcessState != nil {
-		return
-	}
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case err, running := <-s.exited:
 		if running && err != nil {
