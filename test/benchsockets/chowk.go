@@ -292,6 +292,7 @@ func (c *chowk) ask(n int) []byte { return fmt.Appendf(nil, `{"type":"ping","id"
 
 var (
 	heapInUse  = regexp.MustCompile(`(?m)^# HeapInuse = (\d+)`)
+	heapLive   = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)`)
 	stackInUse = regexp.MustCompile(`(?m)^# Stack = (\d+)`)
 	goroutines = regexp.MustCompile(`goroutine profile: total (\d+)`)
 )
@@ -306,7 +307,7 @@ func (c *chowk) memory() (m memory, err error) {
 	if err != nil {
 		return m, err
 	}
-	m.Heap, m.Stack = number(heapInUse, text), number(stackInUse, text)
+	m.Heap, m.Live, m.Stack = number(heapInUse, text), number(heapLive, text), number(stackInUse, text)
 	if text, err = c.get("/debug/pprof/goroutine?debug=1"); err != nil {
 		return m, err
 	}
