@@ -124,9 +124,7 @@ func (s *session) count(event, result string, start time.Time) {
 
 // reply sends a frame that must not be dropped.
 func (s *session) reply(v any) {
-	if c := s.conn.Load(); c != nil {
-		c.Reply(s.encode(v))
-	}
+	s.conn.Reply(s.encode(v))
 }
 
 // encode makes a text frame. Encoding our own structs cannot fail.

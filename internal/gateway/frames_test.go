@@ -122,7 +122,7 @@ func testHalfAFrameAndThenSilence(t *testing.T, d netpoll.Driver) {
 func TestASilentSocketIsPingedAndClosed(t *testing.T) { each(t, testASilentSocketIsPingedAndClosed) }
 
 func testASilentSocketIsPingedAndClosed(t *testing.T, d netpoll.Driver) {
-	door := open(t, options{poller: netpoll.Options{Driver: d, Heartbeat: 100 * time.Millisecond}})
+	door := open(t, options{poller: netpoll.Options{Driver: d, Heartbeat: 400 * time.Millisecond}})
 	p := door.connect("ann")
 	if m := p.next(); m.Opcode != frame.OpPing {
 		t.Fatalf("got %v", m.Opcode)

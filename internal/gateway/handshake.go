@@ -166,13 +166,12 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	if err := g.Rules.Journal.Settle(ctx, identity.User); err != nil {
 		return fmt.Errorf("settle read cursors: %w", err)
 	}
-	listener, standings, err := g.Hub.Attach(ctx, s, identity.User, g.Limits.SocketsPerUser, g.OldPage && !s.known)
+	standings, err := g.Hub.AttachTo(ctx, &s.hub, s, identity.User, g.Limits.SocketsPerUser, g.OldPage && !s.known)
 	if err != nil {
 		return fmt.Errorf("join the user's channels: %w", err)
 	}
-	s.hub = listener
 	if s.parser.Limits.Deflate {
-		listener.Deflate()
+		s.hub.Deflate()
 	}
 	if standings == nil {
 		standings = []chat.Standing{}
@@ -190,23 +189,21 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	})
 	nc, leftover, err := s.upgrade(w, r, hello)
 	if err != nil {
-		listener.Close()
+		s.hub.Close()
 		return err
 	}
 	// From here on the socket is the poller's; it tells session.Closed, once.
 	total := g.sessions.add(s)
 	g.Metrics.Sockets.Set(float64(total))
 	g.Log.Log(ctx, s.logLevel(), "user connected", "user", identity.User, "connection", s.id, "total_connections", total, "channels", len(standings))
-	conn, err := g.Poller.Add(nc, leftover, s)
-	if err != nil {
+	if err := g.Poller.AddTo(&s.conn, nc, leftover, s); err != nil {
 		s.Closed(nil, err)
 		return nil // answered already: the connection is gone
 	}
-	s.conn.CompareAndSwap(nil, conn)
 	for _, f := range refused {
 		s.reply(f)
 	}
-	listener.Open()
+	s.hub.Open()
 	return nil
 }
 

@@ -23,8 +23,8 @@ import (
 // rooms below keep, and nothing that can grow: a test watches its size.
 type session struct {
 	gateway *Gateway
-	conn    atomic.Pointer[netpoll.Conn]
-	hub     *hub.Socket
+	conn    netpoll.Conn // these two are parts, not pointers: one piece of memory for
+	hub     hub.Socket   // a socket leaves less room unused between pieces
 	id      chat.ID
 	address [16]byte  // the client's, see netip.Addr.As16
 	login   uint64    // the first bytes of the log-in's hash, 0 for none
@@ -55,23 +55,18 @@ func fingerprint(h chat.TokenHash) uint64 { return binary.LittleEndian.Uint64(h[
 
 // Write hands a frame to the peer, or refuses it while an earlier one waits.
 func (s *session) Write(b []byte) bool {
-	c := s.conn.Load()
-	return c != nil && c.Write(b)
+	return s.conn.Write(b)
 }
 
 // Backlogged reports whether something waits for the peer.
 func (s *session) Backlogged() bool {
-	c := s.conn.Load()
-	return c == nil || c.Backlogged()
+	return s.conn.Backlogged()
 }
 
 // Data takes bytes from the peer. Events that need only memory are carried out
 // here; one that may wait gets a goroutine, and reading stops until it is done, so
 // that a socket's events stay in order and it never has two under way.
-func (s *session) Data(c *netpoll.Conn, p []byte) netpoll.Next {
-	s.conn.CompareAndSwap(nil, c)
-	return s.consume(p)
-}
+func (s *session) Data(_ *netpoll.Conn, p []byte) netpoll.Next { return s.consume(p) }
 
 func (s *session) consume(p []byte) netpoll.Next {
 	for len(p) > 0 {
@@ -182,7 +177,7 @@ func (s *session) goOn(rest []byte) {
 	next := s.consume(rest)
 	s.left()
 	if next != netpoll.Pause {
-		s.conn.Load().Resume(next)
+		s.conn.Resume(next)
 	}
 }
 
@@ -260,9 +255,7 @@ func (s *session) broken(err error) {
 func (s *session) close(code uint16, reason string) { s.finish(frame.Close(code, reason), reason) }
 
 func (s *session) finish(last []byte, _ string) {
-	if c := s.conn.Load(); c != nil {
-		c.Close(last)
-	}
+	s.conn.Close(last)
 }
 
 func (s *session) abuse(reason string) bool {

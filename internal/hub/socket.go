@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,7 @@ type Socket struct {
 	focus atomic.Pointer[channel] // the channel that a page of the old system shows
 
 	mu      sync.Mutex // guards what follows
-	pairs   []*pair
+	pairs   cursors
 	watches *watches // nil while it watches nobody
 	closed  bool
 	open    bool
@@ -60,11 +61,21 @@ func (h *Hub) Sockets(id chat.UserID) int {
 // of the standings that it returns. Nothing is written until Open. A user who has
 // most sockets already is refused (0: no limit).
 func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, oldPage bool) (*Socket, []chat.Standing, error) {
-	s := &Socket{hub: h, conn: conn, old: oldPage}
+	s := new(Socket)
+	standings, err := h.AttachTo(ctx, s, conn, id, most, oldPage)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, standings, nil
+}
+
+// AttachTo is Attach for a Socket that is a part of something.
+func (h *Hub) AttachTo(ctx context.Context, s *Socket, conn Conn, id chat.UserID, most int, oldPage bool) ([]chat.Standing, error) {
+	s.hub, s.conn, s.old = h, conn, oldPage
 	// Known to be here first, read second: a membership that begins in between is
 	// seen by one or the other.
 	if !h.arrive(s, id, most) {
-		return nil, nil, ErrTooManySockets
+		return nil, ErrTooManySockets
 	}
 	standings, err := h.config.Store.Standings(ctx, id)
 	if err == nil {
@@ -72,9 +83,9 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 	}
 	if err != nil {
 		s.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return s, standings, nil
+	return standings, nil
 }
 
 // listen makes the socket's cursors, and finds out how far the channels are to
@@ -131,7 +142,7 @@ func (h *Hub) pairUp(s *Socket, st chat.Standing) (ch *channel, known bool) {
 func (s *Socket) Open() {
 	s.mu.Lock()
 	s.open = true
-	pairs := append([]*pair(nil), s.pairs...)
+	pairs := slices.Collect(s.pairs.all)
 	s.mu.Unlock()
 	late := false
 	for _, p := range pairs {
@@ -162,8 +173,8 @@ func (s *Socket) Close() {
 		return
 	}
 	s.closed = true
-	pairs, w := s.pairs, s.watches
-	s.pairs, s.watches = nil, nil
+	pairs, w := slices.Collect(s.pairs.all), s.watches
+	s.pairs, s.watches = cursors{}, nil
 	s.mu.Unlock()
 	for _, p := range pairs {
 		p.ch.mu.Lock()
@@ -193,7 +204,7 @@ func (s *Socket) wants(ch *channel, e *entry) bool {
 func (s *Socket) pair(ch *channel) *pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.pairs {
+	for p := range s.pairs.all {
 		if p.ch == ch {
 			return p
 		}
@@ -204,7 +215,7 @@ func (s *Socket) pair(ch *channel) *pair {
 func (s *Socket) pairIn(id chat.ID) *pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.pairs {
+	for p := range s.pairs.all {
 		if p.ch.id == id {
 			return p
 		}
@@ -212,36 +223,24 @@ func (s *Socket) pairIn(id chat.ID) *pair {
 	return nil
 }
 
-// makeRoom prepares for n cursors, in one piece.
+// makeRoom prepares for n cursors.
 func (s *Socket) makeRoom(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.pairs) > 0 || n == 0 {
-		return
-	}
-	pairs := make([]pair, n)
-	s.pairs = make([]*pair, 0, n)
-	for i := range pairs {
-		s.pairs = append(s.pairs, &pairs[i])
-	}
-	s.pairs = s.pairs[:0]
+	s.pairs.room(n)
 }
 
-// newPair takes a prepared cursor that was never used, or makes one; nil when the
-// socket is closed.
+// newPair gives a cursor to be filled in and then added; nil when the socket is
+// closed.
 func (s *Socket) newPair() *pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
-	if n := len(s.pairs); n < cap(s.pairs) {
-		if p := s.pairs[:n+1][n]; p != nil && p.socket == nil {
-			p.socket = s
-			return p
-		}
-	}
-	return &pair{socket: s}
+	p := s.pairs.take()
+	p.socket = s
+	return p
 }
 
 func (s *Socket) addPair(p *pair) bool {
@@ -250,25 +249,18 @@ func (s *Socket) addPair(p *pair) bool {
 	if s.closed {
 		return false
 	}
-	s.pairs = append(s.pairs, p)
+	s.pairs.add(p)
 	return true
 }
 
 func (s *Socket) dropPair(p *pair) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, q := range s.pairs {
-		if q == p {
-			last := len(s.pairs) - 1
-			s.pairs[i], s.pairs[last] = s.pairs[last], nil
-			s.pairs = s.pairs[:last]
-			return
-		}
-	}
+	s.pairs.drop(p)
 }
 
 func (s *Socket) snapshot() []*pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*pair(nil), s.pairs...)
+	return slices.Collect(s.pairs.all)
 }

@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Conn is one socket. Its methods may be called from any goroutine.
+// Conn is one socket. Its methods may be called from any goroutine, also before it
+// is added to a Poller: then it takes nothing.
 type Conn struct {
 	poller  *Poller
 	handler Handler
@@ -60,12 +61,22 @@ type link interface {
 	remote(c *Conn) net.Addr
 }
 
+// begin makes c a socket. It is the last step before others know of it.
+func (c *Conn) begin(p *Poller, h Handler, l link, fd int, reading bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.poller, c.handler, c.link, c.fd, c.reading = p, h, l, int32(fd), reading
+}
+
 func (c *Conn) touch() { c.seen.Store(c.poller.now.Load()) }
 
 // RemoteAddr is the peer's address, nil once the socket is closed.
 func (c *Conn) RemoteAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.link == nil {
+		return nil
+	}
 	return c.link.remote(c)
 }
 
@@ -75,7 +86,7 @@ func (c *Conn) RemoteAddr() net.Addr {
 // what was kept is gone.
 func (c *Conn) Write(b []byte) bool {
 	c.mu.Lock()
-	if c.closing || c.kept != nil {
+	if c.link == nil || c.closing || c.kept != nil {
 		c.mu.Unlock()
 		return false
 	}
@@ -91,7 +102,7 @@ func (c *Conn) Reply(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.closing:
+	case c.link == nil, c.closing:
 	case c.kept == nil:
 		c.start(b)
 	case len(c.kept.replies)+len(b) > maxReplies:
@@ -115,11 +126,11 @@ func (c *Conn) start(b []byte) {
 	}
 }
 
-// Backlogged reports whether something is kept.
+// Backlogged reports whether something is kept, or nothing is taken yet.
 func (c *Conn) Backlogged() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.kept != nil
+	return c.link == nil || c.kept != nil
 }
 
 // Resume reads on after a Pause; next, Continue or Partial, is what Data would say.
@@ -154,7 +165,7 @@ func (c *Conn) paused() bool { return c.pauses > 0 && !c.closing }
 func (c *Conn) Close(last []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
+	if c.link == nil || c.closing {
 		return
 	}
 	if c.kept != nil {

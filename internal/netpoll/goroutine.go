@@ -19,10 +19,10 @@ type wire struct {
 var _ link = (*wire)(nil)
 
 // adopt starts to read from nc for c.
-func (p *Poller) adopt(c *Conn, nc net.Conn, leftover []byte) error {
+func (p *Poller) adopt(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
 	w := &wire{nc: nc, raw: rawConn(nc), wait: waitConn(nc)}
 	w.reading.L = &c.mu
-	c.link = w
+	c.begin(p, h, w, -1, false)
 	if _, err := p.conns.add(c, c.seen.Load()+p.beat); err != nil {
 		return errors.Join(err, nc.Close())
 	}

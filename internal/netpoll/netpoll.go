@@ -167,19 +167,27 @@ func (p *Poller) Len() int { return p.conns.len() }
 // Handler calls may come before Add returns; when it fails, the socket is closed
 // and Closed is not called.
 func (p *Poller) Add(nc net.Conn, leftover []byte, h Handler) (*Conn, error) {
-	c := &Conn{poller: p, handler: h, fd: -1}
-	c.touch()
+	c := new(Conn)
+	return c, p.AddTo(c, nc, leftover, h)
+}
+
+// AddTo is Add for a Conn that is a part of something.
+func (p *Poller) AddTo(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
 	if tcp, _ := tcpOf(nc); tcp != nil {
 		tune(tcp, 2*p.heartbeat)
 	}
+	c.seen.Store(p.now.Load())
 	tcp, isTCP := nc.(*net.TCPConn)
-	if !isTCP || p.kernel == nil {
-		return c, p.adopt(c, nc, leftover)
+	var err error
+	if isTCP && p.kernel != nil {
+		err = p.kernel.adopt(c, tcp, leftover, h)
+	} else {
+		err = p.adopt(c, nc, leftover, h)
 	}
-	if err := p.kernel.adopt(c, tcp, leftover); err != nil {
-		return nil, fmt.Errorf("watch a socket: %w", err)
+	if err != nil {
+		return fmt.Errorf("watch a socket: %w", err)
 	}
-	return c, nil
+	return nil
 }
 
 // run looks at every tick for sockets of which something is due.

@@ -350,7 +350,7 @@ func TestAPeerThatSpeaksIsKept(t *testing.T) { each(t, testAPeerThatSpeaksIsKept
 
 func testAPeerThatSpeaksIsKept(t *testing.T, d netpoll.Driver) {
 	o := newOwner()
-	p := poller(t, netpoll.Options{Driver: d, Heartbeat: 40 * time.Millisecond})
+	p := poller(t, netpoll.Options{Driver: d, Heartbeat: 300 * time.Millisecond})
 	ours, peer := connect(t)
 	if _, err := p.Add(ours, nil, o); err != nil {
 		t.Fatal(err)

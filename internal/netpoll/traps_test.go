@@ -69,7 +69,7 @@ func testWhatIsPartialHasATime(t *testing.T, d netpoll.Driver) {
 func TestWhatBecomesWholeIsNotLate(t *testing.T) { each(t, testWhatBecomesWholeIsNotLate) }
 
 func testWhatBecomesWholeIsNotLate(t *testing.T, d netpoll.Driver) {
-	p := poller(t, netpoll.Options{Driver: d, Heartbeat: 80 * time.Millisecond, Partial: 80 * time.Millisecond})
+	p := poller(t, netpoll.Options{Driver: d, Heartbeat: 500 * time.Millisecond, Partial: 500 * time.Millisecond})
 	o := newOwner()
 	ours, peer := connect(t)
 	if _, err := p.Add(ours, nil, o); err != nil {

@@ -69,7 +69,7 @@ func startChowk(binary string, extra int) (target, error) {
 func (c *chowk) start(binary string) error {
 	cmd := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--ops.listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.dir, "data"),
 		"--database-url", c.database, "--auth", "jwt", "--log.level", "info", "--log.format", "json", "--canary.interval", "0s", "--drain.window", "0s",
-		"--limits.sockets-per-user", "50", "--limits.handshakes-per-second", "1000000",
+		"--pool.size", "10", "--pool.overflow", "0", "--limits.sockets-per-user", "50", "--limits.handshakes-per-second", "1000000",
 		"--limits.events-per-second", "100000", "--limits.events-burst", "100000")
 	cmd.Env = append(os.Environ(), "CHOWK_AUTH_JWT_SECRET="+secret)
 	in, err := cmd.StdinPipe()
@@ -292,6 +292,7 @@ func (c *chowk) ask(n int) []byte { return fmt.Appendf(nil, `{"type":"ping","id"
 
 var (
 	heapInUse  = regexp.MustCompile(`(?m)^# HeapInuse = (\d+)`)
+	heapLive   = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)`)
 	stackInUse = regexp.MustCompile(`(?m)^# Stack = (\d+)`)
 	goroutines = regexp.MustCompile(`goroutine profile: total (\d+)`)
 )
@@ -306,7 +307,7 @@ func (c *chowk) memory() (m memory, err error) {
 	if err != nil {
 		return m, err
 	}
-	m.Heap, m.Stack = number(heapInUse, text), number(stackInUse, text)
+	m.Heap, m.Live, m.Stack = number(heapInUse, text), number(heapLive, text), number(stackInUse, text)
 	if text, err = c.get("/debug/pprof/goroutine?debug=1"); err != nil {
 		return m, err
 	}

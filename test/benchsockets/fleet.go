@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -23,7 +24,10 @@ import (
 type fleet struct {
 	poller *netpoll.Poller
 	on     func(s *sock, payload []byte) // for every text message
+	number int32
 }
+
+var fleets atomic.Int32
 
 // sock is one client socket.
 type sock struct {
@@ -43,7 +47,7 @@ var readAll = &frame.Limits{Frame: 64 << 20, Message: 64 << 20, Fragments: 1000,
 
 func newFleet() (*fleet, error) {
 	p, err := netpoll.New(netpoll.Options{Heartbeat: 10 * time.Minute})
-	return &fleet{poller: p, on: func(*sock, []byte) {}}, err
+	return &fleet{poller: p, on: func(*sock, []byte) {}, number: fleets.Add(1)}, err
 }
 
 func (f *fleet) close() {
@@ -61,13 +65,17 @@ type address struct {
 }
 
 // errRefused is a handshake that was answered in HTTP.
-type errRefused struct{ status int }
+type errRefused struct {
+	status int
+	why    string
+}
 
-func (e errRefused) Error() string { return "refused with status " + strconv.Itoa(e.status) }
+func (e errRefused) Error() string { return fmt.Sprintf("refused with status %d: %s", e.status, e.why) }
 
-// dial opens the i-th socket, from an address of its own for every 10,000.
+// dial opens the i-th socket, from an address of its own for every fleet and every
+// 10,000: ports that were closed a moment ago cannot be used again yet.
 func (f *fleet) dial(i int, a address) (*sock, error) {
-	d := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i/10_000))}, KeepAlive: -1}
+	d := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(f.number), byte(1+i/10_000))}, KeepAlive: -1}
 	nc, err := d.Dial("tcp", a.host)
 	if err != nil {
 		return nil, err
@@ -106,9 +114,10 @@ func shake(nc net.Conn, a address) (leftover []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	response.Body.Close()
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		return nil, errRefused{response.StatusCode}
+		why, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		return nil, errRefused{response.StatusCode, string(why)}
 	}
 	_ = nc.SetDeadline(time.Time{})
 	leftover, _ = r.Peek(r.Buffered())

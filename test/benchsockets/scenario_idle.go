@@ -55,6 +55,7 @@ func (b *bench) runIdle() error {
 			b.add("idle", t.name(), value{"sockets", float64(n), ""},
 				value{"rss", (after.rss - before.rss) / sockets, " B"},
 				value{"heap+stack", (float64(after.m.Heap+after.m.Stack) - float64(before.m.Heap+before.m.Stack)) / sockets, " B"},
+				value{"live heap", (float64(after.m.Live) - float64(before.m.Live)) / sockets, " B"},
 				value{"goroutines", float64(after.m.Goroutines), ""})
 		}
 		if c, ok := t.(*chowk); ok && b.profile != "" {

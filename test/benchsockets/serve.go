@@ -66,8 +66,8 @@ var peers = map[string]func() (peer, error){
 }
 
 type memory struct {
-	Heap, Stack uint64
-	Goroutines  int
+	Heap, Live, Stack uint64
+	Goroutines        int
 }
 
 // serve runs a peer's server until its standard input ends, and prints its address.
@@ -103,7 +103,7 @@ func serve(name string) error {
 		debug.FreeOSMemory()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		_ = json.NewEncoder(w).Encode(memory{Heap: m.HeapInuse, Stack: m.StackInuse, Goroutines: runtime.NumGoroutine()})
+		_ = json.NewEncoder(w).Encode(memory{Heap: m.HeapInuse, Live: m.HeapAlloc, Stack: m.StackInuse, Goroutines: runtime.NumGoroutine()})
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

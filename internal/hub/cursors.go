@@ -1,0 +1,85 @@
+package hub
+
+import "math/bits"
+
+// cursors are those of one socket. The ones that it has when it opens are made in
+// one piece: apart, with pointers to them, they would be most of what an idle socket
+// costs. A cursor that is dropped is not used again, because others may still know
+// it.
+type cursors struct {
+	block []pair   // at most 64; it never moves
+	live  uint64   // which of them are in use
+	more  *[]*pair // those that came later, nil for none
+	taken uint8    // how many of the block were ever used
+}
+
+const maxBlock = 64
+
+// room makes a block for n cursors, unless there is one.
+func (c *cursors) room(n int) {
+	if c.block == nil && n > 0 {
+		c.block = make([]pair, min(n, maxBlock))
+	}
+}
+
+// take gives a cursor to be filled in and then added.
+func (c *cursors) take() *pair {
+	if int(c.taken) == len(c.block) {
+		return new(pair)
+	}
+	c.taken++
+	return &c.block[c.taken-1]
+}
+
+// bit is p's in live, 0 when p is not in the block.
+func (c *cursors) bit(p *pair) uint64 {
+	for i := range c.block {
+		if &c.block[i] == p {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+func (c *cursors) add(p *pair) {
+	if bit := c.bit(p); bit != 0 {
+		c.live |= bit
+		return
+	}
+	if c.more == nil {
+		c.more = new([]*pair)
+	}
+	*c.more = append(*c.more, p)
+}
+
+func (c *cursors) drop(p *pair) {
+	if bit := c.bit(p); bit != 0 || c.more == nil {
+		c.live &^= bit
+		return
+	}
+	for i, q := range *c.more {
+		if q == p {
+			last := len(*c.more) - 1
+			(*c.more)[i], (*c.more)[last] = (*c.more)[last], nil
+			*c.more = (*c.more)[:last]
+			return
+		}
+	}
+}
+
+// all is an iterator.
+func (c *cursors) all(yield func(*pair) bool) {
+	for live := c.live; live != 0; live &= live - 1 {
+		if !yield(&c.block[bits.TrailingZeros64(live)]) {
+			return
+		}
+	}
+	if c.more == nil {
+		return
+	}
+	for _, p := range *c.more {
+		if !yield(p) {
+			return
+		}
+	}
+}
