@@ -88,6 +88,12 @@ bench-sockets: build ## Measure sockets beside other libraries (BENCH='-run idle
 	cd test/benchsockets && $(GO) build -o $(CURDIR)/bin/benchsockets .
 	./bin/benchsockets -json bin/bench-sockets.json $(BENCH)
 
+.PHONY: bench-incident
+bench-incident: build ## The incident three ways, on a PostgreSQL of its own; draws docs/img/incident.svg
+	@mkdir -p docs/img
+	$(GO) run ./test/withpg -- bash -c 'export CHOWK_DATABASE_URL="$$CHOWK_PG_URL"; unset CHOWK_PG_URL; \
+		exec ./bin/chowk bench incident --svg docs/img/incident.svg --html bin/incident.html --json bin/incident.json $(BENCH)'
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf bin

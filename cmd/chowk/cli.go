@@ -62,6 +62,8 @@ type commands struct {
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the database while the server runs."`
 	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the database."`
 	Health  healthCmd  `cmd:"" help:"Ask the server that runs here whether it is ready; for health checks of containers."`
+	Bench   benchCmd   `cmd:"" help:"Load a server and measure what its clients see."`
+	Check   checkCmd   `cmd:"" help:"Check the history of a fault run against what is promised."`
 	Version struct{}   `cmd:"" help:"Print the version."`
 }
 
@@ -119,6 +121,10 @@ func (c command) run(ctx context.Context) int {
 		err = cmds.Invite.run(ctx, c, &cfg)
 	case "reset-link":
 		err = cmds.Reset.run(ctx, c, &cfg)
+	case "check":
+		err = cmds.Check.run(c)
+	case "bench":
+		err = cmds.Bench.run(ctx, c, &cfg, parsed.Command())
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return c.fail(exitFailed, err)

@@ -62,9 +62,24 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 		fmt.Fprint(w, afterCommands)
 		return nil
 	}
-	fmt.Fprintf(w, "Usage: chowk %s [flags]\n\n%s\n", node.Name, node.Help)
+	what := "[flags]"
+	if len(node.Children) > 0 {
+		what = "COMMAND [flags]"
+	}
+	for _, p := range node.Positional {
+		what = p.Summary() + " " + what
+	}
+	fmt.Fprintf(w, "Usage: chowk %s %s\n\n%s\n", strings.TrimSpace(node.Path()), what, node.Help)
 	if node.Detail != "" {
 		fmt.Fprintf(w, "\n%s\n", node.Detail)
+	}
+	if len(node.Children) > 0 {
+		fmt.Fprint(w, "\nCommands:\n")
+		for _, child := range node.Children {
+			if !child.Hidden {
+				fmt.Fprintf(w, "  %-13s %s\n", child.Name, child.Help)
+			}
+		}
 	}
 	if len(node.Flags) > 0 {
 		fmt.Fprint(w, "\nFlags:\n")
@@ -75,6 +90,9 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 			}
 			printFlag(w, name, f.Help)
 		}
+	}
+	if node.Name == "bench" || node.Parent.Name == "bench" || node.Name == "check" {
+		return nil
 	}
 	if node.Name != "serve" {
 		fmt.Fprint(w, "\nIt takes the settings of the server as well, most often --config, --data-dir or\n--database-url; `chowk serve --help` lists them.\n")

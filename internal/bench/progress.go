@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/bench/report"
+)
+
+// Progress tells on a terminal how a run goes: in one line that is written anew, or
+// elsewhere in a line every few seconds.
+type Progress struct {
+	Out io.Writer
+	// Live is whether Out is a terminal.
+	Live bool
+
+	mu    sync.Mutex // guards what follows
+	last  time.Time
+	phase string
+}
+
+// plainEvery is how far apart the lines are where they stay.
+const plainEvery = 5 * time.Second
+
+// See shows how it goes.
+func (p *Progress) See(n Now) {
+	p.Line(n.Scenario+" "+n.Phase, n.line())
+}
+
+// Line shows a line of its own making; it is of a part, whose first line is always
+// shown.
+func (p *Progress) Line(part, line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.Live {
+		fmt.Fprintf(p.Out, "\r\x1b[K%s", line)
+		p.phase = part
+		return
+	}
+	if part == p.phase && time.Since(p.last) < plainEvery {
+		return
+	}
+	p.phase, p.last = part, time.Now()
+	fmt.Fprintln(p.Out, line)
+}
+
+// Say writes a whole line.
+func (p *Progress) Say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.Live && p.phase != "" {
+		fmt.Fprint(p.Out, "\r\x1b[K")
+	}
+	fmt.Fprintln(p.Out, text)
+}
+
+// End leaves the line that was written anew.
+func (p *Progress) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.Live && p.phase != "" {
+		fmt.Fprint(p.Out, "\r\x1b[K")
+	}
+	p.phase = ""
+}
+
+func (n *Now) line() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%5.1f s  %s %-8s sockets %s", n.Elapsed.Seconds(), n.Scenario, n.Phase, report.Count(n.Point.Open))
+	rate := func(title, name string) {
+		if v := n.Point.Rates[name]; v > 0 {
+			fmt.Fprintf(&b, "  %s %s/s", title, report.Count(int64(v+0.5)))
+		}
+	}
+	rate("sent", "sent")
+	rate("acked", "acked")
+	rate("delivered", "delivered")
+	rate("refused", "denied")
+	for _, c := range []string{"open", "back", "ack", "delivery"} {
+		if v, ok := n.Point.P99[c]; ok {
+			fmt.Fprintf(&b, "  %s p99 %.1f ms", c, v)
+		}
+	}
+	return b.String()
+}

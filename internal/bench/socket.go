@@ -1,0 +1,295 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/frame"
+)
+
+// socket is one of the run's sockets; over time it may have several connections.
+type socket struct {
+	w *worker
+	i int // its number in the run
+	// channel is where it belongs; zero is nowhere.
+	channel     chat.ID
+	channelText []byte
+	wild        bool // of a tab gone wild: only counted when it opens
+	link        atomic.Pointer[link]
+	slow        atomic.Bool  // has stopped reading at least once
+	wait        atomic.Int64 // when the server wants to hear from it again, in Unix nanoseconds
+
+	// Owned by who opens it and then by the reader of its connection.
+	epoch string
+	// last is the seq up to which it has heard its channel.
+	last atomic.Int64
+}
+
+// A socket that was not let in tries again after pauses that double, or when the
+// server said.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 10 * time.Second
+)
+
+// usableAfter is how long a question may wait before its socket counts as not
+// usable.
+const usableAfter = time.Second
+
+func (s *socket) open() bool { return s.link.Load() != nil }
+
+func (s *socket) usable(now time.Time) bool {
+	l := s.link.Load()
+	if l == nil {
+		return false
+	}
+	select {
+	case <-l.ready:
+	default:
+		return false
+	}
+	if l.paused.Load() != nil {
+		return false
+	}
+	oldest := l.oldest.Load()
+	return oldest == 0 || now.UnixNano()-oldest < int64(usableAfter)
+}
+
+// connect opens a connection, which was due at a time, and tries again until it is
+// let in or ctx ends.
+func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
+	for failures := 0; ; failures++ {
+		err := s.try(ctx)
+		if err == nil {
+			s.w.tally.note(c, s.i, time.Since(due))
+			s.w.tally.count(opened, 1)
+			return true
+		}
+		if isOver(ctx) {
+			return false
+		}
+		pause := min(firstPause<<min(failures, 10), longestPause)
+		var no *errRefused
+		if errors.As(err, &no) {
+			s.w.tally.count(refused, 1)
+			s.w.tally.code("http " + strconv.Itoa(no.status))
+			pause = max(pause, no.after)
+		} else {
+			s.w.tally.count(failed, 1)
+		}
+		if s.wild || !sleep(ctx, pause+rand.N(pause/2)) {
+			return false
+		}
+	}
+}
+
+var errGone = errors.New("the connection ended before the socket was let in")
+
+func (s *socket) try(ctx context.Context) error {
+	nc, rest, err := s.w.plan.handshake(ctx, s.i, s.resume())
+	if err != nil {
+		return err
+	}
+	l := newLink(nc, s.w.plan.InFlight)
+	s.link.Store(l)
+	s.w.reading.Go(func() { // ends when the connection does
+		why := l.read(rest, func(n int, m frame.Message) { s.take(l, n, m) })
+		s.over(l, why)
+	})
+	select {
+	case <-l.ready:
+		return nil
+	case <-l.gone:
+		return errGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// resume is from where the socket wants to be served, in a handshake.
+func (s *socket) resume() string {
+	if s.epoch == "" || s.channel == (chat.ID{}) {
+		return ""
+	}
+	return chat.FormatCursors(s.epoch, map[chat.ID]chat.Seq{s.channel: s.last.Load()})
+}
+
+// over notes the end of a connection.
+func (s *socket) over(l *link, why string) {
+	s.link.CompareAndSwap(l, nil)
+	if why != "" && !s.wild {
+		s.w.tally.count(ended, 1)
+		s.w.tally.code(why)
+	}
+	s.w.tally.count(unanswered, int64(l.abandoned()))
+	close(l.gone)
+}
+
+// take understands a message from the server.
+func (s *socket) take(l *link, n int, m frame.Message) {
+	t := &s.w.tally
+	t.count(received, int64(n))
+	h := hear(m.Payload)
+	switch h.kind {
+	case "connection":
+		s.hello(l, h)
+	case "ack", "pong":
+		s.answer(l, h)
+	case "error":
+		if h.event == "resume" {
+			t.code("resume: " + h.refusal)
+			return
+		}
+		s.answer(l, h)
+	case "message":
+		if h.due.IsZero() {
+			break
+		}
+		t.count(delivered, 1)
+		s.w.arrived.Add(1)
+		c := delivery
+		if s.slow.Load() {
+			c = late
+		}
+		t.note(c, s.i, time.Since(h.due))
+	}
+	if h.seq > 0 && bytes.Contains(m.Payload, s.channelText) {
+		s.follow(h.seq)
+	}
+}
+
+func (s *socket) hello(l *link, h heard) {
+	if h.epoch != s.epoch {
+		s.epoch = h.epoch
+		s.last.Store(0)
+		for _, c := range h.channels {
+			if c.ID == s.channel {
+				s.last.Store(c.LastSeq)
+			}
+		}
+	}
+	if s.w.plan.Old && !s.wild && s.channel != (chat.ID{}) {
+		b := append([]byte(`{"type":"join_channel","data":{"channel_id":"`), s.channelText...)
+		l.say(question{time.Now(), aJoin}, frame.AppendMasked(nil, frame.OpText, append(b, `"}}`...), newKey()))
+		return
+	}
+	close(l.ready)
+}
+
+// follow checks that a channel's entries come in order, each once.
+func (s *socket) follow(seq chat.Seq) {
+	last := s.last.Load()
+	switch {
+	case last == 0:
+		return
+	case seq <= last:
+		s.w.tally.count(repeats, 1)
+		return
+	case seq > last+1:
+		s.w.tally.count(gaps, seq-last-1)
+	}
+	s.last.Store(seq)
+}
+
+func (s *socket) answer(l *link, h heard) {
+	q, ok := l.answered()
+	if !ok {
+		return
+	}
+	if q.what == aJoin {
+		close(l.ready)
+		return
+	}
+	t := &s.w.tally
+	t.note(ack, s.i, time.Since(q.due))
+	if h.refusal == "" {
+		t.count(acked, 1)
+		if q.what == aMessage {
+			t.count(stored, 1)
+		}
+	} else {
+		t.count(denied, 1)
+		t.code(h.refusal)
+		s.wait.Store(time.Now().Add(h.after).UnixNano())
+	}
+	<-l.slots
+}
+
+// ask sends an event that was due at a time, as soon as no more than the allowed
+// number wait for their answers. It reports whether it could.
+func (s *socket) ask(ctx context.Context, what event, due time.Time) bool {
+	l := s.link.Load()
+	if l == nil {
+		return false
+	}
+	select {
+	case <-l.ready:
+	default:
+		return false
+	}
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.gone:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	if due.IsZero() { // as fast as answers come
+		due = time.Now()
+	}
+	s.w.tally.count(sent, 1)
+	l.say(question{due, what}, frame.AppendMasked(nil, frame.OpText, s.event(what, due), newKey()))
+	return true
+}
+
+func (s *socket) event(what event, due time.Time) []byte {
+	b := make([]byte, 0, 256+s.w.plan.Size)
+	switch what {
+	case aTyping:
+		b = append(b, `{"type":"typing","data":{"is_typing":true,"channel_id":"`...)
+	case aReceipt:
+		b = append(b, `{"type":"read_receipt","data":{"seq":`...)
+		b = strconv.AppendInt(b, max(s.last.Load(), 1), 10)
+		b = append(b, `,"channel_id":"`...)
+	default:
+		b = append(b, `{"type":"new_message","data":{"content":"`...)
+		b = appendContent(b, due, s.w.plan.Size)
+		if !s.w.plan.Old {
+			b = append(b, `","client_id":"`...)
+			b = append(b, uuid.Must(uuid.NewV7()).String()...)
+		}
+		b = append(b, `","channel_id":"`...)
+	}
+	b = append(b, s.channelText...)
+	return append(b, `"}}`...)
+}
+
+// isOver reports whether a context has ended, or would at this moment: the network's
+// deadlines, which come from it, are a little earlier.
+func isOver(ctx context.Context) bool {
+	at, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(at)
+}
+
+// sleep waits; false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
