@@ -7,10 +7,9 @@ import "math/bits"
 // costs. A cursor that is dropped is not used again, because others may still know
 // it.
 type cursors struct {
-	block []pair   // at most 64; it never moves
+	block []pair   // at most 64; it never moves. Those without a socket were never used
 	live  uint64   // which of them are in use
 	more  *[]*pair // those that came later, nil for none
-	taken uint8    // how many of the block were ever used
 }
 
 const maxBlock = 64
@@ -22,13 +21,15 @@ func (c *cursors) room(n int) {
 	}
 }
 
-// take gives a cursor to be filled in and then added.
-func (c *cursors) take() *pair {
-	if int(c.taken) == len(c.block) {
-		return new(pair)
+// take gives s a cursor to be filled in and then added.
+func (c *cursors) take(s *Socket) *pair {
+	for i := range c.block {
+		if p := &c.block[i]; p.socket == nil {
+			p.socket = s
+			return p
+		}
 	}
-	c.taken++
-	return &c.block[c.taken-1]
+	return &pair{socket: s}
 }
 
 // bit is p's in live, 0 when p is not in the block.

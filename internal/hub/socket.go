@@ -238,9 +238,7 @@ func (s *Socket) newPair() *pair {
 	if s.closed {
 		return nil
 	}
-	p := s.pairs.take()
-	p.socket = s
-	return p
+	return s.pairs.take(s)
 }
 
 func (s *Socket) addPair(p *pair) bool {
