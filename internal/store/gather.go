@@ -12,6 +12,7 @@ import (
 const (
 	gatherMost    = 256 // keys of one load
 	gatherTimeout = 5 * time.Second
+	gatherQueue   = 1 << 15 // keys that wait for a load
 )
 
 // gatherer makes one load of many: calls that come while a load is under way are
@@ -28,7 +29,8 @@ type gatherer[K comparable, V any] struct {
 }
 
 type gathered[V any] struct {
-	done  chan struct{}
+	askers int // guarded by the gatherer: those who wait
+	done   chan struct{}
 	value V
 	found bool
 	err   error
@@ -39,7 +41,8 @@ func newGatherer[K comparable, V any](load func(context.Context, []K) (map[K]V, 
 }
 
 // get loads a value; found is false when there is none. A caller whose ctx ends
-// leaves; the load goes on for the others.
+// leaves; the load goes on for the others, and what nobody waits for any more is
+// not loaded: else a storm would be answered after its clients have gone.
 func (g *gatherer[K, V]) get(ctx context.Context, key K) (value V, found bool, err error) {
 	return g.ask(key)(ctx)
 }
@@ -55,9 +58,16 @@ func (g *gatherer[K, V]) ask(key K) (wait func(context.Context) (value V, found 
 		case <-r.done:
 			return r.value, r.found, r.err
 		case <-ctx.Done():
+			g.leave(r)
 			return value, false, overloaded(ctx.Err())
 		}
 	}
+}
+
+func (g *gatherer[K, V]) leave(r *gathered[V]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.askers--
 }
 
 func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
@@ -68,10 +78,14 @@ func (g *gatherer[K, V]) join(key K) (*gathered[V], error) {
 	}
 	r := g.waiting[key]
 	if r == nil {
+		if len(g.order) >= gatherQueue {
+			return nil, overloaded(errQueueFull)
+		}
 		r = &gathered[V]{done: make(chan struct{})}
 		g.waiting[key] = r
 		g.order = append(g.order, key)
 	}
+	r.askers++
 	if !g.busy {
 		g.busy = true
 		g.done.Go(g.run) // ends when nobody waits
@@ -102,15 +116,16 @@ func (g *gatherer[K, V]) run() {
 func (g *gatherer[K, V]) take() (keys []K, results []*gathered[V]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(len(g.order), gatherMost)
-	if n == 0 {
-		g.busy, g.order = false, nil
-		return nil, nil
-	}
-	keys, g.order = g.order[:n:n], g.order[n:]
-	for _, k := range keys {
-		results = append(results, g.waiting[k])
+	for len(g.order) > 0 && len(keys) < gatherMost {
+		k := g.order[0]
+		g.order = g.order[1:]
+		if r := g.waiting[k]; r.askers > 0 {
+			keys, results = append(keys, k), append(results, r)
+		}
 		delete(g.waiting, k)
+	}
+	if keys == nil {
+		g.busy, g.order = false, nil
 	}
 	return keys, results
 }
