@@ -31,9 +31,9 @@ type gatherer[K comparable, V any] struct {
 type gathered[V any] struct {
 	askers int // guarded by the gatherer: those who wait
 	done   chan struct{}
-	value V
-	found bool
-	err   error
+	value  V
+	found  bool
+	err    error
 }
 
 func newGatherer[K comparable, V any](load func(context.Context, []K) (map[K]V, error)) *gatherer[K, V] {
