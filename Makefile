@@ -29,7 +29,8 @@ tools: ## Install PostgreSQL, Chromium and make-time tools where they are missin
 .PHONY: test-go
 test-go: ## Go tests, both databases, with the race detector
 	$(GO) vet ./...
-	$(GO) test -race -timeout 10m ./...
+	@# Never from the cache: many tests build the server, of which the cache knows nothing.
+	$(GO) test -race -count=1 -timeout 15m ./...
 
 FAULTS_TIME ?= 45s
 .PHONY: test-faults
