@@ -14,8 +14,9 @@ import (
 // reads or sends again.
 const maxLater = 16384
 
-// delayedGroup bounds a group of delayed read cursors. Nobody waits for them, and
-// small groups delay those less who do wait for the database.
+// delayedGroup bounds a group of delayed read cursors. Nobody waits for them:
+// small groups, spread over the delay, keep out of the way of those who do wait for
+// the database.
 const delayedGroup = 128
 
 // reads is the lane of read cursors. What a reader waits for is committed as soon
@@ -182,7 +183,15 @@ func (r *reads) take() (group []*readEntry, closed bool) {
 	return group, r.closed && len(r.now) == 0 && r.count == 0
 }
 
+// takeDelayed adds a group of delayed cursors, and sets the timer for the next: as
+// many groups as there are take ReadDelay together.
 func (r *reads) takeDelayed(group []*readEntry, in map[readKey]bool) []*readEntry {
+	defer func() {
+		r.due = false
+		if r.count > 0 {
+			r.timer.Reset(r.config.ReadDelay / time.Duration(1+r.count/delayedGroup))
+		}
+	}()
 	for user, mine := range r.delayed {
 		for channel, read := range mine {
 			if len(group) >= min(r.config.GroupSize, delayedGroup) {
@@ -198,10 +207,6 @@ func (r *reads) takeDelayed(group []*readEntry, in map[readKey]bool) []*readEntr
 		if len(mine) == 0 {
 			delete(r.delayed, user)
 		}
-	}
-	r.due = false
-	if r.count > 0 {
-		r.timer.Reset(r.config.ReadDelay)
 	}
 	return group
 }
