@@ -25,6 +25,7 @@ type fleet struct {
 	poller *netpoll.Poller
 	on     func(s *sock, payload []byte) // for every text message
 	number int32
+	later  atomic.Int64 // times that a socket was told to come back a moment later
 }
 
 var fleets atomic.Int32
@@ -124,7 +125,8 @@ func shake(nc net.Conn, a address) (leftover []byte, err error) {
 	return bytes.Clone(leftover), nil
 }
 
-// open opens n sockets, at most width at a time.
+// open opens n sockets, at most width at a time. Whoever is told that the server is
+// busy tries again, as a client does.
 func (f *fleet) open(from, n, width int, at func(i int) address) ([]*sock, error) {
 	all := make([]*sock, n)
 	errs := make(chan error, n)
@@ -134,6 +136,12 @@ func (f *fleet) open(from, n, width int, at func(i int) address) ([]*sock, error
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				s, err := f.dial(from+i, at(from+i))
+				var r errRefused
+				for tries := 0; errors.As(err, &r) && r.status == http.StatusServiceUnavailable && tries < 100; tries++ {
+					f.later.Add(1)
+					time.Sleep(100 * time.Millisecond)
+					s, err = f.dial(from+i, at(from+i))
+				}
 				if err != nil {
 					errs <- fmt.Errorf("open socket %d: %w", from+i, err)
 				}

@@ -12,6 +12,7 @@ type tracker struct {
 	want      int32
 	delivered atomic.Int64
 	got       []atomic.Int32
+	bytes     atomic.Int64   // of one message
 	took      []atomic.Int64 // from sending to the last socket, in nanoseconds
 }
 
@@ -22,7 +23,9 @@ func track(fl *fleet, events, listeners int) *tracker {
 			if n >= len(t.got) {
 				return
 			}
-			t.delivered.Add(1)
+			if t.delivered.Add(1) == 1 {
+				t.bytes.Store(int64(len(payload)))
+			}
 			if t.got[n].Add(1) == t.want {
 				t.took[n].Store(time.Now().UnixNano() - sent)
 			}
@@ -92,7 +95,7 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 		millions := float64(tr.delivered.Load()) / 1e6
 		b.add(scenario, t.name(),
 			value{"cpu", used / millions, " s/M"}, value{"p50", tr.latency(0.5), " ms"}, value{"p99", tr.latency(0.99), " ms"},
-			value{"deliveries", millions / took * 1e6, "/s"}, value{"machine", (machineCPU() - all) / took, " cores"})
+			value{"frame", float64(tr.bytes.Load()), " B"}, value{"deliveries", millions / took * 1e6, "/s"}, value{"machine", (machineCPU() - all) / took, " cores"})
 		return nil
 	})
 }

@@ -259,7 +259,7 @@ func (b *bench) runStorm() error {
 			return fmt.Errorf("storm: %w", err)
 		}
 		b.add("storm", "chowk", value{"sockets", float64(b.idle), ""}, value{"in", took, " s"}, value{"per cpu second", float64(b.idle) / used, ""},
-			value{"database connections", float64(most), ""}, value{"errors", 0, ""})
+			value{"database connections", float64(most), ""}, value{"told to come later", float64(fl.later.Load()), ""})
 		return nil
 	})
 }

@@ -119,9 +119,13 @@ func serve(name string) error {
 
 func groupOf(r *http.Request) string { return r.URL.Query().Get("group") }
 
-// event is what a peer's servers publish, of about the size of chowk's.
+// eventBytes is the size of a message of messageBytes as chowk tells of it: with its
+// channel, its author, times and ids.
+const eventBytes = 556
+
+// event is what a peer's servers publish, as large as chowk's.
 func event(n int) []byte {
-	body, _ := json.Marshal(map[string]any{"type": "message", "content": string(content(n, messageBytes))})
+	body, _ := json.Marshal(map[string]any{"type": "message", "content": string(content(n, eventBytes-31))})
 	return body
 }
 
