@@ -39,7 +39,7 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 		for _, s := range portion(i - patience) {
 			s.leave()
 		}
-		if len(all) == 0 || !wait(ctx, step) {
+		if g.sessions.len() == 0 || !wait(ctx, step) { // nobody is left to wait for
 			step = 0
 		}
 	}
