@@ -23,6 +23,7 @@ type ledger struct {
 	observer Observer
 
 	mu       sync.Mutex // guards what follows
+	kept     int        // how many are lent without hesitation; 0 for all
 	free     int
 	held     map[*holding]struct{}
 	queue    list.List // of *waiter: commits, then the longest waiting first
@@ -42,6 +43,11 @@ const (
 	suspicious  = 250 * time.Millisecond
 	reportEvery = 10 * time.Second
 )
+
+// hesitation is how long a unit waits for one of the connections that are kept
+// before another is opened: most are held for a millisecond, and opening one takes
+// longer than that.
+const hesitation = 20 * time.Millisecond
 
 // holding is one connection held by one unit of work.
 type holding struct {
@@ -77,9 +83,10 @@ func (l *ledger) take(ctx context.Context, unit string, wait time.Duration) (*ho
 	if err != nil || w == nil {
 		return h, err
 	}
-	timer, check := time.NewTimer(wait), time.AfterFunc(suspicious, l.suspect)
+	timer, check, more := time.NewTimer(wait), time.AfterFunc(suspicious, l.suspect), time.AfterFunc(hesitation, func() { l.overflow(w) })
 	defer timer.Stop()
 	defer check.Stop()
+	defer more.Stop()
 	select {
 	case <-w.turn:
 		return h, nil
@@ -98,7 +105,7 @@ func (l *ledger) join(h *holding) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.free > 0:
+	case l.free > 0 && (l.kept == 0 || len(l.held) < l.kept):
 		l.free--
 		l.hold(h)
 		return nil, nil //nolint:nilnil // nothing to wait for
@@ -119,6 +126,29 @@ func (l *ledger) join(h *holding) (*waiter, error) {
 // lanes. Under load reads are refused before writes are.
 func commits(unit string) bool { return unit == "commit" || unit == "commit_reads" }
 
+// overflow gives a waiter one of the connections beyond those that are kept.
+func (l *ledger) overflow(w *waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free == 0 || !l.dequeue(w) {
+		return
+	}
+	l.free--
+	l.hold(w.holding)
+	close(w.turn)
+}
+
+// dequeue takes a waiter out of the queue, if it is there. Called with mu held.
+func (l *ledger) dequeue(w *waiter) bool {
+	for e := l.queue.Front(); e != nil; e = e.Next() {
+		if e.Value == w {
+			l.queue.Remove(e)
+			return true
+		}
+	}
+	return false
+}
+
 func (l *ledger) hold(h *holding) {
 	h.since = time.Now()
 	h.soft = time.AfterFunc(l.watch.soft, func() { l.tooLong(h) })
@@ -129,13 +159,7 @@ func (l *ledger) hold(h *holding) {
 func (l *ledger) leave(w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for e := l.queue.Front(); e != nil; e = e.Next() {
-		if e.Value == w {
-			l.queue.Remove(e)
-			return true
-		}
-	}
-	return false
+	return l.dequeue(w)
 }
 
 // give ends a turn; a commit, or else the longest waiting, has the next.

@@ -49,9 +49,9 @@ const (
 	pingTimeout    = time.Second
 	explainTimeout = 500 * time.Millisecond
 	// acquireTimeout is how long anything that a client waits for waits for a
-	// connection; a connection that its turn came late for gets acquireLeast more.
+	// turn; a connection that must be opened then may take acquireLeast.
 	acquireTimeout = 250 * time.Millisecond
-	acquireLeast   = 50 * time.Millisecond
+	acquireLeast   = time.Second
 	maxWaiting     = 1000 // units of work that wait for a connection
 	// cancelGrace is how long a server may take to obey a request to cancel, before
 	// the connection is given up.
@@ -83,6 +83,7 @@ func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, 
 	}
 	limit := fmt.Sprintf("pool limit of size %d overflow %d", db.options.Size, db.options.Overflow)
 	db.main = lender{pool: pool, ledger: newLedger(most, limit, in.watch, in.observer)}
+	db.main.ledger.kept = kept
 	db.main.breaker = newBreaker(db.ping, db.turned)
 	db.apart.breaker = db.main.breaker
 	if err := db.openReplicas(ctx, o.ReadURLs); err != nil {
