@@ -49,9 +49,9 @@ const (
 	pingTimeout    = time.Second
 	explainTimeout = 500 * time.Millisecond
 	// acquireTimeout is how long anything that a client waits for waits for a
-	// turn; a connection that must be opened then may take acquireLeast.
+	// connection; a connection that its turn came late for gets acquireLeast more.
 	acquireTimeout = 250 * time.Millisecond
-	acquireLeast   = time.Second
+	acquireLeast   = 50 * time.Millisecond
 	maxWaiting     = 1000 // units of work that wait for a connection
 	// cancelGrace is how long a server may take to obey a request to cancel, before
 	// the connection is given up.
