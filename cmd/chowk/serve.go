@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,7 @@ type server struct {
 	health   *ops.Health
 	ops      *operations // nil when it is off
 	draining atomic.Bool
+	ballast  []byte
 }
 
 // serve runs a node until ctx ends, and then drains it.
@@ -56,7 +58,8 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := &server{cfg: cfg, log: log, numbers: metric.New()}
+	s := &server{cfg: cfg, log: log, numbers: metric.New(), ballast: ballast(log)}
+	defer runtime.KeepAlive(s)
 	if err := s.build(ctx); err != nil {
 		if operations != nil {
 			err = errors.Join(err, operations.Close())

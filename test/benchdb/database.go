@@ -31,11 +31,15 @@ func (b *bench) fresh(ctx context.Context, kind string, w *world) (database, err
 	b.count++
 	var db database
 	if kind == "postgres" {
-		url, err := b.pg.Create(fmt.Sprintf("bench_%d", b.count))
+		name := fmt.Sprintf("bench_%d", b.count)
+		url, err := b.pg.Create(name)
 		if err != nil {
 			return nil, err
 		}
-		db = postgres{url}
+		if err := b.settle(); err != nil {
+			return nil, err
+		}
+		b.last, db = name, postgres{url}
 	} else {
 		db = sqliteFile{fmt.Sprintf("%s/bench_%d.db", b.dir, b.count)}
 	}
@@ -47,6 +51,31 @@ func (b *bench) fresh(ctx context.Context, kind string, w *world) (database, err
 		return nil, err
 	}
 	return db, db.fill(ctx, w)
+}
+
+// settle leaves PostgreSQL nothing to do but what comes: the last measurement's
+// rows are gone and all pages are written, so that neither autovacuum nor a
+// checkpoint works for one measurement during the next.
+func (b *bench) settle() error {
+	if b.last != "" {
+		if err := b.pg.Exec("postgres", "DROP DATABASE "+b.last+" WITH (FORCE)"); err != nil {
+			return err
+		}
+	}
+	return b.pg.Exec("postgres", "CHECKPOINT")
+}
+
+// age fills segments of the write-ahead log, which are then used again: a server
+// that has just been born creates each as it goes, zeroes and flushes it, and that
+// stops everybody for tens of milliseconds.
+func (b *bench) age() error {
+	const segments = 128 // of 16 MB
+	err := b.pg.Exec("postgres", fmt.Sprintf(`DO $$ BEGIN FOR i IN 1..%d LOOP
+		PERFORM pg_logical_emit_message(false, 'age', 'x'); PERFORM pg_switch_wal(); END LOOP; END $$`, segments))
+	if err != nil {
+		return err
+	}
+	return b.pg.Exec("postgres", "CHECKPOINT")
 }
 
 func (b *bench) postmaster(kind string) int {

@@ -54,6 +54,9 @@ func main() {
 			os.Exit(2)
 		}
 	}
+	if _, given := os.LookupEnv("GOGC"); !given {
+		defer runtime.KeepAlive(make([]byte, 64<<20)) // as the server does
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err = measure(ctx, c)
 	stop()
@@ -66,7 +69,7 @@ func main() {
 
 // postgresSettings are the conditions of all measurements; everything else is
 // PostgreSQL's default, above all fsync=on and synchronous_commit=on.
-var postgresSettings = []string{"shared_buffers=1GB", "max_wal_size=4GB"}
+var postgresSettings = []string{"shared_buffers=1GB", "max_wal_size=4GB", "min_wal_size=2GB"}
 
 // report is what is printed and written.
 type report struct {
@@ -90,6 +93,7 @@ type bench struct {
 	dir    string
 	pg     *pgtest.Server
 	count  int
+	last   string // PostgreSQL's database of the last measurement
 	report report
 }
 
@@ -120,6 +124,9 @@ func measure(ctx context.Context, c config) (err error) {
 				return err
 			}
 			defer b.pg.Remove()
+			if err := b.age(); err != nil {
+				return err
+			}
 		}
 		if err := s.do(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
