@@ -10,8 +10,9 @@ import (
 // heapFloor is how much is allocated, at the least, between two runs of the garbage
 // collector. A server with little in its heap, however busy, would else run it
 // dozens of times a second to find a few megabytes: a quarter of the CPU time of a
-// message, and stops that senders wait for.
-const heapFloor = 64 << 20
+// message, and stops that senders wait for. More of it costs idle sockets memory:
+// what they keep then lies between more that is dropped.
+const heapFloor = 16 << 20
 
 // ballast counts as heap that is alive, so the collector waits for as much again.
 // Nobody writes to it: it takes addresses, not memory. It is nil where the operator
@@ -21,7 +22,7 @@ func ballast(log *slog.Logger) []byte {
 		return nil
 	}
 	limit := debug.SetMemoryLimit(-1)
-	if limit != math.MaxInt64 && limit < 8*heapFloor {
+	if limit != math.MaxInt64 && limit < 16*heapFloor {
 		log.Info("the garbage collector works for a small memory", "memory_limit", limit)
 		return nil
 	}

@@ -67,18 +67,18 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 	}
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
-	if p.state != behind || p.holds > 0 || p.cursor != from || p.at < 0 {
+	if p.state() != behind || p.held() || p.cursor() != from || p.place() < 0 {
 		return false, nil
 	}
 	if !h.writeOne(p, p.joinFor(due)) {
 		return !p.socket.conn.Backlogged(), nil
 	}
-	if p.cursor < p.ch.head {
+	if p.cursor() < p.ch.head {
 		return true, nil
 	}
 	// What was read from the log may be ahead of what was published here: the
 	// fan-out skips what the cursor has passed.
-	p.state = live
+	p.become(live)
 	h.config.Metrics.CaughtUp.Inc()
 	h.levelled(p)
 	return false, nil
@@ -90,15 +90,15 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
-	if p.state != behind || p.cursor != from || p.at < 0 {
+	if p.state() != behind || p.cursor() != from || p.place() < 0 {
 		return false
 	}
 	told := encodeFrame(chat.ResyncFrame(why, chat.TimeOf(h.config.Now()), p.ch.id))
-	if !h.writeOne(p, write{bytes: told, to: max(p.ch.head, p.cursor), out: p.member.ended()}) {
+	if !h.writeOne(p, write{bytes: told, to: max(p.ch.head, p.cursor()), out: p.ended()}) {
 		return !p.socket.conn.Backlogged()
 	}
 	h.config.Metrics.Resyncs.Inc()
-	p.state = live
+	p.become(live)
 	h.levelled(p)
 	return false
 }
@@ -110,18 +110,18 @@ func (p *pair) due() (entries []entry, from, head chat.Seq, ok bool) {
 	ch := p.ch
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if p.state != behind || p.holds > 0 || p.at < 0 {
+	if p.state() != behind || p.held() || p.place() < 0 {
 		return nil, 0, 0, false
 	}
-	if p.cursor >= ch.head {
-		p.state = live
+	if p.cursor() >= ch.head {
+		p.become(live)
 		return nil, 0, 0, false
 	}
-	entries, ok = ch.ring.after(p.cursor)
+	entries, ok = ch.ring.after(p.cursor())
 	if !ok {
-		return nil, p.cursor, ch.head, true
+		return nil, p.cursor(), ch.head, true
 	}
-	return append([]entry(nil), entries...), p.cursor, ch.head, true
+	return append([]entry(nil), entries...), p.cursor(), ch.head, true
 }
 
 // fill reads the entries of a hole: some that were published elsewhere, or that

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -53,48 +52,6 @@ type transient struct {
 	quiet bool        // the user himself is not told
 	frame []byte
 }
-
-// pair is one socket's cursor in one channel. There are many: a test watches its
-// size.
-type pair struct {
-	socket *Socket
-	ch     *channel
-	cursor chat.Seq // guarded by ch.mu
-	member membership
-	at     int32     // index in ch.pairs, guarded by ch.mu
-	state  pairState // guarded by ch.mu
-	holds  uint8     // guarded by ch.mu: reasons to serve nothing for a moment
-	out    bool      // guarded by ch.mu: the user is not a member as of cursor
-}
-
-// membership is the entry by which the user became a member, 0 for a founder, and
-// its complement when he is none any more as of the channel's head. It is changed
-// under the channel's mu.
-type membership struct{ v atomic.Int64 }
-
-func (m *membership) begin(seq chat.Seq) { m.v.Store(seq) }
-
-func (m *membership) end() {
-	if v := m.v.Load(); v >= 0 {
-		m.v.Store(^v)
-	}
-}
-
-func (m *membership) ended() bool { return m.v.Load() < 0 }
-
-func (m *membership) began() chat.Seq {
-	v := m.v.Load()
-	return max(v, ^v)
-}
-
-type pairState uint8
-
-const (
-	opening pairState = iota // the socket has not had its connection frame
-	live                     // level, or served by the fan-out
-	behind                   // served by the readers until it is level
-	parked                   // the socket does not want this channel
-)
 
 // put takes an event, or notes that the log has it.
 func (ch *channel) put(ev chat.Event) {
@@ -196,8 +153,11 @@ func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pai
 	if p == nil {
 		return nil
 	}
-	p.ch, p.cursor, p.at, p.state = ch, cursor, int32(len(ch.pairs)), state
-	p.member.begin(joined)
+	p.ch = ch
+	p.moveTo(cursor)
+	p.become(state)
+	p.begin(joined)
+	p.setPlace(len(ch.pairs))
 	if !s.addPair(p) {
 		return nil
 	}
@@ -211,17 +171,19 @@ func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pai
 
 // remove takes a cursor out. Called with mu held.
 func (ch *channel) remove(p *pair) {
-	if p.at < 0 {
+	at := p.place()
+	if at < 0 {
 		return
 	}
 	last := len(ch.pairs) - 1
 	moved := ch.pairs[last]
-	ch.pairs[p.at], moved.at = moved, p.at
+	ch.pairs[at] = moved
+	moved.setPlace(at)
 	ch.pairs[last] = nil
 	ch.pairs = ch.pairs[:last]
 	if cap(ch.pairs) > 64 && len(ch.pairs) < cap(ch.pairs)/4 {
 		ch.pairs = append([]*pair(nil), ch.pairs...)
 	}
-	p.at = -1
+	p.setPlace(-1)
 	ch.hub.config.Metrics.Pairs.Dec()
 }

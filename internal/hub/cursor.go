@@ -15,7 +15,7 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 			return 0, err
 		}
 	}
-	if p.member.ended() {
+	if p.ended() {
 		return 0, chat.ErrAccessDenied
 	}
 	if s.old {
@@ -23,10 +23,11 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 	}
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
-	if p.state == parked {
-		p.state, p.cursor = live, max(p.cursor, p.ch.head)
+	if p.state() == parked {
+		p.become(live)
+		p.moveTo(max(p.cursor(), p.ch.head))
 	}
-	return p.cursor, nil
+	return p.cursor(), nil
 }
 
 // lookUp asks the database about a channel that this node does not know to be the
@@ -59,7 +60,7 @@ func (s *Socket) Leave(id chat.ID) {
 	}
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
-	p.state = parked
+	p.become(parked)
 	s.focus.CompareAndSwap(p.ch, nil)
 }
 
@@ -71,22 +72,24 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 	late := false
 	for id, seq := range cursors {
 		p := s.pairIn(id)
-		if p == nil || p.member.ended() {
+		if p == nil || p.ended() {
 			denied = append(denied, id)
 			continue
 		}
 		p.ch.mu.Lock()
-		head := max(p.ch.head, p.ch.ahead, p.cursor)
+		head := max(p.ch.head, p.ch.ahead, p.cursor())
 		switch {
 		case seq > head:
 			resync = append(resync, id)
 		default:
 			resumed[id] = chat.Span{From: seq, To: head}
-			if seq != p.cursor || p.state == parked {
-				p.cursor, p.state, late = seq, behind, true
+			if seq != p.cursor() || p.state() == parked {
+				p.moveTo(seq)
+				p.become(behind)
+				late = true
 				// Whoever was away when he was removed and came back hears nothing of
 				// the time between: the entry by which he came back begins it again.
-				p.out = seq < p.member.began()
+				p.setOut(seq < p.began())
 			}
 		}
 		p.ch.mu.Unlock()
@@ -105,8 +108,7 @@ func (h *Hub) HoldOwn(id chat.UserID, channel chat.ID) (release func()) {
 	for _, s := range h.socketsOf(id) {
 		if p := s.pairIn(channel); s.old && p != nil {
 			p.ch.mu.Lock()
-			if p.holds < 255 {
-				p.holds++
+			if p.hold() {
 				held = append(held, p)
 			}
 			p.ch.mu.Unlock()
@@ -115,9 +117,9 @@ func (h *Hub) HoldOwn(id chat.UserID, channel chat.ID) (release func()) {
 	return func() {
 		for _, p := range held {
 			p.ch.mu.Lock()
-			p.holds--
-			if p.state == live && p.cursor < p.ch.head {
-				p.state = behind
+			p.letGo()
+			if p.state() == live && p.cursor() < p.ch.head {
+				p.become(behind)
 			}
 			p.ch.mu.Unlock()
 			h.behind.put(p.socket)

@@ -41,7 +41,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	}
 	var plain, packed batch
 	for i := len(ch.pairs) - 1; i >= 0; i-- { // backwards: a pair that ends is replaced by one already served
-		if p := ch.pairs[i]; p.state == live && p.holds == 0 && p.cursor < ch.head {
+		if p := ch.pairs[i]; p.served() && p.cursor() < ch.head {
 			b := &plain
 			if p.socket.deflate {
 				b = &packed
@@ -95,20 +95,20 @@ func (h *Hub) count(n written) {
 // takes no more. Called with the channel's mu held.
 func (h *Hub) deliver(p *pair, b *batch) {
 	s := p.socket
-	for p.cursor < p.ch.head {
-		if b.bytes == nil || b.from != p.cursor {
-			due, ok := p.ch.ring.after(p.cursor)
+	for p.cursor() < p.ch.head {
+		if b.bytes == nil || b.from != p.cursor() {
+			due, ok := p.ch.ring.after(p.cursor())
 			if !ok {
 				h.fallBehind(p)
 				return
 			}
 			n := b.written
-			*b = join(due, p.cursor, s.deflate)
+			*b = join(due, p.cursor(), s.deflate)
 			b.written = n
 		}
 		w := write{bytes: b.bytes, to: b.to, entries: b.entries}
-		if s.old || p.out || slices.Contains(b.specials, s.user.id) {
-			due, _ := p.ch.ring.after(p.cursor)
+		if s.old || p.out() || slices.Contains(b.specials, s.user.id) {
+			due, _ := p.ch.ring.after(p.cursor())
 			w = p.joinFor(due)
 		}
 		if !h.write(p, w, &b.written) {
@@ -137,21 +137,22 @@ func (h *Hub) write(p *pair, w write, n *written) bool {
 		n.writes++
 		n.delivered += w.entries
 	}
-	p.cursor, p.out = w.to, w.out
+	p.moveTo(w.to)
+	p.setOut(w.out)
 	return true
 }
 
 // levelled ends a cursor whose user is no member of the channel any more. Called
 // with the channel's mu held.
 func (h *Hub) levelled(p *pair) {
-	if p.out {
+	if p.out() {
 		p.ch.remove(p)
 		p.socket.dropPair(p)
 	}
 }
 
 func (h *Hub) fallBehind(p *pair) {
-	p.state = behind
+	p.become(behind)
 	h.config.Metrics.Behind.Inc()
 	// The socket may have drained between the write that failed and the line
 	// above; then nobody else will wake it.
@@ -190,7 +191,7 @@ func join(due []entry, from chat.Seq, deflate bool) batch {
 // the channel it shows. Called with the channel's mu held.
 func (p *pair) joinFor(due []entry) write {
 	s := p.socket
-	w := write{to: p.cursor, out: p.out}
+	w := write{to: p.cursor(), out: p.out()}
 	for i := range due {
 		e := &due[i]
 		if e.joins == s.user.id {
@@ -215,7 +216,7 @@ func (p *pair) joinFor(due []entry) write {
 // channel's mu held.
 func (h *Hub) tell(ch *channel, t transient) {
 	for _, p := range ch.pairs {
-		if p.state == live && !p.member.ended() && !(t.quiet && p.socket.user.id == t.user) {
+		if p.state() == live && !p.ended() && !(t.quiet && p.socket.user.id == t.user) {
 			p.socket.conn.Write(t.frame)
 		}
 	}

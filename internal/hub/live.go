@@ -75,7 +75,7 @@ func (h *Hub) Online(users []chat.UserID) []chat.UserID {
 func (h *Hub) IsMember(channel chat.ID, user chat.UserID) (member, ok bool) {
 	sockets := h.socketsOf(user)
 	for _, s := range sockets {
-		if p := s.pairIn(channel); p != nil && !p.member.ended() {
+		if p := s.pairIn(channel); p != nil && !p.ended() {
 			return true, true
 		}
 	}

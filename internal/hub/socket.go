@@ -129,8 +129,8 @@ func (h *Hub) pairUp(s *Socket, st chat.Standing) (ch *channel, known bool) {
 			ch.mu.Unlock()
 			continue
 		}
-		if p := ch.add(s, st.LastSeq, st.JoinedSeq, opening); p != nil && p.state == opening {
-			p.cursor = st.LastSeq
+		if p := ch.add(s, st.LastSeq, st.JoinedSeq, opening); p != nil && p.state() == opening {
+			p.moveTo(st.LastSeq)
 		}
 		known = ch.known
 		ch.mu.Unlock()
@@ -147,13 +147,13 @@ func (s *Socket) Open() {
 	late := false
 	for _, p := range pairs {
 		p.ch.mu.Lock()
-		if p.state == opening {
-			p.state = behind
-			if p.ch.known && p.cursor >= p.ch.head {
-				p.state = live
+		if p.state() == opening {
+			p.become(behind)
+			if p.ch.known && p.cursor() >= p.ch.head {
+				p.become(live)
 			}
 		}
-		late = late || p.state == behind
+		late = late || p.state() == behind
 		p.ch.mu.Unlock()
 	}
 	s.user.opened(s.hub)

@@ -155,7 +155,7 @@ func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 		}
 		s.mu.Unlock()
 		if p := ch.add(s, seq-1, seq, state); p != nil {
-			p.member.begin(seq)
+			p.begin(seq)
 		}
 	}
 }
@@ -169,8 +169,8 @@ func (h *Hub) left(ch *channel, id chat.UserID) {
 		if p == nil {
 			continue
 		}
-		p.member.end()
-		if p.state == parked {
+		p.end()
+		if p.state() == parked {
 			ch.remove(p)
 			s.dropPair(p)
 		}

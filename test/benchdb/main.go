@@ -55,7 +55,7 @@ func main() {
 		}
 	}
 	if _, given := os.LookupEnv("GOGC"); !given {
-		defer runtime.KeepAlive(make([]byte, 64<<20)) // as the server does
+		defer runtime.KeepAlive(make([]byte, 16<<20)) // as the server does
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err = measure(ctx, c)
