@@ -145,6 +145,14 @@ func newCache[V any](size int, ttl time.Duration, now func() time.Time) *otter.C
 	})
 }
 
+// Tidy drops what is remembered of credentials and has expired. Without it that
+// leaves when something else comes: a server to which nobody connects any more would
+// keep it.
+func (a *Authenticator) Tidy() {
+	a.good.CleanUp()
+	a.gone.CleanUp()
+}
+
 // Mode is where users come from.
 func (a *Authenticator) Mode() Mode { return a.mode }
 

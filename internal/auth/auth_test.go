@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -112,6 +113,23 @@ func TestAReconnectStormIsOneLookUp(t *testing.T) {
 	must(d.Authenticate(t.Context(), session))
 	if s := d.store.count("Session"); s != 2 {
 		t.Fatalf("%d look-ups after the cache's time, want 2", s)
+	}
+}
+
+// TestIdleServersForgetTokens: nobody comes any more, and what was remembered goes.
+func TestIdleServersForgetTokens(t *testing.T) {
+	d := newDesk(t, ModeAccounts, testSecret)
+	for i := range 100 {
+		must(d.Authenticate(t.Context(), d.jwt(chat.UserID(fmt.Sprint("user-", i)), time.Hour)))
+	}
+	d.Tidy()
+	if n := d.good.EstimatedSize(); n != 100 {
+		t.Errorf("%d tokens are remembered, want all 100", n)
+	}
+	d.clock.advance(maxCacheTTL + 2*time.Second)
+	d.Tidy()
+	if n := d.good.EstimatedSize(); n != 0 {
+		t.Errorf("%d tokens are remembered after they expired", n)
 	}
 }
 

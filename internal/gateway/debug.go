@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -41,7 +40,7 @@ func (g *Gateway) Debug(most int) SocketList {
 		list.Open++
 		users[s.user()] = struct{}{}
 		info := SocketInfo{
-			Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: now.Sub(s.opened.Std()).Round(time.Millisecond).Seconds(),
+			Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: s.openFor(now).Seconds(),
 			Events: s.events.Load(), Protocol: "old", Backlogged: s.Backlogged(),
 		}
 		if s.known {

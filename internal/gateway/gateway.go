@@ -141,20 +141,25 @@ func New(c Config) *Gateway {
 // Sockets is how many are open.
 func (g *Gateway) Sockets() int { return g.sessions.len() }
 
-// sweepInterval is how often expired credentials are looked for, expiryWarning how
-// long before its end a client is told to bring a new one.
+// sweepInterval is how often expired credentials are looked for, tidyTurns after how
+// many times what is remembered of them is dropped, expiryWarning how long before
+// its end a client is told to bring a new one.
 const (
 	sweepInterval = time.Second
+	tidyTurns     = 16
 	expiryWarning = time.Minute
 )
 
 func (g *Gateway) sweep() {
 	t := time.NewTicker(sweepInterval)
 	defer t.Stop()
-	for {
+	for turn := 0; ; {
 		select {
 		case <-t.C:
 			g.expire(chat.TimeOf(g.Now()))
+			if turn++; turn%tidyTurns == 0 {
+				g.Auth.Tidy()
+			}
 		case <-g.ctx.Done():
 			return
 		}
@@ -164,11 +169,11 @@ func (g *Gateway) sweep() {
 // expire closes the sockets whose credential is no longer good at the time now, and
 // tells those whose credential soon is not.
 func (g *Gateway) expire(now chat.Time) {
-	soon := now + chat.Time(expiryWarning.Microseconds())
+	at, soon := expiry(now), expiry(now+chat.Time(expiryWarning.Microseconds()))
 	for _, s := range g.sessions.all() {
 		switch {
 		case s.expires == 0 || s.expires > soon:
-		case s.expires <= now:
+		case s.expires <= at:
 			s.close(chat.CloseTokenExpired, "token expired")
 		case !s.warned:
 			s.warned = s.Write(s.encode(chat.NoticeFrame{Type: chat.EventNotice, Code: chat.NoticeTokenExpiring, Timestamp: now}))

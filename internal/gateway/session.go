@@ -26,16 +26,16 @@ type session struct {
 	conn    netpoll.Conn // these two are parts, not pointers: one piece of memory for
 	hub     hub.Socket   // a socket leaves less room unused between pieces
 	id      chat.ID
-	address [16]byte  // the client's, see netip.Addr.As16
-	login   uint64    // the first bytes of the log-in's hash, 0 for none
-	expires chat.Time // of the credential, 0 for never
-	opened  chat.Time
+	address [16]byte // the client's, see netip.Addr.As16
+	login   uint32   // the first bytes of the log-in's hash, 0 for none
+	expires uint32   // when the credential does, see expiry
+	opened  uint32   // see hundredths
+	place   int32    // in the registry, guarded by it
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	parser  frame.Parser
 	rate    bucket
 	control bucket
-	place   int32 // in the registry, guarded by it
 	events  atomic.Uint32
 	work    atomic.Uint32 // see leave
 	held    atomic.Uint32 // bytes of a message half received, as counted; released when closed
@@ -51,7 +51,19 @@ func (s *session) remote() netip.Addr { return netip.AddrFrom16(s.address).Unmap
 
 // fingerprint is what a session keeps of its log-in: enough to tell the user's
 // log-ins apart.
-func fingerprint(h chat.TokenHash) uint64 { return binary.LittleEndian.Uint64(h[:]) }
+func fingerprint(h chat.TokenHash) uint32 { return binary.LittleEndian.Uint32(h[:]) }
+
+// expiry is a moment in Unix seconds, 0 for never. It is good until 2106.
+func expiry(t chat.Time) uint32 { return uint32(t.Std().Unix()) }
+
+// hundredths are those of seconds since the epoch, without what does not fit: good
+// to tell apart moments within 497 days.
+func hundredths(t time.Time) uint32 { return uint32(t.UnixMilli() / 10) }
+
+// openFor is for how long the socket has been open, to a hundredth of a second.
+func (s *session) openFor(now time.Time) time.Duration {
+	return time.Duration(hundredths(now)-s.opened) * 10 * time.Millisecond
+}
 
 // Write hands a frame to the peer, or refuses it while an earlier one waits.
 func (s *session) Write(b []byte) bool {
@@ -218,7 +230,7 @@ func (s *session) Closed(_ *netpoll.Conn, err error) {
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()
 	g.Log.Log(g.ctx, s.logLevel(), "user disconnected", "user", s.user(), "connection", s.id, "reason", reason, "events", s.events.Load(),
-		"open_for", g.Now().Sub(s.opened.Std()).Round(time.Millisecond), "total_connections", total)
+		"open_for", s.openFor(g.Now()), "total_connections", total)
 	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
 }
 

@@ -19,7 +19,7 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 		return 0, chat.ErrAccessDenied
 	}
 	if s.old {
-		s.focus.Store(p.ch)
+		s.rare.focus.Store(p.ch)
 	}
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
@@ -61,7 +61,9 @@ func (s *Socket) Leave(id chat.ID) {
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
 	p.become(parked)
-	s.focus.CompareAndSwap(p.ch, nil)
+	if s.old {
+		s.rare.focus.CompareAndSwap(p.ch, nil)
+	}
 }
 
 // Resume sets cursors back to where the client is. A cursor ahead of the channel's

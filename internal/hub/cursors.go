@@ -4,12 +4,11 @@ import "math/bits"
 
 // cursors are those of one socket. The ones that it has when it opens are made in
 // one piece: apart, with pointers to them, they would be most of what an idle socket
-// costs. A cursor that is dropped is not used again, because others may still know
+// costs. Those that come later are rare. A cursor that is dropped is not used again, because others may still know
 // it.
 type cursors struct {
-	block []pair   // at most 64; it never moves. Those without a socket were never used
-	live  uint64   // which of them are in use
-	more  *[]*pair // those that came later, nil for none
+	block []pair // at most 64; it never moves. Those without a socket were never used
+	live  uint64 // which of them are in use
 }
 
 const maxBlock = 64
@@ -42,45 +41,26 @@ func (c *cursors) bit(p *pair) uint64 {
 	return 0
 }
 
-func (c *cursors) add(p *pair) {
-	if bit := c.bit(p); bit != 0 {
-		c.live |= bit
-		return
-	}
-	if c.more == nil {
-		c.more = new([]*pair)
-	}
-	*c.more = append(*c.more, p)
+// add begins to use p; false when it is not of the block.
+func (c *cursors) add(p *pair) bool {
+	bit := c.bit(p)
+	c.live |= bit
+	return bit != 0
 }
 
-func (c *cursors) drop(p *pair) {
-	if bit := c.bit(p); bit != 0 || c.more == nil {
-		c.live &^= bit
-		return
-	}
-	for i, q := range *c.more {
-		if q == p {
-			last := len(*c.more) - 1
-			(*c.more)[i], (*c.more)[last] = (*c.more)[last], nil
-			*c.more = (*c.more)[:last]
-			return
-		}
-	}
+// drop ends the use of p; false when it is not of the block.
+func (c *cursors) drop(p *pair) bool {
+	bit := c.bit(p)
+	c.live &^= bit
+	return bit != 0
 }
 
-// all is an iterator.
-func (c *cursors) all(yield func(*pair) bool) {
+// each yields those of the block until yield is false, and then is false itself.
+func (c *cursors) each(yield func(*pair) bool) bool {
 	for live := c.live; live != 0; live &= live - 1 {
 		if !yield(&c.block[bits.TrailingZeros64(live)]) {
-			return
+			return false
 		}
 	}
-	if c.more == nil {
-		return
-	}
-	for _, p := range *c.more {
-		if !yield(p) {
-			return
-		}
-	}
+	return true
 }

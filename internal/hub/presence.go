@@ -61,8 +61,8 @@ func (p *presence) tell(u *user) {
 func (s *Socket) missedPresence() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watches != nil {
-		s.watches.stale = true
+	if w := s.watching(); w != nil {
+		w.stale = true
 	}
 }
 
@@ -71,9 +71,9 @@ func (s *Socket) missedPresence() {
 func (p *presence) refresh(s *Socket) {
 	s.mu.Lock()
 	var users []*user
-	if s.watches != nil && s.watches.stale {
-		s.watches.stale = false
-		users = s.watches.users
+	if w := s.watching(); w != nil && w.stale {
+		w.stale = false
+		users = w.users
 	}
 	s.mu.Unlock()
 	at := chat.TimeOf(p.hub.config.Now())
@@ -104,10 +104,10 @@ func (s *Socket) Watch(ids []chat.UserID) {
 		})
 	}
 	s.mu.Lock()
-	old := s.watches
+	old := s.watching()
 	closed := s.closed
 	if !closed {
-		s.watches = w
+		s.rarely().watches = w
 	}
 	s.mu.Unlock()
 	if closed {

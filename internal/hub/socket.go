@@ -22,19 +22,41 @@ type Conn interface {
 
 // Socket is one client's WebSocket as the hub knows it.
 type Socket struct {
-	hub   *Hub
-	conn  Conn
-	user  *user
-	focus atomic.Pointer[channel] // the channel that a page of the old system shows
+	hub  *Hub
+	conn Conn
+	user *user
+	rare *rare // nil while there is none of it; a page of the old system has it from the start
 
-	mu      sync.Mutex // guards what follows
-	pairs   cursors
-	watches *watches // nil while it watches nobody
-	closed  bool
-	open    bool
+	mu     sync.Mutex // guards what follows, and rare
+	pairs  cursors
+	closed bool
+	open   bool
 
 	old     bool // a page of the old system: see wants
 	deflate bool // takes compressed frames; set before Open
+}
+
+// rare is what few sockets have.
+type rare struct {
+	focus   atomic.Pointer[channel] // the channel that a page of the old system shows
+	more    []*pair                 // cursors that came later than the others
+	watches *watches                // nil while it watches nobody
+}
+
+// rarely gives what is rare, to be changed. Called with mu held.
+func (s *Socket) rarely() *rare {
+	if s.rare == nil {
+		s.rare = new(rare)
+	}
+	return s.rare
+}
+
+// watching gives whom the socket watches, nil for nobody. Called with mu held.
+func (s *Socket) watching() *watches {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.watches
 }
 
 // Deflate says that the socket takes compressed frames. It is called before Open.
@@ -72,6 +94,9 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 // AttachTo is Attach for a Socket that is a part of something.
 func (h *Hub) AttachTo(ctx context.Context, s *Socket, conn Conn, id chat.UserID, most int, oldPage bool) ([]chat.Standing, error) {
 	s.hub, s.conn, s.old = h, conn, oldPage
+	if oldPage {
+		s.rare = new(rare)
+	}
 	// Known to be here first, read second: a membership that begins in between is
 	// seen by one or the other.
 	if !h.arrive(s, id, most) {
@@ -142,7 +167,7 @@ func (h *Hub) pairUp(s *Socket, st chat.Standing) (ch *channel, known bool) {
 func (s *Socket) Open() {
 	s.mu.Lock()
 	s.open = true
-	pairs := slices.Collect(s.pairs.all)
+	pairs := s.all()
 	s.mu.Unlock()
 	late := false
 	for _, p := range pairs {
@@ -173,8 +198,12 @@ func (s *Socket) Close() {
 		return
 	}
 	s.closed = true
-	pairs, w := slices.Collect(s.pairs.all), s.watches
-	s.pairs, s.watches = cursors{}, nil
+	pairs := s.all()
+	s.pairs = cursors{}
+	w := s.watching()
+	if s.rare != nil {
+		s.rare.more, s.rare.watches = nil, nil
+	}
 	s.mu.Unlock()
 	for _, p := range pairs {
 		p.ch.mu.Lock()
@@ -198,13 +227,13 @@ func (s *Socket) isClosed() bool {
 // wants says whether the socket is sent an entry: a page of the old system puts
 // every message it gets into the channel that it shows, so it gets no others.
 func (s *Socket) wants(ch *channel, e *entry) bool {
-	return !s.old || e.kind != chat.EventMessage || s.focus.Load() == ch
+	return !s.old || e.kind != chat.EventMessage || s.rare.focus.Load() == ch
 }
 
 func (s *Socket) pair(ch *channel) *pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range s.pairs.all {
+	for p := range s.each {
 		if p.ch == ch {
 			return p
 		}
@@ -215,7 +244,7 @@ func (s *Socket) pair(ch *channel) *pair {
 func (s *Socket) pairIn(id chat.ID) *pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range s.pairs.all {
+	for p := range s.each {
 		if p.ch.id == id {
 			return p
 		}
@@ -247,18 +276,46 @@ func (s *Socket) addPair(p *pair) bool {
 	if s.closed {
 		return false
 	}
-	s.pairs.add(p)
+	if !s.pairs.add(p) {
+		r := s.rarely()
+		r.more = append(r.more, p)
+	}
 	return true
 }
 
 func (s *Socket) dropPair(p *pair) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pairs.drop(p)
+	if s.pairs.drop(p) || s.rare == nil {
+		return
+	}
+	more := s.rare.more
+	for i, q := range more {
+		if q == p {
+			last := len(more) - 1
+			more[i], more[last] = more[last], nil
+			s.rare.more = more[:last]
+			return
+		}
+	}
 }
 
 func (s *Socket) snapshot() []*pair {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(s.pairs.all)
+	return s.all()
 }
+
+// each is an iterator over the cursors. Called with mu held.
+func (s *Socket) each(yield func(*pair) bool) {
+	if !s.pairs.each(yield) || s.rare == nil {
+		return
+	}
+	for _, p := range s.rare.more {
+		if !yield(p) {
+			return
+		}
+	}
+}
+
+func (s *Socket) all() []*pair { return slices.Collect(s.each) }
