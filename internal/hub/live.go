@@ -61,7 +61,7 @@ func (h *Hub) Online(users []chat.UserID) []chat.UserID {
 		s.mu.RLock()
 		for id, u := range s.m {
 			u.mu.Lock()
-			if len(u.sockets) > 0 && len(online) < maxOnline {
+			if u.first != nil && len(online) < maxOnline {
 				online = append(online, id)
 			}
 			u.mu.Unlock()

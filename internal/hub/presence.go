@@ -37,7 +37,7 @@ func (p *presence) changed(u *user) { p.news.put(u) }
 // tell tells the watchers, unless the user is as they were last told.
 func (p *presence) tell(u *user) {
 	u.mu.Lock()
-	online := len(u.sockets) > 0
+	online := u.first != nil
 	changed := online != u.online
 	u.online = online
 	watchers := make([]*Socket, 0, len(u.watchers))
@@ -80,7 +80,7 @@ func (p *presence) refresh(s *Socket) {
 	var b []byte
 	for _, u := range users {
 		u.mu.Lock()
-		online := len(u.sockets) > 0
+		online := u.first != nil
 		u.mu.Unlock()
 		b = append(b, encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})...)
 	}
@@ -94,10 +94,10 @@ func (p *presence) refresh(s *Socket) {
 func (s *Socket) Watch(ids []chat.UserID) {
 	w := &watches{}
 	for _, id := range ids {
-		s.hub.withUser(id, func(u *user) {
+		s.hub.withUser(id, nil, func(u *user) {
 			if u.watchers == nil {
 				u.watchers = make(map[*Socket]struct{}, 1)
-				u.online = len(u.sockets) > 0
+				u.online = u.first != nil
 			}
 			u.watchers[s] = struct{}{}
 			w.users = append(w.users, u)

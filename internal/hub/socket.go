@@ -32,6 +32,8 @@ type Socket struct {
 	closed bool
 	open   bool
 
+	self user // of the user's first socket, see user
+
 	old     bool // a page of the old system: see wants
 	deflate bool // takes compressed frames; set before Open
 }
@@ -76,7 +78,7 @@ func (h *Hub) Sockets(id chat.UserID) int {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.sockets)
+	return u.count()
 }
 
 // Attach makes the user's socket hear all of the user's channels from the moment

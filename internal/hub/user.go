@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -8,16 +9,38 @@ import (
 )
 
 type userShard struct {
-	mu sync.RWMutex
-	m  map[chat.UserID]*user // guarded by mu
+	mu  sync.RWMutex // guards what follows
+	m   map[chat.UserID]*user
+	ids kept
 }
 
-// user is somebody who has a socket here, or whom somebody watches.
+// kept copies strings that live long, many into one piece of memory: each by itself
+// would lie between hundreds of as short ones that are dropped, and keep their
+// memory from being used for anything else.
+type kept struct{ piece strings.Builder }
+
+const keptPiece = 1 << 10
+
+func (k *kept) copy(s string) string {
+	if k.piece.Cap()-k.piece.Len() < len(s) {
+		k.piece.Reset()
+		k.piece.Grow(max(keptPiece, len(s)))
+	}
+	at := k.piece.Len()
+	k.piece.WriteString(s)
+	return k.piece.String()[at:]
+}
+
+// user is somebody who has a socket here, or whom somebody watches. Nearly everybody
+// has one socket, so a user is a part of the first of his sockets, which stays in
+// memory for that after it is closed: small pieces that live long, among many that
+// do not, cost many times their size.
 type user struct {
 	id chat.UserID
 
 	mu       sync.Mutex // guards what follows
-	sockets  []*Socket
+	first    *Socket    // nil when there is none, and then there are no others
+	others   *[]*Socket // nil until there was one
 	watchers map[*Socket]struct{}
 	online   bool // as the watchers were last told
 	gone     bool // dropped from the hub: obtain another
@@ -38,14 +61,70 @@ func (h *Hub) lookupUser(id chat.UserID) *user {
 	return s.m[id]
 }
 
-// withUser calls f under the mu of the user, making him known when he is not.
-func (h *Hub) withUser(id chat.UserID, f func(u *user)) {
+// count is how many sockets he has. Called with mu held.
+func (u *user) count() int {
+	switch {
+	case u.first == nil:
+		return 0
+	case u.others == nil:
+		return 1
+	}
+	return 1 + len(*u.others)
+}
+
+// add is called with mu held.
+func (u *user) add(s *Socket) {
+	switch {
+	case u.first == nil:
+		u.first = s
+	case u.others == nil:
+		u.others = &[]*Socket{s}
+	default:
+		*u.others = append(*u.others, s)
+	}
+}
+
+// remove is called with mu held.
+func (u *user) remove(s *Socket) {
+	var last *Socket
+	if u.others != nil && len(*u.others) > 0 {
+		n := len(*u.others) - 1
+		last = (*u.others)[n]
+		if i := slices.Index(*u.others, s); i >= 0 {
+			(*u.others)[i] = last
+		}
+		(*u.others)[n] = nil
+		*u.others = (*u.others)[:n]
+	}
+	if u.first == s {
+		u.first = last
+	}
+}
+
+// all is called with mu held.
+func (u *user) all() []*Socket {
+	if u.first == nil {
+		return nil
+	}
+	all := []*Socket{u.first}
+	if u.others != nil {
+		all = append(all, *u.others...)
+	}
+	return all
+}
+
+// withUser calls f under the mu of the user, making him known when he is not: place
+// is where, nil for anywhere.
+func (h *Hub) withUser(id chat.UserID, place *user, f func(u *user)) {
 	s := h.userShard(id)
 	for {
 		s.mu.Lock()
 		u := s.m[id]
 		if u == nil {
-			u = &user{id: chat.UserID(strings.Clone(string(id)))} // it may be a part of a request
+			if u = place; u == nil {
+				u = new(user)
+			}
+			u.id = chat.UserID(s.ids.copy(string(id))) // it may be a part of a request
 			s.m[u.id] = u
 		}
 		s.mu.Unlock()
@@ -67,7 +146,7 @@ func (h *Hub) release(u *user) {
 	defer s.mu.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.sockets) == 0 && len(u.watchers) == 0 && !u.gone {
+	if u.first == nil && len(u.watchers) == 0 && !u.gone {
 		u.gone = true
 		delete(s.m, u.id)
 	}
@@ -75,10 +154,10 @@ func (h *Hub) release(u *user) {
 
 // arrive makes the socket one of its user's, of whom there may be most.
 func (h *Hub) arrive(s *Socket, id chat.UserID, most int) (ok bool) {
-	h.withUser(id, func(u *user) {
-		if ok = most == 0 || len(u.sockets) < most; ok {
+	h.withUser(id, &s.self, func(u *user) {
+		if ok = most == 0 || u.count() < most; ok {
 			s.user = u
-			u.sockets = append(u.sockets, s)
+			u.add(s)
 		}
 	})
 	return ok
@@ -97,15 +176,8 @@ func (u *user) opened(h *Hub) {
 func (h *Hub) depart(s *Socket) {
 	u := s.user
 	u.mu.Lock()
-	for i, other := range u.sockets {
-		if other == s {
-			last := len(u.sockets) - 1
-			u.sockets[i], u.sockets[last] = u.sockets[last], nil
-			u.sockets = u.sockets[:last]
-			break
-		}
-	}
-	left, watched := len(u.sockets), len(u.watchers) > 0
+	u.remove(s)
+	left, watched := u.count(), len(u.watchers) > 0
 	u.mu.Unlock()
 	if left == 0 && watched {
 		h.presence.changed(u)
@@ -122,7 +194,7 @@ func (h *Hub) socketsOf(id chat.UserID) []*Socket {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return append([]*Socket(nil), u.sockets...)
+	return u.all()
 }
 
 func (h *Hub) anyHere(users []chat.UserID) bool {
@@ -141,7 +213,7 @@ func (h *Hub) isOnline(id chat.UserID) bool {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.sockets) > 0
+	return u.first != nil
 }
 
 // joined makes all sockets of a new member hear the channel from seq on. Called
