@@ -43,7 +43,7 @@ func TestTheLinesOfConfigAreSound(t *testing.T) {
 			}
 			seen[key] = true
 		}
-		numeric := s.typ.Kind() == reflect.Int || s.typ.Kind() == reflect.Int64
+		numeric := s.typ.Kind() == reflect.Int || s.typ.Kind() == reflect.Int64 || s.typ.Kind() == reflect.Float64
 		if numeric != (s.min != "" && s.max != "") {
 			t.Errorf("%s: every number has bounds, and nothing else", s.name)
 		}

@@ -15,7 +15,7 @@ func BenchmarkSend(b *testing.B) {
 	id := chat.NewID()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		m.Gateway.Answered("new_message", "ok", 3*time.Millisecond, id)
+		m.Gateway.Answered("new_message", "ok", 3*time.Millisecond, id, "")
 		m.Journal.Queued.Inc()
 		m.Hub.Writes.Inc()
 		m.Hub.Delivered.Add(10)
@@ -34,8 +34,8 @@ func BenchmarkSend(b *testing.B) {
 func TestASlowEventIsFoundInTheLog(t *testing.T) {
 	m := New()
 	slow, quick := chat.NewID(), chat.NewID()
-	m.Gateway.Answered("typing", "ok", time.Millisecond, quick)
-	m.Gateway.Answered("typing", "ok", time.Second, slow)
+	m.Gateway.Answered("typing", "ok", time.Millisecond, quick, "")
+	m.Gateway.Answered("typing", "ok", time.Second, slow, "")
 	families, err := m.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
