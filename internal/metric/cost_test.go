@@ -62,3 +62,32 @@ func TestASlowEventIsFoundInTheLog(t *testing.T) {
 		t.Errorf("%d exemplars", found)
 	}
 }
+
+// TestATracedEventIsFoundAmongTheTraces by the exemplar of its duration, however
+// quick it was.
+func TestATracedEventIsFoundAmongTheTraces(t *testing.T) {
+	m := New()
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	m.Gateway.Answered("typing", "ok", time.Millisecond, chat.NewID(), id)
+	Observe(m.Hub.Lag, 0.001, id)
+	Observe(m.Hub.Lag, 0.001, "")
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, f := range families {
+		if h := f.GetMetric()[0].GetHistogram(); h.GetSampleCount() > 0 {
+			for _, b := range h.GetBucket() {
+				for _, l := range b.GetExemplar().GetLabel() {
+					if l.GetName() == "trace_id" && l.GetValue() == id {
+						found++
+					}
+				}
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d exemplars, want one of each", found)
+	}
+}

@@ -5,6 +5,7 @@
 package otlp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,7 @@ const (
 	batchSpans   = 512
 	batchDelay   = 2 * time.Second
 	sendTimeout  = 10 * time.Second // of one batch, repeated attempts included
+	abortTime    = time.Second      // for what is being sent to notice that it is given up
 	maxAttribute = 256              // bytes
 	maxLinks     = 512              // a group's
 )
@@ -102,12 +104,20 @@ func withPath(endpoint string) (string, error) {
 	return u.String(), nil
 }
 
-// Close sends what has been recorded, until ctx ends; then it gives the rest up.
+// Close sends what has been recorded, until ctx ends; then it gives the rest up,
+// which takes no time.
 func (e *Exporter) Close(ctx context.Context) error {
-	defer context.AfterFunc(ctx, e.abort)() // whatever is being sent comes to its end
-	err := e.provider.Shutdown(ctx)
+	// The SDK does nothing at all when ctx is over already, and leaves its goroutine
+	// behind when ctx ends: so it is given a moment more, and what it sends ends.
+	ending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		e.abort()
+		time.AfterFunc(abortTime, cancel)
+	})()
+	err := e.provider.Shutdown(ending)
 	e.abort()
-	if err != nil {
+	if err = cmp.Or(err, ctx.Err()); err != nil {
 		return fmt.Errorf("send the last traces: %w", err)
 	}
 	return nil
