@@ -125,11 +125,12 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	}
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
+	err = explained(from.ledger.judge(held, h, err), broken)
 	if db.trace.Traces(ctx) {
 		at := c.raw.Config()
 		db.trace.Unit(ctx, traced(unit, "postgresql", at.Host, int(at.Port), asked, taken, c.done, err))
 	}
-	if err = explained(from.ledger.judge(held, h, err), broken); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
 	}
 	return nil

@@ -237,10 +237,11 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 	cancel()
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
+	err = sqliteError(from.ledger.judge(held, h, err))
 	if db.trace.Traces(ctx) {
 		db.trace.Unit(ctx, traced(unit, "sqlite", "", 0, asked, taken, c.done, err))
 	}
-	if err = sqliteError(from.ledger.judge(held, h, err)); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
 	}
 	return nil

@@ -36,10 +36,10 @@ func errorCode(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case errors.As(err, &pg):
-		return pg.Code
 	case errors.Is(err, errHeldLong):
 		return "held_too_long"
+	case errors.As(err, &pg):
+		return pg.Code
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return "gave_up"
 	case lost(err):

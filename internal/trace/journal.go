@@ -34,7 +34,8 @@ func (c *Change) part(name string, attrs ...attribute.KeyValue) trace.Span {
 	return span
 }
 
-// Gave up: the change was refused, or its sender has waited long enough.
+// GaveUp notes that the change was never taken up: it was refused, or its sender
+// has waited long enough.
 func (c *Change) GaveUp(err error) {
 	if c != nil && c.group == nil {
 		Span{c.queued}.Result(err)

@@ -75,7 +75,12 @@ func BenchmarkEvent(b *testing.B) {
 		for b.Loop() {
 			ctx, span := lucky.Event(context.Background(), "new_message", now, id)
 			change := lucky.Queued(ctx, id)
-			_, group := lucky.Group(ctx, "journal group", 1, []*trace.Change{change})
+			grouped, group := lucky.Group(ctx, "journal group", 1, []*trace.Change{change})
+			if lucky.Traces(grouped) {
+				lucky.Unit(grouped, trace.Unit{Name: "commit", System: "postgresql", Host: "db", Port: 5432, Asked: now, Taken: now, Statements: []trace.Statement{
+					{Name: "send_known", Names: []string{"begin", "send_known", "commit"}, Begun: now, Took: time.Millisecond},
+				}})
+			}
 			group.Result(nil)
 			change.Committed(nil)
 			change.FanOut(id, 1).Told(1, 0)
