@@ -139,7 +139,7 @@ func (s setting) placeholder() string {
 		return strings.Join(s.enum, "|")
 	case strings.HasSuffix(s.is, "address"):
 		return "ADDRESS:PORT"
-	case strings.HasSuffix(s.name, "-url"):
+	case strings.HasSuffix(s.name, "-url"), s.is == "collector":
 		return "URL"
 	case strings.HasSuffix(s.name, "-file"):
 		return "FILE"
@@ -151,7 +151,7 @@ func (s setting) placeholder() string {
 		return "DURATION"
 	case s.typ == reflect.TypeFor[Size]():
 		return "SIZE"
-	case s.typ.Kind() == reflect.Int:
+	case s.typ.Kind() == reflect.Int, s.typ.Kind() == reflect.Float64:
 		return "N"
 	}
 	return "TEXT"

@@ -110,6 +110,11 @@ type Config struct {
 		Format string `name:"log.format" default:"auto" enum:"auto,text,json" help:"auto is text on a terminal and JSON elsewhere."`
 	}
 
+	Trace struct {
+		Endpoint string  `name:"trace.endpoint" is:"collector" help:"Collector of OpenTelemetry traces, OTLP over HTTP, such as http://127.0.0.1:4318; without one nothing is traced."`
+		Ratio    float64 `name:"trace.ratio" default:"0.01" min:"0" max:"1" help:"Which part of events and requests is traced; 0 is only what callers ask for with traceparent."`
+	}
+
 	TLS struct {
 		CertFile string `name:"tls.cert-file" help:"Certificate chain (PEM), when TLS does not end in a proxy."`
 		KeyFile  string `name:"tls.key-file" help:"Its private key (PEM)."`

@@ -64,6 +64,8 @@ func (s setting) set(field reflect.Value, text string) error {
 		return nil
 	case *int:
 		return setBounded(s, field, text, "a whole number", func(t string) (int64, error) { return strconv.ParseInt(t, 10, 0) })
+	case *float64:
+		return setRatio(s, field, text)
 	case *Size:
 		return setBounded(s, field, text, "a size such as 65536 or 64KiB,", func(t string) (int64, error) { n, err := parseSize(t); return int64(n), err })
 	case *time.Duration:
@@ -102,6 +104,17 @@ func setBounded(s setting, field reflect.Value, text, what string, parse func(st
 		return fmt.Errorf("%s from %s to %s", what, s.min, s.max)
 	}
 	field.SetInt(n)
+	return nil
+}
+
+func setRatio(s setting, field reflect.Value, text string) error {
+	low, _ := strconv.ParseFloat(s.min, 64) // a test reads all bounds
+	high, _ := strconv.ParseFloat(s.max, 64)
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= low && f <= high) { // NaN is neither
+		return fmt.Errorf("a number from %s to %s", s.min, s.max)
+	}
+	field.SetFloat(f)
 	return nil
 }
 
@@ -186,6 +199,11 @@ func checkText(kind, text string) (string, error) {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" || u.Scheme != "" && u.Host == "" {
 			return "", errors.New("an https:// URL or a file")
+		}
+	case "collector":
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return "", errors.New("a URL such as http://127.0.0.1:4318, whose credentials, if any, are in OTEL_EXPORTER_OTLP_HEADERS")
 		}
 	case "smtp":
 		u, err := url.Parse(text)

@@ -43,7 +43,7 @@ func TestTheLinesOfConfigAreSound(t *testing.T) {
 			}
 			seen[key] = true
 		}
-		numeric := s.typ.Kind() == reflect.Int || s.typ.Kind() == reflect.Int64
+		numeric := s.typ.Kind() == reflect.Int || s.typ.Kind() == reflect.Int64 || s.typ.Kind() == reflect.Float64
 		if numeric != (s.min != "" && s.max != "") {
 			t.Errorf("%s: every number has bounds, and nothing else", s.name)
 		}
@@ -169,6 +169,9 @@ func TestBadSettingsStopTheStart(t *testing.T) {
 		{"network", "trusted-proxies: proxy", nil, nil, `chowk.yaml:1: trusted-proxies is "proxy", but must be a list of networks such as 10.0.0.0/8 or addresses such as 192.0.2.1`},
 		{"database", "database-url: mysql://root:hush@db/x", nil, nil, "chowk.yaml:1: database-url is not shown here, but must be postgres://user:password@host:5432/name or sqlite:path"},
 		{"smtp", "mail.smtp-url: http://u:hush@mail", nil, nil, "chowk.yaml:1: mail.smtp-url is not shown here, but must be smtp://user:password@host:587 or smtps://user:password@host:465"},
+		{"collector", "trace.endpoint: localhost:4318", nil, nil, `chowk.yaml:1: trace.endpoint is "localhost:4318", but must be a URL such as http://127.0.0.1:4318, whose credentials, if any, are in OTEL_EXPORTER_OTLP_HEADERS`},
+		{"ratio", "", []string{"CHOWK_TRACE_RATIO=2"}, nil, `CHOWK_TRACE_RATIO: trace.ratio is "2", but must be a number from 0 to 1`},
+		{"no ratio", "", []string{"CHOWK_TRACE_RATIO=NaN"}, nil, `CHOWK_TRACE_RATIO: trace.ratio is "NaN", but must be a number from 0 to 1`},
 		{"sender", "mail.from: nobody", nil, nil, `chowk.yaml:1: mail.from is "nobody", but must be an address such as chat@example.org or Chat <chat@example.org>`},
 		{"jwks", "auth.jwks-url: ftp://x/y", nil, nil, "chowk.yaml:1: auth.jwks-url is not shown here, but must be an https:// URL or a file"},
 		{"none for others", "", nil, map[string]string{"auth": "none", "listen": "0.0.0.0:80"}, `--auth: auth is "none", which lets everybody be anybody, but listen is "0.0.0.0:80", which others can reach; listen on 127.0.0.1, choose accounts or jwt, or say --auth-none-anywhere`},

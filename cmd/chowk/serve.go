@@ -22,6 +22,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/ops"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/trace"
+	"github.com/chowk-chat/chowk/internal/trace/otlp"
 	"github.com/chowk-chat/chowk/internal/verb"
 	"github.com/chowk-chat/chowk/web"
 )
@@ -32,6 +34,7 @@ type server struct {
 	log     *slog.Logger
 	db      *store.Store
 	numbers *metric.Metrics
+	tracing *otlp.Exporter // nil when it is off
 	live    *hub.Hub
 	writer  *journal.Journal
 	rules   *verb.Rules
@@ -77,8 +80,12 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	traces, err := s.startTracing(ctx)
+	if err != nil {
+		return err
+	}
 	options := storeOptions(cfg)
-	options.Observer, options.Log = s.numbers.Store, log
+	options.Observer, options.Log, options.Trace = s.numbers.Store, log, traces
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -86,7 +93,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
 	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes), Deflate: int(cfg.Deflate)})
-	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes})
+	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes, Trace: traces, Follow: s.live.Follow})
 	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: time.Now, OpenDirectory: true}
 
 	if err := s.buildAuth(ctx); err != nil {
@@ -100,7 +107,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
 	door := &auth.Door{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
 	s.gate = gateway.New(gateway.Config{
-		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Log: log,
+		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Trace: traces, Log: log,
 		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
 		Deflate: cfg.Deflate > 0,
 		Limits: gateway.Limits{
@@ -115,7 +122,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.tokens.OnRevoke = s.gate.Revoke
 	s.health = s.checks(sockets)
 	s.describe(s.numbers, sockets)
-	s.http = s.httpServer(door)
+	s.http = s.httpServer(door, traces)
 	return nil
 }
 
@@ -152,11 +159,11 @@ const (
 	maxHeader      = 16 << 10
 )
 
-func (s *server) httpServer(door *auth.Door) *http.Server {
+func (s *server) httpServer(door *auth.Door, traces *trace.Tracer) *http.Server {
 	handler := (&api.Server{
 		Rules: s.rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
 		Ready: s.health.Ready, Database: reports{s.db}, HoldOwn: s.live.HoldOwn,
-		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log,
+		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log, Trace: traces,
 	}).Handler()
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -249,6 +256,7 @@ func (s *server) close(ctx context.Context) error {
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
+	s.stopTracing(ctx)
 	err := errors.Join(errs...)
 	s.log.Info("stopped", "clean", err == nil)
 	return err

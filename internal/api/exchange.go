@@ -11,6 +11,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/trace"
 	"github.com/chowk-chat/chowk/internal/verb"
 )
 
@@ -23,6 +24,7 @@ type exchange struct {
 	r      *http.Request
 	id     string // the request's, as the log and X-Request-Id have it
 	start  time.Time
+	span   trace.Span
 	status int
 	body   bytes.Buffer
 	asker  asker
@@ -46,7 +48,10 @@ func exchangeOf(ctx context.Context) *exchange {
 // serve answers a call under /api.
 func (d *door) serve(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{door: d, w: w, id: requestID(r), start: d.Now()}
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), callTimeout)
+	ctx, span := d.Trace.Request(r, x.start)
+	span.RequestID(x.id)
+	x.span = span
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), callTimeout)
 	defer cancel()
 	x.r = r.WithContext(ctx)
 	x.asker.exchange = x
@@ -82,6 +87,7 @@ func (d *door) route(x *exchange) {
 		}
 	}()
 	if _, pattern := d.mux.Handler(x.r); pattern != "" {
+		x.span.Route(pattern)
 		d.mux.ServeHTTP(x, x.r)
 		return
 	}
@@ -195,6 +201,7 @@ func (x *exchange) finish() {
 	if x.status != http.StatusNoContent {
 		_, _ = x.w.Write(x.body.Bytes())
 	}
+	x.span.Answered(x.status)
 	if len(x.after) > 0 {
 		_ = http.NewResponseController(x.w).Flush()
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/trace"
 	"github.com/chowk-chat/chowk/internal/verb"
 )
 
@@ -46,8 +47,9 @@ type Server struct {
 	// SessionTTL bounds the life of the cookie; 0: it lives as long as its session.
 	SessionTTL time.Duration
 
-	Log *slog.Logger     // discarded when nil
-	Now func() time.Time // time.Now when nil
+	Log   *slog.Logger     // discarded when nil
+	Now   func() time.Time // time.Now when nil
+	Trace *trace.Tracer    // nil: nothing is traced
 }
 
 const (

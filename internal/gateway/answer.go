@@ -92,6 +92,10 @@ func (g *Gateway) run(ctx context.Context, v verb.Verb, c verb.Caller, req chat.
 // refuse answers what was not carried out: malformed input with an error frame, a
 // refused event too, but to a client of the old protocol with an ack.
 func (s *session) refuse(req chat.Request, err error, start time.Time) {
+	s.refuseTraced(req, err, start, "")
+}
+
+func (s *session) refuseTraced(req chat.Request, err error, start time.Time, trace string) {
 	e := chat.AsError(err)
 	now := chat.TimeOf(s.gateway.Now())
 	if e.Code == chat.Internal {
@@ -100,7 +104,7 @@ func (s *session) refuse(req chat.Request, err error, start time.Time) {
 		}
 		s.gateway.Log.Error("carry out an event", "event", req.Type, "id", req.ID, "user", s.user(), "err", err)
 	}
-	s.count(req.Type, string(e.Code), start)
+	s.count(req.Type, string(e.Code), start, trace)
 	retry := e.RetryAfter.Milliseconds()
 	if !s.known && req.Type != "" && req.Type != "ping" {
 		s.reply(chat.Ack{
@@ -115,11 +119,11 @@ func (s *session) refuse(req chat.Request, err error, start time.Time) {
 	})
 }
 
-func (s *session) count(event, result string, start time.Time) {
+func (s *session) count(event, result string, start time.Time, trace string) {
 	if event == "" {
 		event = "unknown"
 	}
-	s.gateway.Metrics.Answered(event, result, s.gateway.Now().Sub(start), s.id)
+	s.gateway.Metrics.Answered(event, result, s.gateway.Now().Sub(start), s.id, trace)
 }
 
 // reply sends a frame that must not be dropped.

@@ -19,6 +19,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/trace"
 	"github.com/chowk-chat/chowk/internal/verb"
 )
 
@@ -72,6 +73,7 @@ type Config struct {
 	Door       *auth.Door
 	Poller     *netpoll.Poller
 	Metrics    *metric.Gateway
+	Trace      *trace.Tracer // nil: nothing is traced
 	Log        *slog.Logger
 	Now        func() time.Time
 	Limits     Limits

@@ -19,6 +19,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/auth"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 var (
@@ -34,15 +35,21 @@ var (
 // ServeHTTP makes a socket of a request for /api/v1/ws or /api/v1/ws/{user_id}.
 // Whatever can be refused is refused before the upgrade, as plain HTTP.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start, result := g.Now(), "ok"
+	start, result, status := g.Now(), "ok", http.StatusSwitchingProtocols
+	ctx, span := g.Trace.Request(r, start)
+	if span.On() {
+		span.Route(r.Pattern)
+		r = r.WithContext(ctx)
+	}
 	if err := g.shake(w, r); err != nil {
 		e := chat.AsError(err)
 		result = string(e.Code)
 		if e.Code == chat.Internal {
 			g.Log.Error("open a socket", "err", err)
 		}
-		refuse(w, e)
+		status = refuse(w, e)
 	}
+	span.Answered(status)
 	g.Metrics.Handshakes.WithLabelValues(result).Inc()
 	g.Metrics.Handshake.Observe(g.Now().Sub(start).Seconds())
 }
@@ -182,6 +189,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		resumed, refused = s.resume(back.Epoch, back.Cursors)
 	}
 	s.id = chat.NewID()
+	trace.Connection(ctx, s.id)
 	hello := s.encode(chat.ConnectionFrame{
 		Type: chat.EventConnection, Status: "connected", UserID: identity.User, Timestamp: chat.TimeOf(g.Now()),
 		ConnectionID: s.id.String(), Epoch: g.Epoch, Durability: g.Durability,
@@ -249,9 +257,9 @@ func acceptKey(key string) string {
 }
 
 // refuse answers a handshake in plain HTTP (RFC 9457). After a take-over it does
-// nothing: net/http drops the write.
-func refuse(w http.ResponseWriter, e *chat.Error) {
-	status := e.Code.HTTPStatus()
+// nothing: net/http drops the write. It gives the status.
+func refuse(w http.ResponseWriter, e *chat.Error) (status int) {
+	status = e.Code.HTTPStatus()
 	switch e {
 	case errVersion:
 		status = http.StatusUpgradeRequired
@@ -272,4 +280,5 @@ func refuse(w http.ResponseWriter, e *chat.Error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+	return status
 }

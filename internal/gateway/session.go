@@ -195,14 +195,18 @@ func (s *session) goOn(rest []byte) {
 
 // carryOut runs a verb and answers.
 func (s *session) carryOut(ctx context.Context, req chat.Request, v verb.Verb, start time.Time) {
+	ctx, span := s.gateway.Trace.Event(ctx, req.Type, start, s.id)
 	response, err := s.gateway.run(ctx, v, verb.Caller{User: s.user(), Socket: s}, req)
+	ack := s.gateway.Trace.Ack(ctx)
 	if err != nil {
-		s.refuse(req, err, start)
-		return
+		s.refuseTraced(req, err, start, span.ID())
+	} else {
+		s.strikes = 0
+		s.count(req.Type, "ok", start, span.ID())
+		s.reply(chat.Ack{Type: chat.EventAck, Event: req.Type, Response: response, Timestamp: chat.TimeOf(s.gateway.Now()), ID: req.ID})
 	}
-	s.strikes = 0
-	s.count(req.Type, "ok", start)
-	s.reply(chat.Ack{Type: chat.EventAck, Event: req.Type, Response: response, Timestamp: chat.TimeOf(s.gateway.Now()), ID: req.ID})
+	ack.End()
+	span.Result(err)
 }
 
 // Writable goes on with what the hub has for the socket.

@@ -35,6 +35,7 @@ type inbox struct {
 	since     time.Time // when the first of them came
 	overflow  chat.Seq  // the last entry that did not fit: it is in the log
 	transient []transient
+	followed  []followed
 }
 
 // maxInbox bounds the events that wait for the fan-out, maxTransient what may be
@@ -83,13 +84,13 @@ func (ch *channel) putTransient(t transient) {
 	}
 }
 
-func (ch *channel) take() (events []chat.Event, overflow chat.Seq, since time.Time) {
+func (ch *channel) take() (events []chat.Event, overflow chat.Seq, since time.Time, traced bool) {
 	in := &ch.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	events, overflow, since = in.events, in.overflow, in.since
+	events, overflow, since, traced = in.events, in.overflow, in.since, len(in.followed) > 0
 	in.events, in.overflow, in.since = nil, 0, time.Time{}
-	return events, overflow, since
+	return events, overflow, since, traced
 }
 
 // takeTransients gives what is transient, unless something was told less than

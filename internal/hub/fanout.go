@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/metric"
 )
 
 // maxWrite bounds the bytes joined into one write, and so what a slow socket
@@ -28,8 +29,9 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	if !ch.known && !ch.gone {
 		return nil, false // whoever learns the head puts the channel back in the queue
 	}
-	events, overflow, since := ch.take()
+	events, overflow, since, traced := ch.take()
 	if ch.gone {
+		ch.unfollow(0, 0)
 		return events, false
 	}
 	for i := range events {
@@ -40,19 +42,28 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 		h.gaps.put(ch)
 	}
 	var plain, packed batch
+	level, slow := 0, 0
 	for i := len(ch.pairs) - 1; i >= 0; i-- { // backwards: a pair that ends is replaced by one already served
 		if p := ch.pairs[i]; p.served() && p.cursor() < ch.head {
 			b := &plain
 			if p.socket.deflate {
 				b = &packed
 			}
-			h.deliver(p, b)
+			if h.deliver(p, b) {
+				level++
+			} else {
+				slow++
+			}
 		}
 	}
 	h.count(plain.written)
 	h.count(packed.written)
+	trace := ""
+	if traced {
+		trace = ch.unfollow(level, slow)
+	}
 	if !since.IsZero() && len(ch.pairs) > 0 {
-		h.config.Metrics.Lag.Observe(h.config.Now().Sub(since).Seconds())
+		metric.Observe(h.config.Metrics.Lag, h.config.Now().Sub(since).Seconds(), trace)
 	}
 	transients, wait := ch.takeTransients(time.Now())
 	for _, t := range transients {
@@ -92,15 +103,16 @@ func (h *Hub) count(n written) {
 }
 
 // deliver writes to a live pair what is due, and leaves it behind when its socket
-// takes no more. Called with the channel's mu held.
-func (h *Hub) deliver(p *pair, b *batch) {
+// takes no more: then it is not level. Afterwards the pair may be another's. Called
+// with the channel's mu held.
+func (h *Hub) deliver(p *pair, b *batch) (level bool) {
 	s := p.socket
 	for p.cursor() < p.ch.head {
 		if b.bytes == nil || b.from != p.cursor() {
 			due, ok := p.ch.ring.after(p.cursor())
 			if !ok {
 				h.fallBehind(p)
-				return
+				return false
 			}
 			n := b.written
 			*b = join(due, p.cursor(), s.deflate)
@@ -113,10 +125,11 @@ func (h *Hub) deliver(p *pair, b *batch) {
 		}
 		if !h.write(p, w, &b.written) {
 			h.fallBehind(p)
-			return
+			return false
 		}
 	}
 	h.levelled(p)
+	return true
 }
 
 // write is what one socket is sent next of one channel.

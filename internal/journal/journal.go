@@ -16,6 +16,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 // Publisher is told of committed entries: within a channel in seq order, though an
@@ -32,7 +33,11 @@ type Config struct {
 	Store     Store
 	Publisher Publisher
 	Metrics   *metric.Journal
-	Log       *slog.Logger
+	// Trace may be nil: then nothing is traced. Follow is told of each entry whose
+	// fan-out is traced, before it is published, and ends the span; it may be nil.
+	Trace  *trace.Tracer
+	Follow func(channel chat.ID, seq chat.Seq, fanOut trace.Span)
+	Log    *slog.Logger
 	// Lanes is how many groups may be under way at a time: as many as the
 	// database's host has cores, at most 4; more than that is slower. Default 2.
 	Lanes int

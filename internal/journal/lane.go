@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 var (
@@ -44,6 +46,7 @@ type entry struct {
 	done      chan struct{} // has one token when outcome and err are set
 	outcome   chat.Outcome
 	err       error
+	trace     *trace.Change // nil for most
 }
 
 func newLane(c Config, r *reads) *lane {
@@ -68,6 +71,7 @@ func (l *lane) entry(c chat.Change) *entry {
 // finish gives what became of an entry that is done with.
 func (l *lane) finish(e *entry) (chat.Outcome, error) {
 	outcome, err := e.outcome, e.err
+	e.trace.GaveUp(err)
 	*e = entry{done: e.done}
 	l.spare.Put(e)
 	return outcome, err
@@ -75,6 +79,7 @@ func (l *lane) finish(e *entry) (chat.Outcome, error) {
 
 func (l *lane) commit(ctx context.Context, c chat.Change) (chat.Outcome, error) {
 	e := l.entry(c)
+	e.trace = l.config.Trace.Queued(ctx, c.ChannelID)
 	if err := l.put(e); err != nil {
 		l.config.Metrics.Refused.Inc()
 		e.err = err
@@ -87,6 +92,7 @@ func (l *lane) commit(ctx context.Context, c chat.Change) (chat.Outcome, error) 
 	}
 	if l.abandon(e) {
 		l.config.Metrics.Refused.Inc()
+		e.trace.GaveUp(errWaited)
 		return chat.Outcome{}, errWaited
 	}
 	// It is being committed, or was at this moment: then its answer is here.
@@ -212,20 +218,27 @@ func (l *lane) run(ctx context.Context) {
 
 func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 	changes := make([]chat.Change, len(group))
+	var traced []*trace.Change
 	for i, e := range group {
 		changes[i] = e.change
+		if e.trace != nil {
+			traced = append(traced, e.trace)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	start := time.Now()
+	ctx, span := l.config.Trace.Group(ctx, "journal group", len(group), traced)
 	outcomes, err := l.config.Store.Commit(ctx, changes)
+	span.Result(err)
 	l.config.Metrics.Group.Observe(float64(len(group)))
-	l.config.Metrics.Commit.Observe(time.Since(start).Seconds())
+	metric.Observe(l.config.Metrics.Commit, time.Since(start).Seconds(), span.ID())
 	if err != nil {
 		l.config.Log.Error("commit a group of changes", "changes", len(group), "took", time.Since(start), "err", err)
 		err = fmt.Errorf("commit a group: %w", err)
 		l.doubt(changes, func(int) error { return err })
 		for _, e := range group {
+			e.trace.Committed(err)
 			e.err = err
 			e.done <- struct{}{}
 		}
@@ -239,12 +252,31 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 			events = append(events, *ev)
 		}
 	}
+	if span.On() {
+		l.follow(group, outcomes)
+	}
 	l.config.Publisher.Publish(events)
 	l.doubt(changes, func(i int) error { return outcomes[i].Err })
 	l.reads.later(outcomes)
 	for i, e := range group {
 		e.outcome = outcomes[i]
 		e.done <- struct{}{}
+	}
+}
+
+// follow notes what became of the changes that are traced, and has the telling of
+// what they became traced as well.
+func (l *lane) follow(group []*entry, outcomes []chat.Outcome) {
+	for i, e := range group {
+		if e.trace == nil {
+			continue
+		}
+		out := &outcomes[i]
+		e.trace.Committed(out.Err)
+		if out.Event != nil && out.Err == nil && l.config.Follow != nil {
+			channel, seq := out.Event.ChannelID, out.Event.Seq
+			l.config.Follow(channel, seq, e.trace.FanOut(channel, seq))
+		}
 	}
 }
 

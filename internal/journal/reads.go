@@ -1,12 +1,14 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 // maxLater bounds the read cursors of sends that stay in memory. Beyond it the
@@ -42,6 +44,7 @@ type readEntry struct {
 	done    chan struct{}
 	outcome chat.ReadOutcome
 	err     error
+	trace   *trace.Change // nil for most
 }
 
 func newReads(c Config) *reads {
@@ -71,14 +74,16 @@ func (r *reads) signal() {
 }
 
 func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, error) {
-	e := &readEntry{read: read, done: make(chan struct{})}
+	e := &readEntry{read: read, done: make(chan struct{}), trace: r.config.Trace.Queued(ctx, read.ChannelID)}
 	r.mu.Lock()
 	switch {
 	case r.closed:
 		r.mu.Unlock()
+		e.trace.GaveUp(errClosed)
 		return chat.ReadOutcome{}, errClosed
 	case len(r.now) >= r.config.QueueChanges:
 		r.mu.Unlock()
+		e.trace.GaveUp(errFull)
 		return chat.ReadOutcome{}, errFull
 	}
 	r.now = append(r.now, e)
@@ -228,12 +233,18 @@ func (r *reads) run(ctx context.Context) {
 
 func (r *reads) commitGroup(ctx context.Context, group []*readEntry) {
 	asked := make([]chat.Read, len(group))
+	var traced []*trace.Change
 	for i, e := range group {
 		asked[i] = e.read
+		if e.trace != nil {
+			traced = append(traced, e.trace)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.config.CommitTimeout)
 	defer cancel()
+	ctx, span := r.config.Trace.Group(ctx, "journal group of reads", len(group), traced)
 	outcomes, err := r.config.Store.CommitReads(ctx, asked)
+	span.Result(err)
 	r.config.Metrics.ReadGroup.Observe(float64(len(group)))
 	if err != nil {
 		r.config.Log.Error("commit a group of read cursors", "reads", len(group), "err", err)
@@ -243,6 +254,7 @@ func (r *reads) commitGroup(ctx context.Context, group []*readEntry) {
 		if e.err = err; err == nil {
 			e.outcome = outcomes[i]
 		}
+		e.trace.Committed(cmp.Or(err, e.outcome.Err))
 		close(e.done)
 	}
 }

@@ -15,7 +15,7 @@ func BenchmarkSend(b *testing.B) {
 	id := chat.NewID()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		m.Gateway.Answered("new_message", "ok", 3*time.Millisecond, id)
+		m.Gateway.Answered("new_message", "ok", 3*time.Millisecond, id, "")
 		m.Journal.Queued.Inc()
 		m.Hub.Writes.Inc()
 		m.Hub.Delivered.Add(10)
@@ -34,8 +34,8 @@ func BenchmarkSend(b *testing.B) {
 func TestASlowEventIsFoundInTheLog(t *testing.T) {
 	m := New()
 	slow, quick := chat.NewID(), chat.NewID()
-	m.Gateway.Answered("typing", "ok", time.Millisecond, quick)
-	m.Gateway.Answered("typing", "ok", time.Second, slow)
+	m.Gateway.Answered("typing", "ok", time.Millisecond, quick, "")
+	m.Gateway.Answered("typing", "ok", time.Second, slow, "")
 	families, err := m.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -60,5 +60,34 @@ func TestASlowEventIsFoundInTheLog(t *testing.T) {
 	}
 	if found != 1 {
 		t.Errorf("%d exemplars", found)
+	}
+}
+
+// TestATracedEventIsFoundAmongTheTraces by the exemplar of its duration, however
+// quick it was.
+func TestATracedEventIsFoundAmongTheTraces(t *testing.T) {
+	m := New()
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	m.Gateway.Answered("typing", "ok", time.Millisecond, chat.NewID(), id)
+	Observe(m.Hub.Lag, 0.001, id)
+	Observe(m.Hub.Lag, 0.001, "")
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, f := range families {
+		if h := f.GetMetric()[0].GetHistogram(); h.GetSampleCount() > 0 {
+			for _, b := range h.GetBucket() {
+				for _, l := range b.GetExemplar().GetLabel() {
+					if l.GetName() == "trace_id" && l.GetValue() == id {
+						found++
+					}
+				}
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d exemplars, want one of each", found)
 	}
 }

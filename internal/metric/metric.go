@@ -17,6 +17,7 @@ type Metrics struct {
 	Pool        *Pool
 	Node        *Node
 	Canary      *Canary
+	Trace       *Trace
 }
 
 // Definition says what a metric is.
@@ -133,6 +134,7 @@ func New() *Metrics {
 	m.Pool = newPool(b)
 	m.Node = newNode(b)
 	m.Canary = newCanary(b)
+	m.Trace = newTrace(b)
 	return m
 }
 

@@ -28,7 +28,7 @@ func (c *sqliteConn) repeat(sql string, n int, bind func(s *sqlite.Stmt, i int),
 		err = errors.Join(err, stmt.Reset())
 	}
 	e := newExecution(c.unit, []string{statementName(sql)}, sql)
-	e.took, e.rows, e.err = time.Since(start), rows, err
+	e.begun, e.took, e.rows, e.err = start, time.Since(start), rows, err
 	c.done = append(c.done, e)
 	c.failed = err
 }

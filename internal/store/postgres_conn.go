@@ -57,7 +57,7 @@ func (c *postgresConn) flush() error {
 	start := time.Now()
 	err := c.raw.SendBatch(c.ctx, &c.batch).Close()
 	e := newExecution(c.unit, c.names, c.sql)
-	e.took, e.rows, e.err = time.Since(start), c.rows, err
+	e.begun, e.took, e.rows, e.err = start, time.Since(start), c.rows, err
 	c.done = append(c.done, e)
 	c.batch, c.names, c.rows = pgx.Batch{}, nil, 0
 	return err

@@ -125,7 +125,12 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	}
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
-	if err = explained(from.ledger.judge(held, h, err), broken); err != nil {
+	err = explained(from.ledger.judge(held, h, err), broken)
+	if db.trace.Traces(ctx) {
+		at := c.raw.Config()
+		db.trace.Unit(ctx, traced(unit, "postgresql", at.Host, int(at.Port), asked, taken, c.done, err))
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
 	}
 	return nil
@@ -140,7 +145,7 @@ func (db *postgresDB) acquire(ctx context.Context, pool *pgxpool.Pool, wait time
 
 // noTurn says that everybody else has the connections.
 func (db *postgresDB) noTurn(ctx context.Context, unit string, l *ledger, asked time.Time, err error) error {
-	db.observer.Refused(unit, whyNoTurn(ctx, err))
+	db.refused(ctx, unit, whyNoTurn(ctx, err), asked)
 	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", l.exhausted(time.Since(asked)), err, errNotBegun)))
 }
 
@@ -163,6 +168,6 @@ func (db *postgresDB) notOpened(ctx context.Context, unit string, b *breaker, as
 	} else if !isCode(err, "53300") { // too many connections: it answers
 		b.failed()
 	}
-	db.observer.Refused(unit, why)
+	db.refused(ctx, unit, why, asked)
 	return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, errNotBegun)))
 }

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 // instruments are what tells of the work of a database.
 type instruments struct {
 	observer Observer
+	trace    *trace.Tracer
 	watch    watch
 	slow     *slowLog
 }

@@ -216,7 +216,7 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 	asked := time.Now()
 	h, err := from.ledger.take(ctx, unit, wait)
 	if err != nil {
-		db.observer.Refused(unit, whyNoTurn(ctx, err))
+		db.refused(ctx, unit, whyNoTurn(ctx, err), asked)
 		return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.ledger.exhausted(time.Since(asked)), err, errNotBegun)))
 	}
 	var raw *sqlite.Conn
@@ -237,7 +237,11 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 	cancel()
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
-	if err = sqliteError(from.ledger.judge(held, h, err)); err != nil {
+	err = sqliteError(from.ledger.judge(held, h, err))
+	if db.trace.Traces(ctx) {
+		db.trace.Unit(ctx, traced(unit, "sqlite", "", 0, asked, taken, c.done, err))
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
 	}
 	return nil

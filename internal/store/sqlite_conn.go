@@ -24,7 +24,7 @@ func (c *sqliteConn) queue(sql string, args []any, each func(row) error) {
 	start, text := time.Now(), forSQLite(sql, args)
 	rows, err := c.run(text, args, each)
 	e := newExecution(c.unit, []string{statementName(sql)}, text)
-	e.took, e.rows, e.err = time.Since(start), rows, err
+	e.begun, e.took, e.rows, e.err = start, time.Since(start), rows, err
 	c.done = append(c.done, e)
 	c.failed = err
 }

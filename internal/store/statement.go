@@ -61,6 +61,7 @@ type execution struct {
 	unit       string
 	name       string   // see Observer
 	statements []string // the names
+	begun      time.Time
 	took       time.Duration
 	rows       int64 // given back or changed
 	err        error

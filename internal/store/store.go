@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 // Options say which database and how.
@@ -43,6 +44,8 @@ type Options struct {
 	// Observer and Log may be nil.
 	Observer Observer
 	Log      *slog.Logger
+	// Trace may be nil: then nothing is traced.
+	Trace *trace.Tracer
 }
 
 func (o Options) withDefaults() Options {
@@ -109,7 +112,7 @@ type Store struct {
 func Open(ctx context.Context, o Options) (*Store, error) {
 	o = o.withDefaults()
 	in := instruments{
-		observer: o.Observer, watch: watch{o.HoldSoft, o.HoldHard, o.Log},
+		observer: o.Observer, trace: o.Trace, watch: watch{o.HoldSoft, o.HoldHard, o.Log},
 		slow: &slowLog{threshold: o.SlowQuery, log: o.Log, byName: make(map[string]*slowEntry)},
 	}
 	db, err := openBackend(ctx, o, in)
