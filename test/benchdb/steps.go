@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -65,22 +67,32 @@ func (b *bench) against(ctx context.Context, name, kind string, w *world, atLeas
 func (b *bench) ceiling2000(ctx context.Context) error {
 	const name, lanes = "postgres/ceiling", 2
 	w := newWorld(2000, 1000, 20)
-	ours, err := b.viaChowk(ctx, "journal", oneJob{step: name, kind: "postgres", world: w, senders: 2000})
-	if err != nil {
-		return err
+	var ours, raws []measurement
+	for range 3 { // in turn: these machines are not equally fast all the time
+		m, err := b.viaChowk(ctx, "journal", oneJob{step: name, kind: "postgres", world: w, senders: 2000})
+		if err != nil {
+			return err
+		}
+		db, err := b.fresh(ctx, "postgres", w)
+		if err != nil {
+			return err
+		}
+		raw, err := db.(postgres).ceiling(ctx, b, w, lanes)
+		if err != nil {
+			return err
+		}
+		raw.Step = name
+		ours, raws = append(ours, m), append(raws, b.add(raw))
 	}
-	db, err := b.fresh(ctx, "postgres", w)
-	if err != nil {
-		return err
-	}
-	raw, err := db.(postgres).ceiling(ctx, b, w, lanes)
-	if err != nil {
-		return err
-	}
-	raw.Step = name
-	b.add(raw)
-	b.mark(name+": journal / COPY over as many connections", ours.PerSecond/raw.PerSecond, true, 0.6, ours, raw)
+	m, raw := median(ours), median(raws)
+	b.mark(name+": journal / COPY over as many connections, medians", m.PerSecond/raw.PerSecond, true, 0.6, m, raw)
 	return nil
+}
+
+// median is the one in the middle by rate.
+func median(all []measurement) measurement {
+	slices.SortFunc(all, func(a, b measurement) int { return cmp.Compare(a.PerSecond, b.PerSecond) })
+	return all[len(all)/2]
 }
 
 func (b *bench) oneConnection(ctx context.Context) error {

@@ -41,8 +41,9 @@ func (b *bench) runIdle() error {
 		if err != nil {
 			return err
 		}
-		have := 100
+		have, first := 100, before
 		for _, n := range []int{b.idle / 3, b.idle} {
+			from := have
 			if _, err := fl.open(have, n-have, 64, func(i int) address { return t.at(i, groupSize) }); err != nil {
 				return err
 			}
@@ -56,7 +57,9 @@ func (b *bench) runIdle() error {
 				value{"rss", (after.rss - before.rss) / sockets, " B"},
 				value{"heap+stack", (float64(after.m.Heap+after.m.Stack) - float64(before.m.Heap+before.m.Stack)) / sockets, " B"},
 				value{"live heap", (float64(after.m.Live) - float64(before.m.Live)) / sockets, " B"},
+				value{"each of the last, rss", (after.rss - first.rss) / float64(n-from), " B"},
 				value{"goroutines", float64(after.m.Goroutines), ""})
+			first = after
 		}
 		if c, ok := t.(*chowk); ok && b.profile != "" {
 			heap, err := c.get("/debug/pprof/heap?gc=1")
