@@ -255,3 +255,16 @@ func TestLoggerFormats(t *testing.T) {
 		}
 	}
 }
+
+func TestDurationsAreLoggedInSecondsWithTheirUnit(t *testing.T) {
+	for format, want := range map[string]string{
+		"json": `"window_s":5,"took_s":0.001235,"sockets":3}`,
+		"text": `window_s=5 took_s=0.001235 sockets=3`,
+	} {
+		var b bytes.Buffer
+		newLogger(&b, format, "info").Info("draining", "window", 5*time.Second, "took", 1234567*time.Nanosecond, "sockets", 3)
+		if line := strings.TrimSpace(b.String()); !strings.HasSuffix(line, want) {
+			t.Errorf("%s: %s, want …%s", format, line, want)
+		}
+	}
+}

@@ -118,7 +118,7 @@ func TestOneLineForEachSocketAndNoneForMessages(t *testing.T) {
 	}
 	_ = ada.conn.CloseNow()
 	line := s.log.find(t, `"user disconnected"`, `"ada"`)
-	for _, field := range []string{"user", "connection", "reason", "events", "open_for", "total_connections"} {
+	for _, field := range []string{"user", "connection", "reason", "events", "open_for_s", "total_connections"} {
 		if line[field] == nil {
 			t.Errorf("the line has no %s: %v", field, line)
 		}
