@@ -179,16 +179,19 @@ func (c *Canary) connect(ctx context.Context) (*socket, error) {
 		return nil, err
 	}
 	hello, err := s.next(ctx)
-	if err == nil && hello.Epoch == c.epoch {
+	var head chat.Seq
+	for _, st := range hello.Channels {
+		if st.ID == c.Channel {
+			head = st.LastSeq
+		}
+	}
+	// After a long absence the other nodes' canaries have forgotten what came after
+	// last: then it begins anew, as after a change of history.
+	if err == nil && hello.Epoch == c.epoch && head-c.last < keep/2 {
 		s.resuming = true
 		err = s.send(ctx, "resume", "resume", chat.ResumeRequest{Epoch: c.epoch, Cursors: map[chat.ID]chat.Seq{c.Channel: c.last}})
 	} else if err == nil {
-		c.epoch = hello.Epoch
-		for _, st := range hello.Channels {
-			if st.ID == c.Channel {
-				c.last = st.LastSeq
-			}
-		}
+		c.epoch, c.last = hello.Epoch, head
 	}
 	if err != nil {
 		s.close()

@@ -25,7 +25,7 @@ type door struct {
 	channel chat.ID
 	head    chat.Seq
 	script  func(d *door, id, clientID string) []string
-	mu      sync.Mutex // held while script runs; guards resumes
+	mu      sync.Mutex // held while script runs; guards head and resumes
 	resumes []chat.ResumeRequest
 }
 
@@ -39,7 +39,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b, _ := json.Marshal(v)
 		_ = c.Write(r.Context(), websocket.MessageText, b)
 	}
-	say(map[string]any{"type": "connection", "epoch": "e", "channels": []map[string]any{{"id": d.channel, "last_seq": d.head}}})
+	d.mu.Lock()
+	head := d.head
+	d.mu.Unlock()
+	say(map[string]any{"type": "connection", "epoch": "e", "channels": []map[string]any{{"id": d.channel, "last_seq": head}}})
 	for {
 		_, b, err := c.Read(r.Context())
 		if err != nil {
@@ -194,6 +197,24 @@ func TestAHoleAcrossAReconnectIsSeen(t *testing.T) {
 				t.Errorf("%+v", d.resumes)
 			}
 		})
+	}
+}
+
+// TestALongAbsenceIsNoHole: meanwhile the other nodes have forgotten what this one
+// has not seen, so it begins anew instead of waiting for it.
+func TestALongAbsenceIsNoHole(t *testing.T) {
+	d := &door{channel: chat.NewID(), head: 7}
+	d.script = func(d *door, id, cid string) []string {
+		if d.head == 7 {
+			d.head += keep // and no answer
+			return nil
+		}
+		d.head++
+		return []string{d.message(d.head, cid), ack(id, d.head)}
+	}
+	m := tries(t, d, 3, time.Second)
+	if value(t, m.OK) != 1 || value(t, m.Failures.WithLabelValues("order")) != 0 || len(d.resumes) != 0 {
+		t.Errorf("ok %v, failures of order %v, resumes %+v", value(t, m.OK), value(t, m.Failures.WithLabelValues("order")), d.resumes)
 	}
 }
 
