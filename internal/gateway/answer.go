@@ -128,6 +128,7 @@ func (s *session) count(event, result string, start time.Time, trace string) {
 
 // reply sends a frame that must not be dropped.
 func (s *session) reply(v any) {
+	s.gateway.Metrics.Held.Look()
 	s.conn.Reply(s.encode(v))
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/gateway"
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/verb"
@@ -88,8 +89,10 @@ func open(t *testing.T, o options) *door {
 		t.Fatal(err)
 	}
 	rules := &verb.Rules{Journal: writer, Store: db, Live: live, Now: time.Now}
+	numbers := metric.New().Gateway
+	numbers.Held.Every, numbers.Held.Fatal = 1, true
 	g := gateway.New(gateway.Config{
-		Rules: rules, Hub: live,
+		Rules: rules, Hub: live, Metrics: numbers,
 		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits,
 		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat, Deflate: o.deflate > 0,
 	})

@@ -232,6 +232,7 @@ func (s *session) upgrade(w http.ResponseWriter, r *http.Request, first []byte) 
 	}
 	b = append(b, "\r\n\r\n"...)
 	b = append(b, first...)
+	s.gateway.Metrics.Held.Look()
 	err = nc.SetDeadline(time.Now().Add(openTimeout))
 	if err == nil {
 		_, err = nc.Write(b)

@@ -67,6 +67,7 @@ func (s *session) openFor(now time.Time) time.Duration {
 
 // Write hands a frame to the peer, or refuses it while an earlier one waits.
 func (s *session) Write(b []byte) bool {
+	s.gateway.Metrics.Held.Look()
 	return s.conn.Write(b)
 }
 

@@ -19,6 +19,7 @@ func BenchmarkSend(b *testing.B) {
 		m.Journal.Queued.Inc()
 		m.Hub.Writes.Inc()
 		m.Hub.Delivered.Add(10)
+		m.Gateway.Held.Look()
 		m.Hub.RingBytes.Set(float64(i))
 		if i%10 == 0 {
 			m.Journal.Group.Observe(10)
@@ -28,6 +29,16 @@ func BenchmarkSend(b *testing.B) {
 			m.Store.Acquired("commit", 0, 3*time.Millisecond)
 		}
 	}
+}
+
+// BenchmarkLook is what a write to a socket pays for HeldWrites.
+func BenchmarkLook(b *testing.B) {
+	held := New().Gateway.Held
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			held.Look()
+		}
+	})
 }
 
 // TestASlowEventIsFoundInTheLog by the connection beside its duration.

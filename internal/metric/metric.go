@@ -70,6 +70,7 @@ type Gateway struct {
 	Closed     *prometheus.CounterVec // by reason
 	Handshake  prometheus.Histogram
 	Resumes    *prometheus.CounterVec // of channels, by result
+	Held       *HeldWrites
 }
 
 // Store counts what the database does.
@@ -117,6 +118,10 @@ func New() *Metrics {
 		Closed:     b.counters("chowk_sockets_closed_total", "Sockets closed by reason.", "reason"),
 		Handshake:  b.histogram("chowk_handshake_seconds", "Time from a handshake's request to its answer.", latency),
 		Resumes:    b.counters("chowk_resumes_total", "Channels that reconnecting clients resumed, by result: ok, denied, or why the client must load the channel again (epoch: another history; ahead: a cursor beyond the channel's head).", "result"),
+	}
+	m.Gateway.Held = &HeldWrites{
+		Found: b.counter("chowk_db_held_across_socket_write_total", "Writes to sockets by somebody who held a database connection, of the one in 1024 that is looked at. Always 0."),
+		Every: lookEvery,
 	}
 	m.Store = &Store{
 		Wait:       b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),

@@ -2,22 +2,12 @@ package store
 
 import (
 	"context"
-	"runtime"
-	"strings"
+
+	"github.com/chowk-chat/chowk/internal/metric"
 )
 
 // Holding says whether the calling goroutine holds a connection.
-func Holding() bool {
-	var pcs [64]uintptr
-	n := runtime.Callers(1, pcs[:])
-	for frames, more := runtime.CallersFrames(pcs[:n]), n > 0; more; {
-		var f runtime.Frame
-		if f, more = frames.Next(); strings.Contains(f.Function, "internal/store.work[") {
-			return true
-		}
-	}
-	return false
-}
+func Holding() bool { return metric.HoldsConnection() }
 
 // InUnit runs f while it holds a connection, which nothing that is exported does.
 func (s *Store) InUnit(ctx context.Context, f func()) error {

@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -57,12 +60,19 @@ func TestWhoeverWaitsHoldsNoConnection(t *testing.T) {
 	t.Parallel()
 	everyDatabase(t, func(t *testing.T, url string) {
 		w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: 1}})
+		watch := metric.New().Gateway.Held
+		watch.Every = 1
+		watch.Look()
 		if err := w.InUnit(t.Context(), func() {
+			watch.Look()
 			if !store.Holding() || w.PoolStats().InUse != 1 {
 				t.Error("who holds a connection is not found out")
 			}
 		}); err != nil {
 			t.Fatal(err)
+		}
+		if n := testutil.ToFloat64(watch.Found); n != 1 {
+			t.Errorf("%v writes with a connection were counted, want 1", n)
 		}
 		sockets, relay := newStaller(t), newStaller(t)
 		live := hub.Start(hub.Config{Store: w})
