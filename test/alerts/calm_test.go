@@ -1,0 +1,68 @@
+//go:build !windows
+
+package alerts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// TestNoAlertFiresInCalm puts ordinary load on two servers, one on each database:
+// people who talk, type and read, and clients that come and go twelve times a
+// second. Nothing may fire at any moment, and nothing may be pending at the end.
+// (What was pending for a moment in between is told, and wakes nobody.)
+func TestNoAlertFiresInCalm(t *testing.T) {
+	program(t, "prometheus")
+	t.Parallel()
+	lasts := 10 * time.Second
+	if everything() {
+		lasts = 3 * time.Hour / speed // the longest that an alert waits is an hour
+	}
+	servers := []*server{serve(t, speed, pgtest.Database(t)), serve(t, speed, sqlite(t))}
+	var targets []string
+	for _, s := range servers {
+		targets = append(targets, s.ops)
+		newCrowd(t, s).visit(time.Second / 12)
+	}
+	prom := watch(t, speed, targets...)
+	var benches []*exec.Cmd
+	var sayings []*tail
+	for _, s := range servers {
+		bench := exec.CommandContext(t.Context(), binary, "bench", "mixed", "--url=http://"+s.address, "--sockets=100", "--rate=40", fmt.Sprintf("--duration=%v", lasts))
+		bench.Env = []string{"PATH=" + os.Getenv("PATH")} // as for the server
+		said := new(tail)
+		bench.Stdout, bench.Stderr = said, said
+		if err := bench.Start(); err != nil {
+			t.Fatal(err)
+		}
+		benches, sayings = append(benches, bench), append(sayings, said)
+	}
+	for i, b := range benches {
+		if err := b.Wait(); err != nil {
+			t.Errorf("the load on %s: %v\n\t%s\nthe server's log:\n\t%s", servers[i].args[4], err, lines(sayings[i].String()), lines(servers[i].log.String()))
+		}
+	}
+	now, err := prom.alerts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range now {
+		t.Errorf("%s is %s at the end: %s (%s)", a.name(), a.State, a.Annotations["description"], a.Value)
+	}
+	seen := prom.states()
+	for _, s := range slices.DeleteFunc(slices.Clone(seen), func(s string) bool { return !strings.HasSuffix(s, " firing") }) {
+		t.Errorf("in calm: %s", s)
+	}
+	t.Logf("for %v, which is %v for the rules; seen: %v", lasts, lasts*speed, seen)
+	done, err := prom.query(`sum(increase(chowk_events_total{result="ok"}[1h]))`)
+	if err != nil || len(done) != 1 || done[0].number() < lasts.Seconds()*20 {
+		t.Errorf("that was no load: %v, %v", done, err)
+	}
+}

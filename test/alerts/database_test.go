@@ -1,0 +1,174 @@
+//go:build !windows
+
+package alerts
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+// smallPool is one that a few people can take.
+var smallPool = []string{"--pool.size=2", "--pool.overflow=1"}
+
+var databaseFaults = []fault{
+	{
+		name: "PostgreSQL is away", what: "PostgreSQL is stopped",
+		fires: []string{"ChowkDatabaseUnreachable", "ChowkCanaryFailing", "ChowkRefusesSends", "ChowkHandshakesRefused"}, quick: true,
+		arrange: func(t *testing.T, st *stage) func() func() {
+			pg := pgtest.Start(t)
+			c := newCrowd(t, st.serve(t, pg.URL()))
+			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			c.visit(100 * time.Millisecond)
+			return func() func() {
+				pg.Stop()
+				return pg.Start
+			}
+		},
+	},
+	{
+		name: "PostgreSQL is frozen", what: "PostgreSQL is frozen (`SIGSTOP` to all its processes): it takes connections and answers nothing",
+		fires: []string{"ChowkDatabaseUnreachable", "ChowkRefusesSends"}, speed: 5, // a look at the server takes up to 2 s
+		arrange: func(t *testing.T, st *stage) func() func() {
+			pg := pgtest.Start(t)
+			c := newCrowd(t, st.serve(t, pg.URL()))
+			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			return func() func() {
+				pg.Pause()
+				return pg.Continue
+			}
+		},
+	},
+	{
+		name: "messages are locked", what: "`LOCK TABLE messages` in a session that is left open",
+		fires: []string{"ChowkRefusesSends", "ChowkJournalRefuses", "ChowkConnectionHeldTooLong", "ChowkConnectionsHeldLong", "ChowkCommitSlow"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			url := pgtest.Database(t)
+			c := newCrowd(t, st.serve(t, url))
+			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			return func() func() { return pgtest.Lock(t, url, "messages") }
+		},
+	},
+	{
+		name: "users are locked", what: "`LOCK TABLE users` while twelve people look for users, with a pool of 2 + 1",
+		fires: []string{"ChowkPoolExhausted", "ChowkPoolStanding"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			url := pgtest.Database(t)
+			c := newCrowd(t, st.serve(t, url, smallPool...))
+			c.look(12, 20*time.Millisecond)
+			return func() func() { return pgtest.Lock(t, url, "users") }
+		},
+	},
+	{
+		name: "users are locked for moments", what: "`LOCK TABLE users` for 200 ms, again and again, with a pool of 2 + 1",
+		fires: []string{"ChowkPoolWaits"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			url := pgtest.Database(t)
+			c := newCrowd(t, st.serve(t, url, smallPool...))
+			c.look(12, 20*time.Millisecond)
+			return func() func() { return lockInTurns(t, url, "users", 200*time.Millisecond) }
+		},
+	},
+	{
+		name: "one unit is held once", what: "`LOCK TABLE users` for 2 s, once, while one person looks for users",
+		fires: []string{"ChowkConnectionHeldTooLong"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			url := pgtest.Database(t)
+			c := newCrowd(t, st.serve(t, url))
+			c.look(1, 100*time.Millisecond)
+			return func() func() {
+				letGo := pgtest.Lock(t, url, "users")
+				time.Sleep(2 * time.Second)
+				letGo()
+				return func() {}
+			}
+		},
+	},
+	{
+		name: "commits are slow", what: "a trigger on messages that takes 0.3 s, as a disk that hardly moves does",
+		fires: []string{"ChowkCommitSlow"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			url := pgtest.Database(t)
+			c := newCrowd(t, st.serve(t, url))
+			c.talk(2, c.channel(2), 200*time.Millisecond, 100)
+			return func() func() {
+				pgtest.Query(t, url, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+					CREATE TRIGGER slow AFTER INSERT ON messages FOR EACH STATEMENT EXECUTE FUNCTION slow()`)
+				return func() { pgtest.Query(t, url, "DROP TRIGGER slow ON messages") }
+			}
+		},
+	},
+	{
+		name: "a replica is late", what: "a replica that replays nothing (`pg_wal_replay_pause()`), while people read what was just written",
+		fires: []string{"ChowkReplicaNotUsed"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			primary := pgtest.Start(t)
+			replica := primary.Replica(t)
+			c := newCrowd(t, st.serve(t, primary.URL(), "--database-read-url="+replica.URL()))
+			channel := c.channel(4)
+			c.talk(2, channel, 200*time.Millisecond, 100)
+			c.read(4, channel, 100*time.Millisecond)
+			return func() func() {
+				pgtest.Query(t, replica.URL(), "SELECT pg_wal_replay_pause()")
+				return func() { pgtest.Query(t, replica.URL(), "SELECT pg_wal_replay_resume()") }
+			}
+		},
+	},
+	{
+		name: "a replica is away", what: "the replica is stopped",
+		fires: []string{"ChowkReplicaNotUsed"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			primary := pgtest.Start(t)
+			replica := primary.Replica(t)
+			c := newCrowd(t, st.serve(t, primary.URL(), "--database-read-url="+replica.URL()))
+			channel := c.channel(4)
+			c.talk(1, channel, time.Second, 100)
+			c.read(4, channel, 100*time.Millisecond)
+			return func() func() {
+				replica.Stop()
+				return replica.Start
+			}
+		},
+	},
+	{
+		name: "commits are not on disk", what: "`ALTER DATABASE … SET synchronous_commit = off`, and a restart",
+		fires: []string{"ChowkDurabilityIsOS"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			url := pgtest.Database(t)
+			s := st.serve(t, url)
+			set := func(value string) {
+				pgtest.Query(t, url, fmt.Sprintf("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET synchronous_commit = %s', current_database()); END $$", value))
+				s.restart()
+			}
+			return func() func() {
+				set("off")
+				return func() { set("on") }
+			}
+		},
+	},
+}
+
+// lockInTurns locks a table again and again.
+func lockInTurns(t *testing.T, url, table string, locked time.Duration) (end func()) {
+	stop := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() { // ends when stop is closed
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			letGo := pgtest.Lock(t, url, table)
+			time.Sleep(locked)
+			letGo()
+		}
+	})
+	return func() {
+		close(stop)
+		done.Wait()
+	}
+}

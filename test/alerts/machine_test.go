@@ -1,0 +1,104 @@
+//go:build !windows
+
+package alerts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+var machineFaults = []fault{
+	{
+		name: "the disk fills", what: "a file system of 1.2 GiB (tmpfs) gets a file of 300 MiB", fires: []string{"ChowkDiskFilling"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			if err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
+				t.Skipf("this system lets nobody mount a file system of his own: %v", err)
+			}
+			disk := t.TempDir()
+			s := prepare(t, st.speed, "sqlite:"+disk+"/chowk.db")
+			s.command = []string{"unshare", "-rm", "sh", "-c", fmt.Sprintf(`mount -t tmpfs -o size=1200m none %s && exec "$0" "$@"`, disk), binary}
+			s.start()
+			st.server = s
+			st.look(t)
+			return func() func() {
+				// What the server has mounted, only it can see.
+				file := filepath.Join(fmt.Sprintf("/proc/%d/root", s.cmd.Process.Pid), disk, "filler")
+				fill(t, file, 300<<20)
+				return func() { _ = os.Remove(file) }
+			}
+		},
+	},
+	{
+		name: "descriptors run out", what: "1,845 sockets where the limit on open files is 2,048", fires: []string{"ChowkFileDescriptors"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			s := prepare(t, st.speed, sqlite(t), "--limits.sockets-per-user=0")
+			s.command = []string{"sh", "-c", `ulimit -n 2048 && exec "$0" "$@"`, binary}
+			s.start()
+			st.server = s
+			st.look(t)
+			return func() func() {
+				c := newCrowd(t, s)
+				c.stay(1845, user)
+				return c.leave
+			}
+		},
+	},
+	{
+		name: "sockets hold memory", what: "1,050 sockets that have sent the first 100 KB of an event", fires: []string{"ChowkMemoryPerSocket"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0", "--limits.message-bytes=1MiB", "--limits.partial-bytes=256MiB", "--limits.message-time=10m")
+			return func() func() {
+				c := newCrowd(t, s)
+				c.openAll(1050, func(i int) (*peer, error) { return c.half(user(i%10), 100_000) })
+				return c.leave
+			}
+		},
+	},
+	{
+		name: "a node does not stop", what: "`SIGTERM` with `drain.delay` 10m (which is not made shorter here)", fires: []string{"ChowkDrainStuck"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			s := st.serve(t, sqlite(t), "--drain.delay=10m")
+			return func() func() {
+				s.signal(syscall.SIGTERM)
+				return s.restart
+			}
+		},
+	},
+	{
+		name: "an update stops half-way", what: "one of two nodes runs another version", fires: []string{"ChowkVersionsDiffer"},
+		arrange: func(t *testing.T, st *stage) func() func() {
+			s := serve(t, st.speed, sqlite(t))
+			st.server = serve(t, st.speed, sqlite(t))
+			st.targets = []string{s.ops, st.server.ops}
+			st.look(t)
+			run := func(program string) {
+				s.command[0] = program
+				s.restart()
+			}
+			return func() func() {
+				run(newer)
+				return func() { run(binary) }
+			}
+		},
+	},
+}
+
+// fill makes a file of a size, of which every byte takes room.
+func fill(t *testing.T, path string, size int) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 1<<20)
+	for range size / len(block) {
+		if _, err := f.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

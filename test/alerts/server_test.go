@@ -1,0 +1,173 @@
+//go:build !windows
+
+package alerts
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait. The longest alert waits for an hour, which is two
+// minutes here.
+const patience = 3 * time.Minute
+
+// binary is the server, and newer the same with another version.
+var binary, newer string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "chowk-alerts-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary, newer = filepath.Join(dir, "chowk"), filepath.Join(dir, "chowk-newer")
+	for path, version := range map[string]string{binary: "v1.0.0", newer: "v1.1.0"} {
+		if path == newer && !everything() {
+			continue
+		}
+		build := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, "../../cmd/chowk")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build the server:", err)
+			return 1
+		}
+	}
+	code := m.Run()
+	if err := results.write(os.Getenv("CHOWK_ALERTS_TABLE")); err != nil {
+		fmt.Fprintln(os.Stderr, "write the table:", err)
+		return 1
+	}
+	return code
+}
+
+// everything says whether all faults are wanted, which takes minutes.
+func everything() bool { return os.Getenv("CHOWK_ALERTS") == "all" }
+
+// tail keeps the end of a log.
+type tail struct {
+	mu sync.Mutex // guards what follows
+	b  []byte
+}
+
+func (l *tail) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const most = 8 << 10
+	l.b = append(l.b, b...)
+	l.b = l.b[max(0, len(l.b)-most):]
+	return len(b), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.b)
+}
+
+// server is a chowk that can be ended, and started again at the same addresses.
+type server struct {
+	t            *testing.T
+	address, ops string
+	command      []string // the program, and what it is started through
+	args         []string
+	cmd          *exec.Cmd
+	log          tail
+}
+
+// serve starts a server with settings whose clocks fit the rules' speed: the
+// canary's and the heartbeat.
+func serve(t *testing.T, speed int, database string, settings ...string) *server {
+	t.Helper()
+	s := prepare(t, speed, database, settings...)
+	s.start()
+	return s
+}
+
+func prepare(t *testing.T, speed int, database string, settings ...string) *server {
+	t.Helper()
+	s := &server{t: t, address: freeAddress(t), ops: freeAddress(t), command: []string{binary}}
+	s.args = append([]string{
+		"serve", "--listen=" + s.address, "--ops.listen=" + s.ops, "--auth=none", "--database-url=" + database, "--data-dir=" + t.TempDir(),
+		fmt.Sprintf("--canary.interval=%v", 10*time.Second/time.Duration(speed)),
+		fmt.Sprintf("--heartbeat=%v", max(time.Second, 30*time.Second/time.Duration(speed))),
+		"--log.level=warn", "--drain.window=0s",
+	}, settings...)
+	t.Cleanup(s.kill)
+	return s
+}
+
+// start returns when the server listens.
+func (s *server) start() {
+	s.t.Helper()
+	all := append(s.command[:len(s.command):len(s.command)], s.args...)
+	s.cmd = exec.Command(all[0], all[1:]...)
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // the server would take our own settings for its own
+	s.cmd.Stderr = &s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for until := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get("http://" + s.address + "/healthz")
+		if err == nil {
+			_ = resp.Body.Close()
+			return
+		}
+		if time.Now().After(until) || syscall.Kill(s.cmd.Process.Pid, 0) != nil {
+			s.t.Fatalf("the server does not listen: %v\n%s", err, &s.log)
+		}
+	}
+}
+
+// kill ends the server with no chance to do anything.
+func (s *server) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+func (s *server) signal(sig syscall.Signal) {
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Errorf("send %v: %v", sig, err)
+	}
+}
+
+// restart ends and starts the server, with what was changed in between.
+func (s *server) restart() {
+	s.kill()
+	s.start()
+}
+
+func sqlite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "chowk.db") }
+
+// freeAddress finds one outside of the range from which the kernel gives ports to
+// outgoing connections: nobody takes it while the server is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// lines indents a log for a message.
+func lines(log string) string { return strings.ReplaceAll(strings.TrimSpace(log), "\n", "\n\t") }
