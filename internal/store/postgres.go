@@ -34,6 +34,8 @@ type lender struct {
 	pool    *pgxpool.Pool
 	ledger  *ledger
 	breaker *breaker
+	// spare says that others are asked instead: what it refuses is refused to nobody.
+	spare bool
 }
 
 var postgresDialect = dialect{

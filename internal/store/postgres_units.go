@@ -102,12 +102,12 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	asked := time.Now()
 	h, err := from.ledger.take(ctx, unit, wait)
 	if err != nil {
-		return db.noTurn(ctx, unit, from.ledger, asked, err)
+		return db.noTurn(ctx, unit, from, asked, err)
 	}
 	pooled, err := db.acquire(ctx, from.pool, wait-time.Since(asked))
 	if err != nil {
 		from.ledger.give(h)
-		return db.notOpened(ctx, unit, from.breaker, asked, err)
+		return db.notOpened(ctx, unit, from, asked, err)
 	}
 	taken := time.Now()
 	from.ledger.on(h, pooled.Conn().PgConn().PID())
@@ -144,9 +144,19 @@ func (db *postgresDB) acquire(ctx context.Context, pool *pgxpool.Pool, wait time
 }
 
 // noTurn says that everybody else has the connections.
-func (db *postgresDB) noTurn(ctx context.Context, unit string, l *ledger, asked time.Time, err error) error {
-	db.refused(ctx, unit, whyNoTurn(ctx, err), asked)
-	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", l.exhausted(time.Since(asked)), err, errNotBegun)))
+func (db *postgresDB) noTurn(ctx context.Context, unit string, from lender, asked time.Time, err error) error {
+	db.refusedBy(ctx, from, unit, whyNoTurn(ctx, err), asked)
+	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.ledger.exhausted(time.Since(asked)), err, errNotBegun)))
+}
+
+// refusedBy counts a unit of work that got no connection, unless it may still get
+// one elsewhere.
+func (db *postgresDB) refusedBy(ctx context.Context, from lender, unit, why string, asked time.Time) {
+	if from.spare {
+		db.passedOver(ctx, unit, why, asked)
+	} else {
+		db.refused(ctx, unit, why, asked)
+	}
 }
 
 // whyNoTurn names the reason for a metric.
@@ -161,13 +171,13 @@ func whyNoTurn(ctx context.Context, err error) string {
 }
 
 // notOpened says that the database could not be reached for a connection.
-func (db *postgresDB) notOpened(ctx context.Context, unit string, b *breaker, asked time.Time, err error) error {
+func (db *postgresDB) notOpened(ctx context.Context, unit string, from lender, asked time.Time, err error) error {
 	why := "unreachable"
 	if ctx.Err() != nil {
 		why = "gave_up"
 	} else if !isCode(err, "53300") { // too many connections: it answers
-		b.failed()
+		from.breaker.failed()
 	}
-	db.refused(ctx, unit, why, asked)
+	db.refusedBy(ctx, from, unit, why, asked)
 	return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, errNotBegun)))
 }

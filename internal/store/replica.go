@@ -62,7 +62,7 @@ func (db *postgresDB) openReplica(ctx context.Context, url string) (*replica, er
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{name: name, lender: lender{pool: pool, ledger: newLedger(db.options.Size, "replica "+name+": limit of "+strconv.Itoa(db.options.Size), db.watch, db.observer)}}
+	r := &replica{name: name, lender: lender{pool: pool, ledger: newLedger(db.options.Size, "replica "+name+": limit of "+strconv.Itoa(db.options.Size), db.watch, db.observer), spare: true}}
 	r.breaker = newBreaker(func(ctx context.Context) error {
 		return db.lend(ctx, "ping_replica", r.lender, pingTimeout, func(c *postgresConn) error {
 			return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })

@@ -80,6 +80,10 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 	standby.Start()
 	eventually(t, "the replica is back", func() bool { right(); return !stats().Out && stats().Served > served })
 
+	if n := w.seen.of(w.seen.refused, "unreachable"); n != 0 {
+		t.Errorf("%d units of work count as refused, while the primary served them", n)
+	}
+
 	// Frozen: nobody waits for it.
 	standby.Pause()
 	for range 20 {

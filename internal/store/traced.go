@@ -14,6 +14,11 @@ import (
 // refused counts a unit of work that got no connection.
 func (in instruments) refused(ctx context.Context, unit, why string, asked time.Time) {
 	in.observer.Refused(unit, why)
+	in.passedOver(ctx, unit, why, asked)
+}
+
+// passedOver tells only the trace.
+func (in instruments) passedOver(ctx context.Context, unit, why string, asked time.Time) {
 	if in.trace.Traces(ctx) {
 		in.trace.Unit(ctx, trace.Unit{Name: unit, Asked: asked, Failed: why})
 	}

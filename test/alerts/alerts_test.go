@@ -28,6 +28,7 @@ type fault struct {
 	fires []string
 	speed int  // when another one than usual
 	quick bool // it is for every run of the tests
+	alone bool // nothing else may fire
 	// arrange starts what is needed and gives what breaks it, which gives what
 	// mends it.
 	arrange func(t *testing.T, st *stage) (breakIt func() (mend func()))
@@ -108,7 +109,13 @@ func (f fault) play(t *testing.T) {
 		}
 		return ended
 	})
-	t.Logf("seen: %s", strings.Join(st.prom.states(), ", "))
+	seen := st.prom.states()
+	t.Logf("seen: %s", strings.Join(seen, ", "))
+	for _, s := range seen {
+		if name, fired := strings.CutSuffix(s, " firing"); f.alone && fired && !slices.Contains(f.fires, name) {
+			t.Errorf("%s fires, though nobody notices anything", name)
+		}
+	}
 	if t.Failed() && st.server != nil {
 		t.Logf("the server's log:\n\t%s", lines(st.server.log.String()))
 	}

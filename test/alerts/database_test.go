@@ -103,7 +103,7 @@ var databaseFaults = []fault{
 	},
 	{
 		name: "a replica is late", what: "a replica that replays nothing (`pg_wal_replay_pause()`), while people read what was just written",
-		fires: []string{"ChowkReplicaNotUsed"},
+		fires: []string{"ChowkReplicaNotUsed"}, alone: true,
 		arrange: func(t *testing.T, st *stage) func() func() {
 			primary := pgtest.Start(t)
 			replica := primary.Replica(t)
@@ -119,7 +119,7 @@ var databaseFaults = []fault{
 	},
 	{
 		name: "a replica is away", what: "the replica is stopped",
-		fires: []string{"ChowkReplicaNotUsed"},
+		fires: []string{"ChowkReplicaNotUsed"}, alone: true,
 		arrange: func(t *testing.T, st *stage) func() func() {
 			primary := pgtest.Start(t)
 			replica := primary.Replica(t)
