@@ -40,7 +40,7 @@ test-faults: ## Half an hour of faults: each alone, on both databases, checked m
 .PHONY: test-alerts
 test-alerts: ## Every alert fires under a real fault and is silent in calm, with clocks 30 times as fast (11 minutes)
 	@mkdir -p bin
-	CHOWK_ALERTS=all CHOWK_ALERTS_TABLE=$(CURDIR)/bin/alerts.md $(GO) test -v -count=1 -timeout 40m -parallel 6 ./test/alerts/
+	CHOWK_ALERTS=all CHOWK_ALERTS_TABLE=$(CURDIR)/bin/alerts.md $(GO) test -v -count=1 -timeout 40m ./test/alerts/
 
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere

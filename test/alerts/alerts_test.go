@@ -83,7 +83,7 @@ func (f fault) play(t *testing.T) {
 	breakIt := f.arrange(t, st)
 	// What is unusual at a start must be over, and the rates must have something to
 	// look back at.
-	st.after(3 * time.Minute)
+	st.after(2 * time.Minute)
 	for _, name := range f.fires {
 		if a := st.prom.firing(name); a != nil {
 			t.Errorf("%s fires before anything is wrong: %+v", name, a)

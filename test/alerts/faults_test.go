@@ -11,7 +11,7 @@ import (
 )
 
 // faults are all that is broken. An alert may be in several.
-var faults = slicesOf(serviceFaults, databaseFaults, socketFaults, machineFaults)
+var faults = slicesOf(databaseFaults, serviceFaults, socketFaults, machineFaults)
 
 func slicesOf(all ...[]fault) (joined []fault) {
 	for _, some := range all {

@@ -3,6 +3,7 @@
 package alerts
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -44,6 +45,12 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "build the server:", err)
 			return 1
 		}
+	}
+	// They wait more than they work.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	code := m.Run()
 	if err := results.write(os.Getenv("CHOWK_ALERTS_TABLE")); err != nil {
