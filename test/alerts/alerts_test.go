@@ -64,6 +64,9 @@ func (st *stage) after(d time.Duration) { time.Sleep(d / time.Duration(st.speed)
 
 func TestEveryAlertFiresAndEnds(t *testing.T) {
 	program(t, "prometheus")
+	if !everything() {
+		t.Parallel()
+	}
 	for _, f := range faults {
 		if !everything() && !f.quick {
 			continue
