@@ -49,6 +49,7 @@ var databaseFaults = []fault{
 			url := pgtest.Database(t)
 			c := newCrowd(t, st.serve(t, url))
 			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			st.after(5 * time.Minute) // ChowkConnectionHeldTooLong compares with that time
 			return func() func() { return pgtest.Lock(t, url, "messages") }
 		},
 	},
@@ -79,6 +80,7 @@ var databaseFaults = []fault{
 			url := pgtest.Database(t)
 			c := newCrowd(t, st.serve(t, url))
 			c.look(1, 100*time.Millisecond)
+			st.after(5 * time.Minute) // the alert compares with that time
 			return func() func() {
 				letGo := pgtest.Lock(t, url, "users")
 				time.Sleep(2 * time.Second)
