@@ -62,6 +62,11 @@ func TestNoAlertFiresInCalm(t *testing.T) {
 		t.Errorf("in calm: %s", s)
 	}
 	t.Logf("for %v, which is %v for the rules; seen: %v", lasts, lasts*speed, seen)
+	for _, counter := range []string{"chowk_journal_refused_total", "chowk_db_refusals_total"} {
+		if n, err := prom.query("sum(" + counter + ")"); err != nil || len(n) == 1 && n[0].number() > 0 {
+			t.Logf("%s: %v %v: this machine was not calm", counter, n, err)
+		}
+	}
 	done, err := prom.query(`sum(increase(chowk_events_total{result="ok"}[1h]))`)
 	if err != nil || len(done) != 1 || done[0].number() < lasts.Seconds()*20 {
 		t.Errorf("that was no load: %v, %v", done, err)
