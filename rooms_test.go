@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"internal/canary":          {},
 	"client":                   {},
 	"internal/history":         {},
+	"internal/faultclock":      {},
 	"internal/doctor":          {"internal/store", "internal/ops"},
 	"internal/bench":           {"internal/bench/report", "internal/frame"},
 	"internal/bench/report":    {},

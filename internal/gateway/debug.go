@@ -33,7 +33,7 @@ func (g *Gateway) Debug(most int) SocketList {
 	all := g.sessions.all()
 	list := SocketList{Sockets: make([]SocketInfo, 0, len(all))}
 	users := make(map[chat.UserID]struct{})
-	now := g.Now()
+	now := g.age()
 	for _, s := range all {
 		if s.own {
 			continue
@@ -41,7 +41,7 @@ func (g *Gateway) Debug(most int) SocketList {
 		list.Open++
 		users[s.user()] = struct{}{}
 		info := SocketInfo{
-			Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: now.Sub(s.opened.Std()).Round(time.Millisecond).Seconds(),
+			Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: (now - s.opened).Round(time.Millisecond).Seconds(),
 			Events: s.events.Load(), Protocol: "old", Backlogged: s.Backlogged(),
 		}
 		if s.known {

@@ -73,6 +73,7 @@ type options struct {
 	limits  gateway.Limits
 	poller  netpoll.Options
 	deflate int // the size from which events are compressed
+	now     func() time.Time
 }
 
 func open(t *testing.T, o options) *door {
@@ -90,7 +91,7 @@ func open(t *testing.T, o options) *door {
 	rules := &verb.Rules{Journal: writer, Store: db, Live: live, Now: time.Now}
 	g := gateway.New(gateway.Config{
 		Rules: rules, Hub: live,
-		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits,
+		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits, Now: o.now,
 		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat, Deflate: o.deflate > 0,
 	})
 	mux := http.NewServeMux()

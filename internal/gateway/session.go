@@ -26,10 +26,10 @@ type session struct {
 	conn    netpoll.Conn // these two are parts, not pointers: one piece of memory for
 	hub     hub.Socket   // a socket leaves less room unused between pieces
 	id      chat.ID
-	address [16]byte  // the client's, see netip.Addr.As16
-	login   uint64    // the first bytes of the log-in's hash, 0 for none
-	expires chat.Time // of the credential, 0 for never
-	opened  chat.Time
+	address [16]byte      // the client's, see netip.Addr.As16
+	login   uint64        // the first bytes of the log-in's hash, 0 for none
+	expires chat.Time     // of the credential, 0 for never
+	opened  time.Duration // the gateway's age then
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	parser  frame.Parser
@@ -218,7 +218,7 @@ func (s *session) Closed(_ *netpoll.Conn, err error) {
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()
 	g.Log.Log(g.ctx, s.logLevel(), "user disconnected", "user", s.user(), "connection", s.id, "reason", reason, "events", s.events.Load(),
-		"open_for", g.Now().Sub(s.opened.Std()).Round(time.Millisecond), "total_connections", total)
+		"open_for", (g.age() - s.opened).Round(time.Millisecond), "total_connections", total)
 	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
 }
 
