@@ -100,6 +100,25 @@ var faults = []fault{
 		w.db.forgetEpoch(w.t)
 		w.server.start()
 	}},
+	{"clock 1 h ahead", "", undisturbed(func(w *world, r *rand.Rand) {
+		w.server.setClock(3600)
+		pause(r, 2*time.Second, 4*time.Second)
+		w.server.setClock(0)
+	})},
+	{"clock 1 h back", "", undisturbed(func(w *world, r *rand.Rand) {
+		w.server.setClock(-3600)
+		pause(r, 2*time.Second, 4*time.Second)
+		w.server.setClock(0)
+	})},
+	{"clock a second to and fro", "", undisturbed(func(w *world, r *rand.Rand) {
+		for range 10 {
+			w.server.setClock(-1)
+			pause(r, 0, 200*time.Millisecond)
+			w.server.setClock(1)
+			pause(r, 0, 200*time.Millisecond)
+		}
+		w.server.setClock(0)
+	})},
 	{"clients sleep", "", func(w *world, r *rand.Rand) {
 		var some []*person
 		for _, p := range w.people {
@@ -113,6 +132,24 @@ var faults = []fault{
 			p.asleep.Store(false)
 		}
 	}},
+}
+
+// undisturbed is a fault that nobody is to notice: sockets stay, and what is sent is
+// acknowledged meanwhile. (A busy machine makes a few clients impatient.)
+func undisturbed(do func(w *world, r *rand.Rand)) func(w *world, r *rand.Rand) {
+	return func(w *world, r *rand.Rand) {
+		connected, acked := w.connected.Load(), w.acked.Load()
+		do(w, r)
+		if !w.alone {
+			return // others are still coming back from the fault before
+		}
+		if n := w.connected.Load() - connected; n > int64(len(w.people)/5) {
+			w.t.Errorf("%d of %d clients had to connect again", n, len(w.people))
+		}
+		if w.acked.Load() == acked {
+			w.t.Error("nothing was acknowledged meanwhile")
+		}
+	}
 }
 
 // short is what plain go test runs: all faults mixed, on both databases.
@@ -240,6 +277,7 @@ func opener(t *testing.T, kind string) func(t *testing.T) database {
 // play is one run.
 func play(t *testing.T, kind, name string, fit []fault, z size, db database) {
 	w := newWorld(t, z, seed(t, t.Name()), db)
+	w.alone = len(fit) == 1
 	r := rand.New(rand.NewPCG(w.seed, 1<<41))
 	w.start()
 	broken := 0

@@ -45,7 +45,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "chowk")
-	args := []string{"build", "-o", binary}
+	args := []string{"build", "-tags", "faultclock", "-o", binary}
 	if os.Getenv("CHOWK_FAULTS_RACE") != "" {
 		args = append(args, "-race")
 	}
@@ -75,6 +75,7 @@ type server struct {
 	t       *testing.T
 	address string
 	args    []string
+	clock   string // the file that sets its clock
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
 
@@ -84,9 +85,9 @@ type server struct {
 
 func serve(t *testing.T, db database, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: freeAddress(t)}
+	s := &server{t: t, address: freeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
 	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--auth=none", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
+		"serve", "--listen=" + s.address, "--auth=jwt", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
 	}, settings...)
 	s.start()
@@ -112,7 +113,8 @@ func freeAddress(t *testing.T) string {
 // start returns when the server listens.
 func (s *server) start() {
 	s.cmd = exec.Command(binary, s.args...)
-	s.cmd.Env = []string{} // the server would take our own settings for its own
+	// The server would take our own settings for its own.
+	s.cmd.Env = []string{"CHOWK_AUTH_JWT_SECRET=" + secret, "FAULTCLOCK=" + s.clock}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)

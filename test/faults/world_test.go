@@ -37,6 +37,10 @@ type world struct {
 	people []*person
 
 	channels []chat.ID // channels[i] is owned by people[i % users]
+	alone    bool      // there is one kind of fault
+
+	connected, acked atomic.Int64 // by all clients, so far
+
 	stop     context.CancelFunc
 	acting   sync.WaitGroup
 	reading  sync.WaitGroup
@@ -128,10 +132,11 @@ func (w *world) connect() {
 func (p *person) options() client.Options {
 	first := true
 	return client.Options{
-		URL: p.w.proxy.url(), Token: client.StaticToken(string(p.id)), Buffer: 64,
+		URL: p.w.proxy.url(), Token: client.StaticToken(token(string(p.id))), Buffer: 64,
 		Backoff: client.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}, PingAfter: time.Second, PongWithin: time.Second,
 		Trace: client.Trace{
 			Connected: func(hello *chat.ConnectionFrame) {
+				p.w.connected.Add(1)
 				p.log.Add(history.Record{Kind: history.Connected, ID: epochID(hello.Epoch)}, chat.ID{})
 				if !first {
 					return
