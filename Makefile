@@ -35,7 +35,12 @@ test-go: ## Go tests, both databases, with the race detector
 FAULTS_TIME ?= 45s
 .PHONY: test-faults
 test-faults: ## Half an hour of faults: each alone, on both databases, checked message by message
-	CHOWK_FAULTS_TIME=$(FAULTS_TIME) $(GO) test -v -count=1 -timeout 2h ./test/faults/
+	@mkdir -p bin && rm -f bin/faults.jsonl
+	CHOWK_FAULTS_RESULTS=$(CURDIR)/bin/faults.jsonl CHOWK_FAULTS_TIME=$(FAULTS_TIME) $(GO) test -v -count=1 -timeout 2h ./test/faults/
+
+.PHONY: faults-table
+faults-table: ## Put what make test-faults found into docs/guarantees.md
+	$(GO) run ./test/faults/table -into docs/guarantees.md -least 2000000 bin/faults.jsonl
 
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere

@@ -48,6 +48,8 @@ var rooms = map[string][]string{
 	"internal/pgtest":          {},
 	"internal/store/storetest": {"internal/store", "internal/pgtest"},
 	"test/schema":              {},
+	"test/faults":              {"internal/history"},
+	"test/faults/table":        {"test/faults"},
 	"test/withpg":              {"internal/pgtest"},
 	"test/benchdb":             {"internal/store", "internal/journal", "internal/pgtest"},
 }

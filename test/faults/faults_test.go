@@ -1,18 +1,14 @@
 package faults
 
 import (
-	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/chowk-chat/chowk/internal/history"
@@ -290,63 +286,47 @@ func play(t *testing.T, kind, name string, fit []fault, z size, db database) {
 	}
 	pause(r, time.Second, 2*time.Second)
 	report := w.finish()
-	t.Logf("%s, %s, %d faults:\n%v", kind, name, broken, report)
-	table.add(row{kind, name, broken, report})
+	result := ResultOf(report)
+	result.Database, result.Fault, result.Seed, result.Clients, result.Load, result.Times = kind, name, w.seed, len(w.people), z.time, broken
+	so, err := results.add(result)
+	if err != nil {
+		t.Error(err)
+	}
+	t.Logf("%s, %s, %d times:\n%v%d messages acknowledged in all runs so far, in %v", kind, name, broken, report, so, time.Since(results.start).Round(time.Second))
 	if report.Messages == 0 {
 		t.Error("nothing was acknowledged")
 	}
 }
 
-// table gathers the runs' results.
-var table results
+// results are those of the runs so far.
+var results gathered
 
-type row struct {
-	database, fault string
-	faults          int
-	report          *history.Report
+type gathered struct {
+	start time.Time
+
+	mu  sync.Mutex // guards what follows
+	all []Result
 }
 
-type results struct {
-	mu   sync.Mutex // guards what follows
-	rows []row
-}
-
-func (s *results) add(r row) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rows = append(s.rows, r)
-}
-
-// print prints a row for each run.
-func (s *results) print() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.rows) == 0 {
-		return
+// add keeps a result, in the file that CHOWK_FAULTS_RESULTS names as well, and gives
+// the messages acknowledged so far.
+func (g *gathered) add(r Result) (messages int, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = append(g.all, r)
+	if file := os.Getenv("CHOWK_FAULTS_RESULTS"); file != "" {
+		err = r.Append(file)
 	}
-	slices.SortStableFunc(s.rows, func(a, b row) int { return cmp.Compare(a.database, b.database) })
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "database\tfault\tfaults\tmessages acked\tchanges acked\thanded over\tviolations\tfirst ack\t95 % resumed\tack to hand-over p99\traw repeats")
-	messages, broken, violations := 0, 0, 0
-	for _, r := range s.rows {
-		n := 0
-		for _, v := range r.report.Violations {
-			n += v.Count
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%v\t%.2f %%\n", r.database, r.fault, r.faults, r.report.Messages, r.report.Acked,
-			r.report.Handed, n, spread(r.report.FirstAck), spread(r.report.Resumed), r.report.Staleness.P99.Round(10*time.Microsecond),
-			100*float64(r.report.Repeated)/float64(max(r.report.Received, 1)))
-		messages, broken, violations = messages+r.report.Messages, broken+r.faults, violations+n
+	for _, r := range g.all {
+		messages += r.Messages
 	}
-	_ = w.Flush()
-	fmt.Printf("%d runs, %d faults, %d messages acknowledged, %d violations\n", len(s.rows), broken, messages, violations)
+	return messages, err
 }
 
-// spread is the median and the worst.
-func spread(all []time.Duration) string {
-	if len(all) == 0 {
-		return "-"
+func (g *gathered) print() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.all) > 0 {
+		_, _ = Table(os.Stdout, g.all)
 	}
-	sorted := slices.Sorted(slices.Values(all))
-	return fmt.Sprintf("%v / %v", sorted[len(sorted)/2].Round(time.Millisecond), sorted[len(sorted)-1].Round(time.Millisecond))
 }

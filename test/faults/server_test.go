@@ -1,6 +1,3 @@
-// Package faults breaks the server, its database and the network while clients
-// talk, and proves with internal/history that nothing was lost, repeated, reordered
-// or shown to the wrong people.
 package faults
 
 import (
@@ -55,8 +52,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build the server:", err)
 		return 1
 	}
+	results.start = time.Now()
 	code := m.Run()
-	table.print()
+	results.print()
 	return code
 }
 

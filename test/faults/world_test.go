@@ -41,9 +41,9 @@ type world struct {
 
 	connected, acked atomic.Int64 // by all clients, so far
 
-	stop     context.CancelFunc
-	acting   sync.WaitGroup
-	reading  sync.WaitGroup
+	stop    context.CancelFunc
+	acting  sync.WaitGroup
+	reading sync.WaitGroup
 }
 
 // person is one user: a client, somebody who reads, and somebody who acts.
