@@ -152,7 +152,7 @@ func undisturbed(do func(w *world, r *rand.Rand)) func(w *world, r *rand.Rand) {
 var short = size{users: 40, channels: 20, members: 6, think: 30 * time.Millisecond, time: 12 * time.Second}
 
 // long is what make test-faults runs, for each fault.
-var long = size{users: 200, channels: 100, members: 6, think: 40 * time.Millisecond, time: 60 * time.Second}
+var long = size{users: 200, channels: 100, members: 4, think: 25 * time.Millisecond, time: 35 * time.Second}
 
 // seed gives a run's own seed: the same choices come from the same seed.
 func seed(t *testing.T, name string) uint64 {
