@@ -272,7 +272,11 @@ func opener(t *testing.T, kind string) func(t *testing.T) database {
 
 // play is one run.
 func play(t *testing.T, kind, name string, fit []fault, z size, db database) {
-	w := newWorld(t, z, seed(t, t.Name()), db)
+	playOn(t, nil, kind, name, fit, z, db)
+}
+
+func playOn(t *testing.T, c *cable, kind, name string, fit []fault, z size, db database) {
+	w := newWorld(t, c, z, seed(t, t.Name()), db)
 	w.alone = len(fit) == 1
 	r := rand.New(rand.NewPCG(w.seed, 1<<41))
 	w.start()

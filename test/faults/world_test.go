@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,8 @@ type world struct {
 	seed   uint64
 	db     database
 	server *server
-	proxy  *proxy
+	proxy  *proxy // nil when there is a cable
+	cable  *cable // nil when there is a proxy
 	rec    *history.Recorder
 	marks  *history.Log // faults
 	people []*person
@@ -71,15 +73,17 @@ func epochID(epoch string) chat.ID {
 }
 
 // newWorld connects everybody and makes the channels.
-func newWorld(t *testing.T, z size, seed uint64, db database) *world {
+func newWorld(t *testing.T, c *cable, z size, seed uint64, db database) *world {
 	t.Helper()
-	w := &world{t: t, size: z, seed: seed, db: db, rec: history.NewRecorder()}
-	w.server = serve(t, db)
-	var err error
-	if w.proxy, err = newProxy(w.server.address); err != nil {
-		t.Fatal(err)
+	w := &world{t: t, size: z, seed: seed, db: db, cable: c, rec: history.NewRecorder()}
+	w.server = serveOn(t, c, db)
+	if c == nil {
+		var err error
+		if w.proxy, err = newProxy(w.server.address); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.proxy.close)
 	}
-	t.Cleanup(w.proxy.close)
 	w.marks = w.rec.Session("the one who breaks things")
 	for i := range z.users {
 		w.people = append(w.people, w.join(fmt.Sprintf("u%03d", i), i))
@@ -130,9 +134,14 @@ func (w *world) connect() {
 }
 
 func (p *person) options() client.Options {
-	first := true
+	first, url, via := true, "", (*http.Client)(nil)
+	if c := p.w.cable; c != nil {
+		url, via = "http://"+p.w.server.address, c.client()
+	} else {
+		url = p.w.proxy.url()
+	}
 	return client.Options{
-		URL: p.w.proxy.url(), Token: client.StaticToken(token(string(p.id))), Buffer: 64,
+		URL: url, HTTPClient: via, Token: client.StaticToken(token(string(p.id))), Buffer: 64,
 		Backoff: client.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}, PingAfter: time.Second, PongWithin: time.Second,
 		Trace: client.Trace{
 			Connected: func(hello *chat.ConnectionFrame) {
@@ -308,7 +317,9 @@ func (p *person) act(ctx context.Context) {
 // finish heals the network, lets everybody finish and catch up, and proves it.
 func (w *world) finish() *history.Report {
 	w.t.Helper()
-	w.proxy.delay.Store(0)
+	if w.proxy != nil {
+		w.proxy.delay.Store(0)
+	}
 	for _, p := range w.people {
 		p.asleep.Store(false)
 	}
