@@ -31,20 +31,20 @@ const (
 	clientAddress = "10.213.0.2"
 )
 
-// rules drop packets by two sets: of one packet in twenty when "any" is in lossy,
-// and all of the clients' ports in gone. Both ways.
+// rules drop packets, both ways, by two sets of the clients' ports: one in twenty of
+// those in lossy, and all of those in gone.
 const rules = `table inet faults {
 	set lossy { type inet_service; flags interval; }
 	set gone { type inet_service; }
 	chain in {
 		type filter hook input priority 0;
 		tcp sport @gone drop
-		tcp sport @lossy numgen random mod 100 < 5 drop
+		tcp sport @lossy numgen random mod 100 < 5 counter drop
 	}
 	chain out {
 		type filter hook output priority 0;
 		tcp dport @gone drop
-		tcp dport @lossy numgen random mod 100 < 5 drop
+		tcp dport @lossy numgen random mod 100 < 5 counter drop
 	}
 }`
 
@@ -144,9 +144,24 @@ func (c *cable) dial(ctx context.Context, network, address string) (net.Conn, er
 	return conn, err
 }
 
-// client makes HTTP requests through the cable.
+// client makes HTTP requests through the cable. It keeps no connection for the next
+// one: then all that stay open are sockets.
 func (c *cable) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: c.dial, ResponseHeaderTimeout: 10 * time.Second, MaxIdleConnsPerHost: 2}}
+	return &http.Client{Transport: &http.Transport{DialContext: c.dial, ResponseHeaderTimeout: 10 * time.Second, DisableKeepAlives: true}}
+}
+
+// lost is how many packets were, at random.
+func (c *cable) lost() (packets int) {
+	_, counters, _ := strings.Cut(c.run("nft", "list", "table", "inet", "faults"), "chain in")
+	for _, counter := range strings.Split(counters, "counter packets ")[1:] {
+		n, _, _ := strings.Cut(counter, " ")
+		one, err := strconv.Atoi(n)
+		if err != nil {
+			c.t.Error(err)
+		}
+		packets += one
+	}
+	return packets
 }
 
 // ports are the clients' of the connections that the server has.

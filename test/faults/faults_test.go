@@ -149,10 +149,10 @@ func undisturbed(do func(w *world, r *rand.Rand)) func(w *world, r *rand.Rand) {
 }
 
 // short is what plain go test runs: all faults mixed, on both databases.
-var short = size{users: 40, channels: 20, members: 6, think: 30 * time.Millisecond, time: 12 * time.Second}
+var short = size{users: 40, channels: 20, members: 6, think: 30 * time.Millisecond, time: 12 * time.Second, quiet: 500 * time.Millisecond}
 
 // long is what make test-faults runs, for each fault.
-var long = size{users: 200, channels: 100, members: 4, think: 25 * time.Millisecond, time: 35 * time.Second}
+var long = size{users: 200, channels: 100, members: 4, think: 25 * time.Millisecond, time: 35 * time.Second, quiet: time.Second}
 
 // seed gives a run's own seed: the same choices come from the same seed.
 func seed(t *testing.T, name string) uint64 {
@@ -282,7 +282,7 @@ func playOn(t *testing.T, c *cable, kind, name string, fit []fault, z size, db d
 	w.start()
 	broken := 0
 	for until := time.Now().Add(z.time); time.Now().Before(until) && !t.Failed(); broken++ {
-		pause(r, 500*time.Millisecond, 2*time.Second)
+		pause(r, z.quiet, 3*z.quiet)
 		f := fit[r.IntN(len(fit))]
 		w.marks.Add(history.Record{Kind: history.FaultBegins}, [16]byte{})
 		f.do(w, r)

@@ -21,6 +21,9 @@ func packetFaults(long bool) []fault {
 			w.cable.run("nft", "add element inet faults lossy { 1-65535 }")
 			time.Sleep(lossy)
 			w.cable.run("nft", "flush set inet faults lossy")
+			if w.cable.lost() == 0 {
+				w.t.Error("no packet was lost")
+			}
 		}},
 		{"packets of some clients vanish", "", vanish},
 		{"every connection reset", "", func(w *world, r *rand.Rand) {

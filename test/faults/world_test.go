@@ -23,6 +23,7 @@ type size struct {
 	users, channels, members int
 	think                    time.Duration // between two changes of one user, on average
 	time                     time.Duration // of load and faults
+	quiet                    time.Duration // between two faults: up to three times as long
 }
 
 // world is a server, a network and people.
