@@ -96,6 +96,8 @@ func TestPackets(t *testing.T) {
 	alone := isLong(t)
 	if alone {
 		z, kinds = long, []string{"sqlite", "postgres"}
+	} else {
+		t.Parallel()
 	}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
