@@ -38,6 +38,7 @@ var rooms = map[string][]string{
 	"internal/canary":          {},
 	"client":                   {},
 	"internal/history":         {},
+	"internal/faultclock":      {},
 	"internal/doctor":          {"internal/store", "internal/ops"},
 	"internal/bench":           {"internal/bench/report", "internal/frame"},
 	"internal/bench/report":    {},
@@ -49,6 +50,8 @@ var rooms = map[string][]string{
 	"internal/pgtest":          {},
 	"internal/store/storetest": {"internal/store", "internal/pgtest"},
 	"test/schema":              {},
+	"test/faults":              {"internal/history"},
+	"test/faults/table":        {"test/faults"},
 	"test/withpg":              {"internal/pgtest"},
 	"test/benchdb":             {"internal/store", "internal/journal", "internal/pgtest"},
 }

@@ -32,7 +32,8 @@ type conn struct {
 	done   chan struct{} // closed when the socket is given up
 	idle   time.Duration
 
-	lastRead atomic.Int64 // when something came, in nanoseconds
+	began    time.Time
+	lastRead atomic.Int64 // when something came, in nanoseconds since began: no clock that is set makes it wrong
 	paused   atomic.Bool  // reading has stopped, because nobody takes the events
 
 	mu        sync.Mutex // guards what follows
@@ -87,6 +88,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		return nil, errors.Join(fmt.Errorf("read the first frame: %w", err), ws.CloseNow())
 	}
 	cn := &conn{
+		began:  time.Now(),
 		client: c, ws: ws, token: token, hello: hello, asked: asked, out: make(chan []byte, 16), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		pending: make(map[string]chan<- answer), resumes: make(map[string]map[chat.ID]chat.Seq), idle: c.options.PingAfter,
 	}
@@ -125,7 +127,7 @@ func retryAfter(h http.Header) time.Duration {
 // serve reads until the socket ends.
 func (cn *conn) serve() error {
 	c := cn.client
-	cn.lastRead.Store(time.Now().UnixNano())
+	cn.heard()
 	if f := c.options.Trace.Connected; f != nil {
 		f(cn.hello)
 	}
@@ -252,11 +254,13 @@ var (
 	pingFrame = []byte(`{"type":"ping"}`)
 )
 
+// heard notes that something came.
+func (cn *conn) heard() { cn.lastRead.Store(int64(time.Since(cn.began))) }
+
 // probe finds out whether the server is still there.
 func (cn *conn) probe(now, pinged time.Time) (time.Time, error) {
-	last := time.Unix(0, cn.lastRead.Load())
 	switch {
-	case cn.paused.Load(), now.Sub(last) < cn.idle:
+	case cn.paused.Load(), now.Sub(cn.began)-time.Duration(cn.lastRead.Load()) < cn.idle:
 		return time.Time{}, nil
 	case pinged.IsZero():
 		return now, cn.send(pingFrame)

@@ -20,7 +20,7 @@ func (cn *conn) read() {
 			cn.fail(cn.why(err))
 			return
 		}
-		cn.lastRead.Store(time.Now().UnixNano())
+		cn.heard()
 		var f incoming
 		if err := json.Unmarshal(b, &f); err != nil {
 			cn.fail(fmt.Errorf("read a frame: %w", err))
@@ -172,7 +172,7 @@ func (cn *conn) push(ev *Event) bool {
 	}
 	cn.paused.Store(true)
 	defer cn.paused.Store(false)
-	defer func() { cn.lastRead.Store(time.Now().UnixNano()) }()
+	defer cn.heard()
 	for c.waiting.Load() == 0 {
 		select {
 		case <-c.events.room:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests start: PostgreSQL's server, Chromium, Node.js, Prometheus's
-# promtool, and the proxies that chowk is tested behind. Does nothing for what is
-# there already. Elsewhere than on Debian and Ubuntu it says what to install.
+# promtool, the proxies that chowk is tested behind, and the tools of a network that
+# loses packets. Does nothing for what is there already. Elsewhere than on Debian and
+# Ubuntu it says what to install.
 set -euo pipefail
 
 missing=()
@@ -17,6 +18,10 @@ have promtool || missing+=(prometheus)
 have nginx || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 have haproxy || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
 have caddy || missing+=(caddy)
+
+# Network namespaces, in which test/faults loses packets. (tc and ip are iproute2's.)
+have nft || [ -x /usr/sbin/nft ] || missing+=(nftables)
+have ip || [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || missing+=(iproute2)
 
 # helm is a Go program: it goes into bin/tools, and the system is left alone.
 tools="$(cd "$(dirname "$0")/.." && pwd)/bin/tools"

@@ -92,7 +92,7 @@ var canaryMembers = []chat.UserID{canary.User, canary.Peer}
 // canaryUsers makes the members, able to found a channel.
 func (s *server) canaryUsers(ctx context.Context) error {
 	for _, u := range canaryMembers {
-		_, err := s.db.EnsureUser(ctx, chat.User{ID: u, Name: "canary", IsActive: true, CreatedAt: chat.TimeOf(time.Now())})
+		_, err := s.db.EnsureUser(ctx, chat.User{ID: u, Name: "canary", IsActive: true, CreatedAt: chat.TimeOf(s.now())})
 		if err == nil {
 			_, err = s.db.SetActive(ctx, u, true) // a start before this one may have ended half-way
 		}

@@ -27,7 +27,7 @@ func (s *server) forget(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		n, err := s.db.ForgetChanges(ctx, chat.TimeOf(time.Now().Add(-keep)), forgetBatch)
+		n, err := s.db.ForgetChanges(ctx, chat.TimeOf(s.now().Add(-keep)), forgetBatch)
 		total += n
 		switch {
 		case err == nil && n == forgetBatch:

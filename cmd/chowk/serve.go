@@ -31,6 +31,7 @@ import (
 // server is every room of one node, from the ground up.
 type server struct {
 	cfg     Config
+	now     func() time.Time // the time of day
 	log     *slog.Logger
 	db      *store.Store
 	numbers *metric.Metrics
@@ -61,7 +62,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := &server{cfg: cfg, log: log, numbers: metric.New(), ballast: ballast(log)}
+	s := &server{cfg: cfg, now: wallClock(), log: log, numbers: metric.New(), ballast: ballast(log)}
 	defer runtime.KeepAlive(s)
 	if err := s.build(ctx); err != nil {
 		if operations != nil {
@@ -92,9 +93,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
-	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, RingBytes: int64(cfg.Ring.Bytes), Deflate: int(cfg.Deflate)})
+	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, Now: s.now, RingBytes: int64(cfg.Ring.Bytes), Deflate: int(cfg.Deflate)})
 	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes, Trace: traces, Follow: s.live.Follow})
-	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: time.Now, OpenDirectory: true}
+	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: s.now, OpenDirectory: true}
 
 	if err := s.buildAuth(ctx); err != nil {
 		return err
@@ -107,7 +108,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
 	door := &auth.Door{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
 	s.gate = gateway.New(gateway.Config{
-		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Trace: traces, Log: log,
+		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Trace: traces, Log: log, Now: s.now,
 		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
 		Deflate: cfg.Deflate > 0,
 		Limits: gateway.Limits{
@@ -132,15 +133,15 @@ func (s *server) buildAuth(ctx context.Context) (err error) {
 	if cfg.Auth.JWTSecret != "" || cfg.Auth.JWTKeyFile != "" || cfg.Auth.JWKSURL != "" {
 		verifier, err = auth.NewVerifier(ctx, auth.VerifierOptions{
 			Secret: cfg.Auth.JWTSecret, KeyFile: cfg.Auth.JWTKeyFile, JWKSURL: cfg.Auth.JWKSURL,
-			Issuer: cfg.Auth.JWTIssuer, Audience: cfg.Auth.JWTAudience, Log: s.log,
+			Issuer: cfg.Auth.JWTIssuer, Audience: cfg.Auth.JWTAudience, Log: s.log, Now: s.now,
 		})
 		if err != nil {
 			return fmt.Errorf("prepare the check of tokens: %w", err)
 		}
 	}
-	s.tokens = auth.New(auth.Options{Mode: cfg.Auth.Mode, Store: s.db, Verifier: verifier})
+	s.tokens = auth.New(auth.Options{Mode: cfg.Auth.Mode, Store: s.db, Verifier: verifier, Now: s.now})
 	people := auth.AccountsOptions{
-		Store: s.db, Auth: s.tokens, Signup: cfg.Auth.Signup, SessionTTL: cfg.Auth.SessionTTL, PublicURL: cfg.BaseURL(), Log: s.log,
+		Store: s.db, Auth: s.tokens, Signup: cfg.Auth.Signup, SessionTTL: cfg.Auth.SessionTTL, PublicURL: cfg.BaseURL(), Log: s.log, Now: s.now,
 	}
 	if cfg.Mail.SMTPURL != "" {
 		if people.Mail, err = auth.NewSMTP(cfg.Mail.SMTPURL, cfg.Mail.From); err != nil {
@@ -163,7 +164,7 @@ func (s *server) httpServer(door *auth.Door, traces *trace.Tracer) *http.Server 
 	handler := (&api.Server{
 		Rules: s.rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
 		Ready: s.health.Ready, Database: reports{s.db}, HoldOwn: s.live.HoldOwn,
-		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log, Trace: traces,
+		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log, Now: s.now, Trace: traces,
 	}).Handler()
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,

@@ -128,18 +128,23 @@ func New(o Options) *Authenticator {
 	}
 }
 
-// clock tells a cache the time. It has no ticks: what has expired leaves when
-// something else comes, and the size bounds the rest.
-type clock func() time.Time
+// clock tells a cache the time since a start, which does not follow when the
+// system's clock is set: a token is not believed for longer because of that. It has
+// no ticks: what has expired leaves when something else comes, and the size bounds
+// the rest.
+type clock struct {
+	now   func() time.Time
+	start time.Time
+}
 
-func (c clock) NowNano() int64                      { return c().UnixNano() }
-func (c clock) Tick(time.Duration) <-chan time.Time { return nil }
+func (c clock) NowNano() int64                    { return int64(c.now().Sub(c.start)) }
+func (clock) Tick(time.Duration) <-chan time.Time { return nil }
 
 func newCache[V any](size int, ttl time.Duration, now func() time.Time) *otter.Cache[chat.TokenHash, V] {
 	return otter.Must(&otter.Options[chat.TokenHash, V]{
 		MaximumSize:      size,
 		ExpiryCalculator: otter.ExpiryWriting[chat.TokenHash, V](ttl),
-		Clock:            clock(now),
+		Clock:            clock{now, now()},
 		Executor:         func(fn func()) { fn() }, // upkeep is short, and no goroutine outlives a test
 		Logger:           &otter.NoopLogger{},
 	})

@@ -71,7 +71,7 @@ func (a *Accounts) Run(ctx context.Context) {
 		case e := <-a.queue:
 			a.run(work, e)
 		case <-clean.C:
-			if err := a.Store.DeleteExpired(work, chat.TimeOf(a.Now())); err != nil {
+			if err := a.Store.DeleteExpired(work, expiredBefore(a.Now())); err != nil {
 				a.Log.WarnContext(work, "Expired sessions stay for another hour", "error", err)
 			}
 		case <-ctx.Done():
@@ -80,6 +80,12 @@ func (a *Accounts) Run(ctx context.Context) {
 		}
 	}
 }
+
+// kept is for how long what has expired is kept: a clock that was ahead for a while
+// ends no session for good.
+const kept = 24 * time.Hour
+
+func expiredBefore(now time.Time) chat.Time { return chat.TimeOf(now.Add(-kept)) }
 
 func (a *Accounts) drain(ctx context.Context) {
 	for ctx.Err() == nil {

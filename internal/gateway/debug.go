@@ -32,7 +32,7 @@ func (g *Gateway) Debug(most int) SocketList {
 	all := g.sessions.all()
 	list := SocketList{Sockets: make([]SocketInfo, 0, len(all))}
 	users := make(map[chat.UserID]struct{})
-	now := g.Now()
+	now := g.age()
 	for _, s := range all {
 		if s.own {
 			continue

@@ -75,7 +75,7 @@ type Config struct {
 	Metrics    *metric.Gateway
 	Trace      *trace.Tracer // nil: nothing is traced
 	Log        *slog.Logger
-	Now        func() time.Time
+	Now        func() time.Time // time.Now when nil
 	Limits     Limits
 	Epoch      string
 	Durability string
@@ -97,6 +97,7 @@ const (
 // Gateway is an http.Handler for the socket endpoint. Make one with New.
 type Gateway struct {
 	Config
+	began      time.Time
 	handshakes *rate.Limiter
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
@@ -126,7 +127,7 @@ func New(c Config) *Gateway {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		Config: c, handshakes: rate.NewLimiter(rate.Inf, 1),
+		Config: c, began: c.Now(), handshakes: rate.NewLimiter(rate.Inf, 1),
 		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(),
 	}
 	if n := c.Limits.HandshakesPerSecond; n > 0 {

@@ -74,6 +74,7 @@ type options struct {
 	limits  gateway.Limits
 	poller  netpoll.Options
 	deflate int // the size from which events are compressed
+	now     func() time.Time
 }
 
 func open(t *testing.T, o options) *door {
@@ -93,7 +94,7 @@ func open(t *testing.T, o options) *door {
 	numbers.Held.Every, numbers.Held.Fatal = 1, true
 	g := gateway.New(gateway.Config{
 		Rules: rules, Hub: live, Metrics: numbers,
-		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits,
+		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits, Now: o.now,
 		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat, Deflate: o.deflate > 0,
 	})
 	mux := http.NewServeMux()

@@ -161,7 +161,7 @@ func hasToken(headers []string, token string) bool {
 // reach its database says so in HTTP.
 func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest) error {
 	s := &session{
-		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: hundredths(g.Now()), own: identity.Own,
+		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: hundredths(g.age()), own: identity.Own,
 	}
 	s.parser.Limits = &g.Limits.Frame
 	if g.Deflate && frame.OffersDeflate(r.Header["Sec-Websocket-Extensions"]) {

@@ -9,25 +9,28 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// bucket is a token bucket in eight bytes: the time at which it is full again, by
-// the generic cell rate algorithm (ITU-T I.371).
-type bucket int64
+// bucket is a token bucket in eight bytes: the gateway's age at which it is full
+// again, by the generic cell rate algorithm (ITU-T I.371).
+type bucket time.Duration
 
-// take takes one token at the time now; false when there is none.
-func (b *bucket) take(now time.Time, perSecond, burst int) bool {
-	t := now.UnixNano()
-	step := int64(time.Second) / int64(perSecond)
-	full := max(int64(*b), t)
-	if full+step-t > step*int64(burst) {
+// take takes one token at the age now; false when there is none.
+func (b *bucket) take(now time.Duration, perSecond, burst int) bool {
+	step := time.Second / time.Duration(perSecond)
+	full := max(time.Duration(*b), now)
+	if full+step-now > step*time.Duration(burst) {
 		return false
 	}
 	*b = bucket(full + step)
 	return true
 }
 
+// age is how long the gateway has existed. It does not follow when the system's
+// clock is set, so neither buckets nor the ages of sockets do.
+func (g *Gateway) age() time.Duration { return g.Now().Sub(g.began) }
+
 // allow takes a token for an event, of the socket and of its user.
 func (s *session) allow() bool {
-	g, now := s.gateway, s.gateway.Now()
+	g, now := s.gateway, s.gateway.age()
 	l := &g.Limits
 	return s.rate.take(now, l.EventsPerSecond, l.EventsBurst) &&
 		g.users.take(s.user(), now, l.UserEventsPerSecond, l.UserEventsBurst)
@@ -36,7 +39,7 @@ func (s *session) allow() bool {
 // allowControl takes a token for a control frame.
 func (s *session) allowControl() bool {
 	n := s.gateway.Limits.ControlFramesPerSecond
-	return s.control.take(s.gateway.Now(), n, 2*n)
+	return s.control.take(s.gateway.age(), n, 2*n)
 }
 
 // buckets are those of users. A full one says nothing and is not kept, so there
@@ -57,7 +60,7 @@ const minSweep = 256
 
 func newBuckets() *buckets { return &buckets{seed: maphash.MakeSeed()} }
 
-func (b *buckets) take(u chat.UserID, now time.Time, perSecond, burst int) bool {
+func (b *buckets) take(u chat.UserID, now time.Duration, perSecond, burst int) bool {
 	s := &b.shards[maphash.String(b.seed, string(u))%uint64(len(b.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,10 +77,10 @@ func (b *buckets) take(u chat.UserID, now time.Time, perSecond, burst int) bool 
 }
 
 // drop forgets the buckets that are full. Called with mu held.
-func (s *bucketShard) drop(now time.Time) {
+func (s *bucketShard) drop(now time.Duration) {
 	kept := make(map[chat.UserID]bucket)
 	for u, b := range s.m {
-		if int64(b) > now.UnixNano() {
+		if time.Duration(b) > now {
 			kept[u] = b
 		}
 	}

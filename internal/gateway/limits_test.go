@@ -2,9 +2,12 @@ package gateway_test
 
 import (
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/faultclock"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/gateway"
 	"github.com/chowk-chat/chowk/internal/netpoll"
@@ -103,6 +106,31 @@ func TestAUserHasOneRateForAllSockets(t *testing.T) {
 		t.Errorf("%d of 20 events were refused", refused)
 	}
 	other.pings("not mine")
+}
+
+// A server whose clock is set back, by hand or by a machine that wakes up, goes on
+// taking events, and counts as before.
+func TestRatesDoNotFollowWhenTheClockIsSet(t *testing.T) {
+	for _, seconds := range []int64{-3600, 3600} {
+		start, elapsed, set := time.Now(), new(atomic.Int64), new(atomic.Int64)
+		d := open(t, options{
+			limits: gateway.Limits{EventsPerSecond: 1, EventsBurst: 2},
+			now:    func() time.Time { return faultclock.Step(start.Add(time.Duration(elapsed.Load())), int(set.Load())) },
+		})
+		p := d.connect("ann")
+		p.pings("1")
+		p.pings("2")
+		set.Store(seconds)
+		p.write(masked(frame.OpText, ping("3")))
+		if a := p.answer(); a.Code != string(chat.RateLimited) {
+			t.Errorf("set by %d s, one too many was answered %+v", seconds, a)
+		}
+		elapsed.Store(int64(time.Second))
+		p.pings("4")
+		if open := d.gateway.Debug(1).Sockets[0].OpenForS; open != 1 {
+			t.Errorf("set by %d s, a socket of a second is %v s old", seconds, open)
+		}
+	}
 }
 
 func TestControlFramesHaveARate(t *testing.T) {

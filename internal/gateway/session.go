@@ -56,13 +56,14 @@ func fingerprint(h chat.TokenHash) uint32 { return binary.LittleEndian.Uint32(h[
 // expiry is a moment in Unix seconds, 0 for never. It is good until 2106.
 func expiry(t chat.Time) uint32 { return uint32(t.Std().Unix()) }
 
-// hundredths are those of seconds since the epoch, without what does not fit: good
-// to tell apart moments within 497 days.
-func hundredths(t time.Time) uint32 { return uint32(t.UnixMilli() / 10) }
+// hundredths are those of seconds of the gateway's age, without what does not fit:
+// good to tell apart moments within 497 days.
+func hundredths(age time.Duration) uint32 { return uint32(age.Milliseconds() / 10) }
 
-// openFor is for how long the socket has been open, to a hundredth of a second.
-func (s *session) openFor(now time.Time) time.Duration {
-	return time.Duration(hundredths(now)-s.opened) * 10 * time.Millisecond
+// openFor is for how long the socket has been open at an age, to a hundredth of a
+// second.
+func (s *session) openFor(age time.Duration) time.Duration {
+	return time.Duration(hundredths(age)-s.opened) * 10 * time.Millisecond
 }
 
 // Write hands a frame to the peer, or refuses it while an earlier one waits.
@@ -235,7 +236,7 @@ func (s *session) Closed(_ *netpoll.Conn, err error) {
 	reason := closeReason(err)
 	g.Metrics.Closed.WithLabelValues(reason).Inc()
 	g.Log.Log(g.ctx, s.logLevel(), "user disconnected", "user", s.user(), "connection", s.id, "reason", reason, "events", s.events.Load(),
-		"open_for", s.openFor(g.Now()), "total_connections", total)
+		"open_for", s.openFor(g.age()), "total_connections", total)
 	g.background.Go(s.hub.Close) // ends when the socket is out of its channels
 }
 

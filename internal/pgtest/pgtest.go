@@ -253,6 +253,12 @@ func (s *Server) url(database string) string {
 	return u.String()
 }
 
+// SocketURL is a database's URL by way of the server's Unix socket, which does not
+// depend on the network.
+func (s *Server) SocketURL(database string) string {
+	return fmt.Sprintf("postgres://chowk@/%s?host=%s&port=%d", url.PathEscape(database), url.QueryEscape(s.dir), s.port)
+}
+
 // Exec runs a statement with psql.
 func (s *Server) Exec(database, sql string) error {
 	bin, err := os.ReadFile(filepath.Join(s.dir, "bin"))

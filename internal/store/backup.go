@@ -97,6 +97,10 @@ func Restore(ctx context.Context, url, file string) (before string, err error) {
 		if err := sqlitex.ExecuteTransient(c, "PRAGMA journal_mode=DELETE", nil); err != nil {
 			return err
 		}
+		// Nor has it been left here by a server.
+		if err := sqlitex.ExecuteTransient(c, "DELETE FROM meta WHERE name = 'mark'", nil); err != nil {
+			return err
+		}
 		return sqlitex.ExecuteTransient(c, "INSERT INTO meta (name, value) VALUES ('epoch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 			&sqlitex.ExecOptions{Args: []any{newEpoch()}})
 	})
@@ -208,7 +212,7 @@ func setAside(path string) (before string, err error) {
 		return "", nil
 	}
 	before = path + ".before-" + time.Now().UTC().Format("20060102T150405.000000")
-	for _, suffix := range []string{"-wal", "-shm", ""} {
+	for _, suffix := range []string{"-wal", "-shm", historySuffix, ""} {
 		if err := os.Rename(path+suffix, before+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return before, err
 		}

@@ -16,3 +16,6 @@ func (s *Store) InUnit(ctx context.Context, f func()) error {
 		return nil
 	})
 }
+
+// Mark does what a server on SQLite does every few seconds.
+func (s *Store) Mark(ctx context.Context) error { return s.db.(*sqliteDB).markWork(ctx) }

@@ -26,6 +26,7 @@ type sqliteDB struct {
 	path string
 	instruments
 	lock    *os.File
+	marker  marker
 	writer  sqlitePool
 	readers sqlitePool
 	apart   sqlitePool // for health and administrators
@@ -74,6 +75,9 @@ func openSQLite(ctx context.Context, path string, o Options, in instruments) (*s
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.closeIdle(), db.unlock())
 	}
+	if !o.Beside {
+		db.startMarking()
+	}
 	return db, nil
 }
 
@@ -90,7 +94,10 @@ func (db *sqliteDB) open(ctx context.Context) error {
 	if err := migrateWith(ctx, "sqlite", db.path, database.DialectSQLite3, "sqlite"); err != nil {
 		return fmt.Errorf("bring the schema up to date: %w", err)
 	}
-	return nil
+	if db.lock == nil {
+		return nil // a server may be at work
+	}
+	return db.recognize(ctx)
 }
 
 func (db *sqliteDB) pools() []sqlitePool { return []sqlitePool{db.readers, db.apart, db.writer} }
@@ -156,6 +163,7 @@ func (db *sqliteDB) stats() PoolStats {
 // close waits for the units of work under way.
 func (db *sqliteDB) close() (err error) {
 	db.closing.Do(func() {
+		err = db.stopMarking()
 		close(db.closed)
 		for _, pool := range db.pools() {
 			for range cap(pool.idle) {
@@ -196,6 +204,7 @@ func (db *sqliteDB) readAt(ctx context.Context, unit string, _ chat.ID, _ chat.S
 func (*sqliteDB) copies() int { return 0 }
 
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
+	db.marker.work.Add(1)
 	err := db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr {
 		err = fateUnknown(err) // what could not be flushed may yet be in the log

@@ -92,6 +92,52 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 	}
 }
 
+// TestADatabasePutBackWithCpIsAnotherHistory: clients are told of it, although
+// nobody said so to chowk.
+func TestADatabasePutBackWithCpIsAnotherHistory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, spare := filepath.Join(dir, "chowk.db"), filepath.Join(dir, "spare.db")
+	database := "database-url=sqlite:" + path
+	cp := func(from, to string) {
+		t.Helper()
+		if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	s := serve(t, database, "auth=none", "drain.window=100ms")
+	id := s.channel("ada", "bob")
+	s.dial("ada").send(id, "before")
+	s.stop()
+	cp(path, spare)
+
+	s = serve(t, database, "auth=none", "drain.window=100ms")
+	ada := s.dial("ada")
+	last := ada.send(id, "after").Response.Seq
+	epoch := ada.hello.Epoch
+	s.stop()
+	if s = serve(t, database, "auth=none", "drain.window=100ms"); s.dial("ada").hello.Epoch != epoch {
+		t.Error("a start was taken for another history")
+	}
+	s.stop()
+	cp(spare, path)
+
+	s = serve(t, database, "auth=none", "drain.window=100ms")
+	// The copy grows beyond what bob has seen, so that only the epoch tells.
+	for ada := s.dial("ada"); ada.send(id, "another").Response.Seq <= last; {
+	}
+	bob := s.dial("bob")
+	bob.ok("resume", map[string]any{"epoch": epoch, "cursors": map[string]any{id: last}})
+	if f := bob.expect("error", nil); f.Code != "resync" {
+		t.Errorf("got %s", f.raw)
+	}
+	epoch = bob.hello.Epoch
+	s.stop()
+	if again := serve(t, database, "auth=none", "drain.window=100ms").dial("bob").hello; again.Epoch != epoch {
+		t.Error("the next start was taken for another history again")
+	}
+}
+
 func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -99,6 +99,7 @@ func (p *person) send(ch chat.ID) {
 		}
 	}
 	if r.Kind == history.Acked {
+		p.w.acked.Add(1)
 		p.mu.Lock()
 		p.mine[ch] = keep(p.mine[ch], r.ID)
 		p.mu.Unlock()

@@ -94,7 +94,7 @@ func epochOf(t *testing.T, s *server) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := client.Dial(ctx, client.Options{URL: "http://" + s.address, Token: client.StaticToken(name(0))})
+	c, err := client.Dial(ctx, client.Options{URL: "http://" + s.address, Token: client.StaticToken(token(name(0)))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func resumeAll(t *testing.T, s *server, i int, channel chat.ID, epoch string, mi
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	defer cancel()
 	c, err := client.Dial(ctx, client.Options{
-		URL: "http://" + s.address, Token: client.StaticToken(name(i)),
+		URL: "http://" + s.address, Token: client.StaticToken(token(name(i))),
 		Resume: &client.Cursors{Epoch: epoch, Channels: map[chat.ID]chat.Seq{channel: 1}},
 	})
 	if err != nil {
@@ -236,7 +236,7 @@ func dialRaw(t *testing.T, s *server) *rawSocket {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+name(0), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
+	conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+token(name(0)), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
 	if err != nil {
 		t.Fatalf("dial: %v, %v", err, resp)
 	}
@@ -292,7 +292,7 @@ func floodResumes(t *testing.T, s *server, own, foreign chat.ID, epoch string) {
 	stop := make(chan struct{})
 	var talking, flooding sync.WaitGroup
 	talking.Go(func() { // ends when the flood does
-		c, err := client.Dial(ctx, client.Options{URL: "http://" + s.address, Token: client.StaticToken(name(2))})
+		c, err := client.Dial(ctx, client.Options{URL: "http://" + s.address, Token: client.StaticToken(token(name(2)))})
 		if err != nil {
 			t.Error(err)
 			return
@@ -348,7 +348,7 @@ func floodResumes(t *testing.T, s *server, own, foreign chat.ID, epoch string) {
 // that does nothing but wrong.
 func flood(t *testing.T, ctx context.Context, s *server, r *rand.Rand, bad []string, n int) {
 	for n > 0 {
-		conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+name(0), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
+		conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+token(name(0)), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
 		if err != nil {
 			if resp != nil && resp.StatusCode == http.StatusTooManyRequests { // its user has as many as he may
 				continue

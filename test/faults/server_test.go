@@ -1,6 +1,3 @@
-// Package faults breaks the server, its database and the network while clients
-// talk, and proves with internal/history that nothing was lost, repeated, reordered
-// or shown to the wrong people.
 package faults
 
 import (
@@ -33,6 +30,9 @@ import (
 // patience bounds every wait; nothing is expected to take that long.
 const patience = 60 * time.Second
 
+// heartbeat is after how much silence the server asks whether a peer is there.
+const heartbeat = 2 * time.Second
+
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -45,7 +45,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "chowk")
-	args := []string{"build", "-o", binary}
+	args := []string{"build", "-tags", "faultclock", "-o", binary}
 	if os.Getenv("CHOWK_FAULTS_RACE") != "" {
 		args = append(args, "-race")
 	}
@@ -55,8 +55,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build the server:", err)
 		return 1
 	}
+	results.start = time.Now()
 	code := m.Run()
-	table.print()
+	results.print()
 	return code
 }
 
@@ -75,6 +76,8 @@ type server struct {
 	t       *testing.T
 	address string
 	args    []string
+	clock   string // the file that sets its clock
+	cable   *cable // nil on the loopback
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
 
@@ -84,11 +87,20 @@ type server struct {
 
 func serve(t *testing.T, db database, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: freeAddress(t)}
+	return serveOn(t, nil, db, settings...)
+}
+
+func serveOn(t *testing.T, c *cable, db database, settings ...string) *server {
+	t.Helper()
+	s := &server{t: t, cable: c, address: freeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
 	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--auth=none", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=2s", "--drain.window=2s",
+		"serve", "--listen=" + s.address, "--auth=jwt", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=" + heartbeat.String(), "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
 	}, settings...)
+	if c != nil {
+		s.address = net.JoinHostPort(serverAddress, port(s.address))
+		s.args[1] = "--listen=" + s.address
+	}
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -111,8 +123,13 @@ func freeAddress(t *testing.T) string {
 
 // start returns when the server listens.
 func (s *server) start() {
-	s.cmd = exec.Command(binary, s.args...)
-	s.cmd.Env = []string{} // the server would take our own settings for its own
+	args := append([]string{binary}, s.args...)
+	if s.cable != nil {
+		args = s.cable.inServer(args...)
+	}
+	s.cmd = exec.Command(args[0], args[1:]...)
+	// The server would take our own settings for its own.
+	s.cmd.Env = []string{"CHOWK_AUTH_JWT_SECRET=" + secret, "FAULTCLOCK=" + s.clock}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -136,7 +153,7 @@ func (s *server) start() {
 		_ = cmd.Wait()
 	}()
 	for until := time.Now().Add(patience); ; {
-		c, err := net.DialTimeout("tcp", s.address, time.Second)
+		c, err := s.dial()
 		if err == nil {
 			_ = c.Close()
 			return
@@ -152,6 +169,15 @@ func (s *server) start() {
 			return
 		}
 	}
+}
+
+func (s *server) dial() (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.cable != nil {
+		return s.cable.dial(ctx, "tcp", s.address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
 }
 
 func (s *server) tail() string {
@@ -224,13 +250,14 @@ func (p postgres) forgetEpoch(t *testing.T) {
 type postgres struct {
 	server *pgtest.Server
 	name   string
+	socket bool // the server comes by the Unix socket
 }
 
 var databases atomic.Int64
 
 func newPostgres(t *testing.T, s *pgtest.Server) postgres {
 	t.Helper()
-	p := postgres{s, fmt.Sprint("faults_", databases.Add(1))}
+	p := postgres{server: s, name: fmt.Sprint("faults_", databases.Add(1))}
 	if err := s.Exec("postgres", "CREATE DATABASE "+p.name); err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +265,9 @@ func newPostgres(t *testing.T, s *pgtest.Server) postgres {
 }
 
 func (p postgres) url() string {
+	if p.socket {
+		return p.server.SocketURL(p.name)
+	}
 	u, err := url.Parse(p.server.URL())
 	if err != nil {
 		panic(err)

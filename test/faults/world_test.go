@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type size struct {
 	users, channels, members int
 	think                    time.Duration // between two changes of one user, on average
 	time                     time.Duration // of load and faults
+	quiet                    time.Duration // between two faults: up to three times as long
 }
 
 // world is a server, a network and people.
@@ -31,15 +33,20 @@ type world struct {
 	seed   uint64
 	db     database
 	server *server
-	proxy  *proxy
+	proxy  *proxy // nil when there is a cable
+	cable  *cable // nil when there is a proxy
 	rec    *history.Recorder
 	marks  *history.Log // faults
 	people []*person
 
 	channels []chat.ID // channels[i] is owned by people[i % users]
-	stop     context.CancelFunc
-	acting   sync.WaitGroup
-	reading  sync.WaitGroup
+	alone    bool      // there is one kind of fault
+
+	connected, acked atomic.Int64 // by all clients, so far
+
+	stop    context.CancelFunc
+	acting  sync.WaitGroup
+	reading sync.WaitGroup
 }
 
 // person is one user: a client, somebody who reads, and somebody who acts.
@@ -67,15 +74,17 @@ func epochID(epoch string) chat.ID {
 }
 
 // newWorld connects everybody and makes the channels.
-func newWorld(t *testing.T, z size, seed uint64, db database) *world {
+func newWorld(t *testing.T, c *cable, z size, seed uint64, db database) *world {
 	t.Helper()
-	w := &world{t: t, size: z, seed: seed, db: db, rec: history.NewRecorder()}
-	w.server = serve(t, db)
-	var err error
-	if w.proxy, err = newProxy(w.server.address); err != nil {
-		t.Fatal(err)
+	w := &world{t: t, size: z, seed: seed, db: db, cable: c, rec: history.NewRecorder()}
+	w.server = serveOn(t, c, db)
+	if c == nil {
+		var err error
+		if w.proxy, err = newProxy(w.server.address); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.proxy.close)
 	}
-	t.Cleanup(w.proxy.close)
 	w.marks = w.rec.Session("the one who breaks things")
 	for i := range z.users {
 		w.people = append(w.people, w.join(fmt.Sprintf("u%03d", i), i))
@@ -126,12 +135,18 @@ func (w *world) connect() {
 }
 
 func (p *person) options() client.Options {
-	first := true
+	first, url, via := true, "", (*http.Client)(nil)
+	if c := p.w.cable; c != nil {
+		url, via = "http://"+p.w.server.address, c.client()
+	} else {
+		url = p.w.proxy.url()
+	}
 	return client.Options{
-		URL: p.w.proxy.url(), Token: client.StaticToken(string(p.id)), Buffer: 64,
+		URL: url, HTTPClient: via, Token: client.StaticToken(token(string(p.id))), Buffer: 64,
 		Backoff: client.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}, PingAfter: time.Second, PongWithin: time.Second,
 		Trace: client.Trace{
 			Connected: func(hello *chat.ConnectionFrame) {
+				p.w.connected.Add(1)
 				p.log.Add(history.Record{Kind: history.Connected, ID: epochID(hello.Epoch)}, chat.ID{})
 				if !first {
 					return
@@ -303,7 +318,9 @@ func (p *person) act(ctx context.Context) {
 // finish heals the network, lets everybody finish and catch up, and proves it.
 func (w *world) finish() *history.Report {
 	w.t.Helper()
-	w.proxy.delay.Store(0)
+	if w.proxy != nil {
+		w.proxy.delay.Store(0)
+	}
 	for _, p := range w.people {
 		p.asleep.Store(false)
 	}

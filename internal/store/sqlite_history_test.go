@@ -1,0 +1,115 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/store"
+)
+
+// copyDatabase copies a database as cp does, with its log.
+func copyDatabase(t *testing.T, from, to string) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		b, err := os.ReadFile(from + suffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = os.RemoveAll(to + suffix)
+		case err == nil:
+			err = os.WriteFile(to+suffix, b, 0o600) // onto the same inode, where there is one
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAFileThatIsPutBackIsAnotherHistory, and one that is not is the same.
+func TestAFileThatIsPutBackIsAnotherHistory(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(t *testing.T, path, spare string)
+		same bool
+	}{
+		{"started again", func(*testing.T, string, string) {}, true},
+		{"a copy put back", func(t *testing.T, path, spare string) { copyDatabase(t, spare, path) }, false},
+		{"moved away and a copy put there", func(t *testing.T, path, spare string) {
+			copyDatabase(t, path, path+".old")
+			_ = os.Remove(path)
+			copyDatabase(t, spare, path)
+		}, false},
+		{"a copy of what was left", func(t *testing.T, path, _ string) {
+			copyDatabase(t, path, path+".old")
+			copyDatabase(t, path+".old", path)
+		}, true},
+		{"without its file", func(t *testing.T, path, _ string) {
+			if err := os.Remove(path + ".history"); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		{"with a file that says nothing", func(t *testing.T, path, _ string) {
+			if err := os.WriteFile(path+".history", []byte("nothing\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		{"of a chowk that made no marks", func(t *testing.T, path, _ string) {
+			script(t, raw(t, path), "DELETE FROM meta WHERE name = 'mark'")
+			if err := os.Remove(path + ".history"); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{"an old copy, of a chowk that made no marks", func(t *testing.T, path, _ string) {
+			script(t, raw(t, path), "DELETE FROM meta WHERE name = 'mark'")
+		}, false},
+	} {
+		for _, crashed := range []bool{false, true} {
+			name := c.name
+			if crashed {
+				name += " after a crash"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				path := filepath.Join(t.TempDir(), "chowk.db")
+				spare := path + ".spare"
+				write := func(name chat.UserID) (epoch string) {
+					s, err := store.Open(t.Context(), store.Options{URL: "sqlite:" + path})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer s.Close()
+					if _, err := s.EnsureUser(context.Background(), chat.User{ID: name, Name: string(name), IsActive: true}); err != nil {
+						t.Fatal(err)
+					}
+					if name == "copied" {
+						copyDatabase(t, path, spare) // while the server is on
+					}
+					if crashed && name == "last" {
+						if err := s.Mark(t.Context()); err != nil { // ten seconds of work
+							t.Fatal(err)
+						}
+						left := path + ".left"
+						copyDatabase(t, path, left)
+						copyDatabase(t, path+".history", left+".history")
+						path = left
+						return s.Epoch()
+					}
+					return s.Epoch()
+				}
+				write("copied")
+				before := write("last")
+				c.do(t, path, spare)
+				if after := write("after"); (after == before) != c.same {
+					t.Errorf("the epoch was %s and is %s", before, after)
+				}
+				if first, second := write("again"), write("again"); first != second {
+					t.Error("the epoch changes at each start")
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package faults
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/chowk-chat/chowk/client"
+)
+
+// secret is what the server and whoever makes its tokens share.
+const secret = "q7Jw2ZkX0vT9cR4mL8sB1nYh6dFgAeU3"
+
+// token is a credential of the user's that expires by the clock: in hours, so that a
+// clock an hour off ends none.
+func token(user string) string {
+	claims := jwt.RegisteredClaims{Subject: user, ExpiresAt: jwt.NewNumericDate(time.Now().Add(12 * time.Hour))}
+	t, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// setClock sets the clock of the running server to so many seconds beside the true
+// one, and returns when the server says so itself.
+func (s *server) setClock(seconds int) {
+	next := s.clock + ".next"
+	err := os.WriteFile(next, []byte(strconv.Itoa(seconds)), 0o600)
+	if err == nil {
+		err = os.Rename(next, s.clock)
+	}
+	if err != nil {
+		s.t.Errorf("set the clock: %v", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	want := time.Duration(seconds) * time.Second
+	for {
+		c, err := client.Dial(ctx, client.Options{URL: "http://" + s.address, Token: client.StaticToken(token("clock"))})
+		if err != nil {
+			s.t.Errorf("ask for the time: %v", err)
+			return
+		}
+		off := time.Until(c.Hello().Timestamp.Std())
+		_ = c.Close()
+		if off.Round(time.Second) == want {
+			return
+		}
+		if ctx.Err() != nil {
+			s.t.Errorf("the server's clock is off by %v, and should be by %v", off, want)
+			return
+		}
+	}
+}

@@ -1,0 +1,6 @@
+package faults
+
+import "golang.org/x/sys/unix"
+
+// setns takes the calling thread into a network namespace.
+func setns(fd uintptr) error { return unix.Setns(int(fd), unix.CLONE_NEWNET) }
