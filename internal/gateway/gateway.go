@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
@@ -30,6 +29,7 @@ type Limits struct {
 	SocketsPerUser         int
 	SocketsPerAddress      int
 	HandshakesPerSecond    int
+	HandshakesAtOnce       int // that ask the database; default 2,048
 	EventsPerSecond        int // per socket; default 50
 	EventsBurst            int // per socket; default 100
 	UserEventsPerSecond    int // all sockets of a user; default 4 times those of a socket
@@ -49,6 +49,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.EventsBurst, 100},
 		{&l.ControlFramesPerSecond, 20},
 		{&l.EventsAtOnce, 4096},
+		{&l.HandshakesAtOnce, handshakesAtOnce},
 		{&l.PartialBytes, 64 << 20},
 	} {
 		if *d.limit == 0 {
@@ -97,7 +98,7 @@ const (
 // Gateway is an http.Handler for the socket endpoint. Make one with New.
 type Gateway struct {
 	Config
-	handshakes *rate.Limiter
+	admission  *admission
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
 	shaking    entries
@@ -126,11 +127,8 @@ func New(c Config) *Gateway {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		Config: c, handshakes: rate.NewLimiter(rate.Inf, 1),
+		Config: c, admission: newAdmission(c.Limits),
 		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(),
-	}
-	if n := c.Limits.HandshakesPerSecond; n > 0 {
-		g.handshakes = rate.NewLimiter(rate.Limit(n), n)
 	}
 	g.packed = c.Limits.Frame
 	g.packed.Deflate = true

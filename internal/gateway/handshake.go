@@ -25,7 +25,6 @@ import (
 var (
 	errDraining   = &chat.Error{Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.", RetryAfter: time.Second}
 	errTooMany    = &chat.Error{Code: chat.Overloaded, Message: "The server has as many connections as it takes. Try again later.", RetryAfter: 5 * time.Second}
-	errTooFast    = &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again in a second.", RetryAfter: time.Second}
 	errOtherPath  = &chat.Error{Code: chat.Forbidden, Message: "The path names another user than the token"}
 	errNotUpgrade = &chat.Error{Code: chat.BadRequest, Message: "This address speaks WebSocket: send Connection: Upgrade, Upgrade: websocket and a Sec-WebSocket-Key of 16 bytes in base64"}
 	errVersion    = &chat.Error{Code: chat.BadRequest, Message: "Only WebSocket version 13 is spoken here"}
@@ -59,12 +58,16 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 		return errDraining
 	}
 	defer g.shaking.leave()
-	if !g.handshakes.Allow() {
-		return errTooFast
-	}
 	if err := upgradeable(r); err != nil {
 		return err
 	}
+	// The turn ends before anything is written: a client that does not read holds
+	// nobody up.
+	leave, err := g.admission.enter(r.Context(), g.Now)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	identity, err := g.identify(r)
 	if err != nil {
 		return err
@@ -81,7 +84,7 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
 		return errTooMany
 	}
-	if err := g.open(w, r, identity, address, back); err != nil {
+	if err := g.open(w, r, identity, address, back, leave); err != nil {
 		g.sessions.release(address)
 		return err
 	}
@@ -159,7 +162,7 @@ func hasToken(headers []string, token string) bool {
 
 // open joins the user's channels, and only then upgrades: a server that cannot
 // reach its database says so in HTTP.
-func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest) error {
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest, leave func()) error {
 	s := &session{
 		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: hundredths(g.Now()), own: identity.Own,
 	}
@@ -177,6 +180,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	if err != nil {
 		return fmt.Errorf("join the user's channels: %w", err)
 	}
+	leave()
 	if s.parser.Limits.Deflate {
 		s.hub.Deflate()
 	}
