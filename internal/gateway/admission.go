@@ -26,9 +26,11 @@ const (
 	// that wait are gathered, so many are no burden to it; what they burden is the
 	// memory, and the time until each is done.
 	handshakesAtOnce = 2048
-	// admissionWait is how long one waits for its turn, then, before it is told to
+	// admissionWait is how long one waits for each of its turns before it is told to
 	// come back: no longer than it would be away.
 	admissionWait = time.Second
+	// burst is which part of those of a second may come in at one moment.
+	burst = 10
 	// eager is how many times as many are told to come back in a second as can be
 	// let in: clients add a wait of their own, some do not come back, and to refuse
 	// one again is cheaper than to have nothing to do.
@@ -42,29 +44,52 @@ const (
 func newAdmission(l Limits) *admission {
 	a := &admission{rate: rate.NewLimiter(rate.Inf, 1), atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
 	if n := l.HandshakesPerSecond; n > 0 {
-		a.rate = rate.NewLimiter(rate.Limit(n), n)
+		a.rate = rate.NewLimiter(rate.Limit(n), max(n/burst, 1))
 	}
 	return a
 }
 
 // enter waits for a turn. leave ends it; it may be called again.
-func (a *admission) enter(ctx context.Context, now func() time.Time) (leave func(), err error) {
-	if !a.rate.AllowN(now(), 1) {
-		return nil, a.refuse(now())
+func (a *admission) enter(ctx context.Context) (leave func(), err error) {
+	if !a.await(ctx) {
+		return nil, a.refuse()
 	}
 	if !a.atOnce.TryAcquire(1) {
 		ctx, cancel := context.WithTimeout(ctx, admissionWait)
 		defer cancel()
 		if a.atOnce.Acquire(ctx, 1) != nil {
-			return nil, a.refuse(now())
+			return nil, a.refuse()
 		}
 	}
 	return sync.OnceFunc(func() { a.atOnce.Release(1) }), nil
 }
 
+// await waits until the rate allows for one more; false at once when that is not to
+// be soon. Never more than come in a second wait.
+func (a *admission) await(ctx context.Context) bool {
+	r := a.rate.Reserve()
+	wait := r.Delay()
+	if wait > admissionWait {
+		r.Cancel()
+		return false
+	}
+	if wait <= 0 {
+		return true
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		r.Cancel()
+		return false
+	}
+}
+
 // refuse tells one to come back.
-func (a *admission) refuse(now time.Time) error {
-	after := a.line.next(now, eager*min(float64(a.rate.Limit()), mostPace))
+func (a *admission) refuse() error {
+	after := a.line.next(time.Now(), eager*min(float64(a.rate.Limit()), mostPace))
 	return &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again a little later.", RetryAfter: after}
 }
 

@@ -63,7 +63,7 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The turn ends before anything is written: a client that does not read holds
 	// nobody up.
-	leave, err := g.admission.enter(r.Context(), g.Now)
+	leave, err := g.admission.enter(r.Context())
 	if err != nil {
 		return err
 	}

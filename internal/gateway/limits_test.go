@@ -1,7 +1,10 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
@@ -14,12 +17,10 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits gateway.Limits
 		status int
-		room   bool // whether there is room again once a socket is gone
 	}{
-		"in all":      {gateway.Limits{Sockets: 2}, http.StatusServiceUnavailable, true},
-		"per user":    {gateway.Limits{SocketsPerUser: 2}, http.StatusTooManyRequests, true},
-		"per address": {gateway.Limits{SocketsPerAddress: 2}, http.StatusServiceUnavailable, true},
-		"per second":  {gateway.Limits{HandshakesPerSecond: 2}, http.StatusServiceUnavailable, false},
+		"in all":      {gateway.Limits{Sockets: 2}, http.StatusServiceUnavailable},
+		"per user":    {gateway.Limits{SocketsPerUser: 2}, http.StatusTooManyRequests},
+		"per address": {gateway.Limits{SocketsPerAddress: 2}, http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, options{limits: c.limits})
@@ -29,9 +30,6 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 			if response.StatusCode != c.status || response.Header.Get("Retry-After") == "" {
 				t.Errorf("got %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
 			}
-			if !c.room {
-				return
-			}
 			first.write(masked(frame.OpClose, ""))
 			first.closedWith(frame.CloseNoStatus)
 			await(t, "room", func() bool {
@@ -39,6 +37,29 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 				return response.StatusCode == http.StatusSwitchingProtocols
 			})
 		})
+	}
+}
+
+func TestMoreHandshakesThanMayBeAreToldToComeBack(t *testing.T) {
+	d := open(t, options{limits: gateway.Limits{HandshakesPerSecond: 1}})
+	var in, back atomic.Int64
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			_, response := d.shake(fmt.Sprint("user", i))
+			switch after := response.Header.Get("Retry-After"); {
+			case response.StatusCode == http.StatusSwitchingProtocols:
+				in.Add(1)
+			case response.StatusCode == http.StatusServiceUnavailable && after != "":
+				back.Add(1)
+			default:
+				t.Errorf("got %s, Retry-After %q", response.Status, after)
+			}
+		})
+	}
+	all.Wait()
+	if in.Load() < 2 || back.Load() == 0 {
+		t.Errorf("%d were let in, %d told to come back", in.Load(), back.Load())
 	}
 }
 

@@ -48,15 +48,15 @@ func (s *Store) ensureUsers(ctx context.Context, tokens []*chat.User) (map[*chat
 		}
 	}
 	if len(news) > 0 {
-		s.putUsers(ctx, news, all)
+		err = s.putUsers(ctx, news, all)
 	}
-	return all, nil
+	return all, err
 }
 
 // putUsers writes what is new in one transaction. When the database takes offence
 // at something in it, each is written alone, so that one bad token harms nobody
-// else.
-func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.User]ensured) {
+// else. It fails as a whole when nothing has begun.
+func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.User]ensured) error {
 	// In one order everywhere: two nodes must not wait for each other's rows.
 	slices.SortStableFunc(news, func(a, b *chat.User) int { return cmp.Compare(a.ID, b.ID) })
 	var done map[*chat.User]ensured
@@ -64,6 +64,9 @@ func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.U
 		done, err = putTogether(c, news)
 		return err
 	})
+	if errors.Is(err, errNotBegun) {
+		return err
+	}
 	for _, u := range news {
 		s.forgetUser(u.ID)
 		switch {
@@ -72,9 +75,12 @@ func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.U
 		case len(news) == 1 || ctx.Err() != nil || errors.Is(err, errUnavailable) || errors.Is(err, errOverloaded):
 			all[u] = ensured{err: err}
 		default:
-			s.putUsers(ctx, []*chat.User{u}, all)
+			if err := s.putUsers(ctx, []*chat.User{u}, all); err != nil {
+				all[u] = ensured{err: err}
+			}
 		}
 	}
+	return nil
 }
 
 func putTogether(c conn, news []*chat.User) (done map[*chat.User]ensured, err error) {
