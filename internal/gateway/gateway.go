@@ -101,6 +101,7 @@ type Gateway struct {
 	admission  *admission
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
+	window     atomic.Int64 // over which it drains
 	shaking    entries
 	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry

@@ -23,7 +23,6 @@ import (
 )
 
 var (
-	errDraining   = &chat.Error{Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.", RetryAfter: time.Second}
 	errTooMany    = &chat.Error{Code: chat.Overloaded, Message: "The server has as many connections as it takes. Try again later.", RetryAfter: 5 * time.Second}
 	errOtherPath  = &chat.Error{Code: chat.Forbidden, Message: "The path names another user than the token"}
 	errNotUpgrade = &chat.Error{Code: chat.BadRequest, Message: "This address speaks WebSocket: send Connection: Upgrade, Upgrade: websocket and a Sec-WebSocket-Key of 16 bytes in base64"}
@@ -55,7 +54,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if g.draining.Load() || !g.shaking.enter() {
-		return errDraining
+		return g.leaving()
 	}
 	defer g.shaking.leave()
 	if err := upgradeable(r); err != nil {

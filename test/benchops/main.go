@@ -34,6 +34,7 @@ type config struct {
 	storm   int
 	rate    float64
 	senders int
+	window  time.Duration
 	stall   time.Duration
 	rounds  int
 }
@@ -50,8 +51,9 @@ func main() {
 	flag.BoolVar(&c.list, "list", false, "list the steps")
 	flag.IntVar(&c.sockets, "sockets", 10_000, "sockets that are open while the server restarts")
 	flag.Float64Var(&c.rate, "rate", 500, "messages a second while the server restarts")
+	flag.DurationVar(&c.window, "window", 5*time.Second, "drain.window of the server that restarts")
 	flag.IntVar(&c.storm, "storm", 15_000, "sockets of a storm")
-	flag.IntVar(&c.senders, "senders", 400, "sockets that send while the database stalls")
+	flag.IntVar(&c.senders, "senders", 1000, "sockets that send while the database stalls")
 	flag.DurationVar(&c.stall, "stall", 8*time.Second, "how long the database stalls")
 	flag.IntVar(&c.rounds, "rounds", 20, "pairs of rounds, with and without metrics")
 	flag.Parse()

@@ -6,7 +6,6 @@ import "context"
 
 const innerServer = "inner-server"
 
-func serveInner(string)                                                    {}
-func (b *bench) restart(ctx context.Context, r *result, kind string) error { return nil }
-func (b *bench) metrics(ctx context.Context, r *result) error              { return nil }
-func (b *bench) fairness(ctx context.Context, r *result) error             { return nil }
+func serveInner(string)                                        {}
+func (b *bench) metrics(ctx context.Context, r *result) error  { return nil }
+func (b *bench) fairness(ctx context.Context, r *result) error { return nil }
