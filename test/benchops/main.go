@@ -40,9 +40,15 @@ type config struct {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == innerServer {
-		serveInner(os.Args[2])
-		return
+	if len(os.Args) == 3 {
+		switch os.Args[1] {
+		case innerServer:
+			serveInner(os.Args[2])
+			return
+		case flooder:
+			serveFlood(os.Args[2])
+			return
+		}
 	}
 	var c config
 	run := flag.String("run", ".", "run the steps whose name matches this `expression`")

@@ -117,7 +117,7 @@ func settleTown(ctx context.Context, url string, n int) (*town, error) {
 	g.SetLimit(16)
 	t.channels = make([]chat.ID, (n+restartChannel-1)/restartChannel)
 	for c := range t.channels {
-		g.Go(func() (err error) {
+		g.Go(func() (err error) { // ends when its channel is made
 			var members []chat.UserID
 			for i := c * restartChannel; i < min((c+1)*restartChannel, n); i++ {
 				if err := rest(gctx, url, user(i), http.MethodGet, "/channels/", nil, nil); err != nil { // makes the user
@@ -136,7 +136,7 @@ func settleTown(ctx context.Context, url string, n int) (*town, error) {
 	g, gctx = errgroup.WithContext(ctx)
 	g.SetLimit(dialsAtOnce)
 	for i := range t.guests {
-		g.Go(func() error { return t.enter(gctx, url, i, user(i)) })
+		g.Go(func() error { return t.enter(gctx, url, i, user(i)) }) // ends when it is connected
 	}
 	return t, g.Wait()
 }

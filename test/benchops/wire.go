@@ -207,7 +207,7 @@ func gather(ctx context.Context, url, name string, n int) (*crowd, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
 	for first := 0; first < n; first += perChannel {
-		g.Go(func() error {
+		g.Go(func() error { // ends when its sockets are open
 			var members []chat.UserID
 			for i := first; i < min(first+perChannel, n); i++ {
 				if err := rest(ctx, url, user(i), http.MethodGet, "/channels/", nil, nil); err != nil { // makes the user
