@@ -106,6 +106,7 @@ type Gateway struct {
 	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry
 	users      *buckets
+	abusers    *buckets // who was thrown out a moment ago
 	partial    budget
 	background sync.WaitGroup // goroutines of events, openings and closings
 	ctx        context.Context
@@ -129,7 +130,7 @@ func New(c Config) *Gateway {
 	}
 	g := &Gateway{
 		Config: c, admission: newAdmission(c.Limits),
-		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(),
+		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(), abusers: newBuckets(),
 	}
 	g.packed = c.Limits.Frame
 	g.packed.Deflate = true

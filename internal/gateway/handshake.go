@@ -60,6 +60,9 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err := upgradeable(r); err != nil {
 		return err
 	}
+	if err := g.refuseKnown(r); err != nil {
+		return err
+	}
 	// The turn ends before anything is written: a client that does not read holds
 	// nobody up.
 	leave, err := g.admission.enter(r.Context())
@@ -75,9 +78,8 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Before anything is asked of the database: a client in a loop is refused often.
-	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(identity.User) >= n {
-		return hub.ErrTooManySockets
+	if err := g.mayOpen(identity.User); err != nil {
+		return err
 	}
 	address := netip.AddrFrom16(g.Door.ClientAddr(r).As16()).Unmap() // as the session keeps it
 	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
@@ -86,6 +88,31 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err := g.open(w, r, identity, address, back, leave); err != nil {
 		g.sessions.release(address)
 		return err
+	}
+	return nil
+}
+
+// mayOpen refuses users who have as many sockets as they may, or were thrown out a
+// moment ago.
+func (g *Gateway) mayOpen(u chat.UserID) error {
+	if rest := g.abusers.full(u, g.Now()); rest > 0 {
+		return &chat.Error{Code: chat.RateLimited, Message: "One of your connections was closed because it sent too much or too many errors. Wait before you connect again.", RetryAfter: rest}
+	}
+	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(u) >= n {
+		return hub.ErrTooManySockets
+	}
+	return nil
+}
+
+// refuseKnown refuses them by their tokens, before they take anybody's turn: a client
+// in a loop is refused often.
+func (g *Gateway) refuseKnown(r *http.Request) error {
+	token, source := auth.TokenFrom(r)
+	if source == auth.SourceNone && g.Auth.Mode() == auth.ModeNone {
+		token = r.PathValue("user_id")
+	}
+	if id, ok := g.Auth.Known(token); ok {
+		return g.mayOpen(id.User)
 	}
 	return nil
 }

@@ -63,6 +63,19 @@ func TestMoreHandshakesThanMayBeAreToldToComeBack(t *testing.T) {
 	}
 }
 
+// TestALoopOfOneUserTakesNobodysTurn: who is refused for what he has or did is not
+// counted among those who may come in a second.
+func TestALoopOfOneUserTakesNobodysTurn(t *testing.T) {
+	d := open(t, options{limits: gateway.Limits{HandshakesPerSecond: 20, SocketsPerUser: 1}})
+	d.connect("ann")
+	for range 200 {
+		if _, response := d.shake("ann"); response.StatusCode != http.StatusTooManyRequests {
+			t.Fatal(response.Status)
+		}
+	}
+	d.connect("bob")
+}
+
 // Handshakes that come to nothing leave nothing behind.
 func TestRefusedHandshakesAreNotCounted(t *testing.T) {
 	d := open(t, options{limits: gateway.Limits{Sockets: 1, SocketsPerAddress: 1}})
@@ -124,6 +137,22 @@ func TestAUserHasOneRateForAllSockets(t *testing.T) {
 		t.Errorf("%d of 20 events were refused", refused)
 	}
 	other.pings("not mine")
+}
+
+func TestWhoWasThrownOutIsNotLetInAtOnce(t *testing.T) {
+	d := open(t, options{})
+	stays, p := d.connect("ann"), d.connect("ann")
+	var b []byte
+	for range 200 {
+		b = append(b, masked(frame.OpText, "nonsense")...)
+	}
+	p.write(b)
+	p.closedWith(chat.CloseAbuse)
+	if _, response := d.shake("ann"); response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" {
+		t.Errorf("got %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
+	}
+	stays.pings("what was open stays open")
+	d.connect("bob")
 }
 
 func TestControlFramesHaveARate(t *testing.T) {

@@ -93,7 +93,8 @@ func (b *bench) fairness(ctx context.Context, r *result) error {
 	r.figure("  thrown out", float64(n.Ended), "times")
 	r.figure("  not let in", float64(n.Closed), "times")
 	r.figure("CPU of the server meanwhile", used/seconds*100, "% of a CPU")
-	r.mark("share of the others' messages that were acknowledged beside the flood: % missing", max(0, 100-beside.perSecond/alone.perSecond*100), 2)
+	due := beside.perSecond*over.Sub(flooding.Add(time.Second)).Seconds() + float64(beside.refused)
+	r.mark("the others' messages that were not acknowledged in time beside the flood, %", float64(beside.refused)/max(due, 1)*100, 1)
 	r.mark("p99 of the others beside the flood, ms", beside.p99, max(2*alone.p99, 20))
 	_, _, err = verify(ctx, url, others.messages(begin))
 	return err

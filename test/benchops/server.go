@@ -106,7 +106,7 @@ func (s *server) start() error {
 // await waits until the server is ready.
 func (s *server) await(ctx context.Context) error {
 	for until := time.Now().Add(patience); time.Now().Before(until); pause(ctx, 5*time.Millisecond) {
-		if code, _ := get(ctx, s.url+"/readyz", time.Second); code == http.StatusOK {
+		if code, _ := get(ctx, s.url+"/readyz"); code == http.StatusOK {
 			s.ready = time.Now()
 			return nil
 		}
@@ -147,8 +147,11 @@ func (s *server) cpu() float64 {
 	}
 }
 
-func get(ctx context.Context, url string, timeout time.Duration) (code int, lines []string) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// getTimeout is how long a look at the server may take.
+const getTimeout = time.Second
+
+func get(ctx context.Context, url string) (code int, lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, getTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -168,7 +171,7 @@ func get(ctx context.Context, url string, timeout time.Duration) (code int, line
 
 // numbers reads the server's metrics; nil when it does not answer.
 func (s *server) numbers(ctx context.Context) map[string]float64 {
-	code, lines := get(ctx, s.ops+"/metrics", time.Second)
+	code, lines := get(ctx, s.ops+"/metrics")
 	if code != http.StatusOK {
 		return nil
 	}
@@ -213,7 +216,7 @@ func (s *server) watch(ctx context.Context) *watch {
 	w.done.Go(func() { // ends with stop
 		for pause(ctx, 2*watchEvery) {
 			start := time.Now()
-			code, _ := get(ctx, s.url+"/healthz", time.Second)
+			code, _ := get(ctx, s.url+"/healthz")
 			if ctx.Err() != nil {
 				return
 			}
@@ -222,7 +225,7 @@ func (s *server) watch(ctx context.Context) *watch {
 			if code != http.StatusOK {
 				w.silent++
 			}
-			if code, _ := get(ctx, s.url+"/readyz", time.Second); code != http.StatusOK {
+			if code, _ := get(ctx, s.url+"/readyz"); code != http.StatusOK {
 				w.notReady++
 			}
 		}
