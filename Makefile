@@ -94,6 +94,11 @@ bench-db: ## Measure the way into both databases (BENCH='-run hot -seconds 8'; -
 	$(GO) build -o bin/benchdb ./test/benchdb
 	./bin/benchdb -json bin/bench-db.json $(BENCH)
 
+.PHONY: bench-ops
+bench-ops: build ## Measure restarts, stalls, storms, floods and metrics (BENCH='-run stall'; -list lists the steps)
+	$(GO) build -o bin/benchops ./test/benchops
+	./bin/benchops -binary bin/chowk -json bin/bench-ops.json $(BENCH)
+
 .PHONY: bench-sockets
 bench-sockets: build ## Measure sockets beside other libraries (BENCH='-run idle -servers chowk,gws'; -help lists flags)
 	cd test/benchsockets && $(GO) build -o $(CURDIR)/bin/benchsockets .

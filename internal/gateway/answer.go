@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -105,7 +106,7 @@ func (s *session) refuseTraced(req chat.Request, err error, start time.Time, tra
 		s.gateway.Log.Error("carry out an event", "event", req.Type, "id", req.ID, "user", s.user(), "err", err)
 	}
 	s.count(req.Type, string(e.Code), start, trace)
-	retry := e.RetryAfter.Milliseconds()
+	retry := spread(e.RetryAfter).Milliseconds()
 	if !s.known && req.Type != "" && req.Type != "ping" {
 		s.reply(chat.Ack{
 			Type: chat.EventAck, Event: req.Type, Timestamp: now, ID: req.ID,
@@ -117,6 +118,15 @@ func (s *session) refuseTraced(req chat.Request, err error, start time.Time, tra
 		Type: chat.EventError, Message: e.Message, Timestamp: now, Code: e.Code, Field: e.Field,
 		Event: req.Type, ID: req.ID, RetryAfterMS: retry,
 	})
+}
+
+// spread makes a wait up to half as long again: those who were refused together must
+// not come back together.
+func spread(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d + rand.N(d/2+1)
 }
 
 func (s *session) count(event, result string, start time.Time, trace string) {

@@ -23,6 +23,7 @@ const (
 // or closed. What a socket has sent is answered before it is closed. Drain is done
 // when all are, or ctx ends.
 func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
+	g.window.Store(int64(window))
 	g.draining.Store(true)
 	all := g.sessions.all()
 	portion := func(i int) []*session {
@@ -51,6 +52,16 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 	for slices.ContainsFunc(late, (*session).busy) && wait(ctx, glance) {
 	}
 	g.Log.Info("drained", "told", len(all), "left", len(late))
+}
+
+// leaving refuses newcomers while the server drains. Those who were told to go and
+// found nobody else come back a window later: by then there may be another process,
+// and they are as far apart as when they were told.
+func (g *Gateway) leaving() error {
+	return &chat.Error{
+		Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.",
+		RetryAfter: max(time.Duration(g.window.Load()), time.Second),
+	}
 }
 
 // wait is false when ctx ends first.

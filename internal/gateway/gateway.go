@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
@@ -30,6 +29,7 @@ type Limits struct {
 	SocketsPerUser         int
 	SocketsPerAddress      int
 	HandshakesPerSecond    int
+	HandshakesAtOnce       int // that ask the database; default 2,048
 	EventsPerSecond        int // per socket; default 50
 	EventsBurst            int // per socket; default 100
 	UserEventsPerSecond    int // all sockets of a user; default 4 times those of a socket
@@ -49,6 +49,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.EventsBurst, 100},
 		{&l.ControlFramesPerSecond, 20},
 		{&l.EventsAtOnce, 4096},
+		{&l.HandshakesAtOnce, handshakesAtOnce},
 		{&l.PartialBytes, 64 << 20},
 	} {
 		if *d.limit == 0 {
@@ -98,13 +99,15 @@ const (
 type Gateway struct {
 	Config
 	began      time.Time
-	handshakes *rate.Limiter
+	admission  *admission
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
+	window     atomic.Int64 // over which it drains
 	shaking    entries
 	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry
 	users      *buckets
+	abusers    *buckets // who was thrown out a moment ago
 	partial    budget
 	background sync.WaitGroup // goroutines of events, openings and closings
 	ctx        context.Context
@@ -127,11 +130,8 @@ func New(c Config) *Gateway {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		Config: c, began: c.Now(), handshakes: rate.NewLimiter(rate.Inf, 1),
-		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(),
-	}
-	if n := c.Limits.HandshakesPerSecond; n > 0 {
-		g.handshakes = rate.NewLimiter(rate.Limit(n), n)
+		Config: c, began: c.Now(), admission: newAdmission(c.Limits),
+		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(), abusers: newBuckets(),
 	}
 	g.packed = c.Limits.Frame
 	g.packed.Deflate = true

@@ -23,9 +23,7 @@ import (
 )
 
 var (
-	errDraining   = &chat.Error{Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.", RetryAfter: time.Second}
 	errTooMany    = &chat.Error{Code: chat.Overloaded, Message: "The server has as many connections as it takes. Try again later.", RetryAfter: 5 * time.Second}
-	errTooFast    = &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again in a second.", RetryAfter: time.Second}
 	errOtherPath  = &chat.Error{Code: chat.Forbidden, Message: "The path names another user than the token"}
 	errNotUpgrade = &chat.Error{Code: chat.BadRequest, Message: "This address speaks WebSocket: send Connection: Upgrade, Upgrade: websocket and a Sec-WebSocket-Key of 16 bytes in base64"}
 	errVersion    = &chat.Error{Code: chat.BadRequest, Message: "Only WebSocket version 13 is spoken here"}
@@ -56,15 +54,22 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if g.draining.Load() || !g.shaking.enter() {
-		return errDraining
+		return g.leaving()
 	}
 	defer g.shaking.leave()
-	if !g.handshakes.Allow() {
-		return errTooFast
-	}
 	if err := upgradeable(r); err != nil {
 		return err
 	}
+	if err := g.refuseKnown(r); err != nil {
+		return err
+	}
+	// The turn ends before anything is written: a client that does not read holds
+	// nobody up.
+	leave, err := g.admission.enter(r.Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	identity, err := g.identify(r)
 	if err != nil {
 		return err
@@ -73,17 +78,41 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Before anything is asked of the database: a client in a loop is refused often.
-	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(identity.User) >= n {
-		return hub.ErrTooManySockets
+	if err := g.mayOpen(identity.User); err != nil {
+		return err
 	}
 	address := netip.AddrFrom16(g.Door.ClientAddr(r).As16()).Unmap() // as the session keeps it
 	if !g.sessions.reserve(address, g.Limits.Sockets, g.Limits.SocketsPerAddress) {
 		return errTooMany
 	}
-	if err := g.open(w, r, identity, address, back); err != nil {
+	if err := g.open(w, r, identity, address, back, leave); err != nil {
 		g.sessions.release(address)
 		return err
+	}
+	return nil
+}
+
+// mayOpen refuses users who have as many sockets as they may, or were thrown out a
+// moment ago.
+func (g *Gateway) mayOpen(u chat.UserID) error {
+	if rest := g.abusers.full(u, g.age()); rest > 0 {
+		return &chat.Error{Code: chat.RateLimited, Message: "One of your connections was closed because it sent too much or too many errors. Wait before you connect again.", RetryAfter: rest}
+	}
+	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(u) >= n {
+		return hub.ErrTooManySockets
+	}
+	return nil
+}
+
+// refuseKnown refuses them by their tokens, before they take anybody's turn: a client
+// in a loop is refused often.
+func (g *Gateway) refuseKnown(r *http.Request) error {
+	token, source := auth.TokenFrom(r)
+	if source == auth.SourceNone && g.Auth.Mode() == auth.ModeNone {
+		token = r.PathValue("user_id")
+	}
+	if id, ok := g.Auth.Known(token); ok {
+		return g.mayOpen(id.User)
 	}
 	return nil
 }
@@ -159,7 +188,7 @@ func hasToken(headers []string, token string) bool {
 
 // open joins the user's channels, and only then upgrades: a server that cannot
 // reach its database says so in HTTP.
-func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest) error {
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest, leave func()) error {
 	s := &session{
 		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: hundredths(g.age()), own: identity.Own,
 	}
@@ -177,6 +206,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	if err != nil {
 		return fmt.Errorf("join the user's channels: %w", err)
 	}
+	leave()
 	if s.parser.Limits.Deflate {
 		s.hub.Deflate()
 	}

@@ -61,19 +61,44 @@ const minSweep = 256
 func newBuckets() *buckets { return &buckets{seed: maphash.MakeSeed()} }
 
 func (b *buckets) take(u chat.UserID, now time.Duration, perSecond, burst int) bool {
-	s := &b.shards[maphash.String(b.seed, string(u))%uint64(len(b.shards))]
+	s := b.shard(u)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	one := s.m[u]
+	ok := one.take(now, perSecond, burst)
+	s.put(u, one, now)
+	return ok
+}
+
+func (b *buckets) shard(u chat.UserID) *bucketShard {
+	return &b.shards[maphash.String(b.seed, string(u))%uint64(len(b.shards))]
+}
+
+// put keeps a bucket. Called with mu held.
+func (s *bucketShard) put(u chat.UserID, one bucket, now time.Duration) {
 	if s.m == nil {
 		s.m, s.sweep = make(map[chat.UserID]bucket), minSweep
 	}
-	one := s.m[u]
-	ok := one.take(now, perSecond, burst)
 	s.m[u] = one
 	if len(s.m) >= s.sweep {
 		s.drop(now)
 	}
-	return ok
+}
+
+// fill makes a user's bucket full again only after a while; full says how long that
+// still takes.
+func (b *buckets) fill(u chat.UserID, now, after time.Duration) {
+	s := b.shard(u)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(u, bucket(now+after), now)
+}
+
+func (b *buckets) full(u chat.UserID, now time.Duration) (in time.Duration) {
+	s := b.shard(u)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(time.Duration(s.m[u])-now, 0)
 }
 
 // drop forgets the buckets that are full. Called with mu held.

@@ -1,7 +1,9 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,12 +19,10 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits gateway.Limits
 		status int
-		room   bool // whether there is room again once a socket is gone
 	}{
-		"in all":      {gateway.Limits{Sockets: 2}, http.StatusServiceUnavailable, true},
-		"per user":    {gateway.Limits{SocketsPerUser: 2}, http.StatusTooManyRequests, true},
-		"per address": {gateway.Limits{SocketsPerAddress: 2}, http.StatusServiceUnavailable, true},
-		"per second":  {gateway.Limits{HandshakesPerSecond: 2}, http.StatusServiceUnavailable, false},
+		"in all":      {gateway.Limits{Sockets: 2}, http.StatusServiceUnavailable},
+		"per user":    {gateway.Limits{SocketsPerUser: 2}, http.StatusTooManyRequests},
+		"per address": {gateway.Limits{SocketsPerAddress: 2}, http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, options{limits: c.limits})
@@ -32,9 +32,6 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 			if response.StatusCode != c.status || response.Header.Get("Retry-After") == "" {
 				t.Errorf("got %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
 			}
-			if !c.room {
-				return
-			}
 			first.write(masked(frame.OpClose, ""))
 			first.closedWith(frame.CloseNoStatus)
 			await(t, "room", func() bool {
@@ -43,6 +40,42 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestMoreHandshakesThanMayBeAreToldToComeBack(t *testing.T) {
+	d := open(t, options{limits: gateway.Limits{HandshakesPerSecond: 1}})
+	var in, back atomic.Int64
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			_, response := d.shake(fmt.Sprint("user", i))
+			switch after := response.Header.Get("Retry-After"); {
+			case response.StatusCode == http.StatusSwitchingProtocols:
+				in.Add(1)
+			case response.StatusCode == http.StatusServiceUnavailable && after != "":
+				back.Add(1)
+			default:
+				t.Errorf("got %s, Retry-After %q", response.Status, after)
+			}
+		})
+	}
+	all.Wait()
+	if in.Load() < 2 || back.Load() == 0 {
+		t.Errorf("%d were let in, %d told to come back", in.Load(), back.Load())
+	}
+}
+
+// TestALoopOfOneUserTakesNobodysTurn: who is refused for what he has or did is not
+// counted among those who may come in a second.
+func TestALoopOfOneUserTakesNobodysTurn(t *testing.T) {
+	d := open(t, options{limits: gateway.Limits{HandshakesPerSecond: 20, SocketsPerUser: 1}})
+	d.connect("ann")
+	for range 200 {
+		if _, response := d.shake("ann"); response.StatusCode != http.StatusTooManyRequests {
+			t.Fatal(response.Status)
+		}
+	}
+	d.connect("bob")
 }
 
 // Handshakes that come to nothing leave nothing behind.
@@ -131,6 +164,22 @@ func TestRatesDoNotFollowWhenTheClockIsSet(t *testing.T) {
 			t.Errorf("set by %d s, a socket of a second is %v s old", seconds, open)
 		}
 	}
+}
+
+func TestWhoWasThrownOutIsNotLetInAtOnce(t *testing.T) {
+	d := open(t, options{})
+	stays, p := d.connect("ann"), d.connect("ann")
+	var b []byte
+	for range 200 {
+		b = append(b, masked(frame.OpText, "nonsense")...)
+	}
+	p.write(b)
+	p.closedWith(chat.CloseAbuse)
+	if _, response := d.shake("ann"); response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" {
+		t.Errorf("got %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
+	}
+	stays.pings("what was open stays open")
+	d.connect("bob")
 }
 
 func TestControlFramesHaveARate(t *testing.T) {

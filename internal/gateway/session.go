@@ -276,7 +276,12 @@ func (s *session) finish(last []byte, _ string) {
 	s.conn.Close(last)
 }
 
+// abuseRest is how long a user gets no new socket after one was closed because of
+// what it did. Who comes back at once to go on costs more than the events did.
+const abuseRest = 10 * time.Second
+
 func (s *session) abuse(reason string) bool {
+	s.gateway.abusers.fill(s.user(), s.gateway.age(), abuseRest)
 	s.close(chat.CloseAbuse, reason)
 	return false
 }

@@ -50,6 +50,10 @@ type Config struct {
 	// QueueTimeout is how long a change may wait before a lane takes it up; then
 	// its sender is told overloaded. Default 250 ms.
 	QueueTimeout time.Duration
+	// AnswerTimeout is how long a sender waits for the commit of a change that a lane
+	// has taken up; then he is told that its fate is unknown, while the commit goes
+	// on. Default 1.5 s.
+	AnswerTimeout time.Duration
 	// CommitTimeout bounds one group, repeated attempts included. Default 5 s.
 	CommitTimeout time.Duration
 	// ReadDelay is how long a send's own read cursor may stay in memory, so that
@@ -73,6 +77,7 @@ func (c Config) withDefaults() Config {
 	set(&c.QueueChanges, 8192)
 	set(&c.QueueBytes, 32<<20)
 	wait(&c.QueueTimeout, 250*time.Millisecond)
+	wait(&c.AnswerTimeout, 1500*time.Millisecond)
 	wait(&c.CommitTimeout, 5*time.Second)
 	wait(&c.ReadDelay, time.Second)
 	if c.Metrics == nil {

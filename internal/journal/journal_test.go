@@ -244,6 +244,51 @@ func TestWhatWaitsTooLongIsRefusedAndNeverCommitted(t *testing.T) {
 	})
 }
 
+// TestADatabaseThatStandsStill holds nobody: those whose change it has are told in
+// time that its fate is unknown, those who come later are refused at once, and what
+// it has is committed and published all the same.
+func TestADatabaseThatStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{entered: make(chan struct{}, 1), proceed: make(chan struct{})}
+		j, p := start(t, s, journal.Config{Lanes: 1})
+		channel := chat.NewID()
+		first := make(chan error, 1)
+		begin := time.Now()
+		go func() {
+			_, err := j.Commit(t.Context(), send(channel, "first"))
+			first <- err
+		}()
+		<-s.entered
+		_, err := j.Commit(t.Context(), send(channel, "waits for its turn"))
+		wantCode(t, err, chat.Overloaded)
+		time.Sleep(300 * time.Millisecond)
+		asked := time.Now()
+		_, err = j.Commit(t.Context(), send(channel, "comes late"))
+		wantCode(t, err, chat.Overloaded)
+		if waited := time.Since(asked); waited != 0 {
+			t.Errorf("it was refused after %v", waited)
+		}
+		if err := <-first; !errors.Is(err, chat.ErrFateUnknown) {
+			t.Errorf("the first was told %v", err)
+		}
+		if waited := time.Since(begin); waited != 1500*time.Millisecond {
+			t.Errorf("the first was told after %v", waited)
+		}
+		s.proceed <- struct{}{}
+		synctest.Wait()
+		if len(p.events) != 1 || len(p.doubts) != 0 {
+			t.Errorf("published %v, doubted %v", p.events, p.doubts)
+		}
+		go func() { <-s.entered; s.proceed <- struct{}{} }()
+		if _, err := j.Commit(t.Context(), send(channel, "after it")); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+		if len(s.groups) != 2 || len(s.groups[1]) != 1 {
+			t.Errorf("committed %v", s.groups)
+		}
+	})
+}
+
 func TestAFailedGroupIsToldToAllWithoutTheDatabasesWords(t *testing.T) {
 	s := &store{fail: fmt.Errorf("FATAL: secret words: %w", &chat.Error{Code: chat.Unavailable, Message: "no database", RetryAfter: time.Second})}
 	j, p := start(t, s, journal.Config{})

@@ -32,7 +32,16 @@ type lane struct {
 	closed bool
 	timer  *time.Timer // refuses what has waited too long
 	armed  bool
+	// since is when the commit under way began, zero when there is none, and under
+	// its entries, nil once they are answered, by the commit or by the timer late.
+	since time.Time
+	under []*entry
+	late  *time.Timer
 }
+
+// stuck is after how many times its QueueTimeout a commit is taken to stand still:
+// what comes then is refused at once, not after a wait.
+const stuck = 2
 
 // entry is one change on its way. It is queued, then either taken by the lane,
 // refused by the lane's timer, or abandoned by its sender: the lane's mutex
@@ -53,6 +62,8 @@ func newLane(c Config, r *reads) *lane {
 	l := &lane{config: c, reads: r, wake: make(chan struct{}, 1)}
 	l.timer = time.AfterFunc(time.Hour, l.refuseLate)
 	l.timer.Stop()
+	l.late = time.AfterFunc(time.Hour, l.answerLate)
+	l.late.Stop()
 	return l
 }
 
@@ -113,7 +124,11 @@ func (l *lane) put(e *entry) error {
 	case len(l.queue) >= l.config.QueueChanges, l.bytes+e.size > l.config.QueueBytes:
 		return errFull
 	}
-	e.deadline = time.Now().Add(l.config.QueueTimeout)
+	now := time.Now()
+	if !l.since.IsZero() && now.Sub(l.since) > stuck*l.config.QueueTimeout {
+		return errWaited
+	}
+	e.deadline = now.Add(l.config.QueueTimeout)
 	l.queue = append(l.queue, e)
 	l.bytes += e.size
 	if !l.armed {
@@ -194,6 +209,44 @@ func (l *lane) take() (group []*entry, closed bool) {
 	return group, l.closed
 }
 
+// begin notes that a commit begins. From here on entries may be answered, and used
+// again, at any moment.
+func (l *lane) begin(group []*entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since, l.under = time.Now(), group
+	l.late.Reset(l.config.AnswerTimeout)
+}
+
+// answerLate tells those whose commit takes too long that its fate is unknown: a
+// socket waits for its answer before it is read further.
+func (l *lane) answerLate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() || time.Since(l.since) < l.config.AnswerTimeout {
+		return // it was set for an earlier group
+	}
+	for _, e := range l.under {
+		e.err = chat.ErrFateUnknown
+		e.done <- struct{}{}
+	}
+	l.under = nil
+}
+
+// answer ends a commit; each gives an entry what became of it. Those who have been
+// answered already are not theirs any more.
+func (l *lane) answer(each func(i int, e *entry)) {
+	l.mu.Lock()
+	group := l.under
+	l.since, l.under = time.Time{}, nil
+	l.late.Stop()
+	l.mu.Unlock()
+	for i, e := range group {
+		each(i, e)
+		e.done <- struct{}{}
+	}
+}
+
 func (l *lane) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -219,16 +272,18 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 	changes := make([]chat.Change, len(group))
 	var traced []*trace.Change
+	var places []int // of those in the group
 	for i, e := range group {
 		changes[i] = e.change
 		if e.trace != nil {
-			traced = append(traced, e.trace)
+			traced, places = append(traced, e.trace), append(places, i)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	start := time.Now()
 	ctx, span := l.config.Trace.Group(ctx, "journal group", len(group), traced)
+	l.begin(group)
 	outcomes, err := l.config.Store.Commit(ctx, changes)
 	span.Result(err)
 	l.config.Metrics.Group.Observe(float64(len(group)))
@@ -237,11 +292,10 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 		l.config.Log.Error("commit a group of changes", "changes", len(group), "took", time.Since(start), "err", err)
 		err = fmt.Errorf("commit a group: %w", err)
 		l.doubt(changes, func(int) error { return err })
-		for _, e := range group {
-			e.trace.Committed(err)
-			e.err = err
-			e.done <- struct{}{}
+		for _, c := range traced {
+			c.Committed(err)
 		}
+		l.answer(func(_ int, e *entry) { e.err = err })
 		return
 	}
 	// Published before they are answered: the order is this goroutine's order, and
@@ -253,29 +307,23 @@ func (l *lane) commitGroup(ctx context.Context, group []*entry) {
 		}
 	}
 	if span.On() {
-		l.follow(group, outcomes)
+		l.follow(traced, places, outcomes)
 	}
 	l.config.Publisher.Publish(events)
 	l.doubt(changes, func(i int) error { return outcomes[i].Err })
 	l.reads.later(outcomes)
-	for i, e := range group {
-		e.outcome = outcomes[i]
-		e.done <- struct{}{}
-	}
+	l.answer(func(i int, e *entry) { e.outcome = outcomes[i] })
 }
 
 // follow notes what became of the changes that are traced, and has the telling of
 // what they became traced as well.
-func (l *lane) follow(group []*entry, outcomes []chat.Outcome) {
-	for i, e := range group {
-		if e.trace == nil {
-			continue
-		}
-		out := &outcomes[i]
-		e.trace.Committed(out.Err)
+func (l *lane) follow(traced []*trace.Change, places []int, outcomes []chat.Outcome) {
+	for n, c := range traced {
+		out := &outcomes[places[n]]
+		c.Committed(out.Err)
 		if out.Event != nil && out.Err == nil && l.config.Follow != nil {
 			channel, seq := out.Event.ChannelID, out.Event.Seq
-			l.config.Follow(channel, seq, e.trace.FanOut(channel, seq))
+			l.config.Follow(channel, seq, c.FanOut(channel, seq))
 		}
 	}
 }

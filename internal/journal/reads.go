@@ -89,6 +89,8 @@ func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, e
 	r.now = append(r.now, e)
 	r.mu.Unlock()
 	r.signal()
+	ctx, cancel := context.WithTimeout(ctx, r.config.QueueTimeout+r.config.AnswerTimeout)
+	defer cancel()
 	select {
 	case <-e.done:
 		return e.outcome, e.err

@@ -2,7 +2,11 @@
 // and the line that counts is all that a metric takes.
 package metric
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics are all numbers of one server, in a registry of their own.
 type Metrics struct {
@@ -64,32 +68,36 @@ type Hub struct {
 // Gateway counts sockets and what they ask.
 type Gateway struct {
 	Sockets    prometheus.Gauge
-	Handshakes *prometheus.CounterVec // by result
-	Events     *prometheus.CounterVec // by event and code
-	Duration   *prometheus.HistogramVec
-	Closed     *prometheus.CounterVec // by reason
+	Handshakes Counters // by result
+	Events     Counters // by event and code
+	Duration   Histograms
+	Closed     Counters // by reason
 	Handshake  prometheus.Histogram
-	Resumes    *prometheus.CounterVec // of channels, by result
+	Resumes    Counters // of channels, by result
 	Held       *HeldWrites
+
+	known sync.Map // *answered by event
 }
 
 // Store counts what the database does.
 type Store struct {
-	Wait      *prometheus.HistogramVec // by unit
-	Hold      *prometheus.HistogramVec // by unit
-	Statement *prometheus.HistogramVec // by name
+	Wait      Histograms // by unit
+	Hold      Histograms // by unit
+	Statement Histograms // by name
 	// Statements counts each of those that are sent together.
-	Statements *prometheus.CounterVec // by name
-	Errors     *prometheus.CounterVec // by name
-	Refusals   *prometheus.CounterVec // by unit and why
-	Held       *prometheus.CounterVec // by unit
-	Cut        *prometheus.CounterVec // by unit
+	Statements Counters // by name
+	Errors     Counters // by name
+	Refusals   Counters // by unit and why
+	Held       Counters // by unit
+	Cut        Counters // by unit
 }
 
 // New makes all metrics.
-func New() *Metrics {
+func New() *Metrics { return build(false) }
+
+func build(discard bool) *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry()}
-	b := builder{m}
+	b := builder{m, discard}
 	m.Journal = &Journal{
 		Queued:    b.gauge("chowk_journal_queued", "Changes that wait for their group."),
 		Refused:   b.counter("chowk_journal_refused_total", "Changes refused because the queue was full or the wait too long."),
@@ -147,7 +155,10 @@ func New() *Metrics {
 var latency = prometheus.ExponentialBucketsRange(0.0001, 10, 16)
 
 // builder registers what it makes and writes down what it is.
-type builder struct{ m *Metrics }
+type builder struct {
+	m       *Metrics
+	discard bool
+}
 
 func (b builder) define(t Type, name, help string, labels []string, c prometheus.Collector) {
 	b.m.Definitions = append(b.m.Definitions, Definition{Name: name, Help: help, Type: t, Labels: labels})
@@ -155,36 +166,54 @@ func (b builder) define(t Type, name, help string, labels []string, c prometheus
 }
 
 func (b builder) gauge(name, help string) prometheus.Gauge {
+	if b.discard {
+		return noGauge{}
+	}
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	b.define(GaugeType, name, help, nil, g)
 	return g
 }
 
-func (b builder) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+func (b builder) gauges(name, help string, labels ...string) Gauges {
+	if b.discard {
+		return noGauges{}
+	}
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	b.define(GaugeType, name, help, labels, g)
 	return g
 }
 
 func (b builder) counter(name, help string) prometheus.Counter {
+	if b.discard {
+		return noCounter{}
+	}
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	b.define(CounterType, name, help, nil, c)
 	return c
 }
 
-func (b builder) counters(name, help string, labels ...string) *prometheus.CounterVec {
+func (b builder) counters(name, help string, labels ...string) Counters {
+	if b.discard {
+		return noCounters{}
+	}
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	b.define(CounterType, name, help, labels, c)
 	return c
 }
 
 func (b builder) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	if b.discard {
+		return noHistogram{}
+	}
 	h := prometheus.NewHistogram(b.opts(name, help, buckets))
 	b.define(HistogramType, name, help, nil, h)
 	return h
 }
 
-func (b builder) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+func (b builder) histograms(name, help string, buckets []float64, labels ...string) Histograms {
+	if b.discard {
+		return noHistograms{}
+	}
 	h := prometheus.NewHistogramVec(b.opts(name, help, buckets), labels)
 	b.define(HistogramType, name, help, labels, h)
 	return h

@@ -12,11 +12,11 @@ import (
 
 // Node says what this process is and what its sockets cost.
 type Node struct {
-	Build     *prometheus.GaugeVec // by version, commit and go: always 1
-	Database  *prometheus.GaugeVec // by kind and durability: always 1
+	Build     Gauges // by version, commit and go: always 1
+	Database  Gauges // by kind and durability: always 1
 	Draining  prometheus.Gauge
-	SocketsAt *prometheus.GaugeVec // by bound: how many sockets are allowed
-	Check     *prometheus.GaugeVec // by check: 0 ok, 1 warning, 2 failing
+	SocketsAt Gauges // by bound: how many sockets are allowed
+	Check     Gauges // by check: 0 ok, 1 warning, 2 failing
 
 	sockets func() (open, backlogged int)
 	base    float64 // resident bytes before the first socket
@@ -100,7 +100,7 @@ type Canary struct {
 	OK       prometheus.Gauge
 	Last     prometheus.Gauge
 	Trip     prometheus.Histogram
-	Failures *prometheus.CounterVec // by where it stopped
+	Failures Counters // by where it stopped
 }
 
 func newCanary(b builder) *Canary {

@@ -33,7 +33,7 @@ func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation ch
 		account := a
 		account.IsAdmin = others == 0
 		created = account.User
-		return insertUser(c, account, "")
+		return insertUser(c, account)
 	})
 	return created, err
 }

@@ -13,6 +13,8 @@ const (
 	gatherMost    = 256 // keys of one load
 	gatherTimeout = 5 * time.Second
 	gatherQueue   = 1 << 15 // keys that wait for a load
+	gatherTries   = 3       // of a load that gets no connection, gatherPause apart
+	gatherPause   = 50 * time.Millisecond
 )
 
 // gatherer makes one load of many: calls that come while a load is under way are
@@ -103,12 +105,23 @@ func (g *gatherer[K, V]) run() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), gatherTimeout)
-		values, err := g.load(ctx, keys)
+		values, err := g.patiently(ctx, keys)
 		cancel()
 		for i, r := range results {
 			r.value, r.found = values[keys[i]]
 			r.err = err
 			close(r.done)
+		}
+	}
+}
+
+// patiently tries again when a load got no connection: hundreds wait for it, and
+// each of them for longer than for one.
+func (g *gatherer[K, V]) patiently(ctx context.Context, keys []K) (map[K]V, error) {
+	for try := 1; ; try++ {
+		values, err := g.load(ctx, keys)
+		if !errors.Is(err, errNotBegun) || try == gatherTries || pause(ctx, gatherPause) != nil {
+			return values, err
 		}
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -55,4 +56,33 @@ func TestWhatNobodyWaitsForIsNotLoaded(t *testing.T) {
 			t.Errorf("loads: %v", loads)
 		}
 	})
+}
+
+// TestALoadWithoutAConnectionIsTriedAgain a few times, and no other failure is.
+func TestALoadWithoutAConnectionIsTriedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		errs  []error
+		loads int
+		fails bool
+	}{
+		"soon":    {[]error{errNotBegun, fmt.Errorf("standings: %w", errNotBegun)}, 3, false},
+		"never":   {[]error{errNotBegun, errNotBegun, errNotBegun, errNotBegun}, 3, true},
+		"another": {[]error{errUnavailable}, 1, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			loads := 0
+			g := newGatherer(func(context.Context, []int) (map[int]int, error) {
+				loads++
+				if loads <= len(c.errs) {
+					return nil, c.errs[loads-1]
+				}
+				return map[int]int{7: 49}, nil
+			})
+			defer g.close()
+			v, found, err := g.get(t.Context(), 7)
+			if loads != c.loads || (err != nil) != c.fails || !c.fails && (!found || v != 49) {
+				t.Errorf("%s: %d loads, %d, %v, %v", name, loads, v, found, err)
+			}
+		})
+	}
 }

@@ -104,6 +104,7 @@ type Store struct {
 	standings  *gatherer[chat.UserID, []chat.Standing]
 	heads      *gatherer[chat.ID, chat.Seq]
 	sessions   *gatherer[chat.TokenHash, sessionUser]
+	ensured    *gatherer[*chat.User, ensured]
 	memory     memory
 }
 
@@ -130,6 +131,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.standings = newGatherer(s.loadStandings)
 	s.heads = newGatherer(s.loadHeads)
 	s.sessions = newGatherer(s.loadSessions)
+	s.ensured = newGatherer(s.ensureUsers)
 	return s, nil
 }
 
@@ -190,7 +192,7 @@ func (s *Store) readOrReserved(ctx context.Context, unit string, f func(conn) er
 
 // Close waits for the units of work under way and disconnects.
 func (s *Store) Close() error {
-	for _, g := range []interface{ close() }{s.standings, s.heads, s.sessions} {
+	for _, g := range []interface{ close() }{s.standings, s.heads, s.sessions, s.ensured} {
 		g.close()
 	}
 	s.slow.close()

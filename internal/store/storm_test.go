@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,52 @@ func TestAThousandSocketsAtOnceCostADozenStatements(t *testing.T) {
 			if s != nil {
 				s.Close()
 			}
+		}
+	})
+}
+
+// TestAStormOfTokensSharesStatements whether their users are new or known, and each
+// has an outcome of its own.
+func TestAStormOfTokensSharesStatements(t *testing.T) {
+	t.Parallel()
+	everyDatabase(t, func(t *testing.T, url string) {
+		w := open(t, store.Options{URL: url})
+		email := "one@example.org"
+		var owners atomic.Int64
+		ensure := func(i int) {
+			u := chat.User{ID: stormUser(i), Name: "Name of " + string(stormUser(i)), IsActive: true}
+			if i%100 == 0 {
+				u.Email = &email // of one of them
+			}
+			if i == 501 {
+				u.Name = "\x00" // PostgreSQL takes offence
+			}
+			got, err := w.EnsureUser(context.Background(), u)
+			switch {
+			case u.Email != nil && code(err) == chat.Conflict, i == 501:
+			case err != nil || got.ID != u.ID || got.Name != u.Name:
+				t.Errorf("user %d: %+v, %v", i, got, err)
+			case u.Email != nil:
+				owners.Add(1)
+			}
+		}
+		atOnce(stormUsers, ensure)
+		if n := owners.Load(); n != 1 {
+			t.Errorf("an email is that of %d users", n)
+		}
+		n, by := w.seen.statements()
+		// One group is written again, each alone: it has the name that is refused.
+		if n -= by["put_user"]; n > 4*stormMost+2*256 || by["put_user"] > stormUsers+2*256+10 {
+			t.Errorf("new users took %d statements: %v", n, by)
+		}
+		w.seen.forget()
+		atOnce(stormUsers, func(i int) {
+			if i%100 != 0 && i != 501 {
+				ensure(i)
+			}
+		})
+		if n, by := w.seen.statements(); n > stormMost {
+			t.Errorf("known users took %d statements: %v", n, by)
 		}
 	})
 }

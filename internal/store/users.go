@@ -42,33 +42,6 @@ func (s *Store) Acquainted(ctx context.Context, viewer chat.UserID, users []chat
 	return known, err
 }
 
-// EnsureUser makes or brings up to date the user of a host application's token.
-// See auth.Store.
-func (s *Store) EnsureUser(ctx context.Context, u chat.User) (stored chat.User, err error) {
-	if old, err := s.usersBy(ctx, "users", "WHERE u.id = ANY($1)", []chat.UserID{u.ID}); err != nil || len(old) == 1 && unchanged(old[0], u) {
-		if err != nil {
-			return chat.User{}, err
-		}
-		return old[0], nil
-	}
-	err = s.db.write(ctx, "ensure_user", func(c conn) error {
-		if u.Email != nil {
-			if err := emailIsFree(c, *u.Email, u.ID); err != nil {
-				return err
-			}
-		}
-		if err := insertUser(c, chat.Account{User: u}, ` ON CONFLICT (id) DO UPDATE SET name = COALESCE(NULLIF(excluded.name, ''), users.name),
-			email = COALESCE(excluded.email, users.email), picture = COALESCE(excluded.picture, users.picture),
-			first_name = COALESCE(excluded.first_name, users.first_name), last_name = COALESCE(excluded.last_name, users.last_name),
-			is_verified = excluded.is_verified`); err != nil {
-			return err
-		}
-		return query(c, "-- name: user\nSELECT "+userColumns+" FROM users u WHERE u.id = $1", func(r row) error { return r.scan(userInto(&stored)...) }, u.ID)
-	})
-	s.forgetUser(u.ID)
-	return stored, err
-}
-
 // unchanged says whether u brings nothing new. What it leaves out stays as it is.
 func unchanged(old, u chat.User) bool {
 	kept := func(old, now *string) bool { return now == nil || same(old, now) }
@@ -80,18 +53,26 @@ func emailIsFree(c conn, email string, except chat.UserID) error {
 	taken := false
 	err := query(c, "-- name: email_taken\nSELECT 1 FROM users WHERE lower(email) = $1 AND id <> $2", func(row) error { taken = true; return nil }, strings.ToLower(email), except)
 	if err == nil && taken {
-		err = &chat.Error{Code: chat.Conflict, Field: "email", Message: "Email already registered"}
+		err = errEmailTaken
 	}
 	return err
 }
 
-func insertUser(c conn, a chat.Account, conflict string) error {
+var errEmailTaken = &chat.Error{Code: chat.Conflict, Field: "email", Message: "Email already registered"}
+
+func insertUser(c conn, a chat.Account) error {
+	putUser(c, a, "")
+	return c.flush()
+}
+
+// putUser queues the insertion of a user, and what to do when there is one.
+func putUser(c conn, a chat.Account, conflict string) {
 	u := a.User
 	if u.Role == "" {
 		u.Role = "student"
 	}
-	return exec(c, `-- name: put_user
+	c.queue(`-- name: put_user
 		INSERT INTO users (id, name, email, picture, first_name, last_name, phone, role, is_admin, is_active, is_verified, password_hash, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`+conflict,
-		u.ID, u.Name, u.Email, u.Picture, u.FirstName, u.LastName, u.Phone, u.Role, u.IsAdmin, u.IsActive, u.IsVerified, a.PasswordHash, u.CreatedAt)
+		[]any{u.ID, u.Name, u.Email, u.Picture, u.FirstName, u.LastName, u.Phone, u.Role, u.IsAdmin, u.IsActive, u.IsVerified, a.PasswordHash, u.CreatedAt}, nil)
 }

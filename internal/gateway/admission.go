@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// admission lets handshakes in: so many a second, and so many at once. What is let
+// in is then done in time however many come, and to say no costs little: a server
+// that took everybody in would be done with each when its client had left.
+type admission struct {
+	rate   *rate.Limiter
+	atOnce *semaphore.Weighted
+	line   line
+}
+
+const (
+	// handshakesAtOnce is by default how many may ask the database at a time. Those
+	// that wait are gathered, so many are no burden to it; what they burden is the
+	// memory, and the time until each is done.
+	handshakesAtOnce = 2048
+	// admissionWait is how long one waits for each of its turns before it is told to
+	// come back: no longer than it would be away.
+	admissionWait = time.Second
+	// burst is which part of those of a second may come in at one moment.
+	burst = 10
+	// eager is how many times as many are told to come back in a second as can be
+	// let in: clients add a wait of their own, some do not come back, and to refuse
+	// one again is cheaper than to have nothing to do.
+	eager = 4
+	// mostPace is how many a second are expected of a server without a limit.
+	mostPace = 5000
+	// longestLine is the latest that a client is told to come back.
+	longestLine = 30 * time.Second
+)
+
+func newAdmission(l Limits) *admission {
+	a := &admission{rate: rate.NewLimiter(rate.Inf, 1), atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
+	if n := l.HandshakesPerSecond; n > 0 {
+		a.rate = rate.NewLimiter(rate.Limit(n), max(n/burst, 1))
+	}
+	return a
+}
+
+// enter waits for a turn. leave ends it; it may be called again.
+func (a *admission) enter(ctx context.Context) (leave func(), err error) {
+	if !a.await(ctx) {
+		return nil, a.refuse()
+	}
+	if !a.atOnce.TryAcquire(1) {
+		ctx, cancel := context.WithTimeout(ctx, admissionWait)
+		defer cancel()
+		if a.atOnce.Acquire(ctx, 1) != nil {
+			return nil, a.refuse()
+		}
+	}
+	return sync.OnceFunc(func() { a.atOnce.Release(1) }), nil
+}
+
+// await waits until the rate allows for one more; false at once when that is not to
+// be soon. Never more than come in a second wait.
+func (a *admission) await(ctx context.Context) bool {
+	r := a.rate.Reserve()
+	wait := r.Delay()
+	if wait > admissionWait {
+		r.Cancel()
+		return false
+	}
+	if wait <= 0 {
+		return true
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		r.Cancel()
+		return false
+	}
+}
+
+// refuse tells one to come back.
+func (a *admission) refuse() error {
+	after := a.line.next(time.Now(), eager*min(float64(a.rate.Limit()), mostPace))
+	return &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again a little later.", RetryAfter: after}
+}
+
+// line spreads those who are told to come back over the time that the server needs
+// for them, in the order in which they came: told the same time, they would all be
+// there again at that time.
+type line struct {
+	mu   sync.Mutex // guards what follows
+	last time.Time  // when the last of them comes back
+}
+
+// next gives the next one's time from now on, when perSecond can be served: at least
+// a second, and any time up to longestLine when the line is longer than that.
+func (l *line) next(now time.Time, perSecond float64) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if soonest := now.Add(time.Second); l.last.Before(soonest) {
+		l.last = soonest
+	}
+	wait := l.last.Sub(now)
+	if wait >= longestLine {
+		return time.Second + rand.N(longestLine-time.Second)
+	}
+	l.last = l.last.Add(time.Duration(float64(time.Second) / perSecond))
+	return wait
+}

@@ -1,0 +1,366 @@
+//go:build !windows
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/client"
+)
+
+const (
+	restartChannel = 20 // members of a channel, of whom one sends
+	dialsAtOnce    = 64
+	handshakes     = 2000 // limits.handshakes-per-second's default
+)
+
+// guest is one client of the restart, as an application would use it.
+type guest struct {
+	town   *town
+	client *client.Client
+
+	mu        sync.Mutex // guards what follows
+	connected []time.Time
+	last      chat.Seq // heard
+	heard     int
+	broken    string // what was not in order
+}
+
+// town is everybody.
+type town struct {
+	guests   []*guest
+	channels []chat.ID
+	ready    sync.WaitGroup // reading
+
+	mu   sync.Mutex // guards what follows
+	sent []message
+	dups int
+	errs int
+}
+
+// restart ends the server under load, and starts it again.
+func (b *bench) restart(ctx context.Context, r *result, kind string) error {
+	url, err := b.database(kind)
+	if err != nil {
+		return err
+	}
+	s, err := b.serve(ctx, url, "--drain.window="+b.window.String())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.end() }()
+	t, err := settleTown(ctx, s.url, b.sockets)
+	if t != nil {
+		defer t.leave()
+	}
+	if err != nil {
+		return err
+	}
+	others := b.foreign(s)
+	watched := s.watch(ctx)
+	talking, quiet := context.WithCancel(ctx)
+	var talk sync.WaitGroup
+	talk.Go(func() { t.talk(talking, b.rate) }) // ends with quiet
+	begin := time.Now()
+	pause(ctx, calm)
+	told, ended, err := s.replace(ctx)
+	if err == nil {
+		err = t.back(ctx, told)
+	}
+	returned := time.Now()
+	pause(ctx, calm)
+	quiet()
+	talk.Wait()
+	watched.stop()
+	r.Foreign = others.percent()
+	if err != nil {
+		return err
+	}
+	t.judge(r, b.window, begin, told, returned)
+	r.figure("from SIGTERM until the old process ended", ended.Sub(told).Seconds(), "s")
+	r.figure("from its end until the new one was ready", s.ready.Sub(ended).Seconds(), "s")
+	r.figure("memory of the server, at most", watched.memory/(1<<20), "MiB")
+	r.figure("connections to the database, at most", watched.connections, "")
+	return t.prove(ctx, r, url)
+}
+
+// replace ends the process and starts another one at the same address.
+func (s *server) replace(ctx context.Context) (told, ended time.Time, err error) {
+	told = time.Now()
+	if err := s.end(); err != nil {
+		return told, ended, err
+	}
+	ended = time.Now()
+	if err := s.start(); err != nil {
+		return told, ended, err
+	}
+	return told, ended, s.await(ctx)
+}
+
+// settleTown makes users and channels, and connects everybody.
+func settleTown(ctx context.Context, url string, n int) (*town, error) {
+	t := &town{}
+	user := func(i int) chat.UserID { return chat.UserID("guest-" + strconv.Itoa(i)) }
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	t.channels = make([]chat.ID, (n+restartChannel-1)/restartChannel)
+	for c := range t.channels {
+		g.Go(func() (err error) { // ends when its channel is made
+			var members []chat.UserID
+			for i := c * restartChannel; i < min((c+1)*restartChannel, n); i++ {
+				if err := rest(gctx, url, user(i), http.MethodGet, "/channels/", nil, nil); err != nil { // makes the user
+					return err
+				}
+				members = append(members, user(i))
+			}
+			t.channels[c], err = makeChannel(gctx, url, members)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	t.guests = make([]*guest, n)
+	g, gctx = errgroup.WithContext(ctx)
+	g.SetLimit(dialsAtOnce)
+	for i := range t.guests {
+		g.Go(func() error { return t.enter(gctx, url, i, user(i)) }) // ends when it is connected
+	}
+	return t, g.Wait()
+}
+
+// enter connects one. Addresses are taken in turn, as one has ports for less than
+// thirty thousand connections a minute.
+func (t *town) enter(ctx context.Context, url string, i int, user chat.UserID) error {
+	p := &guest{town: t}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%32))}, Timeout: patience, KeepAlive: -1}
+	c, err := client.Dial(ctx, client.Options{
+		URL: url, Token: client.StaticToken(string(user)), Buffer: 64,
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}},
+		Trace: client.Trace{Connected: func(hello *chat.ConnectionFrame) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.connected = append(p.connected, time.Now()); p.last == 0 && len(hello.Channels) > 0 {
+				p.last = hello.Channels[0].LastSeq
+			}
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	p.client = c
+	t.guests[i] = p
+	t.ready.Go(p.listen) // ends with the client
+	return nil
+}
+
+// listen checks that all of the channel comes in order, each once.
+func (p *guest) listen() {
+	for {
+		ev, err := p.client.Next(context.Background())
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		switch {
+		case ev.Type == client.Resync:
+			p.broken = "was told to load its channel again"
+		case ev.Seq == 0:
+		case ev.Seq != p.last+1:
+			p.broken = fmt.Sprintf("heard %d after %d", ev.Seq, p.last)
+			p.last = ev.Seq
+		default:
+			p.last = ev.Seq
+			p.heard++
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (t *town) leave() {
+	for _, p := range t.guests {
+		if p != nil {
+			_ = p.client.Close()
+		}
+	}
+	t.ready.Wait()
+}
+
+// talk sends so many a second in all, until ctx ends, and then waits for the last
+// answers. A send waits for the server as long as it takes.
+func (t *town) talk(ctx context.Context, perSecond float64) {
+	var under sync.WaitGroup
+	defer under.Wait()
+	gap := time.Duration(float64(time.Second) / perSecond)
+	for n, due := 0, time.Now(); pause(ctx, time.Until(due)); n, due = n+1, due.Add(gap) {
+		c := n % len(t.channels)
+		under.Go(func() { t.send(t.guests[c*restartChannel], t.channels[c], due) }) // ends when it is answered
+	}
+}
+
+func (t *town) send(p *guest, channel chat.ID, due time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	m := message{id: chat.NewID(), due: due}
+	sent, err := p.client.Send(ctx, client.Message{ChannelID: channel, Content: filler, ClientID: m.id.String()})
+	m.took = time.Since(due)
+	var no *chat.Error
+	switch {
+	case err == nil:
+		m.fate = acked
+	case errors.As(err, &no):
+		m.fate, m.code = refused, string(no.Code)
+	default:
+		m.fate = unknown
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent = append(t.sent, m)
+	if sent.Duplicate {
+		t.dups++
+	}
+	if err != nil {
+		t.errs++
+	}
+}
+
+// back waits until everybody has connected again.
+func (t *town) back(ctx context.Context, told time.Time) error {
+	for until := time.Now().Add(2 * patience); time.Now().Before(until); {
+		if len(t.returns(told)) == len(t.guests) {
+			return nil
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			break
+		}
+	}
+	return fmt.Errorf("only %d of %d came back", len(t.returns(told)), len(t.guests))
+}
+
+// returns are when each guest was connected again, in order.
+func (t *town) returns(told time.Time) (all []time.Duration) {
+	for _, p := range t.guests {
+		p.mu.Lock()
+		if n := len(p.connected); n > 0 && p.connected[n-1].After(told) {
+			all = append(all, p.connected[n-1].Sub(told))
+		}
+		p.mu.Unlock()
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (t *town) judge(r *result, window time.Duration, begin, told, returned time.Time) {
+	all := t.returns(told)
+	n := len(all)
+	r.figure("sockets", float64(n), "")
+	r.figure("from SIGTERM until half of them are back", all[n/2].Seconds(), "s")
+	r.figure("  95%", all[min(n*95/100, n-1)].Seconds(), "s")
+	r.figure("  all", all[n-1].Seconds(), "s")
+	most, first := 0, 0
+	for i := range all { // of any second
+		for all[i]-all[first] >= time.Second {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	r.figure("sockets that came back within one second, at most", float64(most), "")
+	// No more than what the server lets in come back, however short the window is.
+	rate := float64(min(float64(n)/max(window.Seconds(), 0.001), handshakes))
+	r.figure("  sockets / drain.window, or limits.handshakes-per-second", rate, "")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range []struct {
+		name     string
+		from, to time.Time
+	}{{"before", begin, told}, {"during", told, returned}, {"after", returned.Add(time.Second), returned.Add(calm)}} {
+		s := span2(t.sent, p.from, p.to)
+		r.figure("p99 of the ack "+p.name, s.p99, "ms")
+		r.figure("  p50", s.p50, "ms")
+	}
+	r.figure("messages sent", float64(len(t.sent)), "")
+	r.figure("  sent again by their clients, and found stored already", float64(t.dups), "")
+	r.figure("  that ended in an error", float64(t.errs), "")
+	// Clients choose a random moment themselves, and a bucket may hand a tenth more out.
+	r.mark("sockets that came back within one second, of those that may", float64(most)/rate, 1.25)
+	r.mark("messages that ended in an error", float64(t.errs), 0)
+}
+
+// span2 is span without anybody who gives up.
+func span2(all []message, from, to time.Time) (s summary) {
+	var took []time.Duration
+	for i := range all {
+		if m := &all[i]; !m.due.Before(from) && m.due.Before(to) {
+			took = append(took, m.took)
+		}
+	}
+	s.p50, s.p99 = quantile(took, 0.5), quantile(took, 0.99)
+	return s
+}
+
+// prove checks that what was acknowledged is stored once, and that everybody has
+// heard all of it once, in order.
+func (t *town) prove(ctx context.Context, r *result, url string) error {
+	there, err := stored(ctx, url)
+	if err != nil {
+		return err
+	}
+	heads := make(map[chat.ID]chat.Seq)
+	for _, e := range there {
+		heads[e.channel] = max(heads[e.channel], e.seq)
+	}
+	if err := t.level(ctx, heads); err != nil {
+		return err
+	}
+	unsure, kept, err := verify(ctx, url, t.sent)
+	var lost atomic.Int64
+	heard := 0
+	for i, p := range t.guests {
+		p.mu.Lock()
+		heard += p.heard
+		if p.broken != "" {
+			lost.Add(1)
+			err = errors.Join(err, fmt.Errorf("guest %d %s", i, p.broken))
+		}
+		p.mu.Unlock()
+	}
+	r.figure("deliveries, checked one by one", float64(heard), "")
+	r.figure("of unknown fate in the end", float64(unsure), "")
+	r.figure("  of which are stored", float64(kept), "")
+	r.mark("messages of unknown fate in the end", float64(unsure), 0)
+	if err == nil {
+		r.mark("acknowledged and lost, or delivered twice or out of order", float64(lost.Load()), 0)
+	}
+	return err
+}
+
+// level waits until everybody has heard everything.
+func (t *town) level(ctx context.Context, heads map[chat.ID]chat.Seq) error {
+	behind := 0
+	for until := time.Now().Add(patience); time.Now().Before(until); pause(ctx, 50*time.Millisecond) {
+		behind = 0
+		for i, p := range t.guests {
+			p.mu.Lock()
+			if p.last < heads[t.channels[i/restartChannel]] {
+				behind++
+			}
+			p.mu.Unlock()
+		}
+		if behind == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d have not heard everything", behind)
+}

@@ -1,0 +1,281 @@
+//go:build !windows
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/chowk-chat/chowk/test/usage"
+)
+
+// patience bounds every wait; nothing is expected to take that long.
+const patience = 60 * time.Second
+
+// server is the server's own binary, which can be ended and started again at the
+// same address.
+type server struct {
+	binary       string
+	url, ops     string
+	args         []string
+	log          *os.File
+	cmd          *exec.Cmd
+	ended        chan struct{} // closed when the process has ended
+	began, ready time.Time     // of the last start
+	used         float64       // CPU time of processes that have ended
+}
+
+// database makes an empty database and gives its URL.
+func (b *bench) database(kind string) (string, error) {
+	b.count++
+	if kind == "sqlite" {
+		return "sqlite:" + filepath.Join(b.dir, fmt.Sprintf("db%d.sqlite", b.count)), nil
+	}
+	return b.pg.Create(fmt.Sprintf("bench_%d", b.count))
+}
+
+// serve starts the server on a database. A token is a user id, and one socket may
+// send as fast as it likes; all other settings are the defaults, but for those
+// given.
+func (b *bench) serve(ctx context.Context, database string, settings ...string) (*server, error) {
+	log, err := os.Create(filepath.Join(b.dir, fmt.Sprintf("server%d.log", b.count)))
+	if err != nil {
+		return nil, err
+	}
+	address, ops := freeAddress(), freeAddress()
+	s := &server{binary: b.binary, url: "http://" + address, ops: "http://" + ops, log: log}
+	s.args = append([]string{
+		"serve", "--listen=" + address, "--ops.listen=" + ops, "--auth=none", "--log.format=json", "--log.level=warn",
+		"--database-url=" + database, "--data-dir=" + b.dir,
+	}, settings...)
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	return s, s.await(ctx)
+}
+
+// generous lifts what bounds a single socket, where few sockets stand for many
+// people.
+var generous = []string{
+	"--limits.events-per-second=100000", "--limits.events-burst=1000000",
+	"--limits.user-events-per-second=400000", "--limits.user-events-burst=4000000",
+}
+
+// freeAddress finds one outside of the range from which the kernel gives ports to
+// outgoing connections: nobody takes it while the server is down.
+func freeAddress() string {
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))) //nolint:noctx // it does not wait
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+}
+
+func (s *server) start() error {
+	s.cmd = exec.Command(s.binary, s.args...) //nolint:gosec,noctx // the server itself; it is stopped
+	s.cmd.Env = []string{}                    // the server would take our own settings for its own
+	s.cmd.Stderr = s.log
+	s.began = time.Now()
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("start the server: %w", err)
+	}
+	cmd, ended := s.cmd, make(chan struct{})
+	s.ended = ended
+	go func() { // ends with the server
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	return nil
+}
+
+// await waits until the server is ready.
+func (s *server) await(ctx context.Context) error {
+	for until := time.Now().Add(patience); time.Now().Before(until); pause(ctx, 5*time.Millisecond) {
+		if code, _ := get(ctx, s.url+"/readyz"); code == http.StatusOK {
+			s.ready = time.Now()
+			return nil
+		}
+		select {
+		case <-s.ended:
+			text, _ := os.ReadFile(s.log.Name())
+			return fmt.Errorf("the server ended:\n%s", text)
+		default:
+		}
+	}
+	return errors.New("the server is not ready")
+}
+
+// end asks the server to stop, and waits.
+func (s *server) end() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
+	defer late.Stop()
+	<-s.ended
+	state := s.cmd.ProcessState
+	s.used += (state.UserTime() + state.SystemTime()).Seconds()
+	if !state.Success() {
+		text, _ := os.ReadFile(s.log.Name())
+		return fmt.Errorf("the server ended with %v:\n%s", state, text[max(0, len(text)-2000):])
+	}
+	return nil
+}
+
+// cpu is the CPU time of the server, of all its processes.
+func (s *server) cpu() float64 {
+	select {
+	case <-s.ended:
+		return s.used
+	default:
+		return s.used + usage.Process(s.cmd.Process.Pid, false)
+	}
+}
+
+// getTimeout is how long a look at the server may take.
+const getTimeout = time.Second
+
+func get(ctx context.Context, url string) (code int, lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, getTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil
+	}
+	r.Close = true
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer resp.Body.Close()
+	for scan := bufio.NewScanner(resp.Body); scan.Scan(); {
+		lines = append(lines, scan.Text())
+	}
+	return resp.StatusCode, lines
+}
+
+// numbers reads the server's metrics; nil when it does not answer.
+func (s *server) numbers(ctx context.Context) map[string]float64 {
+	code, lines := get(ctx, s.ops+"/metrics")
+	if code != http.StatusOK {
+		return nil
+	}
+	all := make(map[string]float64)
+	for _, line := range lines {
+		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
+			if v, err := strconv.ParseFloat(line[i+1:], 64); err == nil {
+				all[line[:i]] = v
+			}
+		}
+	}
+	return all
+}
+
+// watch looks at a server until it is stopped.
+type watch struct {
+	connections, inUse float64 // to the database, at most
+	memory             float64 // bytes resident, at most
+	goroutines         float64 // at most
+	looks, silent      int     // at its health, and how many of them were not answered within a second
+	slowest            time.Duration
+	notReady           int
+
+	end  context.CancelFunc
+	done sync.WaitGroup
+}
+
+const watchEvery = 50 * time.Millisecond
+
+func (s *server) watch(ctx context.Context) *watch {
+	w := &watch{}
+	ctx, w.end = context.WithCancel(ctx)
+	w.done.Go(func() { // ends with stop
+		for pause(ctx, watchEvery) {
+			n := s.numbers(ctx)
+			w.inUse = max(w.inUse, n["chowk_db_pool_in_use"])
+			w.connections = max(w.connections, n["chowk_db_pool_in_use"]+n["chowk_db_pool_idle"]+n["chowk_db_pool_constructing"]+1)
+			w.memory = max(w.memory, n["process_resident_memory_bytes"])
+			w.goroutines = max(w.goroutines, n["go_goroutines"])
+		}
+	})
+	w.done.Go(func() { // ends with stop
+		for pause(ctx, 2*watchEvery) {
+			start := time.Now()
+			code, _ := get(ctx, s.url+"/healthz")
+			if ctx.Err() != nil {
+				return
+			}
+			w.looks++
+			w.slowest = max(w.slowest, time.Since(start))
+			if code != http.StatusOK {
+				w.silent++
+			}
+			if code, _ := get(ctx, s.url+"/readyz"); code != http.StatusOK {
+				w.notReady++
+			}
+		}
+	})
+	return w
+}
+
+func (w *watch) stop() {
+	w.end()
+	w.done.Wait()
+}
+
+// foreign measures what others use of the machine.
+type foreign struct {
+	b      *bench
+	s      []*server
+	at     time.Time
+	before float64
+}
+
+func (b *bench) foreign(s ...*server) *foreign {
+	f := &foreign{b: b, s: s, at: time.Now()}
+	f.before = f.others()
+	return f
+}
+
+// others is the CPU time of everybody else.
+func (f *foreign) others() float64 {
+	t := usage.Machine() - usage.Own() - usage.Family(f.b.pg.Pid())
+	for _, s := range f.s {
+		t -= s.cpu()
+	}
+	return t
+}
+
+func (f *foreign) percent() float64 {
+	return max(0, (f.others()-f.before)/time.Since(f.at).Seconds()*100)
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,210 @@
+//go:build !windows
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// gaveUp is when a client has given up on an answer.
+	gaveUp = 2 * time.Second
+	// calm is how long all is well before and after something happens.
+	calm = 10 * time.Second
+	slot = 100 * time.Millisecond
+)
+
+// stalled freezes the database under load.
+func (b *bench) stalled(ctx context.Context, r *result) error {
+	url, err := b.database("postgres")
+	if err != nil {
+		return err
+	}
+	s, err := b.serve(ctx, url, generous...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.end() }()
+	crowd, err := gather(ctx, s.url, "sender", b.senders)
+	if err != nil {
+		return err
+	}
+	defer crowd.close()
+	others := b.foreign(s)
+	full, err := capacity(ctx, crowd)
+	if err != nil {
+		return err
+	}
+	r.figure("full load: acknowledged a second, each sender waiting for his answer", full, "/s")
+	offered := full * 0.8
+	r.figure("offered, at random times, whether answered or not", offered, "/s")
+	watched := s.watch(ctx)
+	begin, frozen, thawed, err := b.freeze(ctx, crowd, offered)
+	watched.stop()
+	if err != nil {
+		return err
+	}
+	all := crowd.messages(begin)
+	r.Foreign = others.percent()
+	r.Points = points(all, begin)
+	b.judgeStall(r, all, frozen, thawed, offered)
+	r.figure("connections to the database, at most", watched.connections, "")
+	r.figure("memory of the server, at most", watched.memory/(1<<20), "MiB")
+	r.figure("goroutines of the server, at most", watched.goroutines, "")
+	r.figure("looks at /healthz", float64(watched.looks), "")
+	r.figure("  not answered with 200 within a second", float64(watched.silent), "")
+	r.figure("  the slowest", ms(watched.slowest), "ms")
+	r.figure("looks at which /readyz said no", float64(watched.notReady), "")
+	r.mark("connections to the database", watched.connections, 30)
+	r.mark("looks at /healthz without an answer", float64(watched.silent), 0)
+	unsure, kept, err := verify(ctx, url, crowd.messages(time.Time{}))
+	r.figure("of unknown fate", float64(unsure), "")
+	r.figure("  of which are stored", float64(kept), "")
+	return err
+}
+
+// capacity is what the server does when everybody waits for his answer.
+func capacity(ctx context.Context, c *crowd) (perSecond float64, err error) {
+	const warm, length = 2 * time.Second, 6 * time.Second
+	run, cancel := context.WithTimeout(ctx, warm+length)
+	defer cancel()
+	if err := c.hurry(run); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, m := range c.messages(c.began.Add(warm)) {
+		if m.fate == acked && m.due.Add(m.took).Before(c.began.Add(warm+length)) {
+			n++
+		}
+	}
+	return float64(n) / length.Seconds(), nil
+}
+
+// freeze lets the crowd talk, and freezes the database for a while in between.
+func (b *bench) freeze(ctx context.Context, c *crowd, perSecond float64) (begin, frozen, thawed time.Time, err error) {
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	talked := make(chan error, 1)
+	begin = time.Now()
+	go func() { talked <- c.talk(run, perSecond) }() // ends with stop
+	pause(ctx, calm)
+	b.pg.Pause()
+	frozen = time.Now()
+	pause(ctx, b.stall)
+	b.pg.Continue()
+	thawed = time.Now()
+	pause(ctx, calm)
+	stop()
+	if err = <-talked; err == nil {
+		err = c.settle(ctx)
+	}
+	return begin, frozen, thawed, err
+}
+
+// judgeStall says how the answers were before, during and after.
+func (b *bench) judgeStall(r *result, all []message, frozen, thawed time.Time, offered float64) {
+	before := span(all, frozen.Add(-calm/2), frozen)
+	during := span(all, frozen.Add(slot), thawed)
+	after := span(all, thawed.Add(time.Second), thawed.Add(calm))
+	for _, p := range []struct {
+		name string
+		of   summary
+	}{{"before", before}, {"during", during}, {"after (from a second later)", after}} {
+		r.figure(p.name+": acknowledged in time", p.of.perSecond, "/s")
+		r.figure("  p50 of these", p.of.p50, "ms")
+		r.figure("  p99 of these", p.of.p99, "ms")
+		r.figure("  refused", float64(p.of.refused), "")
+		r.figure("  p99 of refusals", p.of.refusedP99, "ms")
+	}
+	late, worst := 0, time.Duration(0)
+	for i := range all {
+		if all[i].took > gaveUp {
+			late++
+		}
+		worst = max(worst, all[i].took)
+	}
+	r.figure("messages sent", float64(len(all)), "")
+	r.figure(fmt.Sprintf("  answered after their client had given up (%v)", gaveUp), float64(late), "")
+	r.figure("  the latest answer", ms(worst), "ms")
+	back := recovery(all, thawed, offered, before.p99)
+	r.figure("recovery: from the end of the stall until answers are as before", back, "s")
+	r.mark("answers after the client had given up, % of all", float64(late)/float64(len(all))*100, 0.1)
+	r.mark("recovery, s", back, 1)
+}
+
+// summary is how messages that were due in a stretch of time were answered.
+type summary struct {
+	perSecond, p50, p99 float64
+	refused             int
+	refusedP99          float64
+}
+
+func span(all []message, from, to time.Time) (s summary) {
+	var took, refusals []time.Duration
+	for i := range all {
+		m := &all[i]
+		switch {
+		case m.due.Before(from) || !m.due.Before(to):
+		case m.fate == acked && m.took <= gaveUp:
+			took = append(took, m.took)
+		default:
+			refusals = append(refusals, m.took)
+		}
+	}
+	s.perSecond = float64(len(took)) / to.Sub(from).Seconds()
+	s.p50, s.p99 = quantile(took, 0.5), quantile(took, 0.99)
+	s.refused, s.refusedP99 = len(refusals), quantile(refusals, 0.99)
+	return s
+}
+
+// recovery is when, after the end of the stall, messages are answered again as
+// before: the first slot from which on, for a second, as many are acknowledged in
+// time as are due, with a p99 of at most twice the one before.
+func recovery(all []message, thawed time.Time, offered, p99 float64) float64 {
+	for from := thawed; from.Before(thawed.Add(calm - time.Second)); from = from.Add(slot) {
+		s := span(all, from, from.Add(time.Second))
+		if s.perSecond >= 0.9*offered && s.p99 <= max(2*p99, 5) {
+			return from.Sub(thawed).Seconds()
+		}
+	}
+	return calm.Seconds() // or later
+}
+
+// points are the answers of each slot, by when they were due.
+func points(all []message, begin time.Time) (points []point) {
+	slots := make(map[int][]*message)
+	last := 0
+	for i := range all {
+		n := int(all[i].due.Sub(begin) / slot)
+		slots[n] = append(slots[n], &all[i])
+		last = max(last, n)
+	}
+	for n := range last + 1 {
+		var took []time.Duration
+		ok := 0
+		for _, m := range slots[n] {
+			took = append(took, m.took)
+			if m.fate == acked && m.took <= gaveUp {
+				ok++
+			}
+		}
+		points = append(points, point{At: (time.Duration(n) * slot).Seconds(), Values: map[string]float64{
+			"due": float64(len(slots[n])), "acked": float64(ok), "p50_ms": quantile(took, 0.5), "p99_ms": quantile(took, 0.99),
+		}})
+	}
+	return points
+}
+
+// quantile is in milliseconds; 0 of none.
+func quantile(all []time.Duration, q float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return ms(all[min(int(q*float64(len(all))), len(all)-1)])
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,2 @@
+// Package usage tells who used how much CPU time; not on Windows.
+package usage
