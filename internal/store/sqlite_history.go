@@ -34,9 +34,9 @@ const (
 type marker struct {
 	stop context.CancelFunc // nil when there is none: for commands that run beside a server
 	done chan struct{}
-	mark string        // in the database
-	seen int64         // units of work when it was put there
-	work atomic.Int64  // units of work that write
+	mark string       // in the database
+	seen int64        // units of work when it was put there
+	work atomic.Int64 // units of work that write
 }
 
 // recognize looks whether the database is the one that a server left here, and gives
