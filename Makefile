@@ -32,7 +32,7 @@ test-go: ## Go tests, both databases, with the race detector
 	@# Never from the cache: many tests build the server, of which the cache knows nothing.
 	$(GO) test -race -count=1 -timeout 15m ./...
 
-FAULTS_TIME ?= 33s
+FAULTS_TIME ?= 31s
 .PHONY: test-faults
 test-faults: ## Half an hour of faults: each alone, on both databases, checked message by message
 	@mkdir -p bin && rm -f bin/faults.jsonl
