@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -16,7 +15,7 @@ import (
 // in is then done in time however many come, and to say no costs little: a server
 // that took everybody in would be done with each when its client had left.
 type admission struct {
-	rate   *rate.Limiter
+	pace   pace
 	atOnce *semaphore.Weighted
 	line   line
 }
@@ -42,11 +41,7 @@ const (
 )
 
 func newAdmission(l Limits) *admission {
-	a := &admission{rate: rate.NewLimiter(rate.Inf, 1), atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
-	if n := l.HandshakesPerSecond; n > 0 {
-		a.rate = rate.NewLimiter(rate.Limit(n), max(n/burst, 1))
-	}
-	return a
+	return &admission{pace: pace{perSecond: l.HandshakesPerSecond}, atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
 }
 
 // enter waits for a turn. leave ends it; it may be called again.
@@ -64,17 +59,12 @@ func (a *admission) enter(ctx context.Context) (leave func(), err error) {
 	return sync.OnceFunc(func() { a.atOnce.Release(1) }), nil
 }
 
-// await waits until the rate allows for one more; false at once when that is not to
+// await waits until the pace allows for one more; false at once when that is not to
 // be soon. Never more than come in a second wait.
 func (a *admission) await(ctx context.Context) bool {
-	r := a.rate.Reserve()
-	wait := r.Delay()
-	if wait > admissionWait {
-		r.Cancel()
-		return false
-	}
-	if wait <= 0 {
-		return true
+	wait, soon := a.pace.next(time.Now())
+	if !soon || wait <= 0 {
+		return soon
 	}
 	t := time.NewTimer(wait)
 	defer t.Stop()
@@ -82,14 +72,48 @@ func (a *admission) await(ctx context.Context) bool {
 	case <-t.C:
 		return true
 	case <-ctx.Done():
-		r.Cancel()
 		return false
 	}
 }
 
+// pace is so many a second, by the generic cell rate algorithm (ITU-T I.371); 0 is
+// no limit. One who is not let in soon takes nothing from it. (The limiters at hand
+// take first and give back later, which is lost when others take in between.)
+type pace struct {
+	perSecond int
+
+	mu   sync.Mutex // guards what follows
+	full time.Time  // when a whole burst may come in again
+}
+
+// next gives one its turn after a wait, unless that would be longer than
+// admissionWait.
+func (p *pace) next(now time.Time) (wait time.Duration, soon bool) {
+	if p.perSecond == 0 {
+		return 0, true
+	}
+	step := time.Second / time.Duration(p.perSecond)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	full := p.full
+	if full.Before(now) {
+		full = now
+	}
+	wait = full.Sub(now) - step*time.Duration(max(p.perSecond/burst, 1)-1)
+	if wait > admissionWait {
+		return 0, false
+	}
+	p.full = full.Add(step)
+	return max(wait, 0), true
+}
+
 // refuse tells one to come back.
 func (a *admission) refuse() error {
-	after := a.line.next(time.Now(), eager*min(float64(a.rate.Limit()), mostPace))
+	perSecond := a.pace.perSecond
+	if perSecond == 0 {
+		perSecond = mostPace
+	}
+	after := a.line.next(time.Now(), eager*perSecond)
 	return &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again a little later.", RetryAfter: after}
 }
 
@@ -103,7 +127,7 @@ type line struct {
 
 // next gives the next one's time from now on, when perSecond can be served: at least
 // a second, and any time up to longestLine when the line is longer than that.
-func (l *line) next(now time.Time, perSecond float64) time.Duration {
+func (l *line) next(now time.Time, perSecond int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if soonest := now.Add(time.Second); l.last.Before(soonest) {
@@ -113,6 +137,6 @@ func (l *line) next(now time.Time, perSecond float64) time.Duration {
 	if wait >= longestLine {
 		return time.Second + rand.N(longestLine-time.Second)
 	}
-	l.last = l.last.Add(time.Duration(float64(time.Second) / perSecond))
+	l.last = l.last.Add(time.Second / time.Duration(perSecond))
 	return wait
 }
