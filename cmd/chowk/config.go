@@ -92,7 +92,7 @@ type Config struct {
 	}
 
 	Journal struct {
-		Lanes int `name:"journal.lanes" default:"2" min:"1" max:"64" help:"Group commits under way at once."`
+		Lanes int `name:"journal.lanes" default:"2" min:"1" max:"64" help:"Group commits under way at once on PostgreSQL. SQLite has one writer, and so one."`
 	}
 
 	Retention struct {

@@ -94,7 +94,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
 	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, Now: s.now, RingBytes: int64(cfg.Ring.Bytes), Deflate: int(cfg.Deflate)})
-	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: cfg.Journal.Lanes, Trace: traces, Follow: s.live.Follow})
+	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: s.lanes(), Trace: traces, Follow: s.live.Follow})
 	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: s.now, OpenDirectory: true}
 
 	if err := s.buildAuth(ctx); err != nil {
@@ -125,6 +125,15 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.describe(s.numbers, sockets)
 	s.http = s.httpServer(door, traces)
 	return nil
+}
+
+// lanes is how many groups are committed at a time. On SQLite a second lane would
+// only wait for the first, and refuse its own group when that takes long.
+func (s *server) lanes() int {
+	if s.db.Kind() == "sqlite" {
+		return 1
+	}
+	return s.cfg.Journal.Lanes
 }
 
 func (s *server) buildAuth(ctx context.Context) (err error) {
