@@ -60,7 +60,7 @@ export class Outbox {
       if (busy.has(channel)) continue;
       busy.add(channel);
       if (entry.inFlight) continue;
-      const ms = entry.notBefore - Date.now();
+      const ms = entry.notBefore - performance.now();
       if (ms > 0) wait = Math.min(wait, ms);
       else void this.transmit(entry);
     }
@@ -84,7 +84,7 @@ export class Outbox {
       if (!error.retryable || (error.code === 'internal' && entry.attempts >= maxInternal)) {
         if (this.remove(entry)) entry.reject(error);
       } else {
-        entry.notBefore = Date.now() + (error.retryAfterMs || (this.options.connected() ? 1000 : 0));
+        entry.notBefore = performance.now() + (error.retryAfterMs || (this.options.connected() ? 1000 : 0));
       }
     }
     entry.inFlight = false;

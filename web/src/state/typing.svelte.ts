@@ -34,7 +34,7 @@ export class Typing {
   say(channel: string): void {
     clearTimeout(this.stopTimer);
     this.stopTimer = setTimeout(() => this.stop(), sayEveryMs + 1_000);
-    const now = Date.now();
+    const now = performance.now();
     if (this.saidIn === channel && now - this.saidAt < sayEveryMs) return;
     if (this.saidIn && this.saidIn !== channel) this.stop();
     this.saidIn = channel;
