@@ -48,6 +48,7 @@ var rooms = map[string][]string{
 	"cmd/chowk":                {"*"},
 	"deploy/gen":               {},
 	"internal/pgtest":          {},
+	"internal/chowktest":       {},
 	"internal/store/storetest": {"internal/store", "internal/pgtest"},
 	"test/schema":              {},
 	"test/faults":              {"internal/history"},
@@ -56,7 +57,7 @@ var rooms = map[string][]string{
 	"test/usage":               {},
 	"test/benchdb":             {"internal/store", "internal/journal", "internal/pgtest", "test/usage"},
 	"test/benchops": {
-		"client", "internal/auth", "internal/bench", "internal/bench/report", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
+		"client", "internal/auth", "internal/bench", "internal/bench/report", "internal/chowktest", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
 		"internal/netpoll", "internal/pgtest", "internal/store", "internal/verb", "test/usage",
 	},
 }
@@ -143,8 +144,6 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 var goers = []string{
 	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth", "internal/canary",
 	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg", "test/benchdb", "test/benchops", "client",
-	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth",
-	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg",
 	"internal/bench", "internal/bench/incident", "internal/bench/oldways",
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,28 +15,13 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/chowk-chat/chowk/internal/chowktest"
 )
 
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "chowk-bench-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "chowk")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/chowk")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the server:", err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(chowktest.Main(m, &binary)) }
 
 // serve starts a real chowk and returns its URL and that of its metrics.
 func serve(t *testing.T, settings ...string) (url, ops string) {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/chowk-chat/chowk/internal/chowktest"
 )
 
 // patience bounds every wait. The longest alert waits for an hour, which is two
@@ -38,16 +38,13 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary, newer = filepath.Join(dir, "chowk"), filepath.Join(dir, "chowk-newer")
-	for path, version := range map[string]string{binary: "v1.0.0", newer: "v1.1.0"} {
-		if path == newer && !everything() {
-			continue
-		}
-		build := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, "../../cmd/chowk")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "build the server:", err)
-			return 1
-		}
+	err = chowktest.Build(binary, "-ldflags", "-X main.version=v1.0.0")
+	if err == nil && everything() {
+		err = chowktest.Build(newer, "-ldflags", "-X main.version=v1.1.0")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	forget, err := useMemory()
 	if err != nil {
@@ -132,7 +129,7 @@ func serve(t *testing.T, speed int, database string, settings ...string) *server
 
 func prepare(t *testing.T, speed int, database string, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: freeAddress(t), ops: freeAddress(t), command: []string{binary}}
+	s := &server{t: t, address: chowktest.FreeAddress(t), ops: chowktest.FreeAddress(t), command: []string{binary}}
 	s.args = append([]string{
 		"serve", "--listen=" + s.address, "--ops.listen=" + s.ops, "--auth=none", "--database-url=" + database, "--data-dir=" + t.TempDir(),
 		fmt.Sprintf("--canary.interval=%v", 10*time.Second/time.Duration(speed)),
@@ -187,21 +184,6 @@ func (s *server) restart() {
 }
 
 func sqlite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "chowk.db") }
-
-// freeAddress finds one outside of the range from which the kernel gives ports to
-// outgoing connections: nobody takes it while the server is down.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
 
 // lines indents a log for a message.
 func lines(log string) string { return strings.ReplaceAll(strings.TrimSpace(log), "\n", "\n\t") }

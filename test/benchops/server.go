@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/chowk-chat/chowk/internal/chowktest"
 	"github.com/chowk-chat/chowk/test/usage"
 )
 
@@ -51,11 +50,18 @@ func (b *bench) database(kind string) (string, error) {
 // send as fast as it likes; all other settings are the defaults, but for those
 // given.
 func (b *bench) serve(ctx context.Context, database string, settings ...string) (*server, error) {
+	address, err := chowktest.Address()
+	if err != nil {
+		return nil, err
+	}
+	ops, err := chowktest.Address()
+	if err != nil {
+		return nil, err
+	}
 	log, err := os.Create(filepath.Join(b.dir, fmt.Sprintf("server%d.log", b.count)))
 	if err != nil {
 		return nil, err
 	}
-	address, ops := freeAddress(), freeAddress()
 	s := &server{binary: b.binary, url: "http://" + address, ops: "http://" + ops, log: log}
 	s.args = append([]string{
 		"serve", "--listen=" + address, "--ops.listen=" + ops, "--auth=none", "--log.format=json", "--log.level=warn",
@@ -72,18 +78,6 @@ func (b *bench) serve(ctx context.Context, database string, settings ...string) 
 var generous = []string{
 	"--limits.events-per-second=100000", "--limits.events-burst=1000000",
 	"--limits.user-events-per-second=400000", "--limits.user-events-burst=4000000",
-}
-
-// freeAddress finds one outside of the range from which the kernel gives ports to
-// outgoing connections: nobody takes it while the server is down.
-func freeAddress() string {
-	for {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))) //nolint:noctx // it does not wait
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
 }
 
 func (s *server) start() error {

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chowk-chat/chowk/internal/chowktest"
 	"github.com/chowk-chat/chowk/internal/pgtest"
 )
 
@@ -29,24 +30,7 @@ const patience = 30 * time.Second
 
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "chowk-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "chowk")
-	build := exec.Command("go", "build", "-race", "-o", binary, "../../cmd/chowk")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the server:", err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(chowktest.Main(m, &binary, "-race")) }
 
 // server is a running chowk.
 type server struct {

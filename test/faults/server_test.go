@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -23,6 +22,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/chowktest"
 	"github.com/chowk-chat/chowk/internal/history"
 	"github.com/chowk-chat/chowk/internal/pgtest"
 )
@@ -38,25 +38,12 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "chowk-faults-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "chowk")
-	args := []string{"build", "-tags", "faultclock", "-o", binary}
+	flags := []string{"-tags", "faultclock"}
 	if os.Getenv("CHOWK_FAULTS_RACE") != "" {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "../../cmd/chowk")...)
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the server:", err)
-		return 1
+		flags = append(flags, "-race")
 	}
 	results.start = time.Now()
-	code := m.Run()
+	code := chowktest.Main(m, &binary, flags...)
 	results.print()
 	return code
 }
@@ -92,7 +79,7 @@ func serve(t *testing.T, db database, settings ...string) *server {
 
 func serveOn(t *testing.T, c *cable, db database, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, cable: c, address: freeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
+	s := &server{t: t, cable: c, address: chowktest.FreeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
 	s.args = append([]string{
 		"serve", "--listen=" + s.address, "--auth=jwt", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=" + heartbeat.String(), "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
@@ -104,21 +91,6 @@ func serveOn(t *testing.T, c *cable, db database, settings ...string) *server {
 	s.start()
 	t.Cleanup(s.kill)
 	return s
-}
-
-// freeAddress finds one outside of the range from which the kernel gives ports to
-// outgoing connections: nobody takes it while the server is down.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // start returns when the server listens.
