@@ -133,6 +133,7 @@ func (db *postgresDB) connect(ctx context.Context, url string, kept, most int) (
 	hard := db.watch.hard.Milliseconds()
 	set("application_name", "chowk")
 	set("jit", "off") // it can cost a CPU second for a new connection's first query
+	// Nearly all are on disks that seek quickly, or in memory; see TestACommitReadsOnlyTheChannelsItIsAbout.
 	set("random_page_cost", "1.1")
 	// The server ends by itself what this process cannot cancel any more.
 	set("statement_timeout", fmt.Sprint(hard+cancelGrace.Milliseconds()))

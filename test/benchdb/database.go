@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -209,6 +210,11 @@ func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out
 	}
 	m := take(j.step, way, out.counted, out.waits, out.before, out.after)
 	m.Senders, m.Channels, m.Stored, m.Note = j.senders, len(j.world.channels), int64(out.acks), note
+	if j.rate > 0 {
+		slices.Sort(out.late)
+		m.Late = ms(out.late[len(out.late)*99/100])
+		m.Note += fmt.Sprintf(", begun %.2f / %.2f ms late", ms(out.late[len(out.late)/2]), m.Late)
+	}
 	if out.refused > 0 {
 		m.Note += fmt.Sprintf(" %d refused", out.refused)
 	}

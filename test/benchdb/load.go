@@ -42,6 +42,7 @@ type loaded struct {
 	counted       int
 	refused       int // overloaded: surely not stored
 	waits         []time.Duration
+	late          []time.Duration // how much later than due a message was begun
 	before, after usage
 	err           error
 }
@@ -61,7 +62,7 @@ func (l load) do(ctx context.Context) loaded {
 			r := rand.New(rand.NewPCG(uint64(s), 7))
 			user, channels := l.world.sender(s)
 			acks, counted, refused, due := 0, 0, 0, start.Add(l.interval(r)*time.Duration(s)/time.Duration(l.senders))
-			var waits []time.Duration
+			var waits, lates []time.Duration
 			var err error
 			for !finishing.Load() && err == nil {
 				if l.rate > 0 {
@@ -70,7 +71,7 @@ func (l load) do(ctx context.Context) loaded {
 				} else {
 					due = time.Now()
 				}
-				in := counting.Load()
+				in, late := counting.Load(), time.Since(due)
 				if err = l.send(ctx, channels[r.IntN(len(channels))], user); overloaded(err) {
 					refused++
 					err = nil
@@ -82,12 +83,13 @@ func (l load) do(ctx context.Context) loaded {
 				acks++
 				if in && counting.Load() {
 					counted++
-					waits = append(waits, time.Since(due))
+					waits, lates = append(waits, time.Since(due)), append(lates, late)
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			out.acks, out.counted, out.waits = out.acks+acks, out.counted+counted, append(out.waits, waits...)
+			out.late = append(out.late, lates...)
 			out.refused += refused
 			if err != nil && out.err == nil {
 				out.err = err

@@ -17,6 +17,9 @@ type measurement struct {
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
+	// Late is the p99 of how much later than due messages were begun, by the senders
+	// themselves: it is in P99, and none of chowk's.
+	Late float64 `json:"late_p99_ms,omitempty"`
 	// CPU seconds per million messages.
 	OwnCPU      float64 `json:"own_cpu_per_million"`
 	PostgresCPU float64 `json:"postgres_cpu_per_million"`
