@@ -61,6 +61,11 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		before := len(due)
+		if due = withoutHole(due, from); len(due) == 0 && (before > 0 || pageEnd(from) < head) {
+			h.config.Log.Error("entries of a channel are missing in the database", "channel", p.ch.id, "after", from)
+			return h.giveUp(p, from, lostMessage), nil
+		}
 		if len(due) == 0 {
 			return false, nil // deleted under us, or a replica of the log that is late: the next event tries again
 		}
@@ -82,6 +87,19 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 	h.config.Metrics.CaughtUp.Inc()
 	h.levelled(p)
 	return false, nil
+}
+
+const lostMessage = "The server has lost entries of this channel. Load it again."
+
+// withoutHole gives what follows seq without a hole. The log has none but where
+// somebody deleted rows.
+func withoutHole(due []entry, seq chat.Seq) []entry {
+	for i := range due {
+		if seq++; due[i].seq != seq {
+			return due[:i]
+		}
+	}
+	return due
 }
 
 // giveUp tells the client to load the channel again, because the log does not reach
@@ -146,9 +164,12 @@ func (h *Hub) fill(ch *channel) {
 	h.config.Metrics.GapFills.Inc()
 	ch.mu.Lock()
 	for i := range events {
+		ch.pass(events[i].Seq - 1)
 		ch.append(&events[i])
 	}
-	if len(events) == 0 {
+	if len(events) == 0 && ahead > from+logPage {
+		ch.pass(from + logPage)
+	} else if len(events) == 0 {
 		ch.ahead = ch.head // whoever told of it was wrong
 	}
 	ch.mu.Unlock()

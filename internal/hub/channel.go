@@ -145,6 +145,18 @@ func (ch *channel) append(ev *chat.Event) {
 	}
 }
 
+// pass goes on after a seq up to which the log has nothing more: somebody deleted
+// rows. Who has not got there is behind, and will be told by catchUp. Called with mu
+// held.
+func (ch *channel) pass(seq chat.Seq) {
+	if seq <= ch.head {
+		return
+	}
+	ch.hub.config.Log.Error("entries of a channel are missing in the database", "channel", ch.id, "after", ch.head, "to", seq)
+	ch.head = seq
+	ch.ring.reset(&ch.hub.rings)
+}
+
 // add makes a cursor for a socket, unless there is one. Called with mu held.
 func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pair {
 	if p := s.pair(ch); p != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ type world struct {
 	members map[chat.ID]map[chat.UserID]bool
 	asked   map[string]int
 	fail    bool
-	floor   chat.Seq // what the log has forgotten
+	floor   chat.Seq            // what the log has forgotten
+	lost    func(chat.Seq) bool // entries that somebody deleted; nil for none
 	closed  bool
 }
 
@@ -84,7 +86,11 @@ func (w *world) LogTo(_ context.Context, id chat.ID, after chat.Seq, limit int, 
 		return nil, chat.Errorf(chat.Resync, "forgotten")
 	}
 	log := w.logs[id]
-	return append([]chat.Event(nil), log[after:min(int(after)+limit, len(log))]...), nil
+	some := slices.Clone(log[after:min(int(after)+limit, len(log))])
+	if w.lost != nil {
+		some = slices.DeleteFunc(some, func(ev chat.Event) bool { return w.lost(ev.Seq) })
+	}
+	return some, nil
 }
 
 // write adds entries to the log without telling the hub.

@@ -77,6 +77,9 @@ func (p *pages) after(id chat.ID, seq, head chat.Seq) ([]entry, error) {
 	return due, nil
 }
 
+// pageEnd is the last seq of the page of what follows seq.
+func pageEnd(seq chat.Seq) chat.Seq { return (seq/logPage + 1) * logPage }
+
 func beyond(page []entry, seq chat.Seq) []entry {
 	for i := range page {
 		if page[i].seq > seq {
