@@ -213,6 +213,9 @@ func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out
 	if j.rate > 0 {
 		slices.Sort(out.late)
 		m.Late = ms(out.late[len(out.late)*99/100])
+		slices.Sort(out.acked)
+		m.Ack = ms(out.acked[len(out.acked)*99/100])
+		m.Note += fmt.Sprintf(", acknowledged %.2f / %.2f ms after they were begun", ms(out.acked[len(out.acked)/2]), m.Ack)
 		m.Note += fmt.Sprintf(", begun %.2f / %.2f ms late", ms(out.late[len(out.late)/2]), m.Late)
 	}
 	if out.refused > 0 {

@@ -42,6 +42,7 @@ type loaded struct {
 	counted       int
 	refused       int // overloaded: surely not stored
 	waits         []time.Duration
+	acked         []time.Duration
 	late          []time.Duration // how much later than due a message was begun
 	before, after usage
 	err           error
@@ -62,7 +63,7 @@ func (l load) do(ctx context.Context) loaded {
 			r := rand.New(rand.NewPCG(uint64(s), 7))
 			user, channels := l.world.sender(s)
 			acks, counted, refused, due := 0, 0, 0, start.Add(l.interval(r)*time.Duration(s)/time.Duration(l.senders))
-			var waits, lates []time.Duration
+			var waits, lates, acked []time.Duration
 			var err error
 			for !finishing.Load() && err == nil {
 				if l.rate > 0 {
@@ -84,12 +85,13 @@ func (l load) do(ctx context.Context) loaded {
 				if in && counting.Load() {
 					counted++
 					waits, lates = append(waits, time.Since(due)), append(lates, late)
+					acked = append(acked, time.Since(due)-late)
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			out.acks, out.counted, out.waits = out.acks+acks, out.counted+counted, append(out.waits, waits...)
-			out.late = append(out.late, lates...)
+			out.late, out.acked = append(out.late, lates...), append(out.acked, acked...)
 			out.refused += refused
 			if err != nil && out.err == nil {
 				out.err = err

@@ -18,7 +18,9 @@ type measurement struct {
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
 	// Late is the p99 of how much later than due messages were begun, by the senders
-	// themselves: it is in P99, and none of chowk's.
+	// themselves, and Ack that of the time from then on; P99 counts from when they
+	// were due.
+	Ack  float64 `json:"ack_p99_ms,omitempty"`
 	Late float64 `json:"late_p99_ms,omitempty"`
 	// CPU seconds per million messages.
 	OwnCPU      float64 `json:"own_cpu_per_million"`
