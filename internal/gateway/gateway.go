@@ -149,7 +149,7 @@ func (g *Gateway) Sockets() int { return g.sessions.len() }
 // its end a client is told to bring a new one.
 const (
 	sweepInterval = time.Second
-	tidyTurns     = 16
+	tidyTurns     = 4
 	expiryWarning = time.Minute
 )
 
