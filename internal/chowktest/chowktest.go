@@ -32,7 +32,7 @@ func Main(m *testing.M, binary *string, flags ...string) int {
 // the module's path is what names it.
 func Build(path string, flags ...string) error {
 	args := append([]string{"build", "-o", path}, flags...)
-	build := exec.Command("go", append(args, "github.com/chowk-chat/chowk/cmd/chowk")...)
+	build := exec.Command("go", append(args, "github.com/chowk-chat/chowk/cmd/chowk")...) //nolint:gosec,noctx // it ends by itself
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the server: %w", err)
@@ -56,7 +56,7 @@ func Address() (string, error) {
 	var err error
 	for range 100 {
 		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil { //nolint:noctx // it does not wait
 			return l.Addr().String(), l.Close()
 		}
 	}
