@@ -54,8 +54,8 @@ func (s *Store) ensureUsers(ctx context.Context, tokens []*chat.User) (map[*chat
 }
 
 // putUsers writes what is new in one transaction. When the database takes offence
-// at something in it, each is written alone, so that one bad token harms nobody
-// else. It fails as a whole when nothing has begun.
+// at something in it, it is halved again and again, so that one bad token harms
+// nobody else. It fails as a whole when nothing has begun.
 func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.User]ensured) error {
 	// In one order everywhere: two nodes must not wait for each other's rows.
 	slices.SortStableFunc(news, func(a, b *chat.User) int { return cmp.Compare(a.ID, b.ID) })
@@ -67,20 +67,29 @@ func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.U
 	if errors.Is(err, errNotBegun) {
 		return err
 	}
-	for _, u := range news {
-		s.forgetUser(u.ID)
-		switch {
-		case err == nil:
-			all[u] = done[u]
-		case len(news) == 1 || ctx.Err() != nil || errors.Is(err, errUnavailable) || errors.Is(err, errOverloaded):
-			all[u] = ensured{err: err}
-		default:
-			if err := s.putUsers(ctx, []*chat.User{u}, all); err != nil {
-				all[u] = ensured{err: err}
+	if err != nil && len(news) > 1 && offends(err) {
+		half := len(news) / 2
+		for _, part := range [][]*chat.User{news[:half], news[half:]} {
+			if err := s.putUsers(ctx, part, all); err != nil {
+				failAll(part, err, all)
 			}
 		}
+		return nil
+	}
+	for _, u := range news {
+		s.forgetUser(u.ID)
+		all[u] = done[u]
+	}
+	if err != nil {
+		failAll(news, err, all)
 	}
 	return nil
+}
+
+func failAll(users []*chat.User, err error, all map[*chat.User]ensured) {
+	for _, u := range users {
+		all[u] = ensured{err: err}
+	}
 }
 
 func putTogether(c conn, news []*chat.User) (done map[*chat.User]ensured, err error) {
