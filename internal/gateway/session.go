@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -53,8 +54,9 @@ func (s *session) remote() netip.Addr { return netip.AddrFrom16(s.address).Unmap
 // log-ins apart.
 func fingerprint(h chat.TokenHash) uint32 { return binary.LittleEndian.Uint32(h[:]) }
 
-// expiry is a moment in Unix seconds, 0 for never. It is good until 2106.
-func expiry(t chat.Time) uint32 { return uint32(t.Std().Unix()) }
+// expiry is a moment in Unix seconds, 0 for never. What is later than 2106, and so
+// does not fit, is then.
+func expiry(t chat.Time) uint32 { return uint32(min(max(t.Std().Unix(), 0), math.MaxUint32)) }
 
 // hundredths are those of seconds of the gateway's age, without what does not fit:
 // good to tell apart moments within 497 days.

@@ -46,6 +46,8 @@ func TestD53ASocketEndsWithItsToken(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "auth=jwt", "auth.jwt-secret="+secret)
 		token := sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["exp"] = time.Now().Add(3 * time.Second).Unix() })
+		// Seconds that do not fit into 32 bits: the year 2286, which minted tokens are fond of.
+		lasting := s.dialAs("/ws/bob", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"], c["exp"] = "bob", 9999999999 }), chat.Protocol)
 		c := s.dialAs("/ws/ada", token, chat.Protocol)
 		if f := c.expect("notice", nil); f.Code != string(chat.NoticeTokenExpiring) {
 			t.Errorf("told %s before the end", f.raw)
@@ -53,6 +55,7 @@ func TestD53ASocketEndsWithItsToken(t *testing.T) {
 		if code := c.ended(); code != websocket.StatusCode(chat.CloseTokenExpired) {
 			t.Errorf("closed with %v, want 4001", code)
 		}
+		lasting.ask("ping", nil)
 		s.must(http.StatusUnauthorized, http.MethodGet, "/channels/", token, nil)
 	})
 	databases(t, func(t *testing.T, database string) {
