@@ -163,7 +163,7 @@ func (db *sqliteDB) stats() PoolStats {
 // close waits for the units of work under way.
 func (db *sqliteDB) close() (err error) {
 	db.closing.Do(func() {
-		err = db.stopMarking()
+		db.stopMarking()
 		close(db.closed)
 		for _, pool := range db.pools() {
 			for range cap(pool.idle) {

@@ -63,7 +63,17 @@ func (db *sqliteDB) recognize(ctx context.Context) error {
 		db.watch.log.Warn("this database is not the one that was left here: it was put back from a copy, or came without its "+historySuffix+
 			" file. Clients are told to load their channels again", "file", db.path)
 	}
-	return db.newMark(ctx, same)
+	err = db.newMark(ctx, same)
+	if err != nil && same {
+		// A full disk, it may be. The old mark is still good, and all can be read.
+		db.warnMark(err)
+		return nil
+	}
+	return err
+}
+
+func (db *sqliteDB) warnMark(err error) {
+	db.watch.log.Warn("the database keeps its mark for a while: a copy that is put back may not be found out", "err", err)
 }
 
 // newMark puts another mark into the database and the file; when the history is not
@@ -116,7 +126,7 @@ func (db *sqliteDB) startMarking() {
 				return
 			}
 			if err := db.markWork(ctx); err != nil && ctx.Err() == nil {
-				db.watch.log.Warn("the database keeps its mark for a while", "err", err)
+				db.warnMark(err)
 			}
 		}
 	}()
@@ -131,15 +141,17 @@ func (db *sqliteDB) markWork(ctx context.Context) error {
 }
 
 // stopMarking sets the last mark: every copy that was made before is an old one.
-func (db *sqliteDB) stopMarking() error {
+func (db *sqliteDB) stopMarking() {
 	if db.marker.stop == nil {
-		return nil
+		return
 	}
 	db.marker.stop()
 	<-db.marker.done
 	ctx, cancel := context.WithTimeout(context.Background(), backgroundWait)
 	defer cancel()
-	return db.markWork(ctx)
+	if err := db.markWork(ctx); err != nil {
+		db.warnMark(err)
+	}
 }
 
 // readMarks gives the marks that a file names; nil when there is no file, and none

@@ -113,3 +113,42 @@ func TestAFileThatIsPutBackIsAnotherHistory(t *testing.T) {
 		}
 	}
 }
+
+// TestAServerStartsAndStopsWithoutAnotherMark: on a full disk it can at least be read.
+// A database that was put back must not be served as if nothing had happened.
+func TestAServerStartsAndStopsWithoutAnotherMark(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "chowk.db")
+	start := func() (*store.Store, error) { return store.Open(t.Context(), store.Options{URL: "sqlite:" + path}) }
+	first, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyDatabase(t, path, path+".spare")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path+".history.next", 0o700); err != nil { // where the next file would be written
+		t.Fatal(err)
+	}
+	again, err := start()
+	if err != nil {
+		t.Fatalf("it does not start: %v", err)
+	}
+	if _, err := again.EnsureUser(t.Context(), chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
+		t.Error(err)
+	}
+	if again.Epoch() != first.Epoch() {
+		t.Error("the epoch is another")
+	}
+	if err := again.Close(); err != nil {
+		t.Errorf("it does not stop well: %v", err)
+	}
+	if err := os.Remove(path + ".history"); err != nil {
+		t.Fatal(err)
+	}
+	if put, err := start(); err == nil {
+		_ = put.Close()
+		t.Error("a database that was put back is served under its old epoch")
+	}
+}
