@@ -63,7 +63,7 @@ func (h *Hub) advance(p *pair) (more bool, err error) {
 		}
 		before := len(due)
 		if due = withoutHole(due, from); len(due) == 0 && (before > 0 || pageEnd(from) < head) {
-			h.config.Log.Error("entries of a channel are missing in the database", "channel", p.ch.id, "after", from)
+			h.config.Log.Warn("a client is told to load a channel again: entries are missing in the database", "channel", p.ch.id, "after", from)
 			return h.giveUp(p, from, lostMessage), nil
 		}
 		if len(due) == 0 {
