@@ -214,6 +214,11 @@ func (c *chowk) publish(group int, content []byte) error {
 
 // load sends messages: each group's through one socket, in order.
 func (c *chowk) load(groups, count, rate int) error {
+	return c.loadFrom(groups, 0, count, rate, messageBytes)
+}
+
+// loadFrom numbers them from first on, and makes them of so many bytes.
+func (c *chowk) loadFrom(groups, first, count, rate, size int) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
@@ -222,7 +227,7 @@ func (c *chowk) load(groups, count, rate int) error {
 		turn[i] = make(chan int, count)
 		wg.Go(func() {
 			for n := range turn[i] {
-				if err := c.publish(n%groups, content(n, messageBytes)); err != nil {
+				if err := c.publish(n%groups, content(first+n, size)); err != nil {
 					mu.Lock()
 					failed = err
 					mu.Unlock()
@@ -325,6 +330,20 @@ func number(re *regexp.Regexp, text []byte) uint64 {
 	}
 	n, _ := strconv.ParseUint(string(found[1]), 10, 64)
 	return n
+}
+
+// counter is the value of one of its metrics.
+func (c *chowk) counter(name string) (float64, error) {
+	text, err := c.get("/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
 func (c *chowk) get(path string) ([]byte, error) {

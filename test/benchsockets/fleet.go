@@ -13,7 +13,10 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/netpoll"
@@ -76,13 +79,10 @@ func (e errRefused) Error() string { return fmt.Sprintf("refused with status %d:
 // dial opens the i-th socket, from an address of its own for every fleet and every
 // 10,000: ports that were closed a moment ago cannot be used again yet.
 func (f *fleet) dial(i int, a address) (*sock, error) {
-	d := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(f.number), byte(1+i/10_000))}, KeepAlive: -1}
+	d := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(f.number), byte(1+i/10_000))}, KeepAlive: -1, Control: a.prepare}
 	nc, err := d.Dial("tcp", a.host)
 	if err != nil {
 		return nil, err
-	}
-	if a.receive > 0 {
-		_ = nc.(*net.TCPConn).SetReadBuffer(a.receive)
 	}
 	leftover, err := shake(nc, a)
 	if err != nil {
@@ -99,6 +99,21 @@ func (f *fleet) dial(i int, a address) (*sock, error) {
 		s.send(a.first)
 	}
 	return s, nil
+}
+
+// prepare lets the kernel choose the port when the target is known: it need not be
+// free towards every other target then. A receive buffer has to be small before the
+// connection is made, or the peer remembers a larger window and, with loopback's
+// long segments, waits for half of that to be free.
+func (a address) prepare(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		if a.receive > 0 {
+			failed = errors.Join(failed, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, a.receive))
+		}
+	})
+	return errors.Join(err, failed)
 }
 
 func shake(nc net.Conn, a address) (leftover []byte, err error) {
