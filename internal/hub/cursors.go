@@ -1,29 +1,32 @@
 package hub
 
-import "math/bits"
+import "unsafe"
 
-// cursors are those of one socket. The ones that it has when it opens are made in
-// one piece: apart, with pointers to them, they would be most of what an idle socket
-// costs. Those that come later are rare. A cursor that is dropped is not used again, because others may still know
-// it.
-type cursors struct {
-	block []pair // at most 64; it never moves. Those without a socket were never used
-	live  uint64 // which of them are in use
-}
+// cursors are those that a socket has when it opens, made in one piece: apart, with
+// pointers to them, they would be most of what an idle socket costs. Those that come
+// later are rare. A cursor that is dropped is not used again, because others may
+// still know it; and one that was never used has no socket.
+type cursors []pair
 
 const maxBlock = 64
 
-// room makes a block for n cursors, unless there is one.
-func (c *cursors) room(n int) {
-	if c.block == nil && n > 0 {
-		c.block = make([]pair, min(n, maxBlock))
+// block gives the socket's. Called with mu held.
+func (s *Socket) block() cursors { return unsafe.Slice(s.first, s.count) }
+
+// makeRoom prepares for n cursors.
+func (s *Socket) makeRoom(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil && n > 0 {
+		block := make(cursors, min(n, maxBlock))
+		s.first, s.count = &block[0], uint8(len(block))
 	}
 }
 
 // take gives s a cursor to be filled in and then added.
-func (c *cursors) take(s *Socket) *pair {
-	for i := range c.block {
-		if p := &c.block[i]; p.socket == nil {
+func (c cursors) take(s *Socket) *pair {
+	for i := range c {
+		if p := &c[i]; p.socket == nil {
 			p.socket = s
 			return p
 		}
@@ -31,34 +34,21 @@ func (c *cursors) take(s *Socket) *pair {
 	return &pair{socket: s}
 }
 
-// bit is p's in live, 0 when p is not in the block.
-func (c *cursors) bit(p *pair) uint64 {
-	for i := range c.block {
-		if &c.block[i] == p {
-			return 1 << i
+// has says whether p is one of them.
+func (c cursors) has(p *pair) bool {
+	for i := range c {
+		if &c[i] == p {
+			return true
 		}
 	}
-	return 0
+	return false
 }
 
-// add begins to use p; false when it is not of the block.
-func (c *cursors) add(p *pair) bool {
-	bit := c.bit(p)
-	c.live |= bit
-	return bit != 0
-}
-
-// drop ends the use of p; false when it is not of the block.
-func (c *cursors) drop(p *pair) bool {
-	bit := c.bit(p)
-	c.live &^= bit
-	return bit != 0
-}
-
-// each yields those of the block until yield is false, and then is false itself.
-func (c *cursors) each(yield func(*pair) bool) bool {
-	for live := c.live; live != 0; live &= live - 1 {
-		if !yield(&c.block[bits.TrailingZeros64(live)]) {
+// each yields those that are in use until yield is false, and then is false itself.
+// One is in use while it has a place in its channel.
+func (c cursors) each(yield func(*pair) bool) bool {
+	for i := range c {
+		if p := &c[i]; p.place() >= 0 && !yield(p) {
 			return false
 		}
 	}

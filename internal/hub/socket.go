@@ -28,14 +28,15 @@ type Socket struct {
 	rare *rare // nil while there is none of it; a page of the old system has it from the start
 
 	mu     sync.Mutex // guards what follows, and rare
-	pairs  cursors
+	first  *pair      // of count, in one piece that never moves: see cursors
+	count  uint8
 	closed bool
 	open   bool
 
-	self user // of the user's first socket, see user
-
-	old     bool // a page of the old system: see wants
+	old     bool // a page of the old system: see wants; set by Attach
 	deflate bool // takes compressed frames; set before Open
+
+	self user // of the user's first socket, see user
 }
 
 // rare is what few sockets have.
@@ -201,7 +202,7 @@ func (s *Socket) Close() {
 	}
 	s.closed = true
 	pairs := s.all()
-	s.pairs = cursors{}
+	s.first, s.count = nil, 0
 	w := s.watching()
 	if s.rare != nil {
 		s.rare.more, s.rare.watches = nil, nil
@@ -254,13 +255,6 @@ func (s *Socket) pairIn(id chat.ID) *pair {
 	return nil
 }
 
-// makeRoom prepares for n cursors.
-func (s *Socket) makeRoom(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pairs.room(n)
-}
-
 // newPair gives a cursor to be filled in and then added; nil when the socket is
 // closed.
 func (s *Socket) newPair() *pair {
@@ -269,7 +263,7 @@ func (s *Socket) newPair() *pair {
 	if s.closed {
 		return nil
 	}
-	return s.pairs.take(s)
+	return s.block().take(s)
 }
 
 func (s *Socket) addPair(p *pair) bool {
@@ -278,7 +272,7 @@ func (s *Socket) addPair(p *pair) bool {
 	if s.closed {
 		return false
 	}
-	if !s.pairs.add(p) {
+	if !s.block().has(p) {
 		r := s.rarely()
 		r.more = append(r.more, p)
 	}
@@ -288,7 +282,7 @@ func (s *Socket) addPair(p *pair) bool {
 func (s *Socket) dropPair(p *pair) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pairs.drop(p) || s.rare == nil {
+	if s.block().has(p) || s.rare == nil {
 		return
 	}
 	more := s.rare.more
@@ -310,7 +304,7 @@ func (s *Socket) snapshot() []*pair {
 
 // each is an iterator over the cursors. Called with mu held.
 func (s *Socket) each(yield func(*pair) bool) {
-	if !s.pairs.each(yield) || s.rare == nil {
+	if !s.block().each(yield) || s.rare == nil {
 		return
 	}
 	for _, p := range s.rare.more {

@@ -10,7 +10,6 @@ import (
 // Conn is one socket. Its methods may be called from any goroutine, also before it
 // is added to a Poller: then it takes nothing.
 type Conn struct {
-	poller  *Poller
 	handler Handler
 	link    link
 	seen    atomic.Uint32 // the tick at which something was last read
@@ -42,9 +41,11 @@ type kept struct {
 	replies []byte // to be written after rest
 }
 
-// link is a driver's way to the kernel. All but resume are called with the
+// link is a driver's way to the kernel. All but owner and resume are called with the
 // socket's mu held.
 type link interface {
+	// owner is the poller.
+	owner() *Poller
 	// send writes as much as the kernel takes without waiting.
 	send(c *Conn, b []byte) (int, error)
 	// keep sees to it that flush is called when the kernel takes more.
@@ -62,13 +63,17 @@ type link interface {
 }
 
 // begin makes c a socket. It is the last step before others know of it.
-func (c *Conn) begin(p *Poller, h Handler, l link, fd int, reading bool) {
+func (c *Conn) begin(h Handler, l link, fd int, reading bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.poller, c.handler, c.link, c.fd, c.reading = p, h, l, int32(fd), reading
+	c.handler, c.link, c.fd, c.reading = h, l, int32(fd), reading
 }
 
-func (c *Conn) touch() { c.seen.Store(c.poller.now.Load()) }
+// poller is whose socket it is. There are many sockets, and few links that are not
+// shared: it is they who know.
+func (c *Conn) poller() *Poller { return c.link.owner() }
+
+func (c *Conn) touch() { c.seen.Store(c.poller().now.Load()) }
 
 // RemoteAddr is the peer's address, nil once the socket is closed.
 func (c *Conn) RemoteAddr() net.Addr {
@@ -152,8 +157,8 @@ func (c *Conn) took(next Next) {
 	case next == Continue:
 		c.since = 0
 	case c.since == 0:
-		c.since = c.poller.now.Load()
-		c.poller.conns.lookAt(c, c.since+c.poller.partial)
+		c.since = c.poller().now.Load()
+		c.poller().conns.lookAt(c, c.since+c.poller().partial)
 	}
 }
 
@@ -177,8 +182,8 @@ func (c *Conn) Close(last []byte) {
 		return
 	}
 	// Whoever does not read its goodbye, or does not hang up, is not waited for.
-	c.closing, c.goodbye = true, &goodbye{why: ErrClosed, until: c.poller.now.Load() + c.poller.goodbye}
-	c.poller.conns.lookAt(c, c.goodbye.until)
+	c.closing, c.goodbye = true, &goodbye{why: ErrClosed, until: c.poller().now.Load() + c.poller().goodbye}
+	c.poller().conns.lookAt(c, c.goodbye.until)
 	if c.kept == nil {
 		c.link.halfClose(c)
 	}
@@ -219,13 +224,13 @@ func (c *Conn) ended(err error) {
 	c.kept = nil
 	c.mu.Unlock()
 	c.handler.Closed(c, why)
-	c.poller.conns.remove(c)
+	c.poller().conns.remove(c)
 }
 
 // look is called by the sweep when something is due. It gives the tick at which to
 // look again.
 func (c *Conn) look(now uint32) (again uint32) {
-	p := c.poller
+	p := c.poller()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {

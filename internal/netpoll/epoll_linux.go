@@ -109,7 +109,7 @@ func (k *kernel) adopt(c *Conn, tcp *net.TCPConn, leftover []byte, h Handler) er
 		return err
 	}
 	l := k.loops[int(k.turn.Add(1))%len(k.loops)]
-	c.begin(k.poller, h, l, fd, true)
+	c.begin(h, l, fd, true)
 	generation, err := k.poller.conns.add(c, c.seen.Load()+k.poller.beat)
 	if err != nil {
 		return errors.Join(err, c.disown(fd))
@@ -341,6 +341,8 @@ func (l *loop) flush(c *Conn) {
 		c.handler.Writable(c)
 	}
 }
+
+func (l *loop) owner() *Poller { return l.poller }
 
 func (l *loop) send(c *Conn, b []byte) (int, error) {
 	if c.fd < 0 {

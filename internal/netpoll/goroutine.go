@@ -9,6 +9,7 @@ import (
 
 // wire is the goroutine driver's link: a net.Conn with one goroutine that reads.
 type wire struct {
+	poller  *Poller
 	nc      net.Conn
 	raw     syscall.RawConn // nil when the kernel cannot be written to without waiting
 	wait    syscall.RawConn // nil when nothing tells that there is something to read
@@ -20,9 +21,9 @@ var _ link = (*wire)(nil)
 
 // adopt starts to read from nc for c.
 func (p *Poller) adopt(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
-	w := &wire{nc: nc, raw: rawConn(nc), wait: waitConn(nc)}
+	w := &wire{poller: p, nc: nc, raw: rawConn(nc), wait: waitConn(nc)}
 	w.reading.L = &c.mu
-	c.begin(p, h, w, -1, false)
+	c.begin(h, w, -1, false)
 	if _, err := p.conns.add(c, c.seen.Load()+p.beat); err != nil {
 		return errors.Join(err, nc.Close())
 	}
@@ -30,10 +31,12 @@ func (p *Poller) adopt(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
 	return nil
 }
 
+func (w *wire) owner() *Poller { return w.poller }
+
 func (w *wire) send(_ *Conn, b []byte) (int, error) { return writeNow(w.raw, b) }
 
 func (w *wire) keep(c *Conn) {
-	c.poller.conns.done.Add(1)
+	w.poller.conns.done.Add(1)
 	go w.flush(c) // ends when nothing is kept, or the socket is closed
 }
 
@@ -51,7 +54,7 @@ func (w *wire) remote(*Conn) net.Addr { return w.nc.RemoteAddr() }
 
 // flush writes what is kept.
 func (w *wire) flush(c *Conn) {
-	defer c.poller.conns.done.Done()
+	defer w.poller.conns.done.Done()
 	for {
 		b, ok := w.next(c)
 		if !ok {
