@@ -100,7 +100,7 @@ func Start(c Config) *Hub {
 	h.rings.gauge = h.config.Metrics.RingBytes
 	for i := range shards {
 		h.channels[i].m = make(map[chat.ID]*channel)
-		h.users[i].m = make(map[chat.UserID]*user)
+		h.users[i].known = newRoster()
 	}
 	for range h.config.Workers {
 		q := newQueue[*channel]()

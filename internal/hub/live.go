@@ -59,14 +59,15 @@ func (h *Hub) Online(users []chat.UserID) []chat.UserID {
 	for i := range h.users {
 		s := &h.users[i]
 		s.mu.RLock()
-		for id, u := range s.m {
+		known := s.known.all()
+		s.mu.RUnlock()
+		for _, u := range known {
 			u.mu.Lock()
 			if u.first != nil && len(online) < maxOnline {
-				online = append(online, id)
+				online = append(online, u.id)
 			}
 			u.mu.Unlock()
 		}
-		s.mu.RUnlock()
 	}
 	return online
 }

@@ -9,9 +9,9 @@ import (
 )
 
 type userShard struct {
-	mu  sync.RWMutex // guards what follows
-	m   map[chat.UserID]*user
-	ids kept
+	mu    sync.RWMutex // guards what follows
+	known roster
+	ids   kept
 }
 
 // kept copies strings that live long, many into one piece of memory: each by itself
@@ -58,7 +58,7 @@ func (h *Hub) lookupUser(id chat.UserID) *user {
 	s := h.userShard(id)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.m[id]
+	return s.known.get(id)
 }
 
 // count is how many sockets he has. Called with mu held.
@@ -119,13 +119,13 @@ func (h *Hub) withUser(id chat.UserID, place *user, f func(u *user)) {
 	s := h.userShard(id)
 	for {
 		s.mu.Lock()
-		u := s.m[id]
+		u := s.known.get(id)
 		if u == nil {
 			if u = place; u == nil {
 				u = new(user)
 			}
 			u.id = chat.UserID(s.ids.copy(string(id))) // it may be a part of a request
-			s.m[u.id] = u
+			s.known.add(u)
 		}
 		s.mu.Unlock()
 		u.mu.Lock()
@@ -148,7 +148,7 @@ func (h *Hub) release(u *user) {
 	defer u.mu.Unlock()
 	if u.first == nil && len(u.watchers) == 0 && !u.gone {
 		u.gone = true
-		delete(s.m, u.id)
+		s.known.remove(u)
 	}
 }
 
