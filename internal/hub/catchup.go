@@ -11,6 +11,7 @@ import (
 // the socket takes no more; its draining then puts it in the queue again.
 func (h *Hub) catchUp(s *Socket) {
 	for _, p := range s.snapshot() {
+		p := seat{p, s}
 		for {
 			more, err := h.advance(p)
 			if err != nil {
@@ -48,7 +49,7 @@ func (h *Hub) retryLater(f func()) {
 
 // advance makes one write for a pair that is behind; more is false when there is
 // nothing more to do for now.
-func (h *Hub) advance(p *pair) (more bool, err error) {
+func (h *Hub) advance(p seat) (more bool, err error) {
 	due, from, head, ok := p.due()
 	if !ok {
 		return false, nil
@@ -105,7 +106,7 @@ func withoutHole(due []entry, seq chat.Seq) []entry {
 // giveUp tells the client to load the channel again, because the log does not reach
 // back to its cursor, and goes on from the head. It reports whether there is more
 // to do.
-func (h *Hub) giveUp(p *pair, from chat.Seq, why string) (more bool) {
+func (h *Hub) giveUp(p seat, from chat.Seq, why string) (more bool) {
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
 	if p.state() != behind || p.cursor() != from || p.place() < 0 {

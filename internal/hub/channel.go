@@ -12,13 +12,13 @@ type channel struct {
 	id  chat.ID
 	hub *Hub
 
-	mu    sync.Mutex // guards what follows
-	head  chat.Seq   // the last entry in order that is known here
-	known bool       // head means something
-	ahead chat.Seq   // an entry that exists beyond a hole after head, 0 when there is none
-	ring  ring
-	pairs []*pair
-	gone  bool // dropped from the hub: obtain another
+	mu        sync.Mutex // guards what follows
+	head      chat.Seq   // the last entry in order that is known here
+	known     bool       // head means something
+	ahead     chat.Seq   // an entry that exists beyond a hole after head, 0 when there is none
+	ring      ring
+	listeners listeners
+	gone      bool // dropped from the hub: obtain another
 
 	inbox  inbox
 	toldAt time.Time // guarded by mu: when something transient was told last
@@ -162,22 +162,17 @@ func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pai
 	if p := s.pair(ch); p != nil {
 		return p
 	}
-	p := s.newPair()
+	p, slot := s.newPair(ch)
 	if p == nil {
 		return nil
 	}
-	p.ch = ch
 	p.moveTo(cursor)
 	p.become(state)
 	p.begin(joined)
-	p.setPlace(len(ch.pairs))
-	if !s.addPair(p) {
+	if !s.addPair(p, ch.listeners.len()) {
 		return nil
 	}
-	if n := len(ch.pairs); n == cap(ch.pairs) { // in smaller steps than append's: there are many
-		ch.pairs = append(make([]*pair, 0, n+n/8+4), ch.pairs...)
-	}
-	ch.pairs = append(ch.pairs, p)
+	ch.listeners.add(s, slot)
 	ch.hub.config.Metrics.Pairs.Inc()
 	return p
 }
@@ -188,15 +183,8 @@ func (ch *channel) remove(p *pair) {
 	if at < 0 {
 		return
 	}
-	last := len(ch.pairs) - 1
-	moved := ch.pairs[last]
-	ch.pairs[at] = moved
-	moved.setPlace(at)
-	ch.pairs[last] = nil
-	ch.pairs = ch.pairs[:last]
-	if cap(ch.pairs) > 64 && len(ch.pairs) < cap(ch.pairs)/4 {
-		ch.pairs = append([]*pair(nil), ch.pairs...)
-	}
+	ch.seat(ch.listeners.len() - 1).setPlace(at)
+	ch.listeners.remove(at)
 	p.setPlace(-1)
 	ch.hub.config.Metrics.Pairs.Dec()
 }

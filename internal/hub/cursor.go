@@ -106,12 +106,12 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 // the old system, until release: such a page shows its own message twice when it
 // hears of it before its request is answered.
 func (h *Hub) HoldOwn(id chat.UserID, channel chat.ID) (release func()) {
-	var held []*pair
+	var held []seat
 	for _, s := range h.socketsOf(id) {
 		if p := s.pairIn(channel); s.old && p != nil {
 			p.ch.mu.Lock()
 			if p.hold() {
-				held = append(held, p)
+				held = append(held, seat{p, s})
 			}
 			p.ch.mu.Unlock()
 		}

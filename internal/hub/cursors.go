@@ -5,12 +5,13 @@ import "unsafe"
 // cursors are those that a socket has when it opens, made in one piece: apart, with
 // pointers to them, they would be most of what an idle socket costs. Those that come
 // later are rare. A cursor that is dropped is not used again, because others may
-// still know it; and one that was never used has no socket.
+// still know it; and one that was never used has no channel.
 type cursors []pair
 
 const maxBlock = 64
 
-// block gives the socket's. Called with mu held.
+// block gives the socket's, which are the same from makeRoom on until it is closed
+// and in no channel any more.
 func (s *Socket) block() cursors { return unsafe.Slice(s.first, s.count) }
 
 // makeRoom prepares for n cursors.
@@ -23,15 +24,15 @@ func (s *Socket) makeRoom(n int) {
 	}
 }
 
-// take gives s a cursor to be filled in and then added.
-func (c cursors) take(s *Socket) *pair {
+// take gives a cursor for a channel, to be filled in and then added, and its slot.
+func (c cursors) take(ch *channel) (p *pair, slot uint8) {
 	for i := range c {
-		if p := &c[i]; p.socket == nil {
-			p.socket = s
-			return p
+		if p := &c[i]; p.ch == nil {
+			p.ch = ch
+			return p, uint8(i)
 		}
 	}
-	return &pair{socket: s}
+	return &pair{ch: ch}, elsewhere
 }
 
 // has says whether p is one of them.

@@ -43,8 +43,8 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	}
 	var plain, packed batch
 	level, slow := 0, 0
-	for i := len(ch.pairs) - 1; i >= 0; i-- { // backwards: a pair that ends is replaced by one already served
-		if p := ch.pairs[i]; p.served() && p.cursor() < ch.head {
+	for i := ch.listeners.len() - 1; i >= 0; i-- { // backwards: a cursor that ends is replaced by one already served
+		if p := ch.seat(i); p.served() && p.cursor() < ch.head {
 			b := &plain
 			if p.socket.deflate {
 				b = &packed
@@ -62,7 +62,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	if traced {
 		trace = ch.unfollow(level, slow)
 	}
-	if !since.IsZero() && len(ch.pairs) > 0 {
+	if !since.IsZero() && ch.listeners.len() > 0 {
 		metric.Observe(h.config.Metrics.Lag, h.config.Now().Sub(since).Seconds(), trace)
 	}
 	transients, wait := ch.takeTransients(time.Now())
@@ -72,7 +72,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	if wait {
 		h.told.put(ch)
 	}
-	return nil, len(ch.pairs) == 0
+	return nil, ch.listeners.len() == 0
 }
 
 // batch remembers the bytes joined for one cursor: most sockets share them.
@@ -88,7 +88,7 @@ type batch struct {
 type written struct{ writes, delivered int }
 
 // writeOne is write for a pair that is served by itself.
-func (h *Hub) writeOne(p *pair, w write) bool {
+func (h *Hub) writeOne(p seat, w write) bool {
 	var n written
 	ok := h.write(p, w, &n)
 	h.count(n)
@@ -105,7 +105,7 @@ func (h *Hub) count(n written) {
 // deliver writes to a live pair what is due, and leaves it behind when its socket
 // takes no more: then it is not level. Afterwards the pair may be another's. Called
 // with the channel's mu held.
-func (h *Hub) deliver(p *pair, b *batch) (level bool) {
+func (h *Hub) deliver(p seat, b *batch) (level bool) {
 	s := p.socket
 	for p.cursor() < p.ch.head {
 		if b.bytes == nil || b.from != p.cursor() {
@@ -142,7 +142,7 @@ type write struct {
 
 // write moves the cursor when the socket takes the bytes. Called with the
 // channel's mu held.
-func (h *Hub) write(p *pair, w write, n *written) bool {
+func (h *Hub) write(p seat, w write, n *written) bool {
 	if len(w.bytes) > 0 {
 		if !p.socket.conn.Write(w.bytes) {
 			return false
@@ -157,14 +157,14 @@ func (h *Hub) write(p *pair, w write, n *written) bool {
 
 // levelled ends a cursor whose user is no member of the channel any more. Called
 // with the channel's mu held.
-func (h *Hub) levelled(p *pair) {
+func (h *Hub) levelled(p seat) {
 	if p.out() {
-		p.ch.remove(p)
-		p.socket.dropPair(p)
+		p.ch.remove(p.pair)
+		p.socket.dropPair(p.pair)
 	}
 }
 
-func (h *Hub) fallBehind(p *pair) {
+func (h *Hub) fallBehind(p seat) {
 	p.become(behind)
 	h.config.Metrics.Behind.Inc()
 	// The socket may have drained between the write that failed and the line
@@ -202,7 +202,7 @@ func join(due []entry, from chat.Seq, deflate bool) batch {
 // joinFor makes one write of entries for one user: his own frames, nothing from
 // while he was no member, and for a page of the old system only the messages of
 // the channel it shows. Called with the channel's mu held.
-func (p *pair) joinFor(due []entry) write {
+func (p seat) joinFor(due []entry) write {
 	s := p.socket
 	w := write{to: p.cursor(), out: p.out()}
 	for i := range due {
@@ -228,8 +228,8 @@ func (p *pair) joinFor(due []entry) write {
 // tell writes something transient to whoever can take it. Called with the
 // channel's mu held.
 func (h *Hub) tell(ch *channel, t transient) {
-	for _, p := range ch.pairs {
-		if p.state() == live && !p.ended() && !(t.quiet && p.socket.user.id == t.user) {
+	for i := range ch.listeners.len() {
+		if p := ch.seat(i); p.state() == live && !p.ended() && !(t.quiet && p.socket.user.id == t.user) {
 			p.socket.conn.Write(t.frame)
 		}
 	}

@@ -192,7 +192,7 @@ func (h *Hub) forget(ch *channel) {
 	defer s.mu.Unlock()
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if len(ch.pairs) > 0 || ch.gone || s.m[ch.id] != ch {
+	if ch.listeners.len() > 0 || ch.gone || s.m[ch.id] != ch {
 		return
 	}
 	ch.gone = true

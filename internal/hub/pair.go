@@ -10,13 +10,12 @@ import (
 // anything else, so what they have to say is packed into two words: a test watches
 // their size.
 type pair struct {
-	socket *Socket
-	ch     *channel
+	ch *channel
 	// serving is the cursor, what the pair is served by and what keeps it from
 	// being served. It is guarded by ch.mu.
 	serving uint64
 	// member is the entry by which the user became a member, whether he has ceased
-	// to be one, and the pair's place in ch.pairs. It is changed under ch.mu;
+	// to be one, and the pair's place among ch.listeners. It is changed under ch.mu;
 	// whether he has ceased may be asked by anybody, who shall not have to wait for
 	// a fan-out.
 	member atomic.Uint64
@@ -91,7 +90,7 @@ func (p *pair) hold() bool {
 
 func (p *pair) letGo() { p.serving -= holdUnit }
 
-// place is the index in ch.pairs, -1 when the pair is not there.
+// place is the index in ch.listeners, -1 when the pair is not there.
 func (p *pair) place() int { return int(p.member.Load()&placeBits) - 1 }
 
 func (p *pair) setPlace(at int) { p.member.Store(p.member.Load()&^placeBits | uint64(at+1)) }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestACursorIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(pair{}); n > 32 {
+	if n := unsafe.Sizeof(pair{}); n > 24 {
 		t.Errorf("a cursor takes %d bytes, and an idle socket has one for each channel", n)
 	}
 }

@@ -200,23 +200,28 @@ func (s *Socket) Close() {
 		s.mu.Unlock()
 		return
 	}
-	s.closed = true
+	s.closed = true // so that there are no more cursors from here on
 	pairs := s.all()
-	s.first, s.count = nil, 0
 	w := s.watching()
 	if s.rare != nil {
-		s.rare.more, s.rare.watches = nil, nil
+		s.rare.watches = nil
 	}
 	s.mu.Unlock()
 	for _, p := range pairs {
 		p.ch.mu.Lock()
 		p.ch.remove(p)
-		empty := len(p.ch.pairs) == 0
+		empty := p.ch.listeners.len() == 0
 		p.ch.mu.Unlock()
 		if empty {
 			s.hub.forget(p.ch)
 		}
 	}
+	s.mu.Lock()
+	s.first, s.count = nil, 0
+	if s.rare != nil {
+		s.rare.more = nil
+	}
+	s.mu.Unlock()
 	s.hub.presence.unwatch(s, w)
 	s.hub.depart(s)
 }
@@ -255,23 +260,35 @@ func (s *Socket) pairIn(id chat.ID) *pair {
 	return nil
 }
 
-// newPair gives a cursor to be filled in and then added; nil when the socket is
-// closed.
-func (s *Socket) newPair() *pair {
+// newPair gives a cursor for a channel, to be filled in and then added, and its
+// slot; nil when the socket is closed.
+func (s *Socket) newPair(ch *channel) (p *pair, slot uint8) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil
+		return nil, 0
 	}
-	return s.block().take(s)
+	return s.block().take(ch)
 }
 
-func (s *Socket) addPair(p *pair) bool {
+// pairAt gives the cursor that was added for a channel. Called with the channel's mu
+// held.
+func (s *Socket) pairAt(ch *channel, slot uint8) *pair {
+	if slot != elsewhere {
+		return &s.block()[slot]
+	}
+	return s.pair(ch)
+}
+
+// addPair begins to use a cursor, which has its place in the channel from then on;
+// false when the socket is closed.
+func (s *Socket) addPair(p *pair, place int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
+	p.setPlace(place)
 	if !s.block().has(p) {
 		r := s.rarely()
 		r.more = append(r.more, p)

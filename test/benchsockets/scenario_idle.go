@@ -15,6 +15,7 @@ const otherChannels = 9
 // runIdle opens a third of the sockets, and then the rest. A socket hears ten
 // channels of a hundred with chowk, one with the others.
 func (b *bench) runIdle() error {
+	const few = 1000
 	groupSize = 100
 	return b.each(otherChannels, func(t target, fl *fleet) error {
 		if err := t.prepare(b.idle, groupSize); err != nil {
@@ -33,15 +34,16 @@ func (b *bench) runIdle() error {
 			p.rss = rssOf(t.pid())
 			return p, nil
 		}
-		// A few first: what a server needs once is not what a socket costs.
-		if _, err := fl.open(0, 100, 16, func(i int) address { return t.at(i, groupSize) }); err != nil {
+		// A thousand first: what a server needs once, such as its connections to the
+		// database, is not what a socket costs.
+		if _, err := fl.open(0, few, 64, func(i int) address { return t.at(i, groupSize) }); err != nil {
 			return err
 		}
 		before, err := look()
 		if err != nil {
 			return err
 		}
-		have, first := 100, before
+		have, first := few, before
 		for _, n := range []int{b.idle / 3, b.idle} {
 			from := have
 			if _, err := fl.open(have, n-have, 64, func(i int) address { return t.at(i, groupSize) }); err != nil {
@@ -52,7 +54,7 @@ func (b *bench) runIdle() error {
 			if err != nil {
 				return err
 			}
-			sockets := float64(n - 100)
+			sockets := float64(n - few)
 			b.add("idle", t.name(), value{"sockets", float64(n), ""},
 				value{"rss", (after.rss - before.rss) / sockets, " B"},
 				value{"heap+stack", (float64(after.m.Heap+after.m.Stack) - float64(before.m.Heap+before.m.Stack)) / sockets, " B"},
