@@ -55,8 +55,13 @@ type Message struct {
 type Parser struct {
 	// Limits are shared by all parsers; nil means the defaults.
 	Limits *Limits
-	part   *partial
+	Half
 }
+
+// Half is what is half received: all that a Parser has to keep between one Next and
+// another. Whoever has many peers keeps that alone, and makes a Parser of it when
+// there is something to read.
+type Half struct{ part *partial }
 
 // partial is what has come of a frame and of a message in fragments.
 type partial struct {
@@ -82,14 +87,14 @@ type header struct {
 }
 
 // Holds reports whether something is half received.
-func (p *Parser) Holds() bool { return p.part != nil }
+func (h Half) Holds() bool { return h.part != nil }
 
 // Held is how many bytes are kept of what is half received.
-func (p *Parser) Held() int {
-	if p.part == nil {
+func (h Half) Held() int {
+	if h.part == nil {
 		return 0
 	}
-	return int(unsafe.Sizeof(partial{})) + cap(p.part.payload) + cap(p.part.message)
+	return int(unsafe.Sizeof(partial{})) + cap(h.part.payload) + cap(h.part.message)
 }
 
 // Next reads from b, which it may change. It returns how many bytes it has

@@ -192,10 +192,6 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 	s := &session{
 		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: hundredths(g.age()), own: identity.Own,
 	}
-	s.parser.Limits = &g.Limits.Frame
-	if g.Deflate && frame.OffersDeflate(r.Header["Sec-Websocket-Extensions"]) {
-		s.parser.Limits = &g.packed
-	}
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
@@ -207,7 +203,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		return fmt.Errorf("join the user's channels: %w", err)
 	}
 	leave()
-	if s.parser.Limits.Deflate {
+	if g.Deflate && frame.OffersDeflate(r.Header["Sec-Websocket-Extensions"]) {
 		s.hub.Deflate()
 	}
 	if standings == nil {
@@ -257,7 +253,7 @@ func (s *session) upgrade(w http.ResponseWriter, r *http.Request, first []byte) 
 	if s.known {
 		b = append(b, "\r\nSec-WebSocket-Protocol: "+chat.Protocol...)
 	}
-	if s.parser.Limits.Deflate {
+	if s.hub.Deflates() {
 		b = append(b, "\r\nSec-WebSocket-Extensions: "+frame.DeflateAnswer...)
 	}
 	b = append(b, "\r\n\r\n"...)

@@ -34,7 +34,7 @@ type session struct {
 	place   int32    // in the registry, guarded by it
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
-	parser  frame.Parser
+	half    frame.Half // received
 	rate    bucket
 	control bucket
 	events  atomic.Uint32
@@ -47,6 +47,14 @@ type session struct {
 }
 
 func (s *session) user() chat.UserID { return s.hub.User() }
+
+// limits bound what the peer may send.
+func (s *session) limits() *frame.Limits {
+	if s.hub.Deflates() {
+		return &s.gateway.packed
+	}
+	return &s.gateway.Limits.Frame
+}
 
 func (s *session) remote() netip.Addr { return netip.AddrFrom16(s.address).Unmap() }
 
@@ -86,7 +94,9 @@ func (s *session) Data(_ *netpoll.Conn, p []byte) netpoll.Next { return s.consum
 
 func (s *session) consume(p []byte) netpoll.Next {
 	for len(p) > 0 {
-		n, msg, err := s.parser.Next(p)
+		parser := frame.Parser{Limits: s.limits(), Half: s.half}
+		n, msg, err := parser.Next(p)
+		s.half = parser.Half
 		p = p[n:]
 		if err != nil {
 			s.broken(err)
@@ -103,7 +113,7 @@ func (s *session) consume(p []byte) netpoll.Next {
 		s.close(chat.CloseTryAgainLater, "too many messages are half received at this moment")
 		return netpoll.Pause
 	}
-	if s.parser.Holds() {
+	if s.half.Holds() {
 		return netpoll.Partial
 	}
 	return netpoll.Continue
@@ -114,7 +124,7 @@ func (s *session) handle(msg frame.Message, rest []byte) bool {
 	switch msg.Opcode {
 	case frame.OpText:
 		if msg.Compressed {
-			text, err := frame.Inflate(msg.Payload, s.parser.Limits.Message)
+			text, err := frame.Inflate(msg.Payload, s.limits().Message)
 			if err != nil {
 				s.broken(err)
 				return false

@@ -40,8 +40,8 @@ func (p *presence) tell(u *user) {
 	online := u.first != nil
 	changed := online != u.online
 	u.online = online
-	watchers := make([]*Socket, 0, len(u.watchers))
-	for s := range u.watchers {
+	watchers := make([]*Socket, 0, len(u.watchers()))
+	for s := range u.watchers() {
 		watchers = append(watchers, s)
 	}
 	u.mu.Unlock()
@@ -95,11 +95,12 @@ func (s *Socket) Watch(ids []chat.UserID) {
 	w := &watches{}
 	for _, id := range ids {
 		s.hub.withUser(id, nil, func(u *user) {
-			if u.watchers == nil {
-				u.watchers = make(map[*Socket]struct{}, 1)
+			c := u.crowded()
+			if c.watchers == nil {
+				c.watchers = make(map[*Socket]struct{}, 1)
 				u.online = u.first != nil
 			}
-			u.watchers[s] = struct{}{}
+			c.watchers[s] = struct{}{}
 			w.users = append(w.users, u)
 		})
 	}
@@ -135,9 +136,9 @@ func (p *presence) unwatchExcept(s *Socket, old, kept *watches) {
 			continue
 		}
 		u.mu.Lock()
-		delete(u.watchers, s)
-		if len(u.watchers) == 0 {
-			u.watchers = nil
+		delete(u.watchers(), s)
+		if u.crowd != nil && len(u.crowd.watchers) == 0 {
+			u.crowd.watchers = nil
 		}
 		u.mu.Unlock()
 		p.hub.release(u)

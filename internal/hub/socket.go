@@ -65,6 +65,9 @@ func (s *Socket) watching() *watches {
 // Deflate says that the socket takes compressed frames. It is called before Open.
 func (s *Socket) Deflate() { s.deflate = true }
 
+// Deflates tells whether Deflate was called.
+func (s *Socket) Deflates() bool { return s.deflate }
+
 // ErrTooManySockets refuses a user who has as many sockets as he may.
 var ErrTooManySockets = &chat.Error{Code: chat.RateLimited, Message: "You have too many connections open. Close some, or wait until the server notices that they are gone.", RetryAfter: 5 * time.Second}
 

@@ -38,12 +38,41 @@ func (k *kept) copy(s string) string {
 type user struct {
 	id chat.UserID
 
-	mu       sync.Mutex // guards what follows
-	first    *Socket    // nil when there is none, and then there are no others
-	others   *[]*Socket // nil until there was one
+	mu     sync.Mutex // guards what follows
+	first  *Socket    // nil when there is none, and then there are no others
+	crowd  *crowd     // nil until there was one more, or somebody watched
+	online bool       // as the watchers were last told
+	gone   bool       // dropped from the hub: obtain another
+}
+
+// crowd is what few users have.
+type crowd struct {
+	others   []*Socket // besides the first
 	watchers map[*Socket]struct{}
-	online   bool // as the watchers were last told
-	gone     bool // dropped from the hub: obtain another
+}
+
+// crowded gives the crowd, to be changed. Called with mu held.
+func (u *user) crowded() *crowd {
+	if u.crowd == nil {
+		u.crowd = new(crowd)
+	}
+	return u.crowd
+}
+
+// others are the sockets besides the first, and watchers who watches. Called with mu
+// held.
+func (u *user) others() []*Socket {
+	if u.crowd == nil {
+		return nil
+	}
+	return u.crowd.others
+}
+
+func (u *user) watchers() map[*Socket]struct{} {
+	if u.crowd == nil {
+		return nil
+	}
+	return u.crowd.watchers
 }
 
 func (h *Hub) userShard(id chat.UserID) *userShard {
@@ -63,38 +92,33 @@ func (h *Hub) lookupUser(id chat.UserID) *user {
 
 // count is how many sockets he has. Called with mu held.
 func (u *user) count() int {
-	switch {
-	case u.first == nil:
+	if u.first == nil {
 		return 0
-	case u.others == nil:
-		return 1
 	}
-	return 1 + len(*u.others)
+	return 1 + len(u.others())
 }
 
 // add is called with mu held.
 func (u *user) add(s *Socket) {
-	switch {
-	case u.first == nil:
+	if u.first == nil {
 		u.first = s
-	case u.others == nil:
-		u.others = &[]*Socket{s}
-	default:
-		*u.others = append(*u.others, s)
+		return
 	}
+	c := u.crowded()
+	c.others = append(c.others, s)
 }
 
 // remove is called with mu held.
 func (u *user) remove(s *Socket) {
 	var last *Socket
-	if u.others != nil && len(*u.others) > 0 {
-		n := len(*u.others) - 1
-		last = (*u.others)[n]
-		if i := slices.Index(*u.others, s); i >= 0 {
-			(*u.others)[i] = last
+	if others := u.others(); len(others) > 0 {
+		n := len(others) - 1
+		last = others[n]
+		if i := slices.Index(others, s); i >= 0 {
+			others[i] = last
 		}
-		(*u.others)[n] = nil
-		*u.others = (*u.others)[:n]
+		others[n] = nil
+		u.crowd.others = others[:n]
 	}
 	if u.first == s {
 		u.first = last
@@ -106,11 +130,7 @@ func (u *user) all() []*Socket {
 	if u.first == nil {
 		return nil
 	}
-	all := []*Socket{u.first}
-	if u.others != nil {
-		all = append(all, *u.others...)
-	}
-	return all
+	return append([]*Socket{u.first}, u.others()...)
 }
 
 // withUser calls f under the mu of the user, making him known when he is not: place
@@ -146,7 +166,7 @@ func (h *Hub) release(u *user) {
 	defer s.mu.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.first == nil && len(u.watchers) == 0 && !u.gone {
+	if u.first == nil && len(u.watchers()) == 0 && !u.gone {
 		u.gone = true
 		s.known.remove(u)
 	}
@@ -166,7 +186,7 @@ func (h *Hub) arrive(s *Socket, id chat.UserID, most int) (ok bool) {
 // opened tells the watchers when this is the user's first socket.
 func (u *user) opened(h *Hub) {
 	u.mu.Lock()
-	changed := !u.online && len(u.watchers) > 0
+	changed := !u.online && len(u.watchers()) > 0
 	u.mu.Unlock()
 	if changed {
 		h.presence.changed(u)
@@ -177,7 +197,7 @@ func (h *Hub) depart(s *Socket) {
 	u := s.user
 	u.mu.Lock()
 	u.remove(s)
-	left, watched := u.count(), len(u.watchers) > 0
+	left, watched := u.count(), len(u.watchers()) > 0
 	u.mu.Unlock()
 	if left == 0 && watched {
 		h.presence.changed(u)

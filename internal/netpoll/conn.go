@@ -16,8 +16,7 @@ type Conn struct {
 	place   uint32        // in the poller's table
 
 	mu      sync.Mutex // guards what follows
-	kept    *kept      // nil when the peer has taken everything
-	goodbye *goodbye   // nil until it is closed
+	uneasy  *uneasy    // nil while it is open and the peer has taken everything
 	fd      int32      // epoll: -1 once closed; only the reader closes it
 	asked   uint32     // the value of seen for which Idle was called
 	since   uint32     // the tick since which something is partial, 0 for nothing
@@ -27,6 +26,35 @@ type Conn struct {
 	more    bool       // epoll: the kernel may have something that nobody was told of since
 	hup     bool       // epoll: the end has come; what is before it is read without a further event
 	queued  bool       // epoll: waits for the loop
+}
+
+// uneasy is what a socket has that is not simply open.
+type uneasy struct {
+	kept    *kept    // nil when the peer has taken everything
+	goodbye *goodbye // nil until it is closed
+}
+
+// kept is what the peer has not taken, nil for nothing. Called with mu held.
+func (c *Conn) kept() *kept {
+	if c.uneasy == nil {
+		return nil
+	}
+	return c.uneasy.kept
+}
+
+// goodbye is how the socket ends, nil while it is open. Called with mu held.
+func (c *Conn) goodbye() *goodbye {
+	if c.uneasy == nil {
+		return nil
+	}
+	return c.uneasy.goodbye
+}
+
+// set is called with mu held.
+func (c *Conn) set(k *kept, g *goodbye) {
+	if c.uneasy = nil; k != nil || g != nil {
+		c.uneasy = &uneasy{k, g}
+	}
 }
 
 // goodbye is how a socket ends.
@@ -91,7 +119,7 @@ func (c *Conn) RemoteAddr() net.Addr {
 // what was kept is gone.
 func (c *Conn) Write(b []byte) bool {
 	c.mu.Lock()
-	if c.link == nil || c.closing || c.kept != nil {
+	if c.link == nil || c.closing || c.kept() != nil {
 		c.mu.Unlock()
 		return false
 	}
@@ -108,12 +136,13 @@ func (c *Conn) Reply(b []byte) {
 	defer c.mu.Unlock()
 	switch {
 	case c.link == nil, c.closing:
-	case c.kept == nil:
+	case c.kept() == nil:
 		c.start(b)
-	case len(c.kept.replies)+len(b) > maxReplies:
+	case len(c.kept().replies)+len(b) > maxReplies:
 		c.fail(ErrReplies)
 	default:
-		c.kept.replies = append(c.kept.replies, b...)
+		k := c.kept()
+		k.replies = append(k.replies, b...)
 	}
 }
 
@@ -126,7 +155,7 @@ func (c *Conn) start(b []byte) {
 		return
 	}
 	if n < len(b) {
-		c.kept = &kept{rest: b[n:]}
+		c.set(&kept{rest: b[n:]}, c.goodbye())
 		c.link.keep(c)
 	}
 }
@@ -135,7 +164,7 @@ func (c *Conn) start(b []byte) {
 func (c *Conn) Backlogged() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.link == nil || c.kept != nil
+	return c.link == nil || c.kept() != nil
 }
 
 // Resume reads on after a Pause; next, Continue or Partial, is what Data would say.
@@ -173,8 +202,8 @@ func (c *Conn) Close(last []byte) {
 	if c.link == nil || c.closing {
 		return
 	}
-	if c.kept != nil {
-		c.kept.replies = append(c.kept.replies, last...)
+	if k := c.kept(); k != nil {
+		k.replies = append(k.replies, last...)
 	} else if len(last) > 0 {
 		c.start(last)
 	}
@@ -182,9 +211,11 @@ func (c *Conn) Close(last []byte) {
 		return
 	}
 	// Whoever does not read its goodbye, or does not hang up, is not waited for.
-	c.closing, c.goodbye = true, &goodbye{why: ErrClosed, until: c.poller().now.Load() + c.poller().goodbye}
-	c.poller().conns.lookAt(c, c.goodbye.until)
-	if c.kept == nil {
+	until := c.poller().now.Load() + c.poller().goodbye
+	c.closing = true
+	c.set(c.kept(), &goodbye{why: ErrClosed, until: until})
+	c.poller().conns.lookAt(c, until)
+	if c.kept() == nil {
 		c.link.halfClose(c)
 	}
 	c.link.wake(c)
@@ -192,8 +223,8 @@ func (c *Conn) Close(last []byte) {
 
 // fail ends the socket at once. Called with mu held.
 func (c *Conn) fail(err error) {
-	if c.goodbye == nil || errors.Is(c.goodbye.why, ErrClosed) {
-		c.goodbye = &goodbye{why: err, until: never}
+	if g := c.goodbye(); g == nil || errors.Is(g.why, ErrClosed) {
+		c.set(c.kept(), &goodbye{why: err, until: never})
 	}
 	c.closing = true
 	c.link.end(c)
@@ -217,11 +248,11 @@ func (c *Conn) isClosing() bool {
 func (c *Conn) ended(err error) {
 	c.mu.Lock()
 	why := err
-	if c.goodbye != nil {
-		why = c.goodbye.why
+	if g := c.goodbye(); g != nil {
+		why = g.why
 	}
 	c.closing = true
-	c.kept = nil
+	c.set(nil, c.goodbye())
 	c.mu.Unlock()
 	c.handler.Closed(c, why)
 	c.poller().conns.remove(c)
@@ -234,13 +265,14 @@ func (c *Conn) look(now uint32) (again uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		if c.goodbye == nil { // it has ended
+		g := c.goodbye()
+		if g == nil { // it has ended
 			return never
 		}
-		if now >= c.goodbye.until {
+		if now >= g.until {
 			c.fail(ErrClosed)
 		}
-		return c.goodbye.until
+		return c.goodbye().until
 	}
 	if c.pauses > 0 {
 		c.seen.Store(now) // nobody reads, so nothing can have come

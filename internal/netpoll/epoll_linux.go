@@ -300,7 +300,7 @@ func (l *loop) finish(c *Conn, err error) {
 	c.mu.Lock()
 	fd := c.fd
 	c.fd = -1
-	broken := c.kept != nil
+	broken := c.kept() != nil
 	c.mu.Unlock()
 	if broken {
 		// What the peer has not read is of no use any more, and the kernel need not
@@ -314,11 +314,12 @@ func (l *loop) finish(c *Conn, err error) {
 // flush writes what is kept.
 func (l *loop) flush(c *Conn) {
 	c.mu.Lock()
-	if c.kept == nil || c.fd < 0 {
+	k := c.kept()
+	if k == nil || c.fd < 0 {
 		c.mu.Unlock()
 		return
 	}
-	for _, b := range []*[]byte{&c.kept.rest, &c.kept.replies} {
+	for _, b := range []*[]byte{&k.rest, &k.replies} {
 		n, err := writeTo(int(c.fd), *b)
 		if err != nil {
 			c.fail(err)
@@ -331,7 +332,7 @@ func (l *loop) flush(c *Conn) {
 		}
 		*b = nil
 	}
-	c.kept = nil
+	c.set(nil, c.goodbye())
 	closing := c.closing
 	if closing {
 		l.halfClose(c)

@@ -70,7 +70,7 @@ func (w *wire) flush(c *Conn) {
 // next gives what is to be written next; ok is false when there is nothing more.
 func (w *wire) next(c *Conn) (b []byte, ok bool) {
 	c.mu.Lock()
-	k := c.kept
+	k := c.kept()
 	if k == nil { // the socket has ended
 		c.mu.Unlock()
 		return nil, false
@@ -84,7 +84,7 @@ func (w *wire) next(c *Conn) (b []byte, ok bool) {
 		c.mu.Unlock()
 		return b, true
 	}
-	c.kept = nil
+	c.set(nil, c.goodbye())
 	closing := c.closing
 	if closing {
 		w.halfClose(c)
