@@ -31,6 +31,7 @@ test-go: ## Go tests, both databases, with the race detector
 	$(GO) vet ./...
 	@# Never from the cache: many tests build the server, of which the cache knows nothing.
 	$(GO) test -race -count=1 -timeout 15m ./...
+	cd test/envoy && $(GO) test -count=1 ./...
 
 FAULTS_TIME ?= 31s
 .PHONY: test-faults
@@ -76,8 +77,10 @@ generate: ## Write the dashboard from the definitions of the metrics, and the ch
 	$(GO) run ./deploy/gen
 
 .PHONY: lint
-lint: ## Lint Go code
+lint: ## Lint Go code and workflows
 	$(TOOL) golangci-lint run ./...
+	@# By itself: its libraries do not go together with the ones above.
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 .PHONY: fmt
 fmt: ## Format Go code

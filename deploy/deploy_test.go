@@ -283,19 +283,3 @@ func TestUnit(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
-
-// TestEnvoy has no Envoy to ask: the example is YAML with the parts that sockets need.
-func TestEnvoy(t *testing.T) {
-	b, err := os.ReadFile("proxies/envoy.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var o object
-	if err := yaml.Unmarshal(b, &o); err != nil {
-		t.Fatal(err)
-	}
-	manager := at(o, "static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config")
-	if at(manager, "upgrade_configs", 0, "upgrade_type") != "websocket" || at(manager, "route_config", "virtual_hosts", 0, "routes", 0, "route", "timeout") != "0s" {
-		t.Error("sockets do not go through")
-	}
-}

@@ -1,0 +1,143 @@
+// Package envoy checks the example for Envoy against Envoy's own definitions of its
+// configuration. It is a module of its own: chowk needs none of them.
+package envoy
+
+import (
+	"os"
+	"testing"
+
+	bootstrap "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	manager "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+	"sigs.k8s.io/yaml"
+)
+
+const example = "../../deploy/proxies/envoy.yaml"
+
+// parse reads a configuration as Envoy does: what it has no field for is an error,
+// and so is a value that is out of bounds, in typed_config as elsewhere.
+func parse(text []byte) (*bootstrap.Bootstrap, error) {
+	js, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	b := new(bootstrap.Bootstrap)
+	if err := protojson.Unmarshal(js, b); err != nil {
+		return nil, err
+	}
+	return b, validate(b)
+}
+
+type validator interface{ ValidateAll() error }
+
+func validate(m proto.Message) error {
+	if v, ok := m.(validator); ok {
+		if err := v.ValidateAll(); err != nil {
+			return err
+		}
+	}
+	var failed error
+	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if f.Message() == nil || f.IsMap() {
+			return true
+		}
+		if f.IsList() {
+			for i := range v.List().Len() {
+				if failed == nil {
+					failed = inside(v.List().Get(i).Message().Interface())
+				}
+			}
+		} else {
+			failed = inside(v.Message().Interface())
+		}
+		return failed == nil
+	})
+	return failed
+}
+
+// inside looks into what is packed.
+func inside(m proto.Message) error {
+	packed, ok := m.(*anypb.Any)
+	if !ok {
+		return validate(m)
+	}
+	m, err := packed.UnmarshalNew()
+	if err != nil {
+		return err
+	}
+	return validate(m)
+}
+
+func TestTheExampleIsEnvoys(t *testing.T) {
+	text, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m manager.HttpConnectionManager
+	if err := b.StaticResources.Listeners[0].FilterChains[0].Filters[0].GetTypedConfig().UnmarshalTo(&m); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.UpgradeConfigs) != 1 || m.UpgradeConfigs[0].UpgradeType != "websocket" {
+		t.Error("connections are not upgraded")
+	}
+	route := m.GetRouteConfig().VirtualHosts[0].Routes[0].GetRoute()
+	if route.GetTimeout().AsDuration() != 0 || route.GetTimeout() == nil {
+		t.Error("a socket ends after Envoy's timeout of a request, 15 s")
+	}
+	const heartbeat = 30
+	for name, d := range map[string]int64{"stream_idle_timeout": m.GetStreamIdleTimeout().GetSeconds(), "idle_timeout of the route": route.GetIdleTimeout().GetSeconds()} {
+		if d <= 2*heartbeat {
+			t.Errorf("%s is %d s: sockets that are only quiet end before chowk's second heartbeat", name, d)
+		}
+	}
+}
+
+// TestTheCheckSees: a mistake of each kind is found.
+func TestTheCheckSees(t *testing.T) {
+	text, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(map[string]any){
+		"an unknown field": func(o map[string]any) { o["static_resource"] = map[string]any{} },
+		"an unknown field in typed_config": func(o map[string]any) {
+			filter(o)["typed_config"].(map[string]any)["upgrade"] = "websocket"
+		},
+		"a value out of bounds": func(o map[string]any) {
+			filter(o)["typed_config"].(map[string]any)["stat_prefix"] = ""
+		},
+		"an unknown extension": func(o map[string]any) {
+			filter(o)["typed_config"].(map[string]any)["@type"] = "type.googleapis.com/envoy.Nothing"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var o map[string]any
+			if err := yaml.Unmarshal(text, &o); err != nil {
+				t.Fatal(err)
+			}
+			change(o)
+			bad, err := yaml.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parse(bad); err == nil {
+				t.Error("it was not seen")
+			}
+		})
+	}
+}
+
+func filter(o map[string]any) map[string]any {
+	listener := o["static_resources"].(map[string]any)["listeners"].([]any)[0].(map[string]any)
+	chain := listener["filter_chains"].([]any)[0].(map[string]any)
+	return chain["filters"].([]any)[0].(map[string]any)
+}
