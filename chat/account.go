@@ -39,3 +39,12 @@ type Ticket struct {
 	CreatedAt Time
 	ExpiresAt Time
 }
+
+// Revocation says that access ended, and which: of a session, or without a hash of
+// all that the user has, because he was disabled. Enabled takes the latter back.
+type Revocation struct {
+	ID      int64 // a later one has a higher number, but for some moments
+	UserID  UserID
+	Hash    TokenHash
+	Enabled bool
+}

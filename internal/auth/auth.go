@@ -84,6 +84,9 @@ type Authenticator struct {
 	// can be; without hashes it is every session and token of the user. It is set
 	// before the first request, and must not block.
 	OnRevoke func(closed []chat.TokenHash, user chat.UserID)
+	// Tell is told of what this node revoked, and of users whom it enabled again, for
+	// the other nodes. It is set and called as OnRevoke is; nil when there are none.
+	Tell func(closed []chat.TokenHash, user chat.UserID, enabled bool)
 
 	mode     Mode
 	store    Store
@@ -295,9 +298,16 @@ func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
 }
 
 // Revoked forgets sessions that were closed, and tells OnRevoke. Without hashes
-// it is every token of a user who was disabled. Other nodes' revocations, when the
-// relay brings them, come in here as well.
+// it is every token of a user who was disabled. The other nodes are told.
 func (a *Authenticator) Revoked(closed []chat.TokenHash, user chat.UserID) {
+	a.RevokedElsewhere(closed, user)
+	if a.Tell != nil {
+		a.Tell(closed, user, false)
+	}
+}
+
+// RevokedElsewhere is Revoked for what another node revoked. It may be told twice.
+func (a *Authenticator) RevokedElsewhere(closed []chat.TokenHash, user chat.UserID) {
 	for _, hash := range closed {
 		a.good.Invalidate(hash)
 	}
@@ -309,8 +319,16 @@ func (a *Authenticator) Revoked(closed []chat.TokenHash, user chat.UserID) {
 	}
 }
 
-// Enabled takes back a Revoked of the whole user.
+// Enabled takes back a Revoked of the whole user. The other nodes are told.
 func (a *Authenticator) Enabled(user chat.UserID) {
+	a.EnabledElsewhere(user)
+	if a.Tell != nil {
+		a.Tell(nil, user, true)
+	}
+}
+
+// EnabledElsewhere is Enabled for what another node took back.
+func (a *Authenticator) EnabledElsewhere(user chat.UserID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.disabled, user)

@@ -143,6 +143,27 @@ func (p *pair) due() (entries []entry, from, head chat.Seq, ok bool) {
 	return append([]entry(nil), entries...), p.cursor(), ch.head, true
 }
 
+// fillers is how many holes are filled at a time. With other nodes there can be one
+// in every channel, when nothing comes from them.
+func (h *Hub) fillers() int {
+	if h.isAlone() {
+		return 1
+	}
+	return 4
+}
+
+// mendHole has a hole filled, at once or when what is missing had time to come by
+// itself. Called with the channel's mu held.
+func (h *Hub) mendHole(ch *channel) {
+	switch {
+	case ch.ahead <= ch.head:
+	case len(ch.early) > 0:
+		h.holes.put(ch)
+	default:
+		h.gaps.put(ch)
+	}
+}
+
 // fill reads the entries of a hole: some that were published elsewhere, or that
 // came faster than the fan-out could take them.
 func (h *Hub) fill(ch *channel) {
@@ -154,6 +175,9 @@ func (h *Hub) fill(ch *channel) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.config.ReadTimeout)
 	events, err := h.config.Store.LogTo(ctx, ch.id, from, logPage, ahead)
+	if err == nil && len(events) == 0 {
+		ahead, err = h.atMost(ctx, ch.id, ahead)
+	}
 	cancel()
 	if err != nil {
 		if h.ctx.Err() == nil {
@@ -171,8 +195,14 @@ func (h *Hub) fill(ch *channel) {
 	if len(events) == 0 && ahead > from+logPage {
 		ch.pass(from + logPage)
 	} else if len(events) == 0 {
-		ch.ahead = ch.head // whoever told of it was wrong
+		ch.ahead, ch.early = ch.head, nil // whoever told of it was wrong
 	}
 	ch.mu.Unlock()
 	h.dirty(ch)
+}
+
+// atMost corrects what somebody said of a channel's head, who need not be right.
+func (h *Hub) atMost(ctx context.Context, id chat.ID, said chat.Seq) (chat.Seq, error) {
+	heads, err := h.config.Store.Heads(ctx, []chat.ID{id})
+	return min(said, heads[id]), err
 }

@@ -18,7 +18,8 @@ type channel struct {
 	ahead     chat.Seq   // an entry that exists beyond a hole after head, 0 when there is none
 	ring      ring
 	listeners listeners
-	gone      bool // dropped from the hub: obtain another
+	early     map[chat.Seq]chat.Event // entries beyond the hole; nil for none
+	gone      bool                    // dropped from the hub: obtain another
 
 	inbox  inbox
 	toldAt time.Time // guarded by mu: when something transient was told last
@@ -110,29 +111,67 @@ func (ch *channel) takeTransients(now time.Time) (transients []transient, wait b
 	return transients, false
 }
 
-// learn notes that the channel's head is at least seq.
-func (ch *channel) learn(seq chat.Seq) {
+// learn notes that the channel's head is at least seq, and tells whether that is
+// news.
+func (ch *channel) learn(seq chat.Seq) bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if !ch.known {
 		ch.known, ch.head = true, seq
-		return
+		return false
 	}
+	news := seq > max(ch.head, ch.ahead)
 	if seq > ch.head {
 		ch.ahead = max(ch.ahead, seq)
 	}
+	return news
 }
 
-// append puts an event at the end, in order; one beyond a hole is only noted.
-// Called with mu held.
+// append puts an event at the end, in order, and after it those that came before
+// it. Called with mu held.
 func (ch *channel) append(ev *chat.Event) {
 	switch {
 	case ev.Seq <= ch.head:
 		return
 	case ev.Seq > ch.head+1:
-		ch.ahead = max(ch.ahead, ev.Seq)
+		ch.keepEarly(ev)
 		return
 	}
+	ch.appendNext(ev)
+	for len(ch.early) > 0 {
+		next, ok := ch.early[ch.head+1]
+		if !ok {
+			return
+		}
+		delete(ch.early, next.Seq)
+		ch.appendNext(&next)
+	}
+	ch.early = nil
+}
+
+// maxEarly bounds the entries that are kept beyond a hole, holeDelay how long one
+// may take to come by itself: two nodes commit to a channel one after the other, and
+// what the second has committed often comes first.
+const (
+	maxEarly  = 64
+	holeDelay = 25 * time.Millisecond
+)
+
+// keepEarly notes an entry beyond a hole. Without other nodes the log has it sooner
+// than anybody else. Called with mu held.
+func (ch *channel) keepEarly(ev *chat.Event) {
+	ch.ahead = max(ch.ahead, ev.Seq)
+	if ch.hub.isAlone() || len(ch.early) >= maxEarly {
+		return
+	}
+	if ch.early == nil {
+		ch.early = make(map[chat.Seq]chat.Event, 1)
+	}
+	ch.early[ev.Seq] = *ev
+}
+
+// appendNext is append for the event after the last. Called with mu held.
+func (ch *channel) appendNext(ev *chat.Event) {
 	ch.head = ev.Seq
 	if ch.ring.push(ch.hub.encode(ev), &ch.hub.rings) {
 		ch.hub.tight.put(struct{}{})
@@ -155,6 +194,16 @@ func (ch *channel) pass(seq chat.Seq) {
 	ch.hub.config.Log.Error("entries of a channel are missing in the database", "channel", ch.id, "after", ch.head, "to", seq)
 	ch.head = seq
 	ch.ring.reset(&ch.hub.rings)
+}
+
+// welcome is add for a socket that may open meanwhile: it is served in the state
+// given when it is open. Called with mu held.
+func (ch *channel) welcome(s *Socket, cursor, joined chat.Seq, state pairState) *pair {
+	p := ch.add(s, cursor, joined, opening)
+	if p != nil && p.state() == opening && s.isOpen() {
+		p.become(state)
+	}
+	return p
 }
 
 // add makes a cursor for a socket, unless there is one. Called with mu held.

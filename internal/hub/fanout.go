@@ -38,9 +38,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 		ch.append(&events[i])
 	}
 	ch.ahead = max(ch.ahead, overflow)
-	if ch.ahead > ch.head {
-		h.gaps.put(ch)
-	}
+	h.mendHole(ch)
 	var plain, packed batch
 	level, slow := 0, 0
 	for i := ch.listeners.len() - 1; i >= 0; i-- { // backwards: a cursor that ends is replaced by one already served

@@ -21,7 +21,9 @@ import (
 
 // Config says how a Hub works. Zero values mean the defaults.
 type Config struct {
-	Store   Store
+	Store Store
+	// Relay may be nil: then there are no other nodes.
+	Relay   Relay
 	Metrics *metric.Hub
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -43,6 +45,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Workers == 0 {
 		c.Workers = 2
+	}
+	if c.Relay == nil {
+		c.Relay = alone{}
 	}
 	if c.Readers == 0 {
 		c.Readers = 4
@@ -80,6 +85,7 @@ type Hub struct {
 	told     *later[*channel] // channels that were told something transient a moment ago
 	tight    *later[struct{}] // the rings hold more than they may
 	doubts   *later[chat.ID]  // channels whose heads are to be read
+	holes    *later[*channel] // channels in which an entry came before the one before it
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -110,7 +116,9 @@ func Start(c Config) *Hub {
 	for range h.config.Readers {
 		h.done.Go(func() { h.behind.run(h.catchUp) }) // ends when Close closes the queue
 	}
-	h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
+	for range h.fillers() {
+		h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
+	}
 	h.pages = newPages(h, max(h.config.RingBytes/4, 1))
 	h.presence = newPresence(h)
 	h.typists = newTypists(h.typesNoMore)
@@ -120,8 +128,13 @@ func Start(c Config) *Hub {
 		}
 	})
 	h.doubts = newLater(doubtDelay, h.dispel)
+	h.holes = newLater(holeDelay, func(channels []*channel) {
+		for _, ch := range channels {
+			h.gaps.put(ch)
+		}
+	})
 	h.tight = newLater(trimEvery, func([]struct{}) { h.trimRings() })
-	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run, h.tight.run, h.doubts.run} {
+	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run, h.tight.run, h.doubts.run, h.holes.run} {
 		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
 	}
 	return h
@@ -181,6 +194,7 @@ func (h *Hub) obtain(id chat.ID) *channel {
 		ch = &channel{id: id, hub: h}
 		s.m[id] = ch
 		h.config.Metrics.Channels.Inc()
+		h.config.Relay.Listen(id)
 	}
 	return ch
 }
@@ -199,6 +213,7 @@ func (h *Hub) forget(ch *channel) {
 	delete(s.m, ch.id)
 	ch.ring.reset(&h.rings)
 	h.config.Metrics.Channels.Dec()
+	h.config.Relay.Unlisten(ch.id)
 }
 
 // trimEvery is how often rings give back what is beyond their share.

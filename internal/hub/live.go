@@ -12,9 +12,11 @@ import (
 func (h *Hub) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
 	h.typists.note(typist{channel, user}, isTyping, time.Now())
 	h.tellTyping(channel, user, isTyping, at)
+	h.config.Relay.Typing(channel, user, isTyping, at)
 }
 
-// typesNoMore is told of somebody who types and has not said so for a while.
+// typesNoMore is told of somebody who types and has not said so for a while. The
+// other nodes notice by themselves.
 func (h *Hub) typesNoMore(who typist) {
 	h.tellTyping(who.channel, who.user, false, chat.TimeOf(h.config.Now()))
 }
@@ -26,6 +28,7 @@ func (h *Hub) tellTyping(channel chat.ID, user chat.UserID, isTyping bool, at ch
 // ReadUpTo tells the channel's listeners how far somebody has read.
 func (h *Hub) ReadUpTo(r chat.ReadReceiptFrame) {
 	h.transient(r.ChannelID, r.UserID, false, r)
+	h.config.Relay.ReadUpTo(r)
 }
 
 func (h *Hub) transient(channel chat.ID, user chat.UserID, quiet bool, frame any) {
@@ -44,29 +47,30 @@ func (h *Hub) transient(channel chat.ID, user chat.UserID, quiet bool, frame any
 // maxOnline bounds the answer to who is online at all.
 const maxOnline = 10_000
 
-// Online gives those of the users who have a socket here; of nil, everybody who
-// has, up to 10,000.
+// Online gives those of the users who have a socket on any node; of nil, everybody
+// who has, up to 10,000.
 func (h *Hub) Online(users []chat.UserID) []chat.UserID {
-	online := []chat.UserID{}
-	if users != nil {
-		for _, id := range users {
-			if h.isOnline(id) {
-				online = append(online, id)
-			}
-		}
+	online := h.OnlineHere(users)
+	if h.isAlone() || len(online) == len(users) && users != nil {
 		return online
 	}
-	for i := range h.users {
-		s := &h.users[i]
-		s.mu.RLock()
-		known := s.known.all()
-		s.mu.RUnlock()
-		for _, u := range known {
-			u.mu.Lock()
-			if u.first != nil && len(online) < maxOnline {
-				online = append(online, u.id)
+	known := make(map[chat.UserID]bool, len(online))
+	for _, id := range online {
+		known[id] = true
+	}
+	asked := users
+	if users != nil {
+		asked = make([]chat.UserID, 0, len(users)-len(online))
+		for _, id := range users {
+			if !known[id] {
+				asked = append(asked, id)
 			}
-			u.mu.Unlock()
+		}
+	}
+	for _, id := range h.config.Relay.Online(asked) {
+		if !known[id] && len(online) < maxOnline {
+			known[id] = true
+			online = append(online, id)
 		}
 	}
 	return online

@@ -11,6 +11,7 @@ import (
 type presence struct {
 	hub  *Hub
 	news *later[*user]
+	afar afar
 }
 
 // watches is whom one socket watches.
@@ -23,7 +24,7 @@ type watches struct {
 const presenceDelay = time.Second
 
 func newPresence(h *Hub) *presence {
-	p := &presence{hub: h}
+	p := &presence{hub: h, afar: afar{online: make(map[chat.UserID]map[string]struct{})}}
 	p.news = newLater(presenceDelay, func(users []*user) {
 		for _, u := range users {
 			p.tell(u)
@@ -34,10 +35,13 @@ func newPresence(h *Hub) *presence {
 
 func (p *presence) changed(u *user) { p.news.put(u) }
 
+// online says whether a user has a socket anywhere. Called with his mu held.
+func (p *presence) online(u *user) bool { return u.first != nil || p.afar.has(u.id) }
+
 // tell tells the watchers, unless the user is as they were last told.
 func (p *presence) tell(u *user) {
 	u.mu.Lock()
-	online := u.first != nil
+	online := p.online(u)
 	changed := online != u.online
 	u.online = online
 	watchers := make([]*Socket, 0, len(u.watchers()))
@@ -80,7 +84,7 @@ func (p *presence) refresh(s *Socket) {
 	var b []byte
 	for _, u := range users {
 		u.mu.Lock()
-		online := u.first != nil
+		online := p.online(u)
 		u.mu.Unlock()
 		b = append(b, encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})...)
 	}
@@ -99,6 +103,7 @@ func (s *Socket) Watch(ids []chat.UserID) {
 			if c.watchers == nil {
 				c.watchers = make(map[*Socket]struct{}, 1)
 				u.online = u.first != nil
+				s.hub.config.Relay.Watch(u.id)
 			}
 			c.watchers[s] = struct{}{}
 			w.users = append(w.users, u)
@@ -139,6 +144,8 @@ func (p *presence) unwatchExcept(s *Socket, old, kept *watches) {
 		delete(u.watchers(), s)
 		if u.crowd != nil && len(u.crowd.watchers) == 0 {
 			u.crowd.watchers = nil
+			p.hub.config.Relay.Unwatch(u.id)
+			p.afar.forget(u.id)
 		}
 		u.mu.Unlock()
 		p.hub.release(u)

@@ -229,6 +229,12 @@ func (s *Socket) Close() {
 	s.hub.depart(s)
 }
 
+func (s *Socket) isOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
 func (s *Socket) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

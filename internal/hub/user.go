@@ -178,6 +178,9 @@ func (h *Hub) arrive(s *Socket, id chat.UserID, most int) (ok bool) {
 		if ok = most == 0 || u.count() < most; ok {
 			s.user = u
 			u.add(s)
+			if u.count() == 1 {
+				h.config.Relay.Presence(u.id, true)
+			}
 		}
 	})
 	return ok
@@ -198,6 +201,9 @@ func (h *Hub) depart(s *Socket) {
 	u.mu.Lock()
 	u.remove(s)
 	left, watched := u.count(), len(u.watchers()) > 0
+	if left == 0 {
+		h.config.Relay.Presence(u.id, false)
+	}
 	u.mu.Unlock()
 	if left == 0 && watched {
 		h.presence.changed(u)
@@ -240,13 +246,7 @@ func (h *Hub) isOnline(id chat.UserID) bool {
 // with the channel's mu held.
 func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 	for _, s := range h.socketsOf(id) {
-		s.mu.Lock()
-		state := opening
-		if s.open {
-			state = live
-		}
-		s.mu.Unlock()
-		if p := ch.add(s, seq-1, seq, state); p != nil {
+		if p := ch.welcome(s, seq-1, seq, live); p != nil {
 			p.begin(seq)
 		}
 	}

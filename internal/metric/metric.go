@@ -22,6 +22,7 @@ type Metrics struct {
 	Node        *Node
 	Canary      *Canary
 	Trace       *Trace
+	Relay       *Relay
 }
 
 // Definition says what a metric is.
@@ -148,6 +149,7 @@ func build(discard bool) *Metrics {
 	m.Node = newNode(b)
 	m.Canary = newCanary(b)
 	m.Trace = newTrace(b)
+	m.Relay = newRelay(b)
 	return m
 }
 

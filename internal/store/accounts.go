@@ -87,8 +87,12 @@ func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (closed []chat.TokenHash, err error) {
 	defer s.forgetUser(user)
 	err = s.db.write(ctx, "set_active", func(c conn) error {
-		if err := updateUser(c, "-- name: set_active\nUPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil || active {
+		if err := updateUser(c, "-- name: set_active\nUPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil {
 			return err
+		}
+		revoke(c, user, chat.TokenHash{}, active)
+		if active {
+			return c.flush()
 		}
 		closed, err = closeSessions(c, user, chat.TokenHash{})
 		return err
@@ -105,6 +109,7 @@ func updateUser(c conn, sql string, user chat.UserID, value any) error {
 	return err
 }
 
+// closeSessions ends all sessions of a user but one, and notes it.
 func closeSessions(c conn, user chat.UserID, keep chat.TokenHash) (closed []chat.TokenHash, err error) {
 	err = query(c, "-- name: close_sessions\nDELETE FROM sessions WHERE user_id = $1 AND hash <> $2 RETURNING hash", func(r row) error {
 		var h chat.TokenHash
@@ -112,7 +117,13 @@ func closeSessions(c conn, user chat.UserID, keep chat.TokenHash) (closed []chat
 		closed = append(closed, h)
 		return err
 	}, user, keep)
-	return closed, err
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range closed {
+		revoke(c, user, h, false)
+	}
+	return closed, c.flush()
 }
 
 // ReplaceHash puts a stronger hash of the same password in the place of old, unless

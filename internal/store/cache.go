@@ -13,12 +13,13 @@ import (
 
 // caches keep what is read often and changes seldom: never a right.
 //
-// Users are forgotten when this node changes them. A channel's members are kept
+// Users are forgotten when a node changes them: this one does so by itself, and tells
+// the others (Options.UserChanged), of whom it hears by ForgetUser. A channel's members are kept
 // with the version of its membership (see membersVersion), which is read together
 // with the viewer's right each time, so that a list is never older than the last
 // committed change, whichever node made it. What else is in them (names, pictures,
 // how far others have read) may be up to cacheKept old when another node changed
-// it.
+// it and nothing was heard of that.
 type caches struct {
 	users   *otter.Cache[chat.UserID, chat.User]
 	members *otter.Cache[chat.ID, *memberList]
@@ -84,6 +85,14 @@ func (s *Store) CacheStats() []CacheStats {
 
 // forgetUser is called when this node has changed a user, or may have.
 func (s *Store) forgetUser(id chat.UserID) {
+	s.ForgetUser(id)
+	if s.userChanged != nil {
+		s.userChanged(id)
+	}
+}
+
+// ForgetUser is called when another node has changed a user.
+func (s *Store) ForgetUser(id chat.UserID) {
 	s.caches.users.Invalidate(id)
 	s.memory.authors.forget(id)
 }
@@ -186,6 +195,9 @@ func (s *Store) loadMembers(ctx context.Context, channel chat.ID) (l *memberList
 	})
 	return l, err
 }
+
+// ForgetReads is called when somebody has read something through another node.
+func (s *Store) ForgetReads(channel chat.ID) { s.caches.members.Invalidate(channel) }
 
 // readsMoved forgets what is known of how far members have read.
 func (s *Store) readsMoved(reads []chat.Read) {

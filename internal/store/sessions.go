@@ -47,15 +47,23 @@ func (s *Store) loadSessions(ctx context.Context, hashes []chat.TokenHash) (all 
 // CloseSession ends a log-in. See auth.Store.
 func (s *Store) CloseSession(ctx context.Context, hash chat.TokenHash) error {
 	return s.db.write(ctx, "close_session", func(c conn) error {
-		return exec(c, "-- name: close_session\nDELETE FROM sessions WHERE hash = $1", hash)
+		var user chat.UserID
+		err := query(c, "-- name: close_session\nDELETE FROM sessions WHERE hash = $1 RETURNING user_id", func(r row) error { return r.scan(&user) }, hash)
+		if err != nil || user == "" {
+			return err
+		}
+		revoke(c, user, hash, false)
+		return c.flush()
 	})
 }
 
-// DeleteExpired removes sessions and tickets that are over. See auth.Store.
+// DeleteExpired removes sessions and tickets that are over, and the notes of those
+// that were closed long ago. See auth.Store.
 func (s *Store) DeleteExpired(ctx context.Context, t chat.Time) error {
 	return s.db.write(ctx, "delete_expired", func(c conn) error {
 		c.queue("-- name: delete_expired_sessions\nDELETE FROM sessions WHERE expires_at < $1", []any{t}, nil)
 		c.queue("-- name: delete_expired_tickets\nDELETE FROM tickets WHERE expires_at < $1", []any{t}, nil)
+		c.queue("-- name: delete_old_revocations\nDELETE FROM revocations WHERE at < $1", []any{t - chat.Time(revocationsKept.Microseconds())}, nil)
 		return nil
 	})
 }

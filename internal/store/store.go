@@ -41,6 +41,9 @@ type Options struct {
 	// CacheUsers bounds the users that are cached, and ten times as many members of
 	// channels. Default 100,000.
 	CacheUsers int
+	// UserChanged is told of users whom this node has changed, or may have. It must not
+	// wait, and may be nil.
+	UserChanged func(chat.UserID)
 	// Observer and Log may be nil.
 	Observer Observer
 	Log      *slog.Logger
@@ -106,6 +109,8 @@ type Store struct {
 	sessions   *gatherer[chat.TokenHash, sessionUser]
 	ensured    *gatherer[*chat.User, ensured]
 	memory     memory
+
+	userChanged func(chat.UserID) // may be nil
 }
 
 // Open connects, brings the schema up to date and finds out what an ack will mean.
@@ -123,7 +128,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if !o.NoPlans {
 		in.slow.explain = db.explain
 	}
-	s := &Store{db: db, slow: in.slow, caches: newCaches(o.CacheUsers)}
+	s := &Store{db: db, slow: in.slow, caches: newCaches(o.CacheUsers), userChanged: o.UserChanged}
 	if err := s.start(ctx); err != nil {
 		s.caches.close()
 		return nil, errors.Join(err, db.close())

@@ -42,6 +42,10 @@ func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
 		{"Tickets", testTickets},
 		{"Reopen", testReopen},
 		{"Trim", testTrim},
+		{"Nodes", testNodes},
+		{"Ahead", testAhead},
+		{"Joins", testJoins},
+		{"Revocations", testRevocations},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
