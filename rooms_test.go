@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"internal/journal":         {"internal/trace"},
 	"internal/verb":            {},
 	"internal/hub":             {"internal/frame", "internal/trace"},
+	"internal/relay":           {"internal/hub"},
 	"internal/auth":            {},
 	"internal/gateway":         {"internal/verb", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace"},
 	"internal/api":             {"internal/verb", "internal/auth", "internal/trace", "web"},
@@ -142,7 +143,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 
 // goers are the rooms that may start goroutines.
 var goers = []string{
-	"internal/journal", "internal/hub", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth", "internal/canary",
+	"internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth", "internal/canary",
 	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg", "test/benchdb", "test/benchops", "client",
 	"internal/bench", "internal/bench/incident", "internal/bench/oldways",
 }

@@ -95,6 +95,17 @@ type Config struct {
 		Lanes int `name:"journal.lanes" default:"2" min:"1" max:"64" help:"Group commits under way at once on PostgreSQL. SQLite has one writer, and so one."`
 	}
 
+	Relay struct {
+		Listen          string   `name:"relay.listen" is:"optional-address" help:"Address and port for the other nodes that share the PostgreSQL database; a node alone needs none."`
+		Routes          []string `name:"relay.routes" is:"node" help:"The other nodes, as host:port of their relay.listen; a name may stand for many, and for this node as well."`
+		URL             []string `name:"relay.url" is:"nats" secret:"url" help:"A NATS of your own to use instead, such as nats://nats.example.org:4222; several of one cluster as a list."`
+		Secret          string   `name:"relay.secret" is:"relay-secret" secret:"all" help:"By which nodes know each other, 16 characters or more; needed unless all of them are on this machine."`
+		CredentialsFile string   `name:"relay.credentials-file" help:"Credentials (.creds) for that NATS."`
+		TLSCertFile     string   `name:"relay.tls-cert-file" help:"Certificate (PEM) of this node, so that what nodes say is encrypted."`
+		TLSKeyFile      string   `name:"relay.tls-key-file" help:"Its private key (PEM)."`
+		TLSCAFile       string   `name:"relay.tls-ca-file" help:"Authority (PEM) that signs the nodes' certificates, and those of nobody else."`
+	}
+
 	Retention struct {
 		Changes time.Duration `name:"retention.changes" default:"0s" min:"0s" max:"876000h" help:"How long edits, deletions, reactions and memberships are kept for clients that come back; who was away longer loads its channels anew. 0 is for ever. Messages stay."`
 	}

@@ -55,6 +55,7 @@ func (c *Config) complete() (problems []error) {
 	if len(c.DatabaseRead) > 0 && strings.HasPrefix(c.DatabaseURL, "sqlite:") {
 		wrong("%s: database-read-url is set, but the database is an SQLite file, which has no replicas", from("database-read-url"))
 	}
+	c.checkRelay(wrong, from)
 	if c.DB.HoldSoft >= c.DB.HoldHard {
 		wrong("db.hold-soft is %s and db.hold-hard is %s; the soft limit must be the shorter", c.DB.HoldSoft, c.DB.HoldHard)
 	}
@@ -62,6 +63,59 @@ func (c *Config) complete() (problems []error) {
 		wrong("drain.window is %s and drain.timeout is %s; the window must be the shorter", c.Drain.Window, c.Drain.Timeout)
 	}
 	return problems
+}
+
+// checkRelay finds what is wrong with how nodes hear each other.
+func (c *Config) checkRelay(wrong func(string, ...any), from func(string) string) {
+	r := &c.Relay
+	first := ""
+	for _, s := range []struct{ name, value string }{
+		{"relay.listen", r.Listen}, {"relay.url", strings.Join(r.URL, ",")}, {"relay.routes", strings.Join(r.Routes, ",")}, {"relay.secret", r.Secret},
+		{"relay.credentials-file", r.CredentialsFile}, {"relay.tls-cert-file", r.TLSCertFile}, {"relay.tls-ca-file", r.TLSCAFile},
+	} {
+		if s.value != "" && first == "" {
+			first = s.name
+		}
+	}
+	switch {
+	case first == "":
+		return
+	case strings.HasPrefix(c.DatabaseURL, "sqlite:"):
+		wrong("%s: %s is set, but the database is an SQLite file, which one node alone can use; set database-url to a postgres:// one, or take it away", from(first), first)
+		return
+	case r.Listen == "" && len(r.URL) == 0:
+		wrong("%s: %s is set, but neither relay.listen nor relay.url says how nodes hear each other; set one of them", from(first), first)
+		return
+	case r.Listen != "" && len(r.URL) > 0:
+		wrong("%s: relay.listen is %q and relay.url is set too; choose one", from("relay.url"), r.Listen)
+		return
+	}
+	if len(r.URL) == 0 {
+		c.checkRoutes(wrong, from)
+	} else if len(r.Routes) > 0 {
+		wrong("%s: relay.routes is %q, but with relay.url the nodes meet there; take it away", from("relay.routes"), strings.Join(r.Routes, ","))
+	}
+	if (r.TLSCertFile == "") != (r.TLSKeyFile == "") {
+		wrong("relay.tls-cert-file is %q and relay.tls-key-file is %q; set both or none", r.TLSCertFile, r.TLSKeyFile)
+	}
+}
+
+// checkRoutes is about a node that listens for others.
+func (c *Config) checkRoutes(wrong func(string, ...any), from func(string) string) {
+	r := &c.Relay
+	reached := !isLoopback(r.Listen)
+	for _, route := range r.Routes {
+		reached = reached || !isLoopback(route)
+	}
+	if r.Secret == "" && reached {
+		wrong("%s: relay.listen is %q, which others can reach, or relay.routes leads to other machines, but relay.secret is not set; set it, best as CHOWK_RELAY_SECRET, the same on all nodes", from("relay.listen"), r.Listen)
+	}
+	if r.CredentialsFile != "" {
+		wrong("%s: relay.credentials-file is for relay.url, which is not set", from("relay.credentials-file"))
+	}
+	if (r.TLSCertFile == "") != (r.TLSCAFile == "") {
+		wrong("relay.tls-cert-file is %q and relay.tls-ca-file is %q; nodes prove themselves to each other: set both or none", r.TLSCertFile, r.TLSCAFile)
+	}
 }
 
 // warnings are what is allowed, and better known.

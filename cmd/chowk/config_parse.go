@@ -205,6 +205,20 @@ func checkText(kind, text string) (string, error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return "", errors.New("a URL such as http://127.0.0.1:4318, whose credentials, if any, are in OTEL_EXPORTER_OTLP_HEADERS")
 		}
+	case "node":
+		host, port, err := net.SplitHostPort(text)
+		n, errPort := strconv.ParseUint(port, 10, 16)
+		if err != nil || errPort != nil || n == 0 || host == "" || strings.ContainsAny(host, "/ ") {
+			return "", errors.New("a node's host and port such as chowk-nodes:6222")
+		}
+	case "nats":
+		if u, err := url.Parse(text); err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Host == "" {
+			return "", errors.New("nats://host:4222 or tls://user:password@host:4222")
+		}
+	case "relay-secret":
+		if len(text) < leastRelaySecret || strings.ContainsAny(text, " \t\r\n") {
+			return "", errors.New("16 characters or more, without spaces")
+		}
 	case "smtp":
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
@@ -229,6 +243,9 @@ func shortDuration(d time.Duration) string {
 	}
 	return text
 }
+
+// leastRelaySecret is how many characters a secret between nodes has at least.
+const leastRelaySecret = 16
 
 const hidden = "********"
 

@@ -54,7 +54,7 @@ func TestTheLinesOfConfigAreSound(t *testing.T) {
 				}
 			}
 		}
-		if (strings.Contains(s.name, "secret") || strings.HasSuffix(s.name, "-url") && s.name != "public-url") != (s.secret != "") {
+		if (strings.Contains(s.name, "secret") || (strings.HasSuffix(s.name, "-url") || strings.HasSuffix(s.name, ".url")) && s.name != "public-url") != (s.secret != "") {
 			t.Errorf("%s: is it a secret?", s.name)
 		}
 	}
@@ -182,6 +182,15 @@ func TestBadSettingsStopTheStart(t *testing.T) {
 		{"half of TLS", "tls.cert-file: c.pem", nil, nil, `tls.cert-file is "c.pem" and tls.key-file is ""; set both or none`},
 		{"mail without a sender", "mail.smtp-url: smtp://m\npublic-url: https://c.example", nil, nil, "chowk.yaml:1: mail.smtp-url is set, but mail.from, the sender, is not"},
 		{"mail without an address for links", "mail: {smtp-url: smtp://m, from: a@b.example}", nil, nil, "chowk.yaml:1: mail.smtp-url is set, but public-url, where links in mails lead, is not"},
+		{"other nodes and SQLite", "relay.listen: 127.0.0.1:6222", nil, nil, "chowk.yaml:1: relay.listen is set, but the database is an SQLite file, which one node alone can use; set database-url to a postgres:// one, or take it away"},
+		{"a secret for no nodes", "database-url: postgres://db/x", []string{"CHOWK_RELAY_SECRET=0123456789abcdef"}, nil, "CHOWK_RELAY_SECRET: relay.secret is set, but neither relay.listen nor relay.url says how nodes hear each other; set one of them"},
+		{"two relays", "database-url: postgres://db/x\nrelay: {listen: 127.0.0.1:6222, url: nats://n}", nil, nil, `chowk.yaml:2: relay.listen is "127.0.0.1:6222" and relay.url is set too; choose one`},
+		{"routes to a NATS elsewhere", "database-url: postgres://db/x\nrelay: {url: nats://n, routes: 'a:1'}", nil, nil, `chowk.yaml:2: relay.routes is "a:1", but with relay.url the nodes meet there; take it away`},
+		{"no secret between machines", "database-url: postgres://db/x\nrelay.listen: :6222", nil, nil, `chowk.yaml:2: relay.listen is ":6222", which others can reach, or relay.routes leads to other machines, but relay.secret is not set; set it, best as CHOWK_RELAY_SECRET, the same on all nodes`},
+		{"a short secret", "database-url: postgres://db/x\nrelay: {listen: ':6222', secret: hush}", nil, nil, "chowk.yaml:2: relay.secret is not shown here, but must be 16 characters or more, without spaces"},
+		{"a node without a port", "database-url: postgres://db/x\nrelay: {listen: ':6222', secret: 0123456789abcdef, routes: [chowk-nodes]}", nil, nil, `chowk.yaml:2: relay.routes is "chowk-nodes", but must be a list of which each is a node's host and port such as chowk-nodes:6222`},
+		{"a relay of another kind", "database-url: postgres://db/x\nrelay.url: redis://u:hush@r", nil, nil, "chowk.yaml:2: relay.url is not shown here, but must be a list of which each is nats://host:4222 or tls://user:password@host:4222"},
+		{"nodes with half a certificate", "database-url: postgres://db/x\nrelay: {listen: '127.0.0.1:1', tls-cert-file: c, tls-key-file: k}", nil, nil, `relay.tls-cert-file is "c" and relay.tls-ca-file is ""; nodes prove themselves to each other: set both or none`},
 		{"drain", "drain.window: 20s", nil, nil, "drain.window is 20s and drain.timeout is 20s; the window must be the shorter"},
 		{"all at once", "pool:\n  size: x\n  overflow: y\n", []string{"CHOWK_X_Y_Z_TT=1"}, nil, "CHOWK_X_Y_Z_TT: no such setting; `chowk config` lists them all\n" +
 			`chowk.yaml:2: pool.size is "x", but must be a whole number from 1 to 1000` + "\n" + `chowk.yaml:3: pool.overflow is "y", but must be a whole number from 0 to 1000`},
@@ -215,6 +224,9 @@ func TestContradictionsThatAreNone(t *testing.T) {
 		{"mail.smtp-url": "smtp://m", "mail.from": "Chat <a@b.example>", "public-url": "https://c.example/"},
 		{"database-url": "postgresql://u:p@h/db?sslmode=verify-full"},
 		{"database-url": "sqlite:/x/y.db"},
+		{"database-url": "postgres://db/x", "relay.listen": "127.0.0.1:6222", "relay.routes": "127.0.0.1:6223,localhost:6224"},
+		{"database-url": "postgres://db/x", "relay.listen": ":6222", "relay.routes": "chowk-nodes:6222", "relay.secret": "0123456789abcdef"},
+		{"database-url": "postgres://db/x", "relay.url": "nats://u:p@a:4222, tls://b", "relay.tls-ca-file": "ca.pem"},
 	} {
 		if _, err := load(t, "", nil, flags); err != nil {
 			t.Errorf("%v: %v", flags, err)

@@ -21,6 +21,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/ops"
+	"github.com/chowk-chat/chowk/internal/relay"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/trace"
 	"github.com/chowk-chat/chowk/internal/trace/otlp"
@@ -37,6 +38,7 @@ type server struct {
 	numbers *metric.Metrics
 	tracing *otlp.Exporter // nil when it is off
 	live    *hub.Hub
+	relay   *relay.Node // nil when this node is alone
 	writer  *journal.Journal
 	rules   *verb.Rules
 	poller  *netpoll.Poller
@@ -86,20 +88,22 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	options := storeOptions(cfg)
-	options.Observer, options.Log, options.Trace = s.numbers.Store, log, traces
+	options.Observer, options.Log, options.Trace, options.UserChanged = s.numbers.Store, log, traces, s.userChanged
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
-	s.live = hub.Start(hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: log, Now: s.now, RingBytes: int64(cfg.Ring.Bytes), Deflate: int(cfg.Deflate)})
-	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.live, Metrics: s.numbers.Journal, Log: log, Lanes: s.lanes(), Trace: traces, Follow: s.live.Follow})
-	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: s.now, OpenDirectory: true}
-
 	if err := s.buildAuth(ctx); err != nil {
 		return err
 	}
+	if err := s.buildHub(ctx); err != nil {
+		return err
+	}
+	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.numbers.Journal, Log: log, Lanes: s.lanes(), Trace: traces, Follow: s.live.Follow})
+	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: s.now, OpenDirectory: true}
+
 	if s.poller, err = netpoll.New(netpoll.Options{
 		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, Partial: cfg.Limits.MessageTime,
 	}); err != nil {
@@ -121,9 +125,28 @@ func (s *server) build(ctx context.Context) (err error) {
 		},
 	})
 	s.tokens.OnRevoke = s.gate.Revoke
+	if s.relay != nil {
+		s.tokens.Tell = s.relay.Revoked
+		if err := s.relay.Start(ctx, s.live); err != nil {
+			return fmt.Errorf("start the relay: %w", err)
+		}
+	}
 	s.health = s.checks(sockets)
 	s.describe(s.numbers, sockets)
 	s.http = s.httpServer(door, traces)
+	return nil
+}
+
+// buildHub makes the hub, and what tells it of other nodes.
+func (s *server) buildHub(ctx context.Context) (err error) {
+	c := hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: s.log, Now: s.now, RingBytes: int64(s.cfg.Ring.Bytes), Deflate: int(s.cfg.Deflate)}
+	if s.relay, err = s.buildRelay(ctx); err != nil {
+		return err
+	}
+	if s.relay != nil {
+		c.Relay = s.relay
+	}
+	s.live = hub.Start(c)
 	return nil
 }
 
@@ -258,6 +281,9 @@ func (s *server) close(ctx context.Context) error {
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.Close(ctx))
+	}
+	if s.relay != nil {
+		errs = append(errs, s.relay.Close(ctx))
 	}
 	if s.live != nil {
 		s.live.Close()

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -146,7 +147,7 @@ func (h *Hub) TypingAfar(channel chat.ID, user chat.UserID, isTyping bool, at ch
 	if h.lookup(channel) == nil {
 		return
 	}
-	h.typists.note(typist{channel, user}, isTyping, h.config.Now())
+	h.typists.note(typist{channel, user}, isTyping, time.Now())
 	h.tellTyping(channel, user, isTyping, at)
 }
 

@@ -10,38 +10,33 @@ import (
 // What several nodes that share a database ask it about each other, because nothing
 // that carries news between them is trusted.
 
-// Node is one of them, as it says of itself.
-type Node struct {
-	ID      string
-	Beats   int64 // more each time that it is seen to live
-	Version string
-}
-
-// Beat notes that a node lives, and gives all that ever did and were not forgotten.
-func (s *Store) Beat(ctx context.Context, id, version string) (all []Node, err error) {
+// Beat notes that a node lives, and gives how often each did so that was not
+// forgotten, by id.
+func (s *Store) Beat(ctx context.Context, id, version string) (beats map[string]int64, err error) {
 	err = s.db.write(ctx, "beat", func(c conn) error {
-		all = nil
+		beats = make(map[string]int64)
 		c.queue(`-- name: beat
 			INSERT INTO nodes (id, beats, version) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET beats = nodes.beats + 1, version = excluded.version`, []any{id, version}, nil)
-		c.queue("-- name: nodes\nSELECT id, beats, version FROM nodes ORDER BY id", nil, func(r row) error {
-			var n Node
-			err := r.scan(&n.ID, &n.Beats, &n.Version)
-			all = append(all, n)
+		c.queue("-- name: nodes\nSELECT id, beats FROM nodes", nil, func(r row) error {
+			var node string
+			var n int64
+			err := r.scan(&node, &n)
+			beats[node] = n
 			return err
 		})
 		return c.flush()
 	})
-	return all, err
+	return beats, err
 }
 
-// ForgetNode drops a node that is as it was when it was seen last.
-func (s *Store) ForgetNode(ctx context.Context, n Node) error {
+// ForgetNode drops a node that has not lived since it had as many beats.
+func (s *Store) ForgetNode(ctx context.Context, id string, beats int64) error {
 	return s.db.write(ctx, "forget_node", func(c conn) error {
-		return exec(c, "-- name: forget_node\nDELETE FROM nodes WHERE id = $1 AND beats = $2", n.ID, n.Beats)
+		return exec(c, "-- name: forget_node\nDELETE FROM nodes WHERE id = $1 AND beats = $2", id, beats)
 	})
 }
 
-// LeaveNodes drops a node that ends, whatever it was.
+// LeaveNodes drops a node that ends.
 func (s *Store) LeaveNodes(ctx context.Context, id string) error {
 	return s.db.write(ctx, "leave_nodes", func(c conn) error {
 		return exec(c, "-- name: leave_nodes\nDELETE FROM nodes WHERE id = $1", id)

@@ -1,0 +1,380 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// healer asks the database what no other node has told of: entries of channels to
+// which somebody listens, memberships, ended access. It makes up for all that the
+// relay may lose.
+type healer struct {
+	node *Node
+	wake chan struct{}
+
+	mu       sync.Mutex // guards what follows
+	due      time.Time  // when the database is asked next
+	settles  map[chat.ID]time.Time
+	presence bool                     // the watched are to be asked for
+	heard    map[chat.Revocation]bool // without their numbers: of which the nodes have said so
+
+	// Run's own.
+	since   chat.Time // from when on joins are asked for
+	seen    map[place]time.Time
+	revoked int64          // the newest that is known
+	given   map[int64]bool // of those around it
+	beat    time.Time
+}
+
+type place struct {
+	channel chat.ID
+	seq     chat.Seq
+}
+
+const (
+	// settleAfter is how long the other nodes may take to know that somebody listens
+	// here to a channel.
+	settleAfter = 300 * time.Millisecond
+	// hurryLeast keeps looks at the database apart.
+	hurryLeast = 200 * time.Millisecond
+	// joinsOverlap is by how much the time of an entry may be before its commit, with
+	// what clocks may differ.
+	joinsOverlap = 20 * time.Second
+	// revokedOverlap is how many revocations may be committed before one with a lower
+	// number is.
+	revokedOverlap = 1000
+	revokedMost    = 10_000 // asked for at a time
+	// rowBeat is how often a node beats in the database. It is dead to the others
+	// after deadLooks of theirs and forgotten after forgetLooks.
+	rowBeat     = 5 * time.Second
+	forgetLooks = 20
+	healTimeout = 5 * time.Second
+)
+
+func newHealer(n *Node) *healer {
+	return &healer{node: n, wake: make(chan struct{}, 1), settles: make(map[chat.ID]time.Time), seen: make(map[place]time.Time), given: make(map[int64]bool), heard: make(map[chat.Revocation]bool)}
+}
+
+// begin is before the first socket: what was before is in what sockets are told
+// when they open.
+func (h *healer) begin(ctx context.Context) (err error) {
+	if h.revoked, err = h.node.config.Database.LastRevocation(ctx); err != nil {
+		return fmt.Errorf("read the last revocation: %w", err)
+	}
+	if _, err := h.newRevocations(ctx); err != nil {
+		return fmt.Errorf("read the last revocations: %w", err)
+	}
+	h.since = chat.TimeOf(h.node.config.Now())
+	if err := h.beatRow(ctx); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.due = time.Now().Add(h.node.config.Heal)
+	h.mu.Unlock()
+	return nil
+}
+
+func (h *healer) signal() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hurry has the database asked soon.
+func (h *healer) hurry() {
+	h.mu.Lock()
+	if soon := time.Now().Add(hurryLeast); h.due.After(soon) {
+		h.due = soon
+	}
+	h.mu.Unlock()
+	h.signal()
+}
+
+// resync has the nodes asked soon who is online with them.
+func (h *healer) resync() {
+	h.mu.Lock()
+	h.presence = true
+	h.mu.Unlock()
+	h.hurry()
+}
+
+// settle has the heads of channels read when the other nodes must know that
+// somebody listens to them here.
+func (h *healer) settle(channels []chat.ID) {
+	at := time.Now().Add(settleAfter)
+	h.mu.Lock()
+	for _, id := range channels {
+		h.settles[id] = at
+	}
+	h.mu.Unlock()
+	h.signal()
+}
+
+// run works until ctx ends.
+func (h *healer) run(ctx context.Context) {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-h.wake:
+		case <-ctx.Done():
+			return
+		}
+		now := time.Now()
+		if settled := h.settled(now); len(settled) > 0 {
+			h.heads(ctx, settled)
+		}
+		if now.Sub(h.beat) >= rowBeat {
+			h.timed(ctx, h.beatRow, "say in the database that this node lives")
+		}
+		if h.isDue(now) {
+			h.look(ctx)
+		}
+		t.Reset(time.Until(h.next(time.Now())))
+	}
+}
+
+func (h *healer) isDue(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !now.Before(h.due)
+}
+
+// next is when there is something to do.
+func (h *healer) next(now time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := h.beat.Add(rowBeat)
+	if h.due.Before(next) {
+		next = h.due
+	}
+	for _, at := range h.settles {
+		if at.Before(next) {
+			next = at
+		}
+	}
+	if least := now.Add(10 * time.Millisecond); next.Before(least) {
+		return least
+	}
+	return next
+}
+
+// settled takes the channels whose time has come.
+func (h *healer) settled(now time.Time) (ids []chat.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, at := range h.settles {
+		if !now.Before(at) {
+			ids = append(ids, id)
+			delete(h.settles, id)
+		}
+	}
+	return ids
+}
+
+// timed does one thing with a deadline.
+func (h *healer) timed(ctx context.Context, do func(context.Context) error, what string) {
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
+	if err := do(ctx); err != nil && ctx.Err() == nil {
+		h.node.config.Log.Warn(what, "err", err)
+	}
+}
+
+// look asks for everything, and then sets the time of the next look.
+func (h *healer) look(ctx context.Context) {
+	n := h.node
+	begun := time.Now()
+	h.mu.Lock()
+	presence := h.presence
+	h.presence = false
+	// From here on: whoever hurries meanwhile has his own look.
+	h.due = begun.Add(n.config.HealCalm)
+	if n.peers.state().Degraded {
+		h.due = begun.Add(n.config.Heal)
+	}
+	calm := h.due.Sub(begun) > n.config.Heal
+	h.mu.Unlock()
+	if n.peers.isAlone() && !presence {
+		h.since = chat.TimeOf(n.config.Now())
+		return
+	}
+	h.timed(ctx, h.revocations, "ask the database whose access ended")
+	h.timed(ctx, h.everyHead, "ask the database for heads of channels")
+	h.timed(ctx, h.joins, "ask the database who became a member")
+	if presence || calm {
+		for some := range slices.Chunk(n.hub.Watched(), askedMost) {
+			if ctx.Err() == nil {
+				n.asks.one(some)
+			}
+		}
+	}
+	n.config.Metrics.HealSeconds.Observe(time.Since(begun).Seconds())
+}
+
+func (h *healer) everyHead(ctx context.Context) error { return h.ahead(ctx, h.node.hub.Known()) }
+
+// heads looks at some channels only.
+func (h *healer) heads(ctx context.Context, ids []chat.ID) {
+	known := h.node.hub.Known()
+	some := make(map[chat.ID]chat.Seq, len(ids))
+	for _, id := range ids {
+		if seq, is := known[id]; is {
+			some[id] = seq
+		}
+	}
+	h.timed(ctx, func(ctx context.Context) error { return h.ahead(ctx, some) }, "ask the database for heads of channels")
+}
+
+func (h *healer) ahead(ctx context.Context, known map[chat.ID]chat.Seq) error {
+	if len(known) == 0 {
+		return nil
+	}
+	heads, err := h.node.config.Database.Ahead(ctx, known)
+	if err != nil {
+		return err
+	}
+	h.node.config.Metrics.Healed.WithLabelValues("channels").Add(float64(h.node.hub.Learn(heads)))
+	return nil
+}
+
+// joins finds memberships that began elsewhere, of which users with sockets here
+// were not told.
+func (h *healer) joins(ctx context.Context) error {
+	now := chat.TimeOf(h.node.config.Now())
+	events, err := h.node.config.Database.Joins(ctx, h.since-chat.Time(joinsOverlap.Microseconds()))
+	if err != nil {
+		return err
+	}
+	for i := range events {
+		ev := &events[i]
+		at := place{ev.ChannelID, ev.Seq}
+		if _, seen := h.seen[at]; seen {
+			continue
+		}
+		note := joinsNote{Channel: ev.ChannelID, Seq: ev.Seq, Users: ev.Joins()}
+		if !h.node.hub.Listens(ev.ChannelID) && len(h.node.hub.Here(note.Users)) > 0 {
+			h.node.config.Metrics.Healed.WithLabelValues("memberships").Inc()
+		}
+		if len(h.node.hub.Here(note.Users)) > 0 {
+			if err := h.node.admit(ctx, note); err != nil {
+				return err
+			}
+		}
+		h.seen[at] = time.Now()
+	}
+	h.since = now
+	for at, when := range h.seen {
+		if time.Since(when) > h.node.config.HealCalm+2*joinsOverlap {
+			delete(h.seen, at)
+		}
+	}
+	return nil
+}
+
+// revocations applies those that are new; a few older ones may have been committed
+// late.
+func (h *healer) revocations(ctx context.Context) error {
+	fresh, err := h.newRevocations(ctx)
+	last := make(map[chat.UserID]int64) // of those about all that a user has
+	for _, v := range fresh {
+		if v.Hash == (chat.TokenHash{}) {
+			last[v.UserID] = v.ID
+		}
+	}
+	for _, v := range fresh {
+		if v.Hash != (chat.TokenHash{}) || last[v.UserID] == v.ID { // what was taken back is over
+			h.apply(v)
+		}
+	}
+	return err
+}
+
+// newRevocations gives those that were not given before.
+func (h *healer) newRevocations(ctx context.Context) (fresh []chat.Revocation, err error) {
+	for from := max(0, h.revoked-revokedOverlap); ; {
+		all, err := h.node.config.Database.Revocations(ctx, from, revokedMost)
+		for _, v := range all {
+			from, h.revoked = v.ID, max(h.revoked, v.ID)
+			if !h.given[v.ID] {
+				h.given[v.ID] = true
+				fresh = append(fresh, v)
+			}
+		}
+		if err != nil || len(all) < revokedMost {
+			for id := range h.given {
+				if id <= h.revoked-revokedOverlap {
+					delete(h.given, id)
+				}
+			}
+			return fresh, err
+		}
+	}
+}
+
+// apply ends access, if only once more: what was told is not relied upon.
+func (h *healer) apply(v chat.Revocation) {
+	key := v
+	key.ID = 0
+	h.mu.Lock()
+	known := h.heard[key]
+	delete(h.heard, key)
+	h.mu.Unlock()
+	if !known {
+		h.node.config.Metrics.Healed.WithLabelValues("revocations").Inc()
+	}
+	switch {
+	case v.Enabled:
+		h.node.config.Access.EnabledElsewhere(v.UserID)
+	case v.Hash == (chat.TokenHash{}):
+		h.node.config.Access.RevokedElsewhere(nil, v.UserID)
+	default:
+		h.node.config.Access.RevokedElsewhere([]chat.TokenHash{v.Hash}, v.UserID)
+	}
+}
+
+// heardMost bounds the revocations that are remembered until the database names
+// them.
+const heardMost = 10_000
+
+// told notes what this node or another has said already of access that ended.
+func (h *healer) told(note revokeNote) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.heard) >= heardMost {
+		clear(h.heard) // applied twice it does no harm
+	}
+	v := chat.Revocation{UserID: note.User, Enabled: note.Enabled}
+	if len(note.Closed) == 0 {
+		h.heard[v] = true
+	}
+	for _, b := range note.Closed {
+		if len(b) == len(v.Hash) {
+			v.Hash = chat.TokenHash(b)
+			h.heard[v] = true
+		}
+	}
+}
+
+// beatRow says in the database that this node lives, and sees who else does.
+func (h *healer) beatRow(ctx context.Context) error {
+	h.beat = time.Now()
+	n := h.node
+	beats, err := n.config.Database.Beat(ctx, n.id, n.config.Version)
+	if err != nil {
+		return fmt.Errorf("beat in the database: %w", err)
+	}
+	for id, last := range n.peers.rowsAre(beats) {
+		if err := n.config.Database.ForgetNode(ctx, id, last); err != nil {
+			return fmt.Errorf("forget a node that is dead: %w", err)
+		}
+	}
+	return nil
+}

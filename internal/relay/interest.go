@@ -1,0 +1,111 @@
+package relay
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// interest is what this node is subscribed to: exactly what somebody here listens
+// to or watches.
+type interest struct {
+	node *Node
+	wake chan struct{}
+
+	mu      sync.Mutex      // guards what follows
+	pending map[string]bool // what is to be subscribed to, or not any more
+
+	current map[string]*nats.Subscription // run's own
+}
+
+func newInterest(n *Node) *interest {
+	return &interest{node: n, wake: make(chan struct{}, 1), pending: make(map[string]bool), current: make(map[string]*nats.Subscription)}
+}
+
+// want notes what is wanted last. It is called under locks of the hub.
+func (i *interest) want(subject string, wanted bool) {
+	i.mu.Lock()
+	i.pending[subject] = wanted
+	i.mu.Unlock()
+	select {
+	case i.wake <- struct{}{}:
+	default:
+	}
+}
+
+// retryInterest is how long to wait when a subscription could not be made.
+const retryInterest = 200 * time.Millisecond
+
+func (i *interest) run(ctx context.Context) {
+	for {
+		select {
+		case <-i.wake:
+		case <-ctx.Done():
+			return
+		}
+		i.mu.Lock()
+		pending := i.pending
+		i.pending = make(map[string]bool)
+		i.mu.Unlock()
+		failed := i.apply(ctx, pending)
+		if failed == 0 {
+			continue
+		}
+		t := time.NewTimer(retryInterest)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+	}
+}
+
+// apply brings the subscriptions to what is wanted, and puts back what failed.
+func (i *interest) apply(ctx context.Context, pending map[string]bool) (failed int) {
+	n := i.node
+	var fresh []chat.ID
+	for subject, wanted := range pending {
+		sub := i.current[subject]
+		var err error
+		switch {
+		case wanted && sub == nil:
+			if sub, err = n.link.conn.ChanSubscribe(n.subject(subject), n.in); err == nil {
+				i.current[subject] = sub
+				if id, ok := strings.CutPrefix(subject, toChannel); ok {
+					fresh = append(fresh, chat.MustParseID(id))
+				}
+			}
+		case !wanted && sub != nil:
+			err = sub.Unsubscribe()
+			delete(i.current, subject)
+		}
+		if err != nil && ctx.Err() == nil {
+			failed++
+			n.config.Log.Debug("subscribe to what other nodes say", "subject", subject, "err", err)
+			i.mu.Lock()
+			if _, newer := i.pending[subject]; !newer {
+				i.pending[subject] = wanted
+			}
+			i.mu.Unlock()
+		}
+	}
+	n.config.Metrics.Subscriptions.Set(float64(len(i.current) + 2))
+	if len(fresh) > 0 && !n.peers.isAlone() {
+		// The other nodes have not heard of it yet: what they commit meanwhile comes
+		// from the log.
+		n.healer.settle(fresh)
+	}
+	if failed > 0 {
+		select {
+		case i.wake <- struct{}{}:
+		default:
+		}
+	}
+	return failed
+}

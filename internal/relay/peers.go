@@ -1,0 +1,417 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// peers are the other nodes: who is heard, who hears this one, and who should be.
+type peers struct {
+	node *Node
+
+	mu       sync.Mutex // guards what follows
+	heard    map[string]*peer
+	rows     map[string]*row // as the database has them, without this node
+	n        uint64          // of this node's last beat
+	gapUntil time.Time       // something was lost a moment ago
+	gapWhy   string
+	now      State
+	linked   bool
+}
+
+// peer is a node that is heard. Times are this process's, which no clock moves.
+type peer struct {
+	version string
+	n       uint64 // of the last beat
+	at      int64  // when it was sent, by its clock
+	heard   time.Time
+	since   time.Time
+	listens time.Time // when it last said that it hears this node
+	trip    time.Duration
+	ahead   time.Duration // its clock of ours
+	measure time.Time     // when these two were measured
+}
+
+// row is a node in the database.
+type row struct {
+	beats int64
+	same  int // looks at the database without a beat
+	since time.Time
+}
+
+// State says how it is between the nodes.
+type State struct {
+	Degraded bool
+	Why      string // when degraded
+	Peers    int    // that are heard and hear this node
+	Nodes    int    // other nodes that the database knows to live
+	Versions []string
+}
+
+const (
+	silentBeats = 2.5 // without a word: silent
+	goneBeats   = 10  // gone
+	deadLooks   = 3   // at the database, without a beat: dead
+	gapLasts    = 5 * time.Second
+	tickBeats   = 2 // ticks of a beat
+	tripsLast   = 30 * time.Second
+)
+
+func newPeers(n *Node) *peers {
+	return &peers{node: n, heard: make(map[string]*peer), rows: make(map[string]*row), linked: true}
+}
+
+func (p *peers) silence() time.Duration {
+	return time.Duration(silentBeats * float64(p.node.config.Beat))
+}
+
+// isAlone says that there is nobody to tell.
+func (p *peers) isAlone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.heard) == 0 && p.living() == 0
+}
+
+// living counts the other nodes that live, by the database. Called with mu held.
+func (p *peers) living() (n int) {
+	for _, r := range p.rows {
+		if r.same < deadLooks {
+			n++
+		}
+	}
+	return n
+}
+
+// state is how it was at the last look.
+func (p *peers) state() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now
+}
+
+// others is how many are heard.
+func (p *peers) others() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.heard)
+}
+
+// run beats and looks who is there.
+func (p *peers) run(ctx context.Context) {
+	tick := time.NewTicker(p.node.config.Beat / tickBeats)
+	defer tick.Stop()
+	p.beat()
+	for n := 1; ; n++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if n%tickBeats == 0 {
+			p.beat()
+		}
+		p.look(time.Now())
+	}
+}
+
+// beat says that this node lives. It does not wait behind what is queued, and is
+// not counted on by anybody to be in order with it.
+func (p *peers) beat() {
+	now := time.Now()
+	p.mu.Lock()
+	p.n++
+	note := beatNote{N: p.n, Version: p.node.config.Version}
+	for id, other := range p.heard {
+		if now.Sub(other.heard) <= p.silence() {
+			note.Hears = append(note.Hears, heardNote{ID: id, At: other.at, Held: now.Sub(other.heard).Microseconds()})
+		}
+	}
+	p.mu.Unlock()
+	_ = p.node.out.say(kindBeat, toAll, p.node.config.Now(), note) // the next one is soon
+}
+
+// took notes a beat of another node.
+func (p *peers) took(h header, note beatNote, came time.Time) {
+	clock := p.node.config.Now().UnixMicro()
+	p.mu.Lock()
+	other := p.heard[h.node]
+	isNew := other == nil
+	if isNew {
+		other = &peer{since: came, n: note.N - 1}
+		p.heard[h.node] = other
+	}
+	missed := note.N > other.n+1
+	other.version, other.n, other.at, other.heard = note.Version, note.N, h.at, came
+	for _, heard := range note.Hears {
+		if heard.ID == p.node.id {
+			other.listens = came
+			trip := time.Duration(clock-heard.At-heard.Held) * time.Microsecond
+			p.measured(other, trip, time.Duration(h.at-clock)*time.Microsecond, came)
+		}
+	}
+	p.mu.Unlock()
+	switch {
+	case isNew:
+		p.node.config.Log.Info("another node is here", "node", h.node, "version", note.Version)
+		p.gap("a node came")
+		p.node.healer.resync()
+		p.beat() // it shall know at once that it is heard
+	case missed:
+		p.gap("messages of a node were lost")
+	}
+}
+
+// measured takes the time of a round trip, and with it how far the other's clock is
+// ahead. The quickest trip tells best. Called with mu held.
+func (p *peers) measured(other *peer, trip, apart time.Duration, now time.Time) {
+	if trip < 0 || trip > time.Minute {
+		return // a clock was set
+	}
+	p.node.config.Metrics.RoundTrip.Observe(trip.Seconds())
+	if other.measure.IsZero() || trip <= other.trip || now.Sub(other.measure) > tripsLast {
+		other.trip, other.ahead, other.measure = trip, apart+trip/2, now
+	}
+}
+
+// lag is how long ago another node said something at a time of its clock; ok is
+// false while its clock is not known.
+func (p *peers) lag(node string, at int64) (lag time.Duration, ok bool) {
+	clock := p.node.config.Now().UnixMicro()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	other := p.heard[node]
+	if other == nil || other.measure.IsZero() {
+		return 0, false
+	}
+	return max(0, time.Duration(clock-at)*time.Microsecond+other.ahead), true
+}
+
+// left notes that a node has said that it ends.
+func (p *peers) left(node string) {
+	p.mu.Lock()
+	_, known := p.heard[node]
+	delete(p.heard, node)
+	delete(p.rows, node)
+	p.mu.Unlock()
+	if known {
+		p.node.config.Log.Info("another node has left", "node", node)
+		p.node.hub.NodeGone(node)
+	}
+}
+
+// gap notes that something was lost: the database is asked at once, and often for a
+// while.
+func (p *peers) gap(why string) {
+	p.mu.Lock()
+	p.gapUntil, p.gapWhy = time.Now().Add(gapLasts), why
+	p.mu.Unlock()
+	p.look(time.Now())
+	p.node.healer.hurry()
+}
+
+// setLinked notes whether there is a connection to NATS.
+func (p *peers) setLinked(linked bool) {
+	p.mu.Lock()
+	p.linked = linked
+	p.mu.Unlock()
+	p.gap("the connection to NATS was lost")
+}
+
+// rowsAre takes what the database says of the nodes, and gives those that are dead.
+func (p *peers) rowsAre(beats map[string]int64) (dead map[string]int64) {
+	dead = make(map[string]int64)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.rows {
+		if _, there := beats[id]; !there {
+			delete(p.rows, id)
+		}
+	}
+	for id, n := range beats {
+		if id == p.node.id {
+			continue
+		}
+		r := p.rows[id]
+		switch {
+		case r == nil:
+			p.rows[id] = &row{beats: n, since: time.Now()}
+		case r.beats == n:
+			r.same++
+		default:
+			r.beats, r.same = n, 0
+		}
+		if r != nil && r.same >= forgetLooks {
+			dead[id] = n
+		}
+	}
+	return dead
+}
+
+// look finds out how it is, and says so when that is another way than before.
+func (p *peers) look(now time.Time) {
+	p.mu.Lock()
+	var gone []string
+	for id, other := range p.heard {
+		if now.Sub(other.heard) > goneBeats*p.node.config.Beat {
+			gone = append(gone, id)
+			delete(p.heard, id)
+		}
+	}
+	before := p.now
+	p.now = p.judge(now)
+	after := p.now
+	p.mu.Unlock()
+	for _, id := range gone {
+		p.node.config.Log.Warn("another node is gone", "node", id)
+		p.node.hub.NodeGone(id)
+	}
+	m := p.node.config.Metrics
+	m.Peers.Set(float64(after.Peers))
+	m.Degraded.Set(0)
+	if after.Degraded {
+		m.Degraded.Set(1)
+	}
+	switch {
+	case after.Degraded && !before.Degraded:
+		p.node.config.Log.Warn("not all comes from the other nodes: the database is asked", "why", after.Why, "peers", after.Peers)
+		p.node.healer.hurry()
+	case before.Degraded && !after.Degraded:
+		p.node.config.Log.Info("the nodes hear each other", "peers", after.Peers)
+		p.node.healer.hurry() // for what was lost until now
+	}
+}
+
+// judge is called with mu held.
+func (p *peers) judge(now time.Time) (s State) {
+	var why []string
+	if !p.linked {
+		why = append(why, "no connection to NATS")
+	}
+	for id, other := range p.heard {
+		hears := now.Sub(other.listens) <= p.silence()
+		switch {
+		case now.Sub(other.heard) > p.silence():
+			why = append(why, "node "+id+" is silent")
+		case !hears && now.Sub(other.since) > p.silence():
+			why = append(why, "node "+id+" does not hear this one")
+		case hears:
+			s.Peers++
+		}
+		if !slices.Contains(s.Versions, other.version) {
+			s.Versions = append(s.Versions, other.version)
+		}
+	}
+	for id, r := range p.rows {
+		if _, heard := p.heard[id]; !heard && r.same < deadLooks {
+			why = append(why, "node "+id+" shares the database and is not heard")
+		}
+	}
+	if now.Before(p.gapUntil) {
+		why = append(why, p.gapWhy)
+	}
+	slices.Sort(why)
+	slices.Sort(s.Versions)
+	s.Nodes = p.living()
+	s.Why = strings.Join(why, "; ")
+	s.Degraded = len(why) > 0
+	return s
+}
+
+// String is for people.
+func (s State) String() string {
+	return cmp.Or(s.Why, fmt.Sprintf("hears %d other nodes", s.Peers))
+}
+
+// errand is work for other nodes that may wait for the database.
+type errand struct {
+	joins  *joinsNote
+	revoke *revokeNote
+}
+
+// errandsMost bounds the errands that wait.
+const errandsMost = 4096
+
+// run an errand, or know that something is amiss when there are too many.
+func (n *Node) send(e errand) {
+	select {
+	case n.errands <- e:
+	default:
+		n.config.Metrics.Dropped.WithLabelValues("slow").Inc()
+		n.peers.gap("more came than could be taken")
+	}
+}
+
+func (n *Node) runErrands(ctx context.Context) {
+	for {
+		var e errand
+		select {
+		case e = <-n.errands:
+		case <-ctx.Done():
+			return
+		}
+		switch {
+		case e.revoke != nil:
+			n.revoke(e.revoke)
+		case e.joins != nil:
+			ctx, cancel := context.WithTimeout(ctx, errandTimeout)
+			if err := n.admit(ctx, *e.joins); err != nil && !errors.Is(err, context.Canceled) {
+				n.config.Log.Warn("look who became a member on another node", "channel", e.joins.Channel, "err", err)
+				n.peers.gap("the database did not say who became a member")
+			}
+			cancel()
+		}
+	}
+}
+
+const errandTimeout = 5 * time.Second
+
+func (n *Node) revoke(note *revokeNote) {
+	n.healer.told(*note)
+	if note.Enabled {
+		n.config.Access.EnabledElsewhere(note.User)
+		return
+	}
+	closed := make([]chat.TokenHash, 0, len(note.Closed))
+	for _, h := range note.Closed {
+		if len(h) == len(chat.TokenHash{}) {
+			closed = append(closed, chat.TokenHash(h))
+		}
+	}
+	if len(closed) == 0 && len(note.Closed) > 0 {
+		return
+	}
+	n.config.Access.RevokedElsewhere(closed, note.User)
+}
+
+// admit lets users hear a channel of which the database says that they are members,
+// and those who listen to it hear of them.
+func (n *Node) admit(ctx context.Context, note joinsNote) error {
+	here := n.hub.Here(note.Users)
+	if len(here) > 0 {
+		joined, head, err := n.config.Database.Joined(ctx, note.Channel, here)
+		if err != nil {
+			return fmt.Errorf("look up memberships: %w", err)
+		}
+		if len(joined) > 0 {
+			n.hub.Admit(note.Channel, head, joined)
+			return nil
+		}
+	}
+	if !n.hub.Listens(note.Channel) {
+		return nil
+	}
+	heads, err := n.config.Database.Ahead(ctx, map[chat.ID]chat.Seq{note.Channel: 0})
+	if err != nil {
+		return fmt.Errorf("look up a channel's head: %w", err)
+	}
+	n.hub.Learn(heads)
+	return nil
+}

@@ -1,0 +1,445 @@
+package relay_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/goleak"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/relay"
+	"github.com/chowk-chat/chowk/internal/store"
+)
+
+// patience bounds every wait; nothing is expected to take that long.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	// The NATS in the process ends its own goroutines a moment after it says so.
+	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"), goleak.Cleanup(nil)); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// node is one chowk without its doors.
+type node struct {
+	t       *testing.T
+	db      *store.Store
+	hub     *hub.Hub
+	journal *journal.Journal
+	relay   *relay.Node
+	numbers *metric.Metrics
+	access  *access
+	once    sync.Once
+}
+
+// access notes whose access ended.
+type access struct {
+	mu   sync.Mutex // guards what follows
+	told []string
+}
+
+func (a *access) note(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = append(a.told, fmt.Sprintf(format, args...))
+}
+
+func (a *access) RevokedElsewhere(closed []chat.TokenHash, user chat.UserID) {
+	if len(closed) == 0 {
+		a.note("%s is disabled", user)
+	}
+	for _, h := range closed {
+		a.note("session %d of %s is closed", h[0], user)
+	}
+}
+
+func (a *access) EnabledElsewhere(user chat.UserID) { a.note("%s is enabled", user) }
+
+func (a *access) all() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.told...)
+}
+
+func (a *access) has(what string) func() bool {
+	return func() bool {
+		for _, s := range a.all() {
+			if s == what {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// start starts a node on a database.
+func start(t *testing.T, url string, c relay.Config) *node {
+	t.Helper()
+	n := &node{t: t, numbers: metric.New(), access: new(access)}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("RELAY_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	changed := func(id chat.UserID) {
+		if n.relay != nil {
+			n.relay.UserChanged(id)
+		}
+	}
+	var err error
+	if n.db, err = store.Open(t.Context(), store.Options{URL: url, UserChanged: changed}); err != nil {
+		t.Fatal(err)
+	}
+	c.Database, c.Access, c.Metrics, c.Log = n.db, n.access, n.numbers.Relay, log
+	if c.Space == "" {
+		c.Space = "test"
+	}
+	n.relay = relay.New(c)
+	n.hub = hub.Start(hub.Config{Store: n.db, Relay: n.relay, Metrics: n.numbers.Hub, Log: log})
+	n.journal = journal.Start(journal.Config{Store: n.db, Publisher: n.relay, Metrics: n.numbers.Journal, Log: log})
+	t.Cleanup(n.stop)
+	if err := n.relay.Start(t.Context(), n.hub); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// stop ends the node in good order.
+func (n *node) stop() {
+	n.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := n.journal.Close(ctx); err != nil {
+			n.t.Error(err)
+		}
+		if err := n.relay.Close(ctx); err != nil {
+			n.t.Error(err)
+		}
+		n.hub.Close()
+		if err := n.db.Close(); err != nil {
+			n.t.Error(err)
+		}
+	})
+}
+
+// pair is two nodes that hear each other through a proxy.
+func pair(t *testing.T, c relay.Config) (a, b *node, p *proxy) {
+	t.Helper()
+	url := pgtest.Database(t)
+	c.Link = relay.Link{Listen: "127.0.0.1:0", Secret: "a secret of some length"}
+	a = start(t, url, c)
+	p = newProxy(t, a.relay.RouteAddress())
+	c.Link.Routes = []string{p.address()}
+	b = start(t, url, c)
+	together(t, a, b)
+	return a, b, p
+}
+
+// together waits until all nodes hear each other and nothing is amiss.
+func together(t *testing.T, nodes ...*node) {
+	t.Helper()
+	for i, n := range nodes {
+		until(t, fmt.Sprintf("node %d hears the others and they hear it", i), func() bool {
+			s := n.relay.State()
+			return s.Peers == len(nodes)-1 && !s.Degraded
+		})
+	}
+}
+
+// until waits for what can only be asked for.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+// users makes them.
+func (n *node) users(ids ...chat.UserID) {
+	n.t.Helper()
+	for _, id := range ids {
+		if _, err := n.db.EnsureUser(n.t.Context(), chat.User{ID: id, Name: string(id), IsActive: true, CreatedAt: 1}); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+func (n *node) commit(c chat.Change) *chat.Event {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := n.journal.Commit(ctx, c)
+	if err == nil {
+		err = out.Err
+	}
+	if err != nil {
+		n.t.Error(err)
+		return nil
+	}
+	return out.Event
+}
+
+func change(kind chat.ChangeKind, channel chat.ID, by chat.UserID) chat.Change {
+	return chat.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: chat.TimeOf(time.Now()), Allowed: chat.Members}
+}
+
+// channel makes one of which the users are members.
+func (n *node) channel(users ...chat.UserID) chat.ID {
+	n.t.Helper()
+	n.users(users...)
+	c := change(chat.CreateChannel, chat.ID{}, users[0])
+	c.ChannelID, c.Allowed = c.ID, chat.Anyone
+	c.Channel = &chat.Channel{ID: c.ID, Name: "c", ChannelType: chat.Group, CreatedBy: users[0], IsPrivate: true}
+	for _, u := range users {
+		c.Members = append(c.Members, chat.Founder{UserID: u, Role: chat.Owner})
+	}
+	n.commit(c)
+	return c.ID
+}
+
+func (n *node) say(channel chat.ID, by chat.UserID, text string) *chat.Event {
+	c := change(chat.SendMessage, channel, by)
+	c.Message = &chat.Message{ID: c.ID, ChannelID: channel, UserID: by, Content: text, MessageType: chat.Text}
+	return n.commit(c)
+}
+
+func (n *node) member(kind chat.ChangeKind, channel chat.ID, by, user chat.UserID) *chat.Event {
+	c := change(kind, channel, by)
+	c.Subject, c.Role = user, chat.Plain
+	return n.commit(c)
+}
+
+// number reads a counter or gauge.
+func number(t *testing.T, m prometheus.Metric) float64 {
+	t.Helper()
+	var d dto.Metric
+	if err := m.Write(&d); err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case d.Counter != nil:
+		return d.Counter.GetValue()
+	case d.Gauge != nil:
+		return d.Gauge.GetValue()
+	}
+	return float64(d.Histogram.GetSampleCount())
+}
+
+// conn is a client that takes everything.
+type conn struct {
+	t      *testing.T
+	user   chat.UserID
+	socket *hub.Socket
+	once   sync.Once
+
+	mu  sync.Mutex // guards what follows
+	got []wire
+}
+
+// wire is what a client sees of any frame.
+type wire struct {
+	Type      chat.EventType `json:"type"`
+	ChannelID chat.ID        `json:"channel_id"`
+	Seq       chat.Seq       `json:"seq"`
+	UserID    chat.UserID    `json:"user_id"`
+	IsTyping  bool           `json:"is_typing"`
+	IsOnline  bool           `json:"is_online"`
+	LastRead  chat.Seq       `json:"last_read_seq"`
+	Data      struct {
+		Content string `json:"content"`
+	} `json:"data"`
+}
+
+func (c *conn) Write(b []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(b) > 0 { // unmasked text frames
+		n, head := int(b[1]), 2
+		switch n {
+		case 126:
+			n, head = int(binary.BigEndian.Uint16(b[2:])), 4
+		case 127:
+			n, head = int(binary.BigEndian.Uint64(b[2:])), 10
+		}
+		var w wire
+		if err := json.Unmarshal(b[head:head+n], &w); err != nil {
+			c.t.Error(err)
+			return true
+		}
+		c.got = append(c.got, w)
+		b = b[head+n:]
+	}
+	return true
+}
+
+func (c *conn) Backlogged() bool { return false }
+
+func (n *node) connect(user chat.UserID) *conn {
+	n.t.Helper()
+	c := &conn{t: n.t, user: user}
+	s, _, err := n.hub.Attach(n.t.Context(), c, user, 0, false)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	c.socket = s
+	s.Open()
+	n.t.Cleanup(c.close)
+	return c
+}
+
+func (c *conn) close() { c.once.Do(c.socket.Close) }
+
+func (c *conn) frames() []wire {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]wire(nil), c.got...)
+}
+
+// seen waits for a frame.
+func (c *conn) seen(what string, is func(wire) bool) wire {
+	c.t.Helper()
+	var found wire
+	until(c.t, fmt.Sprintf("%s is told %s", c.user, what), func() bool {
+		for _, w := range c.frames() {
+			if is(w) {
+				found = w
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// hears waits for an entry, and checks that all up to it came once and in order.
+func (c *conn) hears(channel chat.ID, from, to chat.Seq) {
+	c.t.Helper()
+	c.seen(fmt.Sprintf("entry %d", to), func(w wire) bool { return w.ChannelID == channel && w.Seq == to })
+	next := from
+	for _, w := range c.frames() {
+		if w.ChannelID != channel || w.Seq == 0 || w.Seq < from {
+			continue
+		}
+		if w.Seq != next {
+			c.t.Fatalf("%s got entry %d, want %d", c.user, w.Seq, next)
+		}
+		next++
+	}
+}
+
+// proxy is the network between two nodes.
+type proxy struct {
+	t      *testing.T
+	l      net.Listener
+	target string
+	cut    atomic.Bool     // no connections
+	mute   [2]atomic.Bool  // to the target, and back: everything is swallowed
+	late   [2]atomic.Int64 // delay of each piece
+	done   sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	conns map[net.Conn]bool
+}
+
+func newProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{t: t, l: l, target: target, conns: make(map[net.Conn]bool)}
+	p.done.Go(p.accept)
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.end()
+		p.done.Wait()
+	})
+	return p
+}
+
+func (p *proxy) address() string { return p.l.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		from, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", p.target)
+		if err != nil || p.cut.Load() {
+			_ = from.Close()
+			if err == nil {
+				_ = to.Close()
+			}
+			continue
+		}
+		p.mu.Lock()
+		p.conns[from], p.conns[to] = true, true
+		p.mu.Unlock()
+		p.done.Go(func() { p.pump(to, from, 0) })
+		p.done.Go(func() { p.pump(from, to, 1) })
+	}
+}
+
+func (p *proxy) pump(to, from net.Conn, way int) {
+	defer to.Close()
+	defer from.Close()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		if d := p.late[way].Load(); d > 0 {
+			time.Sleep(time.Duration(d))
+		}
+		if !p.mute[way].Load() && n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// end resets what goes through.
+func (p *proxy) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+		delete(p.conns, c)
+	}
+}
+
+// sever lets nothing through any more, and mend everything.
+func (p *proxy) sever() { p.cut.Store(true); p.end() }
+func (p *proxy) mend() {
+	p.cut.Store(false)
+	for way := range p.mute {
+		p.mute[way].Store(false)
+		p.late[way].Store(0)
+	}
+}
+
+var _ io.Closer = (net.Conn)(nil)
