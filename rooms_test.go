@@ -40,7 +40,7 @@ var rooms = map[string][]string{
 	"client":                   {},
 	"internal/history":         {},
 	"internal/faultclock":      {},
-	"internal/doctor":          {"internal/store", "internal/ops"},
+	"internal/doctor":          {"internal/store", "internal/ops", "internal/relay"},
 	"internal/bench":           {"internal/bench/report", "internal/frame"},
 	"internal/bench/report":    {},
 	"internal/bench/oldways":   {},

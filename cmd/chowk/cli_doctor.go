@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -21,8 +22,9 @@ type doctorCmd struct {
 // Help says what it does, and what it does not.
 func (doctorCmd) Help() string {
 	return "Looks at the database (durability, speed of a commit, clocks, connections, replicas,\n" +
-		"who blocks whom), this machine (open files, memory, disk), certificates, a server\n" +
-		"that runs here, the way through a proxy, and the settings. It changes nothing.\n\n" +
+		"who blocks whom), the other nodes, this machine (open files, memory, disk),\n" +
+		"certificates, a server that runs here, the way through a proxy, and the settings.\n" +
+		"It changes nothing.\n\n" +
 		"Exit code: 0 all is fine, 1 warnings, 2 failures."
 }
 
@@ -43,6 +45,10 @@ func (cmd doctorCmd) run(ctx context.Context, c command, cfg *Config) int {
 	}
 	if cfg.Ops.Listen != "" {
 		subject.OpsURL = "http://" + localAddress(cfg.Ops.Listen)
+	}
+	subject.Relay.Link = cfg.relayLink()
+	if _, port, err := net.SplitHostPort(cfg.Relay.Listen); err == nil && port != "0" {
+		subject.Relay.Own = localAddress(cfg.Relay.Listen)
 	}
 	report := doctor.Examine(ctx, subject)
 	write := report.Text
@@ -74,6 +80,9 @@ func (c *Config) smells(nodes int) (all []doctor.Finding) {
 	if embedded && nodes > 1 {
 		all = append(all, doctor.Finding{Check: "settings", Status: doctor.Failure, Found: "several nodes cannot share an SQLite file", Advice: "give them PostgreSQL: database-url"})
 	}
+	smell(nodes > 1 && !embedded && c.Relay.Listen == "" && len(c.Relay.URL) == 0, fmt.Sprintf("%d nodes, and neither relay.listen nor relay.url says how they hear each other: people hear late of what is sent on another node", nodes),
+		"set relay.listen and relay.routes: see docs/nodes.md")
+	smell(len(c.Relay.Routes) > 0 && c.Relay.TLSCertFile == "" && c.Relay.Secret != "", "what nodes say to each other is not encrypted", "give them certificates (relay.tls-cert-file and the like), unless the network between them is yours alone")
 	smell(public && c.Canary.Interval == 0, "canary.interval is 0s, so nobody notices when messages stop coming back", "leave it at 10s")
 	smell(public && c.Ops.Listen == "", "ops.listen is off: no metrics, and no reasons why a node is not ready", "leave it on loopback, or give it an address that only Prometheus reaches")
 	smell(c.Ops.Listen != "" && !isLoopback(c.Ops.Listen) && samePort(c.Ops.Listen, c.Listen), "ops.listen has the port of listen", "give it another one")

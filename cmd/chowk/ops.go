@@ -12,6 +12,7 @@ import (
 
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/ops"
+	"github.com/chowk-chat/chowk/internal/relay"
 )
 
 // operations is the listener for whoever runs the server. It is there before the
@@ -79,7 +80,7 @@ const (
 // checks are what /readyz looks at. Only what another node could do better keeps
 // traffic away from this one: with a full disk everything but sending goes on.
 func (s *server) checks(sockets int) *ops.Health {
-	return &ops.Health{Checks: []ops.Check{
+	checks := []ops.Check{
 		s.check("database", func(ctx context.Context) ops.Finding {
 			if err := s.db.Ping(ctx); err != nil {
 				return ops.Finding{State: ops.Failing, Detail: s.db.Kind() + " does not answer"}
@@ -104,7 +105,21 @@ func (s *server) checks(sockets int) *ops.Health {
 			return f
 		}),
 		s.check("disk", func(context.Context) ops.Finding { return diskFinding(s.cfg.dataPath()) }),
-	}}
+	}
+	if s.relay != nil {
+		checks = append(checks, s.check("nodes", func(context.Context) ops.Finding { return nodesFinding(s.relay.State()) }))
+	}
+	return &ops.Health{Checks: checks}
+}
+
+// nodesFinding is about the other nodes. Without them this one goes on, only that
+// what they commit comes through the database, a few seconds later: traffic that was
+// sent elsewhere would have it no better.
+func nodesFinding(s relay.State) ops.Finding {
+	if s.Degraded {
+		return ops.Finding{State: ops.Warning, Detail: s.String()}
+	}
+	return ops.Finding{State: ops.OK, Detail: s.String()}
 }
 
 // check exports what is found as a number.

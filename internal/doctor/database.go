@@ -33,6 +33,7 @@ func lookAtDatabase(ctx context.Context, s Subject) []Finding {
 		all = append(all, clock(x), connections(x, s))
 		all = append(all, replicas(x)...)
 		all = append(all, sessions(x)...)
+		all = append(all, lookAtNodes(ctx, s, x)...)
 	}
 	if x.Standby {
 		all = append(all, Finding{"standby", Failure, "this PostgreSQL follows another one and takes no writes", "let database-url lead to the primary (target_session_attrs=read-write chooses among several hosts)"})

@@ -47,6 +47,7 @@ type Subject struct {
 	// OpsURL is where a running server answers operations, "" for nowhere.
 	OpsURL string
 	Probe  Probe
+	Relay  Relay
 	// Smells are settings that are allowed and unwise, each with what to do.
 	Smells []Finding
 	Now    func() time.Time

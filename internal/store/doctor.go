@@ -36,6 +36,11 @@ type Examination struct {
 	Bytes   int64
 	// Damage is what the database says is wrong with its file.
 	Damage string
+	// Nodes are those that have noted that they share the database, by id with their
+	// versions; one that was killed is there for a while. NodesSpace is the name by
+	// which they keep apart from those of other databases.
+	Nodes      map[string]string
+	NodesSpace []byte
 }
 
 // Replica is a standby that follows the database.

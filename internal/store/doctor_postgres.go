@@ -28,7 +28,7 @@ func examinePostgres(ctx context.Context, url string) (x Examination, err error)
 	defer func() { err = errors.Join(err, db.Close(ctx)) }()
 	x = Examination{Kind: "postgres", SchemaNewest: newestMigration("postgres"), Settings: make(map[string]string)}
 	for _, look := range []func(context.Context, *pgx.Conn, *Examination) error{
-		lookAtServer, lookAtClock, lookAtSchema, lookAtReplicas, lookAtSessions, lookAtFlush,
+		lookAtServer, lookAtClock, lookAtSchema, lookAtReplicas, lookAtSessions, lookAtFlush, lookAtNodes,
 	} {
 		if err := look(ctx, db, &x); err != nil {
 			return x, explain(err)
@@ -164,5 +164,28 @@ func lookAtFlush(ctx context.Context, db *pgx.Conn, x *Examination) (err error) 
 	if isCode(err, "42501") { // the role may not: then it is not known
 		return nil
 	}
+	return err
+}
+
+// nodesSince is the version of the schema from which on nodes note themselves.
+const nodesSince = 3
+
+func lookAtNodes(ctx context.Context, db *pgx.Conn, x *Examination) error {
+	if x.SchemaVersion < nodesSince {
+		return nil
+	}
+	if err := db.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'relay_space'").Scan(&x.NodesSpace); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	rows, err := db.Query(ctx, "SELECT id, version FROM nodes")
+	if err != nil {
+		return err
+	}
+	x.Nodes = make(map[string]string)
+	var id, version string
+	_, err = pgx.ForEachRow(rows, []any{&id, &version}, func() error {
+		x.Nodes[id] = version
+		return nil
+	})
 	return err
 }
