@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -194,6 +195,7 @@ func (ch *channel) pass(seq chat.Seq) {
 	ch.hub.config.Log.Error("entries of a channel are missing in the database", "channel", ch.id, "after", ch.head, "to", seq)
 	ch.head = seq
 	ch.ring.reset(&ch.hub.rings)
+	maps.DeleteFunc(ch.early, func(early chat.Seq, _ chat.Event) bool { return early <= seq })
 }
 
 // welcome is add for a socket that may open meanwhile: it is served in the state

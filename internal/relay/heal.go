@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,11 +16,12 @@ type healer struct {
 	node *Node
 	wake chan struct{}
 
-	mu       sync.Mutex // guards what follows
-	due      time.Time  // when the database is asked next
-	settles  map[chat.ID]time.Time
-	presence bool                     // the watched are to be asked for
-	heard    map[chat.Revocation]bool // without their numbers: of which the nodes have said so
+	mu         sync.Mutex               // guards what follows
+	due        time.Time                // when the database is asked next
+	young, old fresh                    // subscriptions of which the other nodes may not have heard
+	turn       time.Time                // of young into old; zero when there are none
+	presence   bool                     // the watched are to be asked for
+	heard      map[chat.Revocation]bool // without their numbers: of which the nodes have said so
 
 	// Run's own.
 	since   chat.Time // from when on joins are asked for
@@ -30,6 +30,14 @@ type healer struct {
 	given   map[int64]bool // of those around it
 	beat    time.Time
 }
+
+// fresh are channels and users to which this node has just subscribed.
+type fresh struct {
+	channels []chat.ID
+	users    []chat.UserID
+}
+
+func (f *fresh) empty() bool { return len(f.channels)+len(f.users) == 0 }
 
 type place struct {
 	channel chat.ID
@@ -51,13 +59,14 @@ const (
 	revokedMost    = 10_000 // asked for at a time
 	// rowBeat is how often a node beats in the database. It is dead to the others
 	// after deadLooks of theirs and forgotten after forgetLooks.
-	rowBeat     = 5 * time.Second
-	forgetLooks = 20
-	healTimeout = 5 * time.Second
+	rowBeat      = 5 * time.Second
+	rowBeatAlone = 2 * time.Second // so it is soon known that there is another
+	forgetLooks  = 20
+	healTimeout  = 5 * time.Second
 )
 
 func newHealer(n *Node) *healer {
-	return &healer{node: n, wake: make(chan struct{}, 1), settles: make(map[chat.ID]time.Time), seen: make(map[place]time.Time), given: make(map[int64]bool), heard: make(map[chat.Revocation]bool)}
+	return &healer{node: n, wake: make(chan struct{}, 1), seen: make(map[place]time.Time), given: make(map[int64]bool), heard: make(map[chat.Revocation]bool)}
 }
 
 // begin is before the first socket: what was before is in what sockets are told
@@ -104,16 +113,32 @@ func (h *healer) resync() {
 	h.hurry()
 }
 
-// settle has the heads of channels read when the other nodes must know that
-// somebody listens to them here.
-func (h *healer) settle(channels []chat.ID) {
-	at := time.Now().Add(settleAfter)
+// settle has the heads of channels read, and asks for users, when the other nodes
+// must know that somebody here listens to them or watches them.
+func (h *healer) settle(f fresh) {
 	h.mu.Lock()
-	for _, id := range channels {
-		h.settles[id] = at
+	h.young.channels = append(h.young.channels, f.channels...)
+	h.young.users = append(h.young.users, f.users...)
+	if h.turn.IsZero() {
+		h.turn = time.Now().Add(settleAfter)
 	}
 	h.mu.Unlock()
 	h.signal()
+}
+
+// settled takes what has waited for settleAfter, and at most twice that.
+func (h *healer) settled(now time.Time) (f fresh) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.turn.IsZero() || now.Before(h.turn) {
+		return f
+	}
+	f, h.old, h.young = h.old, h.young, fresh{}
+	h.turn = now.Add(settleAfter)
+	if h.old.empty() {
+		h.turn = time.Time{}
+	}
+	return f
 }
 
 // run works until ctx ends.
@@ -128,10 +153,11 @@ func (h *healer) run(ctx context.Context) {
 			return
 		}
 		now := time.Now()
-		if settled := h.settled(now); len(settled) > 0 {
-			h.heads(ctx, settled)
+		if f := h.settled(now); !f.empty() {
+			h.heads(ctx, f.channels)
+			h.node.asks.later(f.users)
 		}
-		if now.Sub(h.beat) >= rowBeat {
+		if now.Sub(h.beat) >= h.rowBeat() {
 			h.timed(ctx, h.beatRow, "say in the database that this node lives")
 		}
 		if h.isDue(now) {
@@ -139,6 +165,13 @@ func (h *healer) run(ctx context.Context) {
 		}
 		t.Reset(time.Until(h.next(time.Now())))
 	}
+}
+
+func (h *healer) rowBeat() time.Duration {
+	if h.node.peers.isAlone() {
+		return rowBeatAlone
+	}
+	return rowBeat
 }
 
 func (h *healer) isDue(now time.Time) bool {
@@ -151,32 +184,17 @@ func (h *healer) isDue(now time.Time) bool {
 func (h *healer) next(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := h.beat.Add(rowBeat)
+	next := h.beat.Add(h.rowBeat())
 	if h.due.Before(next) {
 		next = h.due
 	}
-	for _, at := range h.settles {
-		if at.Before(next) {
-			next = at
-		}
+	if !h.turn.IsZero() && h.turn.Before(next) {
+		next = h.turn
 	}
 	if least := now.Add(10 * time.Millisecond); next.Before(least) {
 		return least
 	}
 	return next
-}
-
-// settled takes the channels whose time has come.
-func (h *healer) settled(now time.Time) (ids []chat.ID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id, at := range h.settles {
-		if !now.Before(at) {
-			ids = append(ids, id)
-			delete(h.settles, id)
-		}
-	}
-	return ids
 }
 
 // timed does one thing with a deadline.
@@ -210,11 +228,7 @@ func (h *healer) look(ctx context.Context) {
 	h.timed(ctx, h.everyHead, "ask the database for heads of channels")
 	h.timed(ctx, h.joins, "ask the database who became a member")
 	if presence || calm {
-		for some := range slices.Chunk(n.hub.Watched(), askedMost) {
-			if ctx.Err() == nil {
-				n.asks.one(some)
-			}
-		}
+		n.asks.later(n.hub.Watched())
 	}
 	n.config.Metrics.HealSeconds.Observe(time.Since(begun).Seconds())
 }
@@ -223,6 +237,9 @@ func (h *healer) everyHead(ctx context.Context) error { return h.ahead(ctx, h.no
 
 // heads looks at some channels only.
 func (h *healer) heads(ctx context.Context, ids []chat.ID) {
+	if len(ids) == 0 {
+		return
+	}
 	known := h.node.hub.Known()
 	some := make(map[chat.ID]chat.Seq, len(ids))
 	for _, id := range ids {

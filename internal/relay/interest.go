@@ -20,6 +20,7 @@ type interest struct {
 	mu      sync.Mutex      // guards what follows
 	pending map[string]bool // what is to be subscribed to, or not any more
 
+	fixed   int                           // subscriptions that every node has
 	current map[string]*nats.Subscription // run's own
 }
 
@@ -69,7 +70,7 @@ func (i *interest) run(ctx context.Context) {
 // apply brings the subscriptions to what is wanted, and puts back what failed.
 func (i *interest) apply(ctx context.Context, pending map[string]bool) (failed int) {
 	n := i.node
-	var fresh []chat.ID
+	var made fresh
 	for subject, wanted := range pending {
 		sub := i.current[subject]
 		var err error
@@ -78,7 +79,9 @@ func (i *interest) apply(ctx context.Context, pending map[string]bool) (failed i
 			if sub, err = n.link.conn.ChanSubscribe(n.subject(subject), n.in); err == nil {
 				i.current[subject] = sub
 				if id, ok := strings.CutPrefix(subject, toChannel); ok {
-					fresh = append(fresh, chat.MustParseID(id))
+					made.channels = append(made.channels, chat.MustParseID(id))
+				} else if user, ok := strings.CutPrefix(subject, toUser); ok {
+					made.users = append(made.users, userOf(user))
 				}
 			}
 		case !wanted && sub != nil:
@@ -95,11 +98,10 @@ func (i *interest) apply(ctx context.Context, pending map[string]bool) (failed i
 			i.mu.Unlock()
 		}
 	}
-	n.config.Metrics.Subscriptions.Set(float64(len(i.current) + 2))
-	if len(fresh) > 0 && !n.peers.isAlone() {
-		// The other nodes have not heard of it yet: what they commit meanwhile comes
-		// from the log.
-		n.healer.settle(fresh)
+	n.config.Metrics.Subscriptions.Set(float64(len(i.current) + i.fixed))
+	if !made.empty() && !n.peers.isAlone() {
+		// The other nodes have not heard of it yet: what happens meanwhile is asked for.
+		n.healer.settle(made)
 	}
 	if failed > 0 {
 		select {

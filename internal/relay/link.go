@@ -78,6 +78,9 @@ func open(n *Node) (*link, error) {
 		l.close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	if !l.conn.IsConnected() {
+		n.peers.setLinked(false)
+	}
 	return l, nil
 }
 
@@ -96,14 +99,14 @@ func (l *link) options() []nats.Option {
 	n := l.node
 	return []nats.Option{
 		nats.Name("chowk " + n.id), nats.NoEcho(), nats.Timeout(connectTimeout), nats.PingInterval(linkPing), nats.MaxPingsOutstanding(linkPings),
-		nats.FlusherTimeout(writeTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.FlusherTimeout(writeTimeout), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectWait, reconnectWait),
 		// What cannot be sent now is not worth to be sent later: the others have it
 		// from the database by then.
 		nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(n.failed),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil && n.started.Load() {
+			if err != nil {
 				n.config.Log.Warn("relay: the connection to NATS is lost", "err", err)
 				n.peers.setLinked(false)
 			}

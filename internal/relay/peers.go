@@ -60,8 +60,8 @@ const (
 	silentBeats = 2.5 // without a word: silent
 	goneBeats   = 10  // gone
 	deadLooks   = 3   // at the database, without a beat: dead
-	gapLasts    = 5 * time.Second
-	tickBeats   = 2 // ticks of a beat
+	gapBeats    = 10  // for so long after something was lost the database is asked often
+	tickBeats   = 2   // ticks of a beat
 	tripsLast   = 30 * time.Second
 )
 
@@ -147,6 +147,9 @@ func (p *peers) took(h header, note beatNote, came time.Time) {
 	if isNew {
 		other = &peer{since: came, n: note.N - 1}
 		p.heard[h.node] = other
+		if p.rows[h.node] == nil {
+			p.rows[h.node] = &row{beats: -1} // until the database is looked at
+		}
 	}
 	missed := note.N > other.n+1
 	other.version, other.n, other.at, other.heard = note.Version, note.N, h.at, came
@@ -208,21 +211,28 @@ func (p *peers) left(node string) {
 }
 
 // gap notes that something was lost: the database is asked at once, and often for a
-// while.
+// while. When that is so already, it is soon enough.
 func (p *peers) gap(why string) {
+	now := time.Now()
 	p.mu.Lock()
-	p.gapUntil, p.gapWhy = time.Now().Add(gapLasts), why
+	again := now.Before(p.gapUntil)
+	p.gapUntil, p.gapWhy = now.Add(gapBeats*p.node.config.Beat), why
 	p.mu.Unlock()
-	p.look(time.Now())
-	p.node.healer.hurry()
+	p.look(now)
+	if !again {
+		p.node.healer.hurry()
+	}
 }
 
 // setLinked notes whether there is a connection to NATS.
 func (p *peers) setLinked(linked bool) {
 	p.mu.Lock()
+	was := p.linked
 	p.linked = linked
 	p.mu.Unlock()
-	p.gap("the connection to NATS was lost")
+	if linked != was {
+		p.gap("the connection to NATS was lost")
+	}
 }
 
 // rowsAre takes what the database says of the nodes, and gives those that are dead.

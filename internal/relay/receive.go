@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ func (n *Node) receive(ctx context.Context) {
 		}
 		if why != "" {
 			n.config.Metrics.Ignored.WithLabelValues(string(why)).Inc()
+			n.peers.gap("messages of other nodes were not understood")
 			continue
 		}
 		n.config.Metrics.Received.WithLabelValues(kindNames[h.kind]).Inc()
@@ -100,8 +102,12 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 }
 
 func (n *Node) takeEvents(h header, body []byte) bool {
-	events, ok := read[[]chat.Event](body)
-	if !ok || !usable(events) {
+	all, ok := read[[]entry](body)
+	if !ok {
+		return false
+	}
+	events, ok := eventsOf(all)
+	if !ok {
 		return false
 	}
 	if lag, known := n.peers.lag(h.node, h.at); known {
@@ -124,10 +130,12 @@ func (n *Node) failed(_ *nats.Conn, sub *nats.Subscription, err error) {
 // asks are questions to the other nodes: who is online with them?
 type asks struct {
 	node *Node
+	wake chan struct{}
 
 	mu   sync.Mutex // guards what follows
 	last uint64
 	open map[uint64]*ask
+	due  map[chat.UserID]struct{} // of whom nobody waits to hear
 }
 
 type ask struct {
@@ -144,7 +152,42 @@ const (
 	askedMost  = 500  // users in a question
 )
 
-func newAsks(n *Node) *asks { return &asks{node: n, open: make(map[uint64]*ask)} }
+func newAsks(n *Node) *asks {
+	return &asks{node: n, wake: make(chan struct{}, 1), open: make(map[uint64]*ask), due: make(map[chat.UserID]struct{})}
+}
+
+// later has the other nodes asked for users soon, by nobody who waits.
+func (a *asks) later(users []chat.UserID) {
+	a.mu.Lock()
+	for _, id := range users {
+		a.due[id] = struct{}{}
+	}
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run asks what is to be asked later until ctx ends.
+func (a *asks) run(ctx context.Context) {
+	for {
+		select {
+		case <-a.wake:
+		case <-ctx.Done():
+			return
+		}
+		a.mu.Lock()
+		due := slices.Collect(maps.Keys(a.due))
+		clear(a.due)
+		a.mu.Unlock()
+		for some := range slices.Chunk(due, askedMost) {
+			if ctx.Err() == nil {
+				a.one(some)
+			}
+		}
+	}
+}
 
 // online asks all nodes that are heard and waits for them, but not for long.
 func (a *asks) online(users []chat.UserID) (online []chat.UserID) {
@@ -200,8 +243,11 @@ func (a *asks) take(h header, body []byte) bool {
 		if !ok || len(note.Users) > askedMost {
 			return false
 		}
-		if !note.All && note.Users == nil {
+		if note.Users == nil {
 			note.Users = []chat.UserID{}
+		}
+		if note.All {
+			note.Users = nil
 		}
 		online := n.hub.OnlineHere(note.Users)
 		n.out.put(parcel{kind: kindAnswer, subject: toNode + h.node, body: answerNote{Ask: note.Ask, Online: online[:min(len(online), answerMost)]}})

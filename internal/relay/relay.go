@@ -174,6 +174,7 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 	n.done.Go(func() { n.out.run() })              // ends when Close closes the outbox
 	n.done.Go(func() { n.interest.run(running) })  // ends when Close cancels running
 	n.done.Go(func() { n.peers.run(running) })     // ends when Close cancels running
+	n.done.Go(func() { n.asks.run(running) })      // ends when Close cancels running
 	n.done.Go(func() { n.healer.run(running) })    // ends when Close cancels running
 	n.done.Go(func() { n.link.discover(running) }) // ends when Close cancels running
 	n.config.Log.Info("relay started", "node", n.id, "link", n.link.String())
@@ -182,7 +183,10 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 
 // subscribeFixed subscribes to what every node hears.
 func (n *Node) subscribeFixed() error {
-	for _, subject := range []string{n.subject(toAll), n.subject(toNode + n.id)} {
+	fixed := []string{n.subject(toAll), n.subject(toNode + n.id)}
+	n.interest.fixed = len(fixed)
+	n.config.Metrics.Subscriptions.Set(float64(len(fixed)))
+	for _, subject := range fixed {
 		if _, err := n.link.conn.ChanSubscribe(subject, n.in); err != nil {
 			return fmt.Errorf("subscribe to what other nodes say: %w", err)
 		}

@@ -177,7 +177,7 @@ func (o *outbox) send(p *parcel) error {
 // named.
 func (o *outbox) sendEvents(events []chat.Event, at time.Time) error {
 	subject := toChannel + events[0].ChannelID.String()
-	err := o.say(kindEvents, subject, at, events)
+	err := o.say(kindEvents, subject, at, entriesOf(events))
 	if errors.Is(err, errTooLarge) {
 		return o.say(kindHead, subject, at, headNote{Channel: events[0].ChannelID})
 	}

@@ -58,6 +58,8 @@ func (n *Node) subject(to string) string { return "chowk." + n.config.Space + ".
 // no tilde.
 func token(user chat.UserID) string { return strings.ReplaceAll(string(user), ".", "~") }
 
+func userOf(token string) chat.UserID { return chat.UserID(strings.ReplaceAll(token, "~", ".")) }
+
 type headNote struct {
 	Channel chat.ID `json:"channel"`
 }
@@ -130,9 +132,9 @@ const bodyMost = 512 << 10
 
 var errTooLarge = errors.New("a message to other nodes is too large")
 
-// encode makes a message. Fields that are zero are left out.
+// encode makes a message.
 func (n *Node) encode(k kind, at int64, body any) ([]byte, error) {
-	b, err := json.Marshal(body, json.OmitZeroStructFields(true))
+	b, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("encode a message to other nodes: %w", err)
 	}
@@ -173,19 +175,4 @@ func split(m []byte) (h header, body []byte, why ignored) {
 		return h, nil, ignoredKind
 	}
 	return h, m[headerSize:], ""
-}
-
-// usable says whether entries could have come from a node that is right: one
-// channel, and what each kind needs.
-func usable(events []chat.Event) bool {
-	for i := range events {
-		ev := &events[i]
-		if ev.Seq <= 0 || ev.ChannelID.IsZero() || ev.ChannelID != events[0].ChannelID || ev.Type == "" {
-			return false
-		}
-		if ev.Type == chat.EventMessage && (ev.Message == nil || ev.Message.Seq != ev.Seq || ev.Message.ChannelID != ev.ChannelID) {
-			return false
-		}
-	}
-	return len(events) > 0
 }

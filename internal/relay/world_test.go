@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -32,8 +31,9 @@ const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	// The NATS in the process ends its own goroutines a moment after it says so.
-	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"), goleak.Cleanup(nil)); err != nil && code == 0 {
+	// A NATS in the process ends its own goroutines a moment after it says so: Find
+	// waits for that. The two are of the database that all tests share.
+	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"), goleak.IgnoreTopFunction("github.com/chowk-chat/chowk/internal/pgtest.startTied.func1")); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -154,6 +154,19 @@ func pair(t *testing.T, c relay.Config) (a, b *node, p *proxy) {
 	return a, b, p
 }
 
+// three is three nodes, of which two are told only of the first.
+func three(t *testing.T) (a, b, c *node) {
+	t.Helper()
+	url := pgtest.Database(t)
+	config := quick
+	config.Link = relay.Link{Listen: "127.0.0.1:0", Secret: secret}
+	a = start(t, url, config)
+	config.Link.Routes = []string{a.relay.RouteAddress()}
+	b, c = start(t, url, config), start(t, url, config)
+	together(t, a, b, c)
+	return a, b, c
+}
+
 // together waits until all nodes hear each other and nothing is amiss.
 func together(t *testing.T, nodes ...*node) {
 	t.Helper()
@@ -175,14 +188,42 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// users makes them.
-func (n *node) users(ids ...chat.UserID) {
+// users makes them, and gives the first.
+func (n *node) users(ids ...chat.UserID) chat.UserID {
 	n.t.Helper()
 	for _, id := range ids {
 		if _, err := n.db.EnsureUser(n.t.Context(), chat.User{ID: id, Name: string(id), IsActive: true, CreatedAt: 1}); err != nil {
 			n.t.Fatal(err)
 		}
 	}
+	return ids[0]
+}
+
+// counted reads one counter of several.
+func (n *node) counted(c metric.Counters, label string) float64 {
+	n.t.Helper()
+	return number(n.t, c.WithLabelValues(label).(prometheus.Metric))
+}
+
+// subscriptions is how many subjects the node hears.
+func (n *node) subscriptions() float64 { return number(n.t, n.numbers.Relay.Subscriptions) }
+
+// settled waits until the node is subscribed to so many subjects, and all others
+// know it: what it says it says in order.
+func (n *node) settled(subscriptions float64) {
+	n.t.Helper()
+	until(n.t, fmt.Sprintf("the node has %v subscriptions", subscriptions), func() bool { return n.subscriptions() == subscriptions })
+	n.answered()
+}
+
+// answered waits until the other nodes have taken all that this one has said.
+func (n *node) answered() {
+	n.t.Helper()
+	before := n.counted(n.numbers.Relay.Received, "answer")
+	until(n.t, "the other nodes answer", func() bool {
+		n.relay.Online([]chat.UserID{"nobody"})
+		return n.counted(n.numbers.Relay.Received, "answer") > before
+	})
 }
 
 func (n *node) commit(c chat.Change) *chat.Event {
@@ -353,9 +394,8 @@ type proxy struct {
 	t      *testing.T
 	l      net.Listener
 	target string
-	cut    atomic.Bool     // no connections
-	mute   [2]atomic.Bool  // to the target, and back: everything is swallowed
-	late   [2]atomic.Int64 // delay of each piece
+	cut    atomic.Bool    // no connections
+	mute   [2]atomic.Bool // to the target, and back: everything is swallowed
 	done   sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
@@ -408,9 +448,6 @@ func (p *proxy) pump(to, from net.Conn, way int) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
-		if d := p.late[way].Load(); d > 0 {
-			time.Sleep(time.Duration(d))
-		}
 		if !p.mute[way].Load() && n > 0 {
 			if _, err := to.Write(b[:n]); err != nil {
 				return
@@ -438,8 +475,5 @@ func (p *proxy) mend() {
 	p.cut.Store(false)
 	for way := range p.mute {
 		p.mute[way].Store(false)
-		p.late[way].Store(0)
 	}
 }
-
-var _ io.Closer = (net.Conn)(nil)

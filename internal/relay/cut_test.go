@@ -1,0 +1,110 @@
+package relay_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chowk-chat/chowk/chat"
+)
+
+// TestNothingIsLostWhileTheRelayIsCut, either way or both, and nobody has to restart
+// anything when it is whole again.
+func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		cut  func(p *proxy)
+	}{
+		{"severed", func(p *proxy) { p.sever() }},
+		{"silent one way", func(p *proxy) { p.mute[0].Store(true) }},
+		{"silent the other way", func(p *proxy) { p.mute[1].Store(true) }},
+		{"silent both ways", func(p *proxy) { p.mute[0].Store(true); p.mute[1].Store(true) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, b, p := pair(t, quick)
+			a.users("eve")
+			id := a.channel("ada", "bob")
+			ada, bob, eve := a.connect("ada"), b.connect("bob"), b.connect("eve")
+			a.say(id, "ada", "heard")
+			bob.hears(id, 2, 2)
+			c.cut(p)
+			for i := range 10 {
+				a.say(id, "ada", fmt.Sprint(i))
+				b.say(id, "bob", fmt.Sprint(i))
+			}
+			bob.hears(id, 2, 22)
+			ada.hears(id, 2, 22)
+			added := a.member(chat.AddMember, id, "ada", "eve")
+			a.say(id, "ada", "for eve")
+			eve.hears(id, added.Seq, added.Seq+1)
+			removed := a.member(chat.RemoveMember, id, "ada", "eve")
+			a.say(id, "ada", "not for eve")
+			eve.seen("that she is removed", func(w wire) bool { return w.Type == chat.EventChannelLeft && w.Seq == removed.Seq })
+			until(t, "it is noticed", func() bool { return a.relay.State().Degraded && b.relay.State().Degraded })
+			p.mend()
+			together(t, a, b)
+			a.say(id, "ada", "heard again")
+			b.say(id, "bob", "heard again")
+			bob.hears(id, 2, removed.Seq+3)
+			ada.hears(id, 2, removed.Seq+3)
+			for _, w := range eve.frames() {
+				if w.Seq > removed.Seq {
+					t.Errorf("eve was told of entry %d after she was removed by %d", w.Seq, removed.Seq)
+				}
+			}
+		})
+	}
+}
+
+// TestAccessEndsWhileTheRelayIsCut: the database says so.
+func TestAccessEndsWhileTheRelayIsCut(t *testing.T) {
+	t.Parallel()
+	a, b, p := pair(t, quick)
+	a.users("ada", "bob")
+	for n, user := range []chat.UserID{"ada", "bob"} {
+		s := chat.Session{Hash: chat.TokenHash{byte(n + 1)}, UserID: user, CreatedAt: 1, ExpiresAt: 1 << 60}
+		if err := a.db.OpenSession(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.sever()
+	if err := a.db.CloseSession(t.Context(), chat.TokenHash{1}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the session ends", b.access.has("session 1 of ada is closed"))
+	if _, err := a.db.SetActive(t.Context(), "bob", false); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the user is disabled", b.access.has("bob is disabled"))
+	until(t, "and his session ends", b.access.has("session 2 of bob is closed"))
+	if _, err := a.db.SetActive(t.Context(), "bob", true); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the user is enabled", b.access.has("bob is enabled"))
+	if b.counted(b.numbers.Relay.Healed, "revocations") == 0 {
+		t.Error("it is not counted")
+	}
+}
+
+// TestANodeThatVanishesTakesItsUsersAlong, after a while.
+func TestANodeThatVanishesTakesItsUsersAlong(t *testing.T) {
+	t.Parallel()
+	a, b, p := pair(t, quick)
+	a.users("ada", "bob")
+	a.connect("ada")
+	bob := b.connect("bob")
+	bob.socket.Watch([]chat.UserID{"ada"})
+	if got := b.hub.Online([]chat.UserID{"ada"}); len(got) != 1 {
+		t.Fatalf("online: %v", got)
+	}
+	is := func(online bool) func(wire) bool {
+		return func(w wire) bool { return w.Type == chat.EventPresence && w.UserID == "ada" && w.IsOnline == online }
+	}
+	bob.seen("that ada is here", is(true))
+	p.sever()
+	bob.seen("that ada is gone", is(false))
+	before := len(bob.frames())
+	p.mend()
+	bob.seen("that ada is here again", func(w wire) bool { return is(true)(w) && len(bob.frames()) > before })
+}
