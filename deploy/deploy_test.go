@@ -93,6 +93,17 @@ func mustRender(t *testing.T, settings ...string) map[string]object {
 	return all
 }
 
+// variable gives what a container's environment says, nil when it says nothing.
+func variable(container any, name string) any {
+	env, _ := at(container, "env").([]any)
+	for _, e := range env {
+		if at(e, "name") == name {
+			return at(e, "value")
+		}
+	}
+	return nil
+}
+
 func TestChart(t *testing.T) {
 	all := mustRender(t, "existingSecret=chat", "replicaCount=3", "drain.delaySeconds=20", "drain.timeoutSeconds=70")
 	d := all["Deployment/chat-chowk"]
@@ -119,15 +130,8 @@ func TestChart(t *testing.T) {
 			t.Errorf("%s: %v (%T), want %v", c.what, c.got, c.got, c.want)
 		}
 	}
-	delay := ""
-	env, _ := at(container, "env").([]any)
-	for _, e := range env {
-		if at(e, "name") == "CHOWK_DRAIN_DELAY" {
-			delay, _ = at(e, "value").(string)
-		}
-	}
-	if delay != "20s" {
-		t.Errorf("the delay is %q", delay)
+	if delay := variable(container, "CHOWK_DRAIN_DELAY"); delay != "20s" {
+		t.Errorf("the delay is %v", delay)
 	}
 	for _, kind := range []string{"HorizontalPodAutoscaler", "Ingress", "PersistentVolumeClaim", "ServiceMonitor"} {
 		if all[kind+"/chat-chowk"] != nil {
@@ -157,14 +161,68 @@ func TestChartVariants(t *testing.T) {
 	}
 }
 
+// TestChartsNodesHearEachOther: by a name that stands for all pods, and nobody else
+// reaches the port.
+func TestChartsNodesHearEachOther(t *testing.T) {
+	all := mustRender(t, "existingSecret=chat", "relay.port=7000", "relay.tlsSecret=nodes")
+	d, nodes, policy := all["Deployment/chat-chowk"], all["Service/chat-chowk-nodes"], all["NetworkPolicy/chat-chowk"]
+	pod := at(d, "spec", "template", "spec")
+	container := at(pod, "containers", 0)
+	for _, c := range []struct {
+		what string
+		got  any
+		want any
+	}{
+		{"replicas", at(d, "spec", "replicas"), uint64(2)},
+		{"listens", variable(container, "CHOWK_RELAY_LISTEN"), ":7000"},
+		{"looks for", variable(container, "CHOWK_RELAY_ROUTES"), "chat-chowk-nodes:7000"},
+		{"port of the pod", at(container, "ports", 2, "containerPort"), uint64(7000)},
+		{"the service is headless", at(nodes, "spec", "clusterIP"), "None"},
+		{"pods hear each other before they are ready", at(nodes, "spec", "publishNotReadyAddresses"), true},
+		{"the service's pods", at(nodes, "spec", "selector", "app.kubernetes.io/instance"), "chat"},
+		{"its port", at(nodes, "spec", "ports", 0, "targetPort"), "relay"},
+		{"certificate", variable(container, "CHOWK_RELAY_TLS_CERT_FILE"), "/etc/chowk-relay/tls.crt"},
+		{"key", variable(container, "CHOWK_RELAY_TLS_KEY_FILE"), "/etc/chowk-relay/tls.key"},
+		{"authority", variable(container, "CHOWK_RELAY_TLS_CA_FILE"), "/etc/chowk-relay/ca.crt"},
+		{"where they are", at(container, "volumeMounts", 2, "mountPath"), "/etc/chowk-relay"},
+		{"from the secret", at(pod, "volumes", 2, "secret", "secretName"), "nodes"},
+		{"whose pods are guarded", at(policy, "spec", "podSelector", "matchLabels", "app.kubernetes.io/instance"), "chat"},
+		{"open to everybody", at(policy, "spec", "ingress", 0, "ports", 0, "port"), "http"},
+		{"open to Prometheus", at(policy, "spec", "ingress", 0, "ports", 1, "port"), "ops"},
+		{"and no more", at(policy, "spec", "ingress", 0, "ports", 2), nil},
+		{"open to pods", at(policy, "spec", "ingress", 1, "ports", 0, "port"), "relay"},
+		{"of this release", at(policy, "spec", "ingress", 1, "from", 0, "podSelector", "matchLabels", "app.kubernetes.io/instance"), "chat"},
+		{"and no others", at(policy, "spec", "ingress", 1, "from", 1), nil},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v (%T), want %v", c.what, c.got, c.got, c.want)
+		}
+	}
+	for name, settings := range map[string][]string{
+		"a NATS of their own": {"existingSecret=chat", "relay.external=true"},
+		"SQLite":              {"persistence.enabled=true"},
+	} {
+		all := mustRender(t, settings...)
+		container := at(all["Deployment/chat-chowk"], "spec", "template", "spec", "containers", 0)
+		if variable(container, "CHOWK_RELAY_LISTEN") != nil || variable(container, "CHOWK_RELAY_ROUTES") != nil || at(container, "ports", 2) != nil || all["Service/chat-chowk-nodes"] != nil {
+			t.Errorf("with %s pods connect to each other", name)
+		}
+	}
+	if at(mustRender(t, "persistence.enabled=true")["Deployment/chat-chowk"], "spec", "replicas") != uint64(1) {
+		t.Error("SQLite is one node")
+	}
+}
+
 func TestChartRefusesWhatCannotWork(t *testing.T) {
 	for words, settings := range map[string][]string{
 		"existingSecret":           nil,
 		"replicaCount=1":           {"persistence.enabled=true", "replicaCount=2"},
+		"take relay.external":      {"persistence.enabled=true", "relay.external=true"},
+		"/relay/port":              {"existingSecret=s", "relay.port=8081"},
 		"drain.windowSeconds":      {"existingSecret=s", "drain.windowSeconds=40"},
 		"/image/tag":               {"existingSecret=s", "image.tag=latest"},
 		"ingress.host is missing":  {"existingSecret=s", "ingress.enabled=true"},
-		"got string, want integer": {"existingSecret=s", "replicaCount=two"},
+		"got string, want null or": {"existingSecret=s", "replicaCount=two"},
 	} {
 		if _, err := render(t, settings...); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v: %v, want %q", settings, err, words)

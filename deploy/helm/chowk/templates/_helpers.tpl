@@ -14,13 +14,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* Whether pods connect to each other. */}}
+{{- define "chowk.routes" -}}
+{{- if not (or .Values.persistence.enabled .Values.relay.external) }}yes{{ end }}
+{{- end }}
+
 {{/* What cannot work is refused before anything is installed. */}}
 {{- define "chowk.check" -}}
 {{- if and (not .Values.persistence.enabled) (not .Values.existingSecret) }}
-{{- fail "set existingSecret to a Secret with CHOWK_DATABASE_URL (PostgreSQL), or persistence.enabled=true for SQLite on one node" }}
+{{- fail "set existingSecret to a Secret with CHOWK_DATABASE_URL (PostgreSQL) and CHOWK_RELAY_SECRET, or persistence.enabled=true for SQLite on one node" }}
 {{- end }}
 {{- if and .Values.persistence.enabled (or .Values.autoscaling.enabled (gt (int .Values.replicaCount) 1)) }}
 {{- fail "persistence is for SQLite, which one node has alone: set replicaCount=1 and autoscaling.enabled=false, or use PostgreSQL" }}
+{{- end }}
+{{- if and .Values.persistence.enabled (or .Values.relay.external .Values.relay.tlsSecret) }}
+{{- fail "persistence is for SQLite, which one node has alone: take relay.external and relay.tlsSecret away, or use PostgreSQL" }}
 {{- end }}
 {{- if ge (int .Values.drain.windowSeconds) (int .Values.drain.timeoutSeconds) }}
 {{- fail "drain.windowSeconds must be shorter than drain.timeoutSeconds" }}
