@@ -47,6 +47,7 @@ var sections = []section{
 	{"Journal: the way in", []string{"chowk_journal"}, nil},
 	{"Hub: the way out", []string{"chowk_delivery", "chowk_hub"}, nil},
 	{"Database", []string{"chowk_db", "chowk_database", "chowk_cache"}, nil},
+	{"Nodes: what goes between them", []string{"chowk_relay"}, nil},
 	{"Canary and health", []string{"chowk_canary", "chowk_health", "chowk_build"}, nil},
 	{"Other", []string{"chowk_"}, nil},
 	{"Process", nil, []panel{

@@ -11,7 +11,7 @@ import (
 )
 
 // faults are all that is broken. An alert may be in several.
-var faults = slicesOf(databaseFaults, serviceFaults, socketFaults, machineFaults)
+var faults = slicesOf(databaseFaults, serviceFaults, socketFaults, machineFaults, nodeFaults)
 
 func slicesOf(all ...[]fault) (joined []fault) {
 	for _, some := range all {
