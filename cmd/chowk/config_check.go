@@ -70,8 +70,13 @@ func (c *Config) checkRelay(wrong func(string, ...any), from func(string) string
 	r := &c.Relay
 	first := ""
 	for _, s := range []struct{ name, value string }{
-		{"relay.listen", r.Listen}, {"relay.url", strings.Join(r.URL, ",")}, {"relay.routes", strings.Join(r.Routes, ",")}, {"relay.secret", r.Secret},
-		{"relay.credentials-file", r.CredentialsFile}, {"relay.tls-cert-file", r.TLSCertFile}, {"relay.tls-ca-file", r.TLSCAFile},
+		{"relay.listen", r.Listen},
+		{"relay.url", strings.Join(r.URL, ",")},
+		{"relay.routes", strings.Join(r.Routes, ",")},
+		{"relay.secret", r.Secret},
+		{"relay.credentials-file", r.CredentialsFile},
+		{"relay.tls-cert-file", r.TLSCertFile},
+		{"relay.tls-ca-file", r.TLSCAFile},
 	} {
 		if s.value != "" && first == "" {
 			first = s.name

@@ -97,13 +97,6 @@ func (p *peers) state() State {
 	return p.now
 }
 
-// others is how many are heard.
-func (p *peers) others() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.heard)
-}
-
 // run beats and looks who is there.
 func (p *peers) run(ctx context.Context) {
 	tick := time.NewTicker(p.node.config.Beat / tickBeats)

@@ -191,9 +191,12 @@ func (l *natsLog) rarely(level slog.Level, format string, v []any) {
 	text := fmt.Sprintf(format, v...)
 	class := ""
 	for _, c := range []struct{ word, means string }{
-		{"uthoriz", "a node with another secret was refused, or refused this one"}, {"uthentication", "a node with another secret was refused, or refused this one"},
-		{"TLS", "nodes do not trust each other's certificates"}, {"x509", "nodes do not trust each other's certificates"},
-		{"luster name", "something that is no chowk wants to be a node"}, {"low Consumer", "a node does not take what it is sent"},
+		{"uthoriz", "a node with another secret was refused, or refused this one"},
+		{"uthentication", "a node with another secret was refused, or refused this one"},
+		{"TLS", "nodes do not trust each other's certificates"},
+		{"x509", "nodes do not trust each other's certificates"},
+		{"luster name", "something that is no chowk wants to be a node"},
+		{"low Consumer", "a node does not take what it is sent"},
 	} {
 		if strings.Contains(text, c.word) {
 			class, level = c.means, slog.LevelWarn

@@ -471,6 +471,7 @@ func (p *proxy) end() {
 
 // sever lets nothing through any more, and mend everything.
 func (p *proxy) sever() { p.cut.Store(true); p.end() }
+
 func (p *proxy) mend() {
 	p.cut.Store(false)
 	for way := range p.mute {
