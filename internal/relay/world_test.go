@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 
 // node is one chowk without its doors.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	db      *store.Store
 	hub     *hub.Hub
 	journal *journal.Journal
@@ -93,7 +93,7 @@ func (a *access) has(what string) func() bool {
 }
 
 // start starts a node on a database.
-func start(t *testing.T, url string, c relay.Config) *node {
+func start(t testing.TB, url string, c relay.Config) *node {
 	t.Helper()
 	n := &node{t: t, numbers: metric.New(), access: new(access)}
 	log := slog.New(slog.DiscardHandler)
@@ -142,7 +142,7 @@ func (n *node) stop() {
 }
 
 // pair is two nodes that hear each other through a proxy.
-func pair(t *testing.T, c relay.Config) (a, b *node, p *proxy) {
+func pair(t testing.TB, c relay.Config) (a, b *node, p *proxy) {
 	t.Helper()
 	url := pgtest.Database(t)
 	c.Link = relay.Link{Listen: "127.0.0.1:0", Secret: "a secret of some length"}
@@ -155,7 +155,7 @@ func pair(t *testing.T, c relay.Config) (a, b *node, p *proxy) {
 }
 
 // three is three nodes, of which two are told only of the first.
-func three(t *testing.T) (a, b, c *node) {
+func three(t testing.TB) (a, b, c *node) {
 	t.Helper()
 	url := pgtest.Database(t)
 	config := quick
@@ -168,7 +168,7 @@ func three(t *testing.T) (a, b, c *node) {
 }
 
 // together waits until all nodes hear each other and nothing is amiss.
-func together(t *testing.T, nodes ...*node) {
+func together(t testing.TB, nodes ...*node) {
 	t.Helper()
 	for i, n := range nodes {
 		until(t, fmt.Sprintf("node %d hears the others and they hear it", i), func() bool {
@@ -179,7 +179,7 @@ func together(t *testing.T, nodes ...*node) {
 }
 
 // until waits for what can only be asked for.
-func until(t *testing.T, what string, is func() bool) {
+func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -272,7 +272,7 @@ func (n *node) member(kind chat.ChangeKind, channel chat.ID, by, user chat.UserI
 }
 
 // number reads a counter or gauge.
-func number(t *testing.T, m prometheus.Metric) float64 {
+func number(t testing.TB, m prometheus.Metric) float64 {
 	t.Helper()
 	var d dto.Metric
 	if err := m.Write(&d); err != nil {
@@ -289,10 +289,11 @@ func number(t *testing.T, m prometheus.Metric) float64 {
 
 // conn is a client that takes everything.
 type conn struct {
-	t      *testing.T
+	t      testing.TB
 	user   chat.UserID
 	socket *hub.Socket
 	once   sync.Once
+	told   func(wire) // nil but where it is to be quick
 
 	mu  sync.Mutex // guards what follows
 	got []wire
@@ -328,7 +329,11 @@ func (c *conn) Write(b []byte) bool {
 			c.t.Error(err)
 			return true
 		}
-		c.got = append(c.got, w)
+		if c.told != nil {
+			c.told(w)
+		} else {
+			c.got = append(c.got, w)
+		}
 		b = b[head+n:]
 	}
 	return true
@@ -391,7 +396,7 @@ func (c *conn) hears(channel chat.ID, from, to chat.Seq) {
 
 // proxy is the network between two nodes.
 type proxy struct {
-	t      *testing.T
+	t      testing.TB
 	l      net.Listener
 	target string
 	cut    atomic.Bool    // no connections
@@ -402,7 +407,7 @@ type proxy struct {
 	conns map[net.Conn]bool
 }
 
-func newProxy(t *testing.T, target string) *proxy {
+func newProxy(t testing.TB, target string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
