@@ -51,9 +51,17 @@ const maxOnline = 10_000
 // who has, up to 10,000.
 func (h *Hub) Online(users []chat.UserID) []chat.UserID {
 	online := h.OnlineHere(users)
-	if h.isAlone() || len(online) == len(users) && users != nil {
-		return online
+	if !h.isAlone() && (users == nil || len(online) < len(users)) {
+		online = h.withThoseAfar(online, users)
 	}
+	if users != nil {
+		h.said(online)
+	}
+	return online
+}
+
+// withThoseAfar asks the other nodes for those of the users who are not online here.
+func (h *Hub) withThoseAfar(online, users []chat.UserID) []chat.UserID {
 	known := make(map[chat.UserID]bool, len(online))
 	for _, id := range online {
 		known[id] = true

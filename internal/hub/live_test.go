@@ -143,6 +143,27 @@ func TestD35PresenceIsToldToThoseWhoAsked(t *testing.T) {
 	})
 }
 
+// TestWhoGoesRightAfterTheAnswerIsToldOf: the answer said that bob is online, and the
+// watchers were not told of his coming yet when he went.
+func TestWhoGoesRightAfterTheAnswerIsToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hub.Config{})
+		watcher := w.connect("ada")
+		watcher.socket.Watch([]chat.UserID{"bob"})
+		bob := w.connect("bob")
+		if on := w.hub.Online([]chat.UserID{"bob"}); len(on) != 1 {
+			t.Errorf("online: %v", on)
+		}
+		bob.socket.Close()
+		time.Sleep(3 * time.Second) // the test's own clock
+		synctest.Wait()
+		if got := watcher.frames(t, 1); len(got) != 1 || got[0].UserID != "bob" || got[0].IsOnline {
+			t.Errorf("got %+v, want that bob went", got)
+		}
+		w.hub.Close()
+	})
+}
+
 func TestAWatcherThatWasSlowLearnsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, hub.Config{})

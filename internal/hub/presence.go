@@ -43,6 +43,9 @@ func (p *presence) tell(u *user) {
 	u.mu.Lock()
 	online := p.online(u)
 	changed := online != u.online
+	if c := u.crowd; c != nil {
+		changed, c.said = changed || c.said && !online, false
+	}
 	u.online = online
 	watchers := make([]*Socket, 0, len(u.watchers()))
 	for s := range u.watchers() {
@@ -60,6 +63,20 @@ func (p *presence) tell(u *user) {
 		}
 	}
 	p.hub.release(u)
+}
+
+// said notes that an answer says of users that they are online: who has gone before
+// the watchers are told of that is told of all the same.
+func (h *Hub) said(online []chat.UserID) {
+	for _, id := range online {
+		if u := h.lookupUser(id); u != nil {
+			u.mu.Lock()
+			if len(u.watchers()) > 0 {
+				u.crowd.said = true
+			}
+			u.mu.Unlock()
+		}
+	}
 }
 
 func (s *Socket) missedPresence() {

@@ -49,6 +49,7 @@ type user struct {
 type crowd struct {
 	others   []*Socket // besides the first
 	watchers map[*Socket]struct{}
+	said     bool // since the watchers were last told, an answer said that he is online
 }
 
 // crowded gives the crowd, to be changed. Called with mu held.
