@@ -63,6 +63,8 @@ type Identity struct {
 	Session   chat.TokenHash // zero when the token is not a session
 	Admin     bool
 	Own       bool // this process itself: see Authenticator.Own
+
+	asOf uint64 // revocations until then, see Doubtful
 }
 
 // Options make an Authenticator.
@@ -98,6 +100,8 @@ type Authenticator struct {
 	// secret is random and new, so what was not there will never be.
 	gone *otter.Cache[chat.TokenHash, struct{}]
 	own  atomic.Pointer[own]
+
+	revocations atomic.Uint64
 
 	mu       sync.Mutex // guards what follows
 	disabled map[chat.UserID]time.Time
@@ -167,6 +171,7 @@ func (a *Authenticator) Mode() Mode { return a.mode }
 // Authenticate tells whose token it is. Any reason to refuse it is ErrBadToken; an
 // error that is not a chat.Unauthorized says that nobody could tell just now.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (Identity, error) {
+	asOf := a.revocations.Load()
 	if token == "" {
 		return Identity{}, ErrNotAuthenticated
 	}
@@ -191,8 +196,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (Identit
 	case a.expired(id.ExpiresAt) || a.isDisabled(id.User):
 		return Identity{}, ErrBadToken
 	}
+	id.asOf = asOf
 	return id, nil
 }
+
+// Doubtful says that somebody's access ended since Authenticate gave id: whoever it
+// was, Recheck tells. It is for sockets, which OnRevoke cannot close before they are
+// open.
+func (a *Authenticator) Doubtful(id Identity) bool { return !id.Own && a.revocations.Load() != id.asOf }
 
 // Known is Authenticate for tokens that were good a moment ago, without asking
 // anybody: ok is false of all others, whatever they are.
@@ -314,6 +325,7 @@ func (a *Authenticator) RevokedElsewhere(closed []chat.TokenHash, user chat.User
 	if len(closed) == 0 {
 		a.forgetUser(user)
 	}
+	a.revocations.Add(1) // what is asked for from here on knows of it; what is open is closed now
 	if a.OnRevoke != nil {
 		a.OnRevoke(closed, user)
 	}

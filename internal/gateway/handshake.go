@@ -234,6 +234,10 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		s.Closed(nil, err)
 		return nil // answered already: the connection is gone
 	}
+	if g.Auth.Doubtful(identity) && g.Auth.Recheck(ctx, identity) != nil {
+		s.close(chat.CloseTokenExpired, "logged out")
+		return nil
+	}
 	for _, f := range refused {
 		s.reply(f)
 	}
