@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/chowktest"
+	"github.com/chowk-chat/chowk/internal/pgtest"
+)
+
+const nodesSecret = "relay.secret=0123456789abcdef"
+
+// wire is the way between two nodes, which can be cut.
+type wire struct {
+	listener net.Listener
+	target   string
+	done     sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	isCut bool
+	conns []net.Conn
+}
+
+func newWire(t *testing.T, target string) *wire {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{listener: l, target: target}
+	w.done.Go(w.accept) // ends when the listener is closed
+	t.Cleanup(func() {
+		_ = l.Close()
+		w.cut()
+		w.done.Wait()
+	})
+	return w
+}
+
+func (w *wire) accept() {
+	for {
+		near, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		far, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", w.target)
+		if err != nil || !w.keep(near, far) {
+			_ = near.Close()
+			continue
+		}
+		w.done.Go(func() { pass(far, near) }) // ends with the connection
+		w.done.Go(func() { pass(near, far) }) // ends with the connection
+	}
+}
+
+func (w *wire) keep(near, far net.Conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.isCut {
+		_ = far.Close()
+		return false
+	}
+	w.conns = append(w.conns, near, far)
+	return true
+}
+
+func pass(to, from net.Conn) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.isCut = true
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
+	w.conns = nil
+}
+
+func (w *wire) mend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.isCut = false
+}
+
+// nodes are two servers on one database, and the way between them.
+func nodes(t *testing.T, settings ...string) (a, b *server, between *wire) {
+	t.Helper()
+	database := "database-url=" + pgtest.Database(t)
+	common := append([]string{database, nodesSecret}, settings...)
+	address := chowktest.FreeAddress(t)
+	a = serve(t, append(common, "relay.listen="+address)...)
+	between = newWire(t, address)
+	b = serve(t, append(common, "relay.listen=127.0.0.1:0", "relay.routes="+between.listener.Addr().String())...)
+	joined(a, b)
+	return a, b, between
+}
+
+// joined waits until all hear each other.
+func joined(servers ...*server) {
+	for _, s := range servers {
+		s.until("it hears the other nodes", func() bool {
+			return s.metric("chowk_relay_peers") == float64(len(servers)-1) && s.metric("chowk_relay_degraded") == 0
+		})
+	}
+}
+
+// TestTwoNodesAreOneService: nobody can tell on which of them anybody else is.
+func TestTwoNodesAreOneService(t *testing.T) {
+	t.Parallel()
+	a, b, _ := nodes(t, "auth=none")
+	id := a.channel("ada", "bob")
+	b.must(http.StatusOK, http.MethodGet, "/channels/", "eve", nil)
+	ada, bob, eve := a.dial("ada"), b.dial("bob"), b.dial("eve")
+	ada.send(id, "from here")
+	bob.expect("message", func(f *frame) bool { return f.Data.Content == "from here" })
+	bob.send(id, "from there")
+	ada.expect("message", func(f *frame) bool { return f.Data.Content == "from there" })
+	b.until("it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > 0 })
+
+	ada.ok("typing", map[string]any{"channel_id": id, "is_typing": true})
+	bob.expect("typing", func(f *frame) bool { return f.UserID == "ada" && f.IsTyping })
+	bob.ok("read_receipt", map[string]any{"channel_id": id, "seq": 2})
+	ada.expect("read_receipt", func(f *frame) bool { return f.UserID == "bob" })
+
+	a.must(http.StatusOK, http.MethodPost, "/channels/"+id+"/members", "ada", map[string]any{"user_ids": []string{"eve"}})
+	eve.expect("channel_joined", func(f *frame) bool { return f.ChannelID == id })
+	ada.send(id, "for eve")
+	eve.expect("message", func(f *frame) bool { return f.Data.Content == "for eve" })
+	a.must(http.StatusNoContent, http.MethodDelete, "/channels/"+id+"/members/eve", "ada", nil)
+	eve.expect("channel_left", func(f *frame) bool { return f.ChannelID == id })
+	ada.send(id, "not for eve")
+	bob.expect("message", func(f *frame) bool { return f.Data.Content == "not for eve" })
+	if strings.Contains(eve.dump(), "not for eve") {
+		t.Error("eve was told of what came after she was removed")
+	}
+
+	if got := ada.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}}); len(got.Response.Online) != 1 {
+		t.Errorf("who is online: %s", got.raw)
+	}
+	_ = bob.conn.CloseNow()
+	ada.expect("presence", func(f *frame) bool { return f.UserID == "bob" && !f.IsOnline })
+	b.dial("bob")
+	ada.expect("presence", func(f *frame) bool { return f.UserID == "bob" && f.IsOnline })
+	b.kill()
+	ada.expect("presence", func(f *frame) bool { return f.UserID == "bob" && !f.IsOnline })
+	ada.send(id, "nobody holds anything up")
+	if status, r := a.readiness(); status != http.StatusOK || !r.Ready {
+		t.Errorf("a node whose other node was killed is not ready: %+v", r)
+	}
+}
+
+// TestNodesThatDoNotHearEachOther are told by the database, until they do again.
+func TestNodesThatDoNotHearEachOther(t *testing.T) {
+	t.Parallel()
+	a, b, between := nodes(t, "auth=none")
+	id := a.channel("ada", "bob")
+	ada, bob := a.dial("ada"), b.dial("bob")
+	between.cut()
+	a.until("it notices", func() bool { return a.metric("chowk_relay_degraded") == 1 })
+	status, r := a.readiness()
+	if status != http.StatusOK || !r.Ready || r.Checks["nodes"].State != "warning" {
+		t.Errorf("readiness: %d %+v", status, r)
+	}
+	ada.send(id, "through the database")
+	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the database" })
+	bob.send(id, "and back")
+	ada.expect("message", func(f *frame) bool { return f.Data.Content == "and back" })
+	if b.metric(`chowk_relay_healed_total{what="channels"}`) == 0 {
+		t.Error("what the database told is not counted")
+	}
+	between.mend()
+	joined(a, b)
+	before := b.metric(`chowk_relay_received_total{kind="events"}`)
+	ada.send(id, "through the relay")
+	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the relay" })
+	b.until("it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > before })
+}
+
+// TestAccessEndsOnEveryNode, whether they hear each other or not.
+func TestAccessEndsOnEveryNode(t *testing.T) {
+	t.Parallel()
+	a, b, between := nodes(t)
+	admin := a.signUp("admin@example.org", "A", "B")
+	for _, how := range []string{"they hear each other", "they do not"} {
+		out, off := a.signUp(strings.ReplaceAll(how, " ", ".")+"@example.org", "Ada", "L"), a.signUp(strings.ReplaceAll(how, " ", ".")+"2@example.org", "Bob", "L")
+		leaves, stays := b.dialAs("/ws", out.token, chat.Protocol), b.dialAs("/ws", off.token, chat.Protocol)
+		a.must(http.StatusNoContent, http.MethodPost, "/auth/logout", out.token, nil)
+		if code := leaves.ended(); code != websocket.StatusCode(chat.CloseTokenExpired) {
+			t.Errorf("%s, logged out: closed with %v, want 4001", how, code)
+		}
+		b.must(http.StatusUnauthorized, http.MethodGet, "/channels/", out.token, nil)
+		stays.ask("ping", nil)
+		a.must(http.StatusNoContent, http.MethodPut, "/auth/users/"+off.id+"/active", admin.token, map[string]any{"is_active": false})
+		if code := stays.ended(); code != websocket.StatusCode(chat.CloseUserDisabled) {
+			t.Errorf("%s, disabled: closed with %v, want 4003", how, code)
+		}
+		b.must(http.StatusUnauthorized, http.MethodGet, "/channels/", off.token, nil)
+		between.cut()
+	}
+	if b.metric(`chowk_relay_healed_total{what="revocations"}`) == 0 {
+		t.Error("what the database told is not counted")
+	}
+}
+
+// TestDoctorSeesTheNodes of a set-up in work, and what is wrong with a wrong one.
+func TestDoctorSeesTheNodes(t *testing.T) {
+	t.Parallel()
+	database := "--database-url=" + pgtest.Database(t)
+	address := chowktest.FreeAddress(t)
+	a := serve(t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen="+address)
+	b := serve(t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen=127.0.0.1:0", "relay.routes="+address)
+	joined(a, b)
+	doctor := func(secret string) string {
+		cmd := command(t, "doctor", "--json", "--nodes=2", database, "--relay.listen="+address, "--relay.secret="+secret, "--ops.listen=")
+		out, err := cmd.Output()
+		if _, ended := err.(*exec.ExitError); err != nil && !ended { //nolint:errorlint // it is given as it is
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if out := doctor("0123456789abcdef"); !strings.Contains(out, `"found": "2 heard (2 of `) {
+		t.Errorf("got %s", out)
+	}
+	if out := doctor("another-0123456789abcdef"); !strings.Contains(out, "a node with another secret was refused") {
+		t.Errorf("got %s", out)
+	}
+}
