@@ -74,17 +74,30 @@ func BenchmarkManyCross(b *testing.B) {
 	b.ReportMetric(there.counted(there.numbers.Relay.Dropped, "slow")+here.counted(here.numbers.Relay.Dropped, "queue"), "dropped")
 }
 
-// BenchmarkSubscription tells what a channel to which somebody listens costs the node
-// that listens and its peer together, in bytes.
-func BenchmarkSubscription(b *testing.B) {
+// BenchmarkSubscriptions makes and ends 10,000 at a time, and tells what a channel to
+// which somebody listens costs the node that listens and its peer together, in bytes.
+func BenchmarkSubscriptions(b *testing.B) {
 	here, there, _ := pair(b, quick)
 	least := there.subscriptions()
-	before := heap()
-	for b.Loop() {
-		there.relay.Listen(chat.NewID())
+	const many = 10_000
+	ids := make([]chat.ID, many)
+	for i := range ids {
+		ids[i] = chat.NewID()
 	}
-	there.settled(least + float64(b.N))
-	b.ReportMetric(float64(heap()-before)/float64(b.N), "bytes")
+	var grown int64
+	for b.Loop() {
+		before := heap()
+		for _, id := range ids {
+			there.relay.Listen(id)
+		}
+		there.settled(least + many)
+		grown += heap() - before
+		for _, id := range ids {
+			there.relay.Unlisten(id)
+		}
+		there.settled(least)
+	}
+	b.ReportMetric(float64(grown)/float64(b.N)/many, "bytes/subscription")
 	runtime.KeepAlive(here)
 }
 

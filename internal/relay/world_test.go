@@ -115,7 +115,9 @@ func start(t testing.TB, url string, c relay.Config) *node {
 	}
 	n.relay = relay.New(c)
 	n.hub = hub.Start(hub.Config{Store: n.db, Relay: n.relay, Metrics: n.numbers.Hub, Log: log})
-	n.journal = journal.Start(journal.Config{Store: n.db, Publisher: n.relay, Metrics: n.numbers.Journal, Log: log})
+	n.journal = journal.Start(journal.Config{ // on a busy machine nobody is refused
+		Store: n.db, Publisher: n.relay, Metrics: n.numbers.Journal, Log: log, QueueTimeout: patience, AnswerTimeout: patience, CommitTimeout: patience,
+	})
 	t.Cleanup(n.stop)
 	if err := n.relay.Start(t.Context(), n.hub); err != nil {
 		t.Fatal(err)
