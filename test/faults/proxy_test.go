@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -9,11 +10,16 @@ import (
 	"time"
 )
 
-// proxy is the network between clients and the server, at its worst.
+// proxy is the network between clients and servers, or between two servers, at its
+// worst.
 type proxy struct {
 	listener net.Listener
-	target   string
-	delay    atomic.Int64 // of each piece, at most, in nanoseconds
+	targets  []string // each in turn, but for those that do not answer
+	next     atomic.Uint32
+	avoid    atomic.Pointer[string] // a target of which a balancer knows that it is not ready
+	delay    atomic.Int64           // of each piece, at most, in nanoseconds
+	shut     atomic.Bool            // nobody is let in
+	deaf     [2]atomic.Bool         // nothing passes: to the server, and back
 
 	mu    sync.Mutex // guards what follows
 	links map[*link]struct{}
@@ -27,17 +33,19 @@ type link struct {
 	cut            atomic.Bool // pass half of the next piece on, then reset
 }
 
-func newProxy(target string) (*proxy, error) {
+func newProxy(targets ...string) (*proxy, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{listener: l, target: target, links: make(map[*link]struct{})}
+	p := &proxy{listener: l, targets: targets, links: make(map[*link]struct{})}
 	p.done.Go(p.accept) // ends when close closes the listener
 	return p, nil
 }
 
-func (p *proxy) url() string { return "http://" + p.listener.Addr().String() }
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+func (p *proxy) url() string { return "http://" + p.address() }
 
 func (p *proxy) accept() {
 	for {
@@ -50,7 +58,7 @@ func (p *proxy) accept() {
 }
 
 func (p *proxy) serve(client net.Conn) {
-	server, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", p.target)
+	server, err := p.dial()
 	if err != nil {
 		reset(client)
 		return
@@ -68,8 +76,29 @@ func (p *proxy) serve(client net.Conn) {
 	p.mu.Unlock()
 }
 
+func (p *proxy) dial() (c net.Conn, err error) {
+	first := int(p.next.Add(1))
+	for i := range p.targets {
+		if p.shut.Load() {
+			return nil, net.ErrClosed
+		}
+		target := p.targets[(first+i)%len(p.targets)]
+		if avoid := p.avoid.Load(); avoid != nil && *avoid == target {
+			continue
+		}
+		if c, err = (&net.Dialer{Timeout: time.Second}).Dial("tcp", target); err == nil {
+			return c, nil
+		}
+	}
+	return nil, cmp.Or(err, net.ErrClosed)
+}
+
 func (p *proxy) pump(l *link, to, from net.Conn) {
 	defer l.end()
+	way := 0
+	if to == l.client {
+		way = 1
+	}
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buf)
@@ -78,7 +107,7 @@ func (p *proxy) pump(l *link, to, from net.Conn) {
 			time.Sleep(time.Duration(rand.Int64N(d)))
 		}
 		switch {
-		case l.swallow.Load():
+		case l.swallow.Load() || p.deaf[way].Load():
 			piece = nil
 		case l.cut.Load() && n > 1:
 			_, _ = to.Write(piece[:n/2])

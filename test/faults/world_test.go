@@ -24,6 +24,7 @@ type size struct {
 	think                    time.Duration // between two changes of one user, on average
 	time                     time.Duration // of load and faults
 	quiet                    time.Duration // between two faults: up to three times as long
+	layout                   layout        // of several nodes; zero is one server
 }
 
 // world is a server, a network and people.
@@ -33,8 +34,11 @@ type world struct {
 	seed   uint64
 	db     database
 	server *server
-	proxy  *proxy // nil when there is a cable
-	cable  *cable // nil when there is a proxy
+	others []*server // nodes beside it
+	way    *proxy    // between two nodes; nil when there is none
+	nats   *nats     // nil when nodes have their own
+	proxy  *proxy    // nil when there is a cable
+	cable  *cable    // nil when there is a proxy
 	rec    *history.Recorder
 	marks  *history.Log // faults
 	people []*person
@@ -77,10 +81,10 @@ func epochID(epoch string) chat.ID {
 func newWorld(t *testing.T, c *cable, z size, seed uint64, db database) *world {
 	t.Helper()
 	w := &world{t: t, size: z, seed: seed, db: db, cable: c, rec: history.NewRecorder()}
-	w.server = serveOn(t, c, db)
+	w.serve()
 	if c == nil {
 		var err error
-		if w.proxy, err = newProxy(w.server.address); err != nil {
+		if w.proxy, err = newProxy(w.addresses()...); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(w.proxy.close)

@@ -1,0 +1,213 @@
+package faults
+
+import (
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
+
+	"github.com/chowk-chat/chowk/internal/chowktest"
+)
+
+// layout is how many nodes there are, and how they hear each other.
+type layout struct {
+	name  string
+	nodes int
+	apart bool // through a proxy
+	nats  bool // by a NATS that is none of theirs
+}
+
+var layouts = []layout{
+	{name: "3 nodes", nodes: 3},
+	{name: "2 nodes", nodes: 2, apart: true},
+	{name: "2 nodes on NATS", nodes: 2, nats: true},
+}
+
+var nodeFaults = []fault{
+	{"one of three nodes killed (-9)", "3 nodes", func(w *world, r *rand.Rand) {
+		s := w.any(r)
+		s.kill()
+		pause(r, 0, 3*time.Second)
+		s.start()
+	}},
+	{"three nodes restarted in turn", "3 nodes", func(w *world, r *rand.Rand) {
+		for _, s := range w.servers() {
+			w.proxy.avoid.Store(&s.address) // it says that it is not ready, before it stops
+			s.stop()
+			s.start()
+			w.proxy.avoid.Store(nil)
+			pause(r, 0, 500*time.Millisecond)
+		}
+	}},
+	{"no way between nodes", "2 nodes", func(w *world, r *rand.Rand) {
+		w.way.shut.Store(true)
+		for _, l := range w.way.some(r, 2) {
+			l.end()
+		}
+		pause(r, time.Second, 6*time.Second)
+		w.way.shut.Store(false)
+	}},
+	{"nothing comes from one node to the other", "2 nodes", func(w *world, r *rand.Rand) {
+		way := &w.way.deaf[r.IntN(2)]
+		way.Store(true)
+		pause(r, time.Second, 6*time.Second)
+		way.Store(false)
+	}},
+	{"network between nodes slow, 0 to 200 ms", "2 nodes", func(w *world, r *rand.Rand) {
+		w.way.delay.Store(int64(200 * time.Millisecond))
+		pause(r, time.Second, 3*time.Second)
+		w.way.delay.Store(0)
+	}},
+	{"NATS killed", "2 nodes on NATS", func(w *world, r *rand.Rand) {
+		w.nats.stop()
+		pause(r, 0, 4*time.Second)
+		w.nats.start()
+	}},
+	{"one of two nodes frozen", "2 nodes on NATS", func(w *world, r *rand.Rand) {
+		s := w.any(r)
+		_ = s.cmd.Process.Signal(syscall.SIGSTOP)
+		pause(r, 500*time.Millisecond, 5*time.Second)
+		_ = s.cmd.Process.Signal(syscall.SIGCONT)
+	}},
+}
+
+// shortNodes is short for several nodes.
+var shortNodes = size{users: 24, channels: 12, members: 5, think: 40 * time.Millisecond, time: 9 * time.Second, quiet: 500 * time.Millisecond}
+
+// TestFaultsOfNodes is TestFaults for what can happen to several nodes on one
+// PostgreSQL. Clients go to any of them.
+func TestFaultsOfNodes(t *testing.T) {
+	z, alone := shortNodes, false
+	if isLong(t) {
+		z, alone = long, true
+	} else {
+		t.Parallel()
+	}
+	open := opener(t, "postgres")
+	for _, l := range layouts {
+		z := z
+		z.layout = l
+		var fit []fault
+		for _, f := range nodeFaults {
+			if f.only == l.name {
+				fit = append(fit, f)
+			}
+		}
+		t.Run(strings.ReplaceAll(l.name, " ", "-"), func(t *testing.T) {
+			if !alone {
+				play(t, l.name, "all, at random", fit, z, open(t))
+				return
+			}
+			for _, f := range fit {
+				t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) { play(t, l.name, f.name, []fault{f}, z, open(t)) })
+			}
+		})
+	}
+}
+
+func (w *world) servers() []*server { return append([]*server{w.server}, w.others...) }
+
+func (w *world) any(r *rand.Rand) *server { return w.servers()[r.IntN(1+len(w.others))] }
+
+func (w *world) addresses() (all []string) {
+	for _, s := range w.servers() {
+		all = append(all, s.address)
+	}
+	return all
+}
+
+// serve starts the server, or the nodes.
+func (w *world) serve() {
+	l := w.size.layout
+	if l.nodes == 0 {
+		w.server = serveOn(w.t, w.cable, w.db)
+		return
+	}
+	var settings [][]string
+	switch {
+	case l.nats:
+		w.nats = startNATS(w.t)
+		for range l.nodes {
+			settings = append(settings, []string{"--relay.url=nats://" + w.nats.address})
+		}
+	case l.apart:
+		settings = w.apart()
+	default:
+		settings = together(w.t, l.nodes)
+	}
+	for _, s := range settings {
+		w.others = append(w.others, serve(w.t, w.db, append(s, "--relay.secret=0123456789abcdef")...))
+	}
+	w.server, w.others = w.others[0], w.others[1:]
+}
+
+// apart is two nodes with a proxy between them.
+func (w *world) apart() [][]string {
+	first := chowktest.FreeAddress(w.t)
+	var err error
+	if w.way, err = newProxy(first); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.way.close)
+	return [][]string{{"--relay.listen=" + first}, {"--relay.listen=" + chowktest.FreeAddress(w.t), "--relay.routes=" + w.way.address()}}
+}
+
+// together is nodes of which each has the addresses of all, its own among them.
+func together(t *testing.T, n int) (settings [][]string) {
+	t.Helper()
+	var all []string
+	for range n {
+		all = append(all, chowktest.FreeAddress(t))
+	}
+	for _, own := range all {
+		settings = append(settings, []string{"--relay.listen=" + own, "--relay.routes=" + strings.Join(all, ",")})
+	}
+	return settings
+}
+
+// nats is a NATS that is none of the nodes'. Who does not take what it has for him
+// it cuts off soon.
+type nats struct {
+	t       *testing.T
+	address string
+	server  *natsd.Server
+}
+
+const slowAt = 1 << 20 // NATS has no message larger than that
+
+func startNATS(t *testing.T) *nats {
+	t.Helper()
+	n := &nats{t: t, address: chowktest.FreeAddress(t)}
+	n.start()
+	t.Cleanup(func() { n.stop() })
+	return n
+}
+
+func (n *nats) start() {
+	host, text, err := net.SplitHostPort(n.address)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.server, err = natsd.NewServer(&natsd.Options{Host: host, Port: port, NoSigs: true, NoLog: true, MaxPending: slowAt, Authorization: "0123456789abcdef"})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.server.Start()
+	if !n.server.ReadyForConnections(patience) {
+		n.t.Error("NATS does not start")
+	}
+}
+
+func (n *nats) stop() {
+	n.server.Shutdown()
+	n.server.WaitForShutdown()
+}
