@@ -63,6 +63,7 @@ const (
 	rowBeatAlone = 2 * time.Second // so it is soon known that there is another
 	forgetLooks  = 20
 	healTimeout  = 5 * time.Second
+	seenMost     = 100_000 // entries that are remembered as looked at
 )
 
 func newHealer(n *Node) *healer {
@@ -284,6 +285,9 @@ func (h *healer) joins(ctx context.Context) error {
 			if err := h.node.admit(ctx, note); err != nil {
 				return err
 			}
+		}
+		if len(h.seen) >= seenMost {
+			clear(h.seen) // looked at twice they do no harm
 		}
 		h.seen[at] = time.Now()
 	}

@@ -57,11 +57,12 @@ type State struct {
 }
 
 const (
-	silentBeats = 2.5 // without a word: silent
-	goneBeats   = 10  // gone
-	deadLooks   = 3   // at the database, without a beat: dead
-	gapBeats    = 10  // for so long after something was lost the database is asked often
-	tickBeats   = 2   // ticks of a beat
+	silentBeats = 2.5  // without a word: silent
+	goneBeats   = 10   // gone
+	deadLooks   = 3    // at the database, without a beat: dead
+	gapBeats    = 10   // for so long after something was lost the database is asked often
+	tickBeats   = 2    // ticks of a beat
+	peersMost   = 1000 // nodes that are listened to
 	tripsLast   = 30 * time.Second
 )
 
@@ -137,6 +138,10 @@ func (p *peers) took(h header, note beatNote, came time.Time) {
 	p.mu.Lock()
 	other := p.heard[h.node]
 	isNew := other == nil
+	if isNew && len(p.heard) >= peersMost {
+		p.mu.Unlock()
+		return
+	}
 	if isNew {
 		other = &peer{since: came, n: note.N - 1}
 		p.heard[h.node] = other
@@ -333,11 +338,9 @@ func (s State) String() string {
 	return cmp.Or(s.Why, fmt.Sprintf("hears %d other nodes", s.Peers))
 }
 
-// errand is work for other nodes that may wait for the database.
-type errand struct {
-	joins  *joinsNote
-	revoke *revokeNote
-}
+// errand is work for other nodes that may wait for the database: to look who becomes
+// a member by an entry.
+type errand joinsNote
 
 // errandsMost bounds the errands that wait.
 const errandsMost = 4096
@@ -360,24 +363,20 @@ func (n *Node) runErrands(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		switch {
-		case e.revoke != nil:
-			n.revoke(e.revoke)
-		case e.joins != nil:
-			ctx, cancel := context.WithTimeout(ctx, errandTimeout)
-			if err := n.admit(ctx, *e.joins); err != nil && !errors.Is(err, context.Canceled) {
-				n.config.Log.Warn("look who became a member on another node", "channel", e.joins.Channel, "err", err)
-				n.peers.gap("the database did not say who became a member")
-			}
-			cancel()
+		ctx, cancel := context.WithTimeout(ctx, errandTimeout)
+		if err := n.admit(ctx, joinsNote(e)); err != nil && !errors.Is(err, context.Canceled) {
+			n.config.Log.Warn("look who became a member on another node", "channel", e.Channel, "err", err)
+			n.peers.gap("the database did not say who became a member")
 		}
+		cancel()
 	}
 }
 
 const errandTimeout = 5 * time.Second
 
-func (n *Node) revoke(note *revokeNote) {
-	n.healer.told(*note)
+// revoke ends access here. It waits for nobody.
+func (n *Node) revoke(note revokeNote) {
+	n.healer.told(note)
 	if note.Enabled {
 		n.config.Access.EnabledElsewhere(note.User)
 		return

@@ -56,7 +56,7 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 	case kindJoins:
 		note, ok := read[joinsNote](body)
 		if ok && (len(n.hub.Here(note.Users)) > 0 || n.hub.Listens(note.Channel)) {
-			n.send(errand{joins: &note})
+			n.send(errand(note))
 		}
 		return ok
 	case kindTyping:
@@ -78,7 +78,7 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 	case kindRevoke:
 		note, ok := read[revokeNote](body)
 		if ok && note.User.Valid() {
-			n.send(errand{revoke: &note})
+			n.revoke(note)
 		}
 		return ok
 	case kindUser:
