@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -66,5 +67,30 @@ func TestARosterOfSomeoneElseWithTheSameID(t *testing.T) {
 	r.remove(&user{id: "ada"})
 	if r.get("ada") != u {
 		t.Fatal("another user of that name took her out")
+	}
+}
+
+// TestAUserWhoWasForgottenWhileHeArrived: another socket of the same user came and
+// closed between his being made known and his first socket. That place is used up,
+// and he is made known elsewhere.
+func TestAUserWhoWasForgottenWhileHeArrived(t *testing.T) {
+	h := Start(Config{Store: nowhere{}})
+	defer h.Close()
+	var place user
+	h.withUser("ada", &place, func(u *user) {
+		if u != &place {
+			t.Error("a place that is free is not used")
+		}
+	})
+	h.release(&place)
+	done := make(chan *user, 1)
+	go h.withUser("ada", &place, func(u *user) { done <- u }) // ends at once, or never
+	select {
+	case u := <-done:
+		if u == &place || h.lookupUser("ada") != u {
+			t.Error("he is known as somebody who was forgotten")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("he is still looked for")
 	}
 }

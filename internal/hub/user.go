@@ -142,7 +142,7 @@ func (h *Hub) withUser(id chat.UserID, place *user, f func(u *user)) {
 		s.mu.Lock()
 		u := s.known.get(id)
 		if u == nil {
-			if u = place; u == nil {
+			if u = place; u == nil || u.gone { // somebody else came and went there meanwhile
 				u = new(user)
 			}
 			u.id = chat.UserID(s.ids.copy(string(id))) // it may be a part of a request
