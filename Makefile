@@ -113,6 +113,14 @@ bench-incident: build ## The incident three ways, on a PostgreSQL of its own; dr
 	$(GO) run ./test/withpg -- bash -c 'export CHOWK_DATABASE_URL="$$CHOWK_PG_URL"; unset CHOWK_PG_URL; \
 		exec ./bin/chowk bench incident --svg docs/img/incident.svg --html bin/incident.html --json bin/incident.json $(BENCH)'
 
+.PHONY: snapshot
+snapshot: ## Make the archives of a release in dist/ (needs jq; the first time builds goreleaser and syft)
+	@./tools/release.sh --snapshot
+
+.PHONY: test-release
+test-release: ## Make the archives twice, as different people in different folders, and compare; install one and run it
+	@./test/release/test.sh
+
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin
+	rm -rf bin dist

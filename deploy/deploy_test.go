@@ -313,14 +313,6 @@ func TestImage(t *testing.T) {
 			t.Errorf("which version is %q?", from[1])
 		}
 	}
-	mod, err := os.ReadFile("../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(mod)[1]
-	if !strings.Contains(text, "golang:"+string(version)) {
-		t.Errorf("the image is built with another Go than %s", version)
-	}
 }
 
 // TestUnit has systemd look at the unit, with a program that is there.

@@ -1,0 +1,129 @@
+package deploy
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+type workflow struct {
+	Permissions map[string]string
+	Jobs        map[string]struct {
+		Uses        string
+		Needs       string
+		Permissions map[string]string
+		Steps       []struct {
+			Uses, Run string
+			With      map[string]any
+		}
+	}
+}
+
+func workflows(t *testing.T) map[string]workflow {
+	t.Helper()
+	paths, err := filepath.Glob("../.github/workflows/*.yml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("there are no workflows (%v)", err)
+	}
+	all := make(map[string]workflow)
+	for _, path := range paths {
+		var w workflow
+		if err := yaml.Unmarshal([]byte(read(t, path)), &w); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all[filepath.Base(path)] = w
+	}
+	return all
+}
+
+// TestWorkflowsArePinned: a tag of an action can be moved to other code, a commit cannot.
+func TestWorkflowsArePinned(t *testing.T) {
+	pinned := regexp.MustCompile(`^\S+@[0-9a-f]{40}$`)
+	commented := regexp.MustCompile(`uses: \S+@[0-9a-f]{40} # v\d+\.\d+\.\d+\n`)
+	for name, w := range workflows(t) {
+		count := 0
+		for job, j := range w.Jobs {
+			if j.Uses != "" && !strings.HasPrefix(j.Uses, "./") {
+				t.Errorf("%s: %s is another repository's", name, job)
+			}
+			for _, s := range j.Steps {
+				if s.Uses == "" {
+					continue
+				}
+				if count++; !pinned.MatchString(s.Uses) {
+					t.Errorf("%s: %s is not pinned", name, s.Uses)
+				}
+				if strings.HasPrefix(s.Uses, "actions/checkout@") && s.With["persist-credentials"] != false {
+					t.Errorf("%s: %s leaves its token to what comes after", name, job)
+				}
+			}
+		}
+		if n := len(commented.FindAllString(read(t, "../.github/workflows/"+name), -1)); n != count {
+			t.Errorf("%s: %d of %d actions say which version they are", name, n, count)
+		}
+	}
+}
+
+// TestWorkflowsMayDoLittle: by default they read, and only a release writes.
+func TestWorkflowsMayDoLittle(t *testing.T) {
+	for name, w := range workflows(t) {
+		if got := fmt.Sprint(w.Permissions); got != "map[contents:read]" {
+			t.Errorf("%s may by default: %s", name, got)
+		}
+		for job, j := range w.Jobs {
+			if len(j.Permissions) > 0 && (name != "release.yml" || j.Needs != "test") {
+				t.Errorf("%s: %s may %v", name, job, j.Permissions)
+			}
+		}
+	}
+	if got := workflows(t)["release.yml"].Jobs["test"].Uses; got != "./.github/workflows/ci.yml" {
+		t.Errorf("a release is tested by %q", got)
+	}
+}
+
+// TestReleasesAreBuiltWithOneGo: image and archives with the same, which is no older
+// than the source needs. go.mod names the first that will do, which lacks the later
+// ones' security fixes.
+func TestReleasesAreBuiltWithOneGo(t *testing.T) {
+	need := regexp.MustCompile(`(?m)^go (\d+\.\d+)\.(\d+)$`).FindStringSubmatch(read(t, "../go.mod"))
+	image := regexp.MustCompile(`golang:(\d+\.\d+)\.(\d+)-`).FindStringSubmatch(read(t, "docker/Dockerfile"))
+	if image == nil || need == nil {
+		t.Fatalf("the image is built with Go %v, the source needs %v", image, need)
+	}
+	var patch, least int
+	_, _ = fmt.Sscan(image[2], &patch)
+	_, _ = fmt.Sscan(need[2], &least)
+	if image[1] != need[1] || patch < least {
+		t.Errorf("the image is built with Go %s.%s, the source needs %s.%s", image[1], image[2], need[1], need[2])
+	}
+	for name, w := range workflows(t) {
+		for job, j := range w.Jobs {
+			for _, s := range j.Steps {
+				if !strings.HasPrefix(s.Uses, "actions/setup-go@") {
+					continue
+				}
+				want := image[1] // the newest of them
+				if name == "release.yml" {
+					want += "." + image[2]
+				}
+				if got := s.With["go-version"]; got != want {
+					t.Errorf("%s: %s builds with Go %v, want %s", name, job, got, want)
+				}
+			}
+		}
+	}
+}
