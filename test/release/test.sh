@@ -57,12 +57,13 @@ version=v$(basename "$PWD" | cut -d_ -f2)
 ./chowk version | grep -qF "chowk $version" || fail "$(./chowk version) is not $version"
 ./chowk serve --listen 127.0.0.1:0 --ops.listen 127.0.0.1:0 --data-dir "$work/data" --auth none >"$work/serve.log" 2>&1 &
 server=$!
+url=
 for _ in $(seq 100); do
-	address=$(sed -n 's/.*"address":"\(127[^"]*\)".*/\1/p' "$work/serve.log" | head -1)
-	[ -z "$address" ] || break
+	url=$(sed -n 's|.*"msg":"listening","url":"\(http://[^/]*\)/.*|\1|p' "$work/serve.log")
+	[ -z "$url" ] || break
 	sleep 0.1
 done
-[ "$(curl -fsS "http://$address/healthz" -o /dev/null -w '%{http_code}')" = 200 ] || fail "$(cat "$work/serve.log")"
+curl -fsS -o /dev/null "$url/readyz" || fail "it does not serve: $(cat "$work/serve.log")"
 kill -TERM "$server" && wait "$server" || fail "it did not stop well: $(tail -5 "$work/serve.log")"
 server=
 echo "ok: $(./chowk version) serves, and stops when told"
