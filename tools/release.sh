@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a release of what is checked out into dist/: archives, checksums and bills of
 # materials. On a tag the workflow makes a draft of them, whose notes are the version's
-# part of CHANGELOG.md; with --snapshot nothing leaves the machine.
+# part of CHANGELOG.md; with --snapshot nothing leaves the machine. Other arguments are
+# goreleaser's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 goreleaser=v2.16.0 # the last that Go 1.26 builds
@@ -17,19 +18,23 @@ install() { # NAME PACKAGE VERSION [FLAGS]
 }
 install goreleaser github.com/goreleaser/goreleaser/v2 $goreleaser
 install syft github.com/anchore/syft/cmd/syft $syft -ldflags "-X main.version=$syft"
-command -v jq >/dev/null || { echo "please install jq" >&2; exit 1; }
+command -v jq >/dev/null || {
+	echo "please install jq" >&2
+	exit 1
+}
 
 # notes VERSION prints that version's part of the changelog.
 notes() {
 	awk -v version="[$1]" '/^## / {inside = ($2 == version); next} inside' CHANGELOG.md
 }
-if [ "${1:-}" = --snapshot ]; then
-	args=(--snapshot)
-else
+if [ "${1:-}" != --snapshot ]; then
 	tag=$(git describe --tags --exact-match)
 	mkdir -p bin
 	notes "${tag#v}" >bin/notes.md
-	grep -q '[^[:space:]]' bin/notes.md || { echo "CHANGELOG.md says nothing of ${tag#v}" >&2; exit 1; }
-	args=("--release-notes=$PWD/bin/notes.md")
+	grep -q '[^[:space:]]' bin/notes.md || {
+		echo "CHANGELOG.md says nothing of ${tag#v}" >&2
+		exit 1
+	}
+	set -- "--release-notes=$PWD/bin/notes.md" "$@"
 fi
-PATH=$tools:$PATH goreleaser release --clean "${args[@]}" "${@:2}"
+PATH=$tools:$PATH goreleaser release --clean "$@"
