@@ -1,56 +1,35 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the images that the Dockerfile and the compose file name, from
-# Debian's packages and this machine's Go, for a machine that cannot reach the
-# registries of images. They carry the same names, so that both files are used as
-# they are. What is in them is not what is in the real ones: PostgreSQL and
-# Prometheus are Debian's, and the build image has no C compiler.
+# Makes stand-ins, from Debian packages and this machine's Go, for the images that the
+# Dockerfile and the compose file start from, where those cannot be pulled. They keep
+# what the files rely on: names, programs, users, volumes, variables, entry points.
+# They are not the real ones: PostgreSQL and Prometheus have Debian's versions, and
+# there is no Grafana.
 set -euo pipefail
-work=$1
-cd "$(dirname "$0")/../.."
-b() { buildah --log-level error "$@"; }
+cd "$(dirname "$0")"
+root=../..
+name() { sed -nE "s/$1/\1/p" "$2" | head -1; }
+golang=$(name '^FROM .*(golang:[^ ]+) AS build' $root/deploy/docker/Dockerfile)
+static=$(name '^FROM (.*distroless.*)' $root/deploy/docker/Dockerfile)
+postgres=$(name '^ *image: (postgres:.*)' $root/deploy/compose/compose.yaml)
+prometheus=$(name '^ *image: (prom.*)' $root/deploy/compose/compose.yaml)
 
-# image NAME ROOTFS [CONFIG...] makes one of a folder.
-image() {
-	local name=$1 root=$2 c
-	shift 2
-	c=$(b from scratch)
-	cp -a "$root/." "$(b mount "$c")/" # with their owners
-	b umount "$c" >/dev/null
-	b config "$@" "$c"
-	b commit -q --rm "$c" "$name" >/dev/null
-	echo "  $name"
-}
-debian() { # ROOTFS PACKAGES
-	[ -d "$1/usr" ] || mmdebstrap --quiet --variant=minbase --include="$2" bookworm "$1"
-}
-named() { grep -hoE '(FROM .*|image: )'"$1"'[^ ]*' deploy/docker/Dockerfile deploy/compose/compose.yaml | head -1 | sed 's|.* ||'; }
-
-debian "$work/build" ca-certificates
-mkdir -p "$work/build/usr/local"
-[ -d "$work/build/usr/local/go" ] || cp -r "$(go env GOROOT)" "$work/build/usr/local/go"
-cp /etc/ssl/certs/ca-certificates.crt "$work/build/etc/ssl/certs/" # this machine may have its own
-image "docker.io/library/$(named golang)" "$work/build" --env PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin --env GOPATH=/go --env GOTOOLCHAIN=local \
-	--env GOPROXY="$(go env GOPROXY)" --env GOSUMDB="$(go env GOSUMDB)" --workingdir /go
-
-# As distroless/static: certificates, time zones, users; no shell.
-static=$work/static
-mkdir -p "$static"/{etc/ssl/certs,usr/share,tmp,home/nonroot}
-chmod 1777 "$static/tmp"
-cp /etc/ssl/certs/ca-certificates.crt "$static/etc/ssl/certs/"
-cp -r /usr/share/zoneinfo "$static/usr/share/" 2>/dev/null || true
-printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >"$static/etc/passwd"
-printf 'root:x:0:\nnonroot:x:65532:\n' >"$static/etc/group"
-chown 65532:65532 "$static/home/nonroot"
-image "$(named gcr.io/distroless/static)" "$static" --user 65532 --workingdir /home/nonroot --env PATH=/usr/sbin:/usr/bin:/sbin:/bin
-
-debian "$work/postgres" postgresql-15,gosu,libnss-wrapper
-cp deploy/containers/postgres-entrypoint.sh "$work/postgres/usr/local/bin/docker-entrypoint.sh"
-mkdir -p "$work/postgres/docker-entrypoint-initdb.d" "$work/postgres/var/lib/postgresql/data" "$work/postgres/run/postgresql"
-chroot "$work/postgres" chown -R postgres:postgres /var/lib/postgresql /run/postgresql
-image "docker.io/library/$(named postgres)" "$work/postgres" --entrypoint '["docker-entrypoint.sh"]' --cmd postgres --volume /var/lib/postgresql/data --port 5432 \
-	--env PATH=/usr/local/bin:/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin --env PGDATA=/var/lib/postgresql/data --env LANG=C.UTF-8
-
-debian "$work/prometheus" prometheus
-mkdir -p "$work/prometheus/prometheus"
-chroot "$work/prometheus" chown nobody:nogroup /prometheus
-image "docker.io/$(named prom/prometheus)" "$work/prometheus" --entrypoint '["/usr/bin/prometheus"]' --user nobody --workingdir /prometheus --volume /prometheus --port 9090
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+cp standins/* "$context"
+# A machine may reach the module proxy by a certificate of its own.
+cp /etc/ssl/certs/ca-certificates.crt "$context"
+if ! docker image inspect standin-debian:2 >/dev/null 2>&1; then
+	echo "a Debian for the stand-ins (half a minute)"
+	mmdebstrap --quiet --variant=minbase --include=ca-certificates,tzdata,postgresql-15,gosu,prometheus,systemd-sysv,curl bookworm "$context/debian.tar"
+	docker import "$context/debian.tar" standin-debian:2 >/dev/null
+	rm "$context/debian.tar"
+fi
+echo "stand-ins: $golang $static $postgres $prometheus"
+build() { docker build -q -t "$2" -f "$context/$1.Dockerfile" "${3:-$context}" >/dev/null; }
+build static "$static"
+build postgres "$postgres"
+build prometheus "$prometheus"
+if ! docker image inspect "$golang" >/dev/null 2>&1; then
+	cp -r "$(go env GOROOT)" "$context/go"
+	build golang "$golang"
+fi

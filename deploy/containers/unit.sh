@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Boots a Debian with systemd in a container, installs a release there as the guide
+# says, and looks whether the unit runs chowk: as nobody in particular, able to write
+# nowhere but in its state directory, back after a crash, drained when stopped.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+clean() { docker rm -fv chowktest-unit >/dev/null 2>&1 || true; }
+trap 'clean; rm -rf "$work"' EXIT
+clean
+on() { docker exec chowktest-unit "$@"; }
+fail() {
+	printf 'FAILED: %s\n' "$*" >&2
+	on journalctl --no-pager -n 30 >&2 || true
+	exit 1
+}
+until_so() { # SECONDS WHAT COMMAND...
+	local end=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || fail "not so: $what"
+		sleep 0.5
+	done
+	echo "ok: $what"
+}
+
+base=debian:12
+[ -z "${CHOWK_STANDINS:-}" ] || base=standin-debian:2
+CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=v0.0.0-test" -o "$work/chowk" ./cmd/chowk
+cp deploy/systemd/chowk.service "$work"
+cat >"$work/Dockerfile" <<END
+FROM $base
+RUN command -v curl >/dev/null && test -x /sbin/init || { apt-get update -q && apt-get install -y -q --no-install-recommends systemd-sysv curl; }
+COPY chowk /usr/local/bin/chowk
+COPY chowk.service /etc/systemd/system/chowk.service
+RUN install -d -m 755 /etc/chowk \
+    && printf 'listen: 127.0.0.1:8080\npublic-url: https://chat.example.org\ntrusted-proxies: [127.0.0.1]\n' >/etc/chowk/chowk.yaml \
+    && printf 'CHOWK_LOG_LEVEL=info\n' >/etc/chowk/secrets && chmod 600 /etc/chowk/secrets
+STOPSIGNAL SIGRTMIN+3
+CMD ["/sbin/init"]
+END
+docker build -q -t chowktest-unit "$work" >/dev/null
+docker run -d --name chowktest-unit --privileged --cgroupns private --tmpfs /run --tmpfs /run/lock --tmpfs /tmp chowktest-unit >/dev/null
+until_so 60 "systemd is up" bash -c 'docker exec chowktest-unit systemctl is-system-running | grep -qE "running|degraded"'
+until_so 1 "the unit is well written" bash -c '! docker exec chowktest-unit systemd-analyze verify --man=no chowk.service 2>&1 | grep chowk'
+on systemctl enable --now chowk 2>/dev/null || fail "it does not start"
+ready() { on curl -fsS http://127.0.0.1:8080/readyz; }
+until_so 30 "chowk is ready" ready
+pid() { on systemctl show chowk -p MainPID --value; }
+status() { on sed -nE "s/^$1:\s*//p" "/proc/$(pid)/status"; }
+[ "$(status Uid | cut -f1)" -gt 0 ] || fail "it is root"
+echo "ok: it is user $(status Uid | cut -f1)"
+[ "$(status CapEff)$(status CapBnd)" = 00000000000000000000000000000000 ] || fail "it has capabilities"
+[ "$(status NoNewPrivs)$(status Seccomp)" = 12 ] || fail "it may gain privileges or make any system call"
+echo "ok: no capabilities, no new privileges, system calls filtered"
+on systemd-analyze security chowk --no-pager | tail -1
+on test -s /var/lib/chowk/chowk.db || fail "there is no database in the state directory"
+on nsenter -t "$(pid)" -m sh -c '! touch /etc/x && ! touch /usr/x && ! touch /home/x && ! touch /var/lib/x' 2>/dev/null || fail "it can write elsewhere"
+echo "ok: it writes in /var/lib/chowk alone"
+first=$(pid)
+on systemctl kill -s KILL chowk
+until_so 30 "it is back after a crash" bash -c "p=\$(docker exec chowktest-unit systemctl show chowk -p MainPID --value); [ \$p != 0 ] && [ \$p != $first ]"
+until_so 30 "and ready" ready
+on systemctl stop chowk
+[ "$(on systemctl show chowk -p Result --value)" = success ] || fail "it did not stop well"
+on journalctl -u chowk --no-pager -o cat | grep -q '"msg":"stopped","clean":true' || fail "it did not drain"
+echo "ok: stopped, it drains"
+printf '\nAll well.\n'
