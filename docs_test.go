@@ -85,7 +85,7 @@ func goTests(t *testing.T) map[string]bool {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || path == "bin"):
 			return filepath.SkipDir
 		case !strings.HasSuffix(path, "_test.go") && filepath.Base(filepath.Dir(path)) != "storetest":
 			return nil
