@@ -48,6 +48,10 @@ test-alerts: ## Every alert fires under a real fault and is silent in calm, with
 	@mkdir -p bin
 	CHOWK_ALERTS=all CHOWK_ALERTS_TABLE=$(CURDIR)/bin/alerts.md $(GO) test -v -count=1 -timeout 40m ./test/alerts/
 
+.PHONY: test-image
+test-image: ## The image, the compose file and the systemd unit, run by a Docker daemon (4 minutes; starts one on Debian)
+	@deploy/containers/engine.sh sh -c 'deploy/containers/test.sh && deploy/containers/unit.sh' || [ $$? -eq 77 ]
+
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere
 	$(GO) test -race -tags portable ./internal/netpoll/ ./internal/gateway/

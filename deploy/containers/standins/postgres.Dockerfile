@@ -1,7 +1,6 @@
 FROM standin-debian:2
-# uid 999 and a server that listens to all, as users of the real one rely on.
-RUN usermod -u 999 postgres && groupmod -g 999 postgres \
-    && install -d -m 3777 /run/postgresql && chown -R postgres:postgres /var/lib/postgresql /run/postgresql \
+# A server that listens to all, as users of the real one rely on.
+RUN install -d -m 3777 /run/postgresql && chown -R postgres:postgres /var/lib/postgresql /run/postgresql \
     && sed -i "s/^#listen_addresses = 'localhost'/listen_addresses = '*'/" /usr/share/postgresql/15/postgresql.conf.sample \
     && grep -q "^listen_addresses = '\*'" /usr/share/postgresql/15/postgresql.conf.sample \
     && install -d -o postgres -g postgres -m 1777 /var/lib/postgresql/data && mkdir /docker-entrypoint-initdb.d
