@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Boots a Debian with systemd in a container, installs a release there as the guide
 # says, and looks whether the unit runs chowk: as nobody in particular, able to write
-# nowhere but in its state directory, back after a crash, drained when stopped.
+# nowhere but in its state directory, back after a crash and once its database is back,
+# drained when stopped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
@@ -58,14 +59,50 @@ echo "ok: it is user $(status Uid | cut -f1)"
 echo "ok: no capabilities, no new privileges, system calls filtered"
 on systemd-analyze security chowk --no-pager | tail -1
 on test -s /var/lib/chowk/chowk.db || fail "there is no database in the state directory"
-on nsenter -t "$(pid)" -m sh -c '! touch /etc/x && ! touch /usr/x && ! touch /home/x && ! touch /var/lib/x' 2>/dev/null || fail "it can write elsewhere"
-echo "ok: it writes in /var/lib/chowk alone"
+# Every folder of its own view that its user may write to.
+writable=$(on nsenter -t "$(pid)" -m -- setpriv --reuid "$(status Uid | cut -f1)" --regid "$(status Gid | cut -f1)" --clear-groups \
+	find / -path /proc -prune -o -type d -writable -print 2>/dev/null | grep -v '^/var/lib/private/chowk/' | sort | xargs) || true
+[ "$writable" = "/tmp /var/lib/private/chowk /var/tmp" ] || fail "it can write to $writable"
+echo "ok: it writes in /var/lib/chowk and a /tmp of its own alone"
+token=$(on chowk token --user bot --create --data-dir /var/lib/chowk)
+call() { # METHOD PATH [BODY]
+	on curl -fsS --max-time 10 -X "$1" "http://127.0.0.1:8080/api/v1$2" -H "Authorization: Bearer $token" -H 'Content-Type: application/json' ${3:+-d "$3"}
+}
+channel=$(call POST /channels/ '{"name":"general","channel_type":"group"}' | jq -r .id)
+call POST "/channels/$channel/messages" '{"content":"kept"}' >/dev/null
+kept() { call GET "/channels/$channel/messages" | jq -e 'any(.. | .content?; . == "kept")'; }
 first=$(pid)
 on systemctl kill -s KILL chowk
 until_so 30 "it is back after a crash" bash -c "p=\$(docker exec chowktest-unit systemctl show chowk -p MainPID --value); [ \$p != 0 ] && [ \$p != $first ]"
 until_so 30 "and ready" ready
+until_so 1 "with the message" kept
 on systemctl stop chowk
 [ "$(on systemctl show chowk -p Result --value)" = success ] || fail "it did not stop well"
 on journalctl -u chowk --no-pager -o cat | grep -q '"msg":"stopped","clean":true' || fail "it did not drain"
 echo "ok: stopped, it drains"
+
+# What root does to a stopped server's files, the server can work with afterwards.
+on chowk token --user admin --create --data-dir /var/lib/chowk >/dev/null || fail "there is no token while it is stopped"
+on systemctl start chowk
+until_so 30 "it starts on what root touched" ready
+call POST "/channels/$channel/messages" '{"content":"more"}' >/dev/null || fail "it cannot write what root touched"
+until_so 1 "and still has the message" kept
+
+on systemctl stop chowk
+on bash -c 'echo "CHOWK_DATABASE_URL=postgres://chowk:none@127.0.0.1:5432/chowk?sslmode=disable" >>/etc/chowk/secrets'
+on systemctl start chowk || true
+tries() { [ "$(on systemctl show chowk -p NRestarts --value)" -ge "$1" ]; }
+# systemd by itself gives up at the fifth within ten seconds.
+until_so 60 "without its database it tries again, and again" tries 7
+on sed -i '/CHOWK_DATABASE_URL/d' /etc/chowk/secrets
+until_so 30 "it is ready once that is there" ready
+until_so 1 "with the message" kept
+
+on systemctl stop chowk
+on bash -c 'echo CHOWK_DRAIN_DELAY=soon >>/etc/chowk/secrets'
+on systemctl start chowk || true
+until_so 10 "a wrong setting stops it" bash -c 'docker exec chowktest-unit systemctl is-failed chowk'
+[ "$(on systemctl show chowk -p ExecMainStatus -p NRestarts --value | xargs)" = "0 2" ] || fail "it tried a wrong setting again"
+on journalctl -u chowk --no-pager -o cat -n 10 | grep -q soon || fail "nobody is told which setting is wrong"
+echo "ok: at once, and the journal names it"
 printf '\nAll well.\n'
