@@ -46,10 +46,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 mkdir -p "$engine"
+exec 9>"$engine/lock"
+flock 9 # one daemon at a time has the folder
 plugins
 # The daemon mounts what it likes; a namespace of its own keeps that from the machine.
 export DOCKER_HOST="unix://$engine/docker.sock"
-unshare --mount dockerd --data-root "$engine/data" --exec-root "$engine/run" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" >"$engine/docker.log" 2>&1 &
+unshare --mount dockerd --data-root "$engine/data" --exec-root "$engine/run" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" >"$engine/docker.log" 2>&1 9>&- &
 daemon=$!
 stop() { kill "$daemon" 2>/dev/null || true; wait "$daemon" 2>/dev/null || true; }
 trap stop EXIT
