@@ -82,7 +82,7 @@ generate: ## Write the dashboard from the definitions of the metrics, and the ch
 
 .PHONY: lint
 lint: ## Lint Go code and workflows
-	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --allow-parallel-runners ./...
 	@# By itself: its libraries do not go together with the ones above.
 	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
