@@ -49,7 +49,7 @@ test-alerts: ## Every alert fires under a real fault and is silent in calm, with
 	CHOWK_ALERTS=all CHOWK_ALERTS_TABLE=$(CURDIR)/bin/alerts.md $(GO) test -v -count=1 -timeout 40m ./test/alerts/
 
 .PHONY: test-image
-test-image: ## The image, the compose file and the systemd unit, run by a Docker daemon (4 minutes; starts one on Debian)
+test-image: ## The image, the compose file and the systemd unit, run by a Docker daemon (3 minutes, the first time 8; starts one on Debian)
 	@deploy/containers/engine.sh sh -c 'deploy/containers/test.sh && deploy/containers/unit.sh' || [ $$? -eq 77 ]
 
 .PHONY: test-portable

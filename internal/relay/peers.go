@@ -229,6 +229,10 @@ func (p *peers) setLinked(linked bool) {
 	p.linked = linked
 	p.mu.Unlock()
 	if linked != was {
+		if linked {
+			p.gap("the connection to NATS is new") // what was said before it is not heard
+			return
+		}
 		p.gap("the connection to NATS was lost")
 	}
 }
