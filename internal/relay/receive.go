@@ -194,10 +194,16 @@ func (a *asks) online(users []chat.UserID) (online []chat.UserID) {
 	if users == nil {
 		return a.one(nil)
 	}
-	for some := range slices.Chunk(users, askedMost) {
-		online = append(online, a.one(some)...)
+	// All at the same time: a node that is silent shall hold up nobody for longer
+	// because he asks for many.
+	chunks := slices.Collect(slices.Chunk(users, askedMost))
+	answers := make([][]chat.UserID, len(chunks))
+	var asked sync.WaitGroup
+	for i, some := range chunks {
+		asked.Go(func() { answers[i] = a.one(some) }) // ends after askWait at most
 	}
-	return online
+	asked.Wait()
+	return slices.Concat(answers...)
 }
 
 func (a *asks) one(users []chat.UserID) []chat.UserID {
