@@ -50,7 +50,8 @@ type Config struct {
 	Pool struct {
 		Size        int           `name:"pool.size" default:"10" min:"1" max:"1000" help:"PostgreSQL connections that are kept."`
 		Overflow    int           `name:"pool.overflow" default:"20" min:"0" max:"1000" help:"More of them under load, closed when idle."`
-		Timeout     time.Duration `name:"pool.timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for a connection. People are refused much earlier."`
+		Wait        time.Duration `name:"pool.wait" default:"250ms" min:"50ms" max:"10s" help:"How long what people wait for waits for a connection (SQLite's as well), before they are told to come back."`
+		Timeout     time.Duration `name:"pool.timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for one."`
 		MaxLifetime time.Duration `name:"pool.max-lifetime" default:"1h" min:"1m" max:"168h" help:"When a connection is replaced."`
 		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"5s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
 	}

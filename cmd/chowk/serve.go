@@ -315,7 +315,7 @@ func storeOptions(cfg Config) store.Options {
 		overflow = -1 // none, where 0 means the default
 	}
 	return store.Options{URL: cfg.DatabaseURL, ReadURLs: cfg.DatabaseRead, Pool: store.Pool{
-		Size: cfg.Pool.Size, Overflow: overflow, Timeout: cfg.Pool.Timeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
+		Size: cfg.Pool.Size, Overflow: overflow, Wait: cfg.Pool.Wait, Timeout: cfg.Pool.Timeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
 	}, HoldSoft: cfg.DB.HoldSoft, HoldHard: cfg.DB.HoldHard, SlowQuery: cfg.DB.SlowQuery, NoPlans: cfg.DB.Plans == "off"}
 }
 

@@ -19,6 +19,7 @@ type breaker struct {
 
 	mu       sync.Mutex // guards what follows
 	failures int        // in a row
+	last     time.Time  // when it answered
 	open     bool
 }
 
@@ -41,14 +42,18 @@ func (b *breaker) isOpen() bool {
 // answered notes that the database answered, if only with an error of its own.
 func (b *breaker) answered() {
 	b.mu.Lock()
-	b.failures = 0
+	b.failures, b.last = 0, time.Now()
 	b.mu.Unlock()
 }
 
-// failed notes that the database could not be reached, or did not answer.
-func (b *breaker) failed() {
+// failed notes that the database could not be reached, or did not answer, since then:
+// which says nothing of it when it has answered others after that.
+func (b *breaker) failed(since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.last.After(since) {
+		return
+	}
 	if b.failures++; b.failures < tripAfter || b.open || b.stop.Err() != nil {
 		return
 	}

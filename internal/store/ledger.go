@@ -25,6 +25,7 @@ type ledger struct {
 	mu       sync.Mutex // guards what follows
 	kept     int        // how many are lent without hesitation; 0 for all
 	free     int
+	opening  int // of those lent beyond kept, how many may still be opened
 	held     map[*holding]struct{}
 	queue    list.List // of *waiter: commits, then the longest waiting first
 	reported time.Time // the last report on who holds everything
@@ -46,8 +47,14 @@ const (
 
 // hesitation is how long a unit waits for one of the connections that are kept
 // before another is opened: most are held for a millisecond, and opening one takes
-// longer than that.
-const hesitation = 20 * time.Millisecond
+// longer than that. Of those that are opened, no more than openAtOnce are so at a time:
+// when the database or the machine stands still for a moment, everybody hesitates
+// for long enough at the same time, and a crowd of connections to be opened is the
+// last that it needs. Meanwhile the others take what is given back.
+const (
+	hesitation = 20 * time.Millisecond
+	openAtOnce = 2
+)
 
 // holding is one connection held by one unit of work.
 type holding struct {
@@ -55,7 +62,10 @@ type holding struct {
 	since time.Time
 	sites [10]uintptr // who took it
 	soft  *time.Timer
-	pid   uint32 // of the server's process; guarded by the ledger
+
+	// Guarded by the ledger:
+	pid     uint32 // of the server's process
+	opening bool   // counted in the ledger's opening
 }
 
 type waiter struct {
@@ -126,16 +136,40 @@ func (l *ledger) join(h *holding) (*waiter, error) {
 // lanes. Under load reads are refused before writes are.
 func commits(unit string) bool { return unit == "commit" || unit == "commit_reads" }
 
-// overflow gives a waiter one of the connections beyond those that are kept.
+// overflow gives a waiter one of the connections beyond those that are kept. While
+// so many are being opened already it stays where it is: opened comes back to it.
 func (l *ledger) overflow(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.free == 0 || !l.dequeue(w) {
+	l.lendMore(w)
+}
+
+// lendMore is overflow with mu held.
+func (l *ledger) lendMore(w *waiter) {
+	if l.free == 0 || l.opening == openAtOnce || !l.dequeue(w) {
 		return
 	}
 	l.free--
+	l.opening++
+	w.holding.opening = true
 	l.hold(w.holding)
 	close(w.turn)
+}
+
+// opened ends the opening of a connection, if it was one, and begins another for the
+// first who has hesitated for long enough. Called with mu held.
+func (l *ledger) opened(h *holding) {
+	if !h.opening {
+		return
+	}
+	h.opening = false
+	l.opening--
+	for e := l.queue.Front(); e != nil; e = e.Next() {
+		if w, _ := e.Value.(*waiter); time.Since(w.since) >= hesitation {
+			l.lendMore(w)
+			return
+		}
+	}
 }
 
 // dequeue takes a waiter out of the queue, if it is there. Called with mu held.
@@ -172,9 +206,11 @@ func (l *ledger) give(h *holding) {
 	if first == nil {
 		l.free++
 		l.quiet = false
+		l.opened(h)
 		return
 	}
 	w, _ := l.queue.Remove(first).(*waiter)
+	w.holding.opening = h.opening // what could not be opened is the next one's to open
 	l.hold(w.holding)
 	close(w.turn)
 }
@@ -182,8 +218,9 @@ func (l *ledger) give(h *holding) {
 // on notes which process of the server works for the unit.
 func (l *ledger) on(h *holding, pid uint32) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	h.pid = pid
-	l.mu.Unlock()
+	l.opened(h)
 }
 
 // tooLong reports one that has passed the soft limit, while it goes on.

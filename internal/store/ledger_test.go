@@ -51,6 +51,83 @@ func TestCommitsGoBeforeReads(t *testing.T) {
 	})
 }
 
+// TestNoCrowdOfConnectionsIsOpened when everything stands still for a moment: two at a
+// time, while the others take what is given back.
+func TestNoCrowdOfConnectionsIsOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(30, "pool limit", watch{soft: time.Hour, hard: time.Hour, log: slog.New(slog.DiscardHandler)}, noObserver{})
+		l.kept = 10
+		turns := make(chan *holding, 30)
+		var asking sync.WaitGroup
+		for range 30 {
+			asking.Go(func() {
+				h, err := l.take(context.Background(), "history", time.Minute)
+				if err != nil {
+					t.Error(err)
+				}
+				turns <- h
+			})
+		}
+		synctest.Wait()
+		given := make([]*holding, 0, 30)
+		have := func(when string, want int) {
+			t.Helper()
+			synctest.Wait()
+			for len(turns) > 0 {
+				given = append(given, <-turns)
+			}
+			if len(given) != want {
+				t.Fatalf("%s: %d had their turn, want %d", when, len(given), want)
+			}
+		}
+		have("at once", 10)
+		time.Sleep(hesitation)
+		have("having hesitated", 12)
+		time.Sleep(time.Second)
+		have("while two are being opened", 12)
+		l.give(given[0])
+		have("with one given back", 13)
+		l.give(given[10])
+		have("with one that could not be opened, which the next may try", 14)
+		l.on(given[13], 1)
+		l.on(given[13], 1)
+		have("with one open", 15)
+		for len(given) < 30 {
+			one := slices.IndexFunc(given, func(h *holding) bool { return h.opening })
+			l.on(given[one], 1)
+			have("one by one", len(given)+1)
+		}
+		asking.Wait()
+	})
+}
+
+// TestAFailureAmongAnswersIsNoSilence: only those that began after the last answer
+// count.
+func TestAFailureAmongAnswersIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turned := make(chan bool, 2)
+		b := newBreaker(func(context.Context) error { return nil }, func(open bool) { turned <- open })
+		began := time.Now()
+		time.Sleep(time.Millisecond)
+		b.answered()
+		for range tripAfter {
+			b.failed(began)
+		}
+		synctest.Wait()
+		if len(turned) != 0 {
+			t.Error("it tripped over what began before the last answer")
+		}
+		for range tripAfter {
+			b.failed(time.Now())
+		}
+		synctest.Wait()
+		if len(turned) != 2 || !<-turned || <-turned {
+			t.Error("it did not trip, or did not heal")
+		}
+		b.close()
+	})
+}
+
 // TestOneMoreIsOpenedOnlyAfterAMoment: whoever can have a kept connection soon is
 // given that, and nobody waits for one while there is room to open another.
 func TestOneMoreIsOpenedOnlyAfterAMoment(t *testing.T) {

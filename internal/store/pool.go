@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Pool bounds the connections to PostgreSQL. Zero values mean the defaults.
 type Pool struct {
@@ -10,9 +13,10 @@ type Pool struct {
 	// kept apart for health and administrators, unless the sum is 1.
 	Size, Overflow int
 	MaxIdleTime    time.Duration
-	// Timeout bounds the wait for a connection of work that no client waits for.
-	// Default 30 s.
-	Timeout time.Duration
+	// Wait bounds the wait for a connection of work that a client waits for, that is,
+	// whose context has a deadline; Timeout that of all else. Defaults 250 ms and 30 s.
+	// These two hold for SQLite as well.
+	Wait, Timeout time.Duration
 	// MaxLifetime is when a connection is replaced. Default 1 h.
 	MaxLifetime time.Duration
 }
@@ -32,10 +36,19 @@ func (p Pool) withDefaults() Pool {
 			*v = d
 		}
 	}
+	set(&p.Wait, 250*time.Millisecond)
 	set(&p.Timeout, 30*time.Second)
 	set(&p.MaxLifetime, time.Hour)
 	set(&p.MaxIdleTime, 5*time.Second)
 	return p
+}
+
+// waitFor is how long to wait for a connection.
+func (p Pool) waitFor(ctx context.Context) time.Duration {
+	if _, hurried := ctx.Deadline(); hurried {
+		return p.Wait
+	}
+	return p.Timeout
 }
 
 // Holder is a kind of unit of work that has connections.

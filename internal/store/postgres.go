@@ -50,11 +50,10 @@ const (
 	connectTimeout = 3 * time.Second
 	pingTimeout    = time.Second
 	explainTimeout = 500 * time.Millisecond
-	// acquireTimeout is how long anything that a client waits for waits for a
-	// connection; a connection that its turn came late for gets acquireLeast more.
-	acquireTimeout = 250 * time.Millisecond
-	acquireLeast   = 50 * time.Millisecond
-	maxWaiting     = 1000 // units of work that wait for a connection
+	// acquireLeast is what a connection that is opened gets at least, however late the
+	// turn for it came.
+	acquireLeast = 50 * time.Millisecond
+	maxWaiting   = 1000 // units of work that wait for a connection
 	// cancelGrace is how long a server may take to obey a request to cancel, before
 	// the connection is given up.
 	cancelGrace = 500 * time.Millisecond
@@ -200,7 +199,7 @@ func (db *postgresDB) ping(ctx context.Context) error {
 }
 
 func (db *postgresDB) reserved(ctx context.Context, unit string, f func(conn) error) error {
-	return db.lend(ctx, unit, db.spare(), acquireTimeout, func(c *postgresConn) error { return c.all(f) })
+	return db.lend(ctx, unit, db.spare(), db.options.Wait, func(c *postgresConn) error { return c.all(f) })
 }
 
 // turned says that the database went away or came back.

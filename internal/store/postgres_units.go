@@ -79,21 +79,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// waitFor is how long to wait for a connection: briefly when a client waits, that
-// is, when there is a deadline.
-func waitFor(ctx context.Context, background time.Duration) time.Duration {
-	if _, hurried := ctx.Deadline(); hurried {
-		return acquireTimeout
-	}
-	return background
-}
-
 func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn) error) error {
 	if db.main.breaker.isOpen() {
 		db.observer.Refused(unit, "circuit_open")
 		return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("the database has not answered lately: %w", errNotBegun)))
 	}
-	return db.lend(ctx, unit, db.main, waitFor(ctx, db.options.Timeout), f)
+	return db.lend(ctx, unit, db.main, db.options.waitFor(ctx), f)
 }
 
 // lend borrows a connection for f and gives it back. Nothing is logged or counted
@@ -119,7 +110,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	from.ledger.give(h)
 	cancel()
 	if broken && silent(err) {
-		from.breaker.failed()
+		from.breaker.failed(taken)
 	} else if !broken {
 		from.breaker.answered()
 	}
@@ -176,7 +167,7 @@ func (db *postgresDB) notOpened(ctx context.Context, unit string, from lender, a
 	if ctx.Err() != nil {
 		why = "gave_up"
 	} else if !isCode(err, "53300") { // too many connections: it answers
-		from.breaker.failed()
+		from.breaker.failed(asked)
 	}
 	db.refusedBy(ctx, from, unit, why, asked)
 	return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, errNotBegun)))

@@ -23,7 +23,8 @@ import (
 // that read, which in WAL mode nobody waits for. More readers than cores would
 // starve the writer.
 type sqliteDB struct {
-	path string
+	path  string
+	waits Pool // of which the two waits
 	instruments
 	lock    *os.File
 	marker  marker
@@ -68,7 +69,7 @@ func openSQLite(ctx context.Context, path string, o Options, in instruments) (*s
 		return sqlitePool{make(chan *sqlite.Conn, n), newLedger(n, limit, in.watch, in.observer)}
 	}
 	db := &sqliteDB{
-		path: path, instruments: in, lock: lock, closed: make(chan struct{}),
+		path: path, waits: o.Pool.withDefaults(), instruments: in, lock: lock, closed: make(chan struct{}),
 		writer: pool(1, "SQLite's one writer: limit of 1"), readers: pool(readers, fmt.Sprintf("SQLite's readers: limit of %d", readers)),
 		apart: pool(1, "the connection kept apart: limit of 1"),
 	}
@@ -193,7 +194,7 @@ func (db *sqliteDB) unlock() error {
 
 // read gives one snapshot to all statements of the unit.
 func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) error {
-	return db.lend(ctx, unit, db.readers, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
+	return db.lend(ctx, unit, db.readers, db.waits.waitFor(ctx), func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
 }
 
 // readAt: there is one copy.
@@ -205,7 +206,7 @@ func (*sqliteDB) copies() int { return 0 }
 
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
 	db.marker.work.Add(1)
-	err := db.lend(ctx, unit, db.writer, waitFor(ctx, backgroundWait), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
+	err := db.lend(ctx, unit, db.writer, db.waits.waitFor(ctx), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr {
 		err = fateUnknown(err) // what could not be flushed may yet be in the log
 	}
@@ -213,11 +214,8 @@ func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) 
 }
 
 func (db *sqliteDB) reserved(ctx context.Context, unit string, f func(conn) error) error {
-	return db.lend(ctx, unit, db.apart, acquireTimeout, func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
+	return db.lend(ctx, unit, db.apart, db.waits.Wait, func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
 }
-
-// backgroundWait is how long work that no client waits for waits for a connection.
-const backgroundWait = 30 * time.Second
 
 // lend borrows a connection for f and gives it back. Nothing is logged or counted
 // before that.

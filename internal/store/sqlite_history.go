@@ -147,7 +147,7 @@ func (db *sqliteDB) stopMarking() {
 	}
 	db.marker.stop()
 	<-db.marker.done
-	ctx, cancel := context.WithTimeout(context.Background(), backgroundWait)
+	ctx, cancel := context.WithTimeout(context.Background(), db.waits.Timeout)
 	defer cancel()
 	if err := db.markWork(ctx); err != nil {
 		db.warnMark(err)

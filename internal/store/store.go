@@ -26,7 +26,7 @@ type Options struct {
 	// ReadURLs are streaming replicas of a PostgreSQL database, which are asked for
 	// what they have got already. Each has a pool of Pool.Size connections.
 	ReadURLs []string
-	// Pool is for PostgreSQL.
+	// Pool is for PostgreSQL, but for its waits.
 	Pool Pool
 	// Beside opens a SQLite file that a server may have open, for a command that
 	// touches nothing of which the server's sockets must be told.

@@ -9,7 +9,10 @@ const tabs = 40;
 test('40 tabs in one channel over a pool of 10 + 20', async (t) => {
   const database = process.env.CHOWK_PG_URL;
   assert.ok(database, 'CHOWK_PG_URL is not set: run make test-browser');
-  const server = await serve('--auth=none', `--database-url=${database}`, '--pool.size=10', '--pool.overflow=20');
+  // Forty tabs keep a small machine busy for seconds, and nobody's wait for a connection
+  // is to end because of that: this is about whether there are enough of them.
+  const pool = ['--pool.size=10', '--pool.overflow=20', '--pool.wait=10s', '--db.hold-hard=20s'];
+  const server = await serve('--auth=none', `--database-url=${database}`, ...pool);
   t.after(() => server.stop());
   const browser = await launch();
   t.after(() => browser.close());
@@ -51,15 +54,9 @@ test('40 tabs in one channel over a pool of 10 + 20', async (t) => {
   console.log(`connections to PostgreSQL: at most ${most} while 40 tabs connected and talked, ${idle} while they were idle`);
   assert.ok(most <= 30, `${most} connections`);
   assert.ok(idle <= 10, `${idle} connections while idle`);
-  // Forty tabs keep two cores busy for seconds. A handshake for which the database could
-  // not be asked in a quarter of a second is told to come back, and the page does: that
-  // may happen to one or two, and everybody has the message all the same.
-  let later = 0;
-  const toldToComeBack = (line) => /WebSocket connection .* Unexpected response code: 503/.test(line) && ++later;
   for (const u of users) {
-    assert.deepEqual(u.errors.filter((line) => !toldToComeBack(line)), [], `errors in the tab of ${u.name}`);
+    assert.deepEqual(u.errors, [], `errors in the tab of ${u.name}`);
     assert.equal(await u.page.getByTestId('toast').count(), 0, `${u.name} sees an error`);
     assert.equal(await u.page.getByTestId('banner').count(), 0, `${u.name} sees a banner`);
   }
-  assert.ok(later <= 2, `${later} handshakes were told to come back`);
 });
