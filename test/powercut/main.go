@@ -1,8 +1,8 @@
 // Command powercut is a file system of which a power cut takes whatever was not
 // flushed. It shows the directory given with -disk at the one given with -at. What is
 // written stays in a scratch directory until its file is flushed (fsync, fdatasync);
-// only then it is put on the disk. At SIGUSR1 the power is cut: from then on nothing
-// reaches the disk, and every flush fails. What the programs on it wrote since their
+// only then it is put on the disk. At SIGUSR1 the power is cut, or with the next write if
+// nothing would be lost yet: from then on nothing reaches the disk, and every flush fails. What the programs on it wrote since their
 // last flush is lost, whenever they are killed. On SIGTERM it unmounts and ends.
 //
 // Names are kinder than on some disks: a file that was removed or renamed is so at
@@ -80,8 +80,9 @@ type disk struct {
 	dir, scratch string
 	lying        bool
 
-	mu    sync.Mutex // guards what follows
-	gone  bool       // the power
+	mu    sync.Mutex    // guards what follows
+	gone  bool          // the power
+	armed chan struct{} // closed when a write has come that a cut takes; nil when nobody waits for one
 	dirty map[string][]span
 }
 
@@ -96,13 +97,37 @@ func (d *disk) note(name string, s span) {
 		d.dirty = make(map[string][]span)
 	}
 	d.dirty[name] = append(d.dirty[name], s)
+	if d.armed != nil && d.unflushed() > 0 {
+		d.gone = true
+		close(d.armed)
+		d.armed = nil
+	}
 }
 
-// cut cuts the power, and says how much is lost of files that are ever flushed.
+// cutAtLast is when the power is cut though nothing is lost.
+const cutAtLast = 5 * time.Second
+
+// cut cuts the power, as soon as that takes something, and says how much.
 func (d *disk) cut() (bytes int64) {
 	d.mu.Lock()
+	if d.unflushed() == 0 {
+		armed := make(chan struct{})
+		d.armed = armed
+		d.mu.Unlock()
+		select {
+		case <-armed:
+		case <-time.After(cutAtLast):
+		}
+		d.mu.Lock()
+	}
 	defer d.mu.Unlock()
-	d.gone = true
+	d.gone, d.armed = true, nil
+	return d.unflushed()
+}
+
+// unflushed is how much is not on the disk yet of files that are ever flushed. Called
+// with mu held.
+func (d *disk) unflushed() (bytes int64) {
 	for name, spans := range d.dirty {
 		if strings.HasSuffix(name, "-shm") {
 			continue // SQLite makes it anew
