@@ -11,9 +11,11 @@ import (
 	"github.com/chowk-chat/chowk/internal/relay"
 )
 
-// buildRelay makes what is between this node and others, nil when it is alone.
+// buildRelay makes what is between this node and others, nil when there can be no
+// others. It is there without relay settings as well: nobody shall miss anything
+// because a second server was started on the database.
 func (s *server) buildRelay(ctx context.Context) (*relay.Node, error) {
-	if s.cfg.Relay.Listen == "" && len(s.cfg.Relay.URL) == 0 {
+	if s.db.Kind() == "sqlite" {
 		return nil, nil //nolint:nilnil // none is no error
 	}
 	// Nodes of one database have the same; those of another do not hear them.

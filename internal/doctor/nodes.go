@@ -20,17 +20,15 @@ type Relay struct {
 	Own string
 }
 
-func (r Relay) isSet() bool { return r.Link.Listen != "" || r.Link.URL != "" }
-
 // lookAtNodes joins the nodes for a moment.
 func lookAtNodes(ctx context.Context, s Subject, x store.Examination) []Finding {
 	switch {
-	case !s.Relay.isSet() && len(x.Nodes) > 0:
+	case !s.Relay.Link.IsSet() && len(x.Nodes) > 1:
 		return []Finding{{
-			"nodes", Warning, fmt.Sprintf("%d nodes share this database and tell each other what they commit, and this one is not told", len(x.Nodes)),
-			"give it relay.listen and relay.routes, or relay.url, as they have them: see docs/nodes.md",
+			"nodes", Warning, fmt.Sprintf("%d nodes share this database, and without a relay each hears seconds late what others commit", len(x.Nodes)),
+			"give each of them relay.listen and relay.routes, or relay.url: see docs/nodes.md; if one was killed in the last two minutes, look again",
 		}}
-	case !s.Relay.isSet():
+	case !s.Relay.Link.IsSet():
 		return nil
 	case len(x.NodesSpace) == 0:
 		return []Finding{{"nodes", Unknown, "no node has ever started with a relay on this database", ""}}

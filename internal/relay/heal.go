@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -202,9 +203,15 @@ func (h *healer) next(now time.Time) time.Time {
 func (h *healer) timed(ctx context.Context, do func(context.Context) error, what string) {
 	ctx, cancel := context.WithTimeout(ctx, healTimeout)
 	defer cancel()
-	if err := do(ctx); err != nil && ctx.Err() == nil {
-		h.node.config.Log.Warn(what, "err", err)
+	err := do(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
 	}
+	level := slog.LevelWarn
+	if code := chat.AsError(err).Code; code == chat.Overloaded || code == chat.Unavailable {
+		level = slog.LevelDebug // the store has said so, once
+	}
+	h.node.config.Log.Log(ctx, level, what, "err", err)
 }
 
 // look asks for everything, and then sets the time of the next look.
@@ -397,5 +404,6 @@ func (h *healer) beatRow(ctx context.Context) error {
 			return fmt.Errorf("forget a node that is dead: %w", err)
 		}
 	}
+	n.peers.look(time.Now())
 	return nil
 }

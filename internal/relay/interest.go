@@ -30,6 +30,9 @@ func newInterest(n *Node) *interest {
 
 // want notes what is wanted last. It is called under locks of the hub.
 func (i *interest) want(subject string, wanted bool) {
+	if i.node.mute {
+		return
+	}
 	i.mu.Lock()
 	i.pending[subject] = wanted
 	i.mu.Unlock()

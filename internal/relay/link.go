@@ -35,6 +35,10 @@ type Link struct {
 	CertFile, KeyFile, CAFile string
 }
 
+// IsSet is false for a node to which the others say nothing, and which says nothing:
+// what they commit it has from the database.
+func (c Link) IsSet() bool { return c.Listen != "" || c.URL != "" }
+
 // link is a connection to a NATS, and that NATS when it is in the process.
 type link struct {
 	node   *Node

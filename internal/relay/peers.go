@@ -20,6 +20,7 @@ type peers struct {
 	mu       sync.Mutex // guards what follows
 	heard    map[string]*peer
 	rows     map[string]*row // as the database has them, without this node
+	looked   bool            // at the database, once
 	n        uint64          // of this node's last beat
 	gapUntil time.Time       // something was lost a moment ago
 	gapWhy   string
@@ -44,7 +45,6 @@ type peer struct {
 type row struct {
 	beats int64
 	same  int // looks at the database without a beat
-	since time.Time
 }
 
 // State says how it is between the nodes.
@@ -254,16 +254,21 @@ func (p *peers) rowsAre(beats map[string]int64) (dead map[string]int64) {
 		r := p.rows[id]
 		switch {
 		case r == nil:
-			p.rows[id] = &row{beats: n, since: time.Now()}
+			r = &row{beats: n}
+			if p.node.mute && !p.looked {
+				r.same = deadLooks // most likely this very server before it was killed, until it beats
+			}
+			p.rows[id] = r
 		case r.beats == n:
 			r.same++
 		default:
 			r.beats, r.same = n, 0
 		}
-		if r != nil && r.same >= forgetLooks {
+		if r.same >= forgetLooks {
 			dead[id] = n
 		}
 	}
+	p.looked = true
 	return dead
 }
 
@@ -323,7 +328,7 @@ func (p *peers) judge(now time.Time) (s State) {
 	}
 	for id, r := range p.rows {
 		if _, heard := p.heard[id]; !heard && r.same < deadLooks {
-			why = append(why, "node "+id+" shares the database and is not heard")
+			why = append(why, "node "+id+" shares the database and "+p.unheard())
 		}
 	}
 	if now.Before(p.gapUntil) {
@@ -337,8 +342,18 @@ func (p *peers) judge(now time.Time) (s State) {
 	return s
 }
 
+func (p *peers) unheard() string {
+	if p.node.mute {
+		return "this one has no relay (relay.listen or relay.url) to hear it by"
+	}
+	return "is not heard"
+}
+
 // String is for people.
 func (s State) String() string {
+	if s.Peers+s.Nodes == 0 {
+		return cmp.Or(s.Why, "no other node")
+	}
 	return cmp.Or(s.Why, fmt.Sprintf("hears %d other nodes", s.Peers))
 }
 

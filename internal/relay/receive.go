@@ -158,6 +158,9 @@ func newAsks(n *Node) *asks {
 
 // later has the other nodes asked for users soon, by nobody who waits.
 func (a *asks) later(users []chat.UserID) {
+	if a.node.mute {
+		return
+	}
 	a.mu.Lock()
 	for _, id := range users {
 		a.due[id] = struct{}{}

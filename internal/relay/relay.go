@@ -6,14 +6,14 @@
 // It is never trusted. What it loses, doubles or delays is found by holes in the
 // seqs, and by a look at the database: every 30 seconds, and every two while not all
 // nodes hear each other. Nobody gets a right from it. A lane that publishes never
-// waits: what does not fit is dropped, and read from the log by the others.
+// waits: what does not fit is dropped, and read from the log by the others. A node
+// without a Link has all from the database.
 package relay
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -113,8 +113,9 @@ type Node struct {
 	config Config
 	id     string
 	raw    [8]byte // the id on the wire
+	mute   bool    // there is no link: the others know this node by the database alone
 	hub    *hub.Hub
-	link   *link
+	link   *link // nil when mute
 
 	out      *outbox
 	interest *interest
@@ -131,7 +132,7 @@ type Node struct {
 
 // New makes a Node that takes what is told and sends nothing yet.
 func New(c Config) *Node {
-	n := &Node{config: c.withDefaults(), in: make(chan *nats.Msg, inboxMost), errands: make(chan errand, errandsMost)}
+	n := &Node{config: c.withDefaults(), mute: !c.Link.IsSet(), in: make(chan *nats.Msg, inboxMost), errands: make(chan errand, errandsMost)}
 	if _, err := rand.Read(n.raw[:]); err != nil {
 		panic("relay: " + err.Error()) // documented never to happen
 	}
@@ -158,7 +159,31 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 	if err := n.healer.begin(ctx); err != nil {
 		return err
 	}
-	var err error
+	if !n.mute {
+		if err := n.connect(); err != nil {
+			return err
+		}
+	}
+	running, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.started.Store(true)
+	n.done.Go(func() { n.healer.run(running) }) // ends when Close cancels running
+	if n.mute {
+		return nil
+	}
+	n.done.Go(func() { n.receive(running) })       // ends when Close cancels running
+	n.done.Go(func() { n.runErrands(running) })    // ends when Close cancels running
+	n.done.Go(func() { n.out.run() })              // ends when Close closes the outbox
+	n.done.Go(func() { n.interest.run(running) })  // ends when Close cancels running
+	n.done.Go(func() { n.peers.run(running) })     // ends when Close cancels running
+	n.done.Go(func() { n.asks.run(running) })      // ends when Close cancels running
+	n.done.Go(func() { n.link.discover(running) }) // ends when Close cancels running
+	n.config.Log.Info("relay started", "node", n.id, "link", n.link.String())
+	return nil
+}
+
+// connect makes the way to the other nodes.
+func (n *Node) connect() (err error) {
 	if n.link, err = open(n); err != nil {
 		return err
 	}
@@ -166,18 +191,6 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 		n.link.close()
 		return err
 	}
-	running, stop := context.WithCancel(context.Background())
-	n.stop = stop
-	n.started.Store(true)
-	n.done.Go(func() { n.receive(running) })       // ends when Close cancels running
-	n.done.Go(func() { n.runErrands(running) })    // ends when Close cancels running
-	n.done.Go(func() { n.out.run() })              // ends when Close closes the outbox
-	n.done.Go(func() { n.interest.run(running) })  // ends when Close cancels running
-	n.done.Go(func() { n.peers.run(running) })     // ends when Close cancels running
-	n.done.Go(func() { n.asks.run(running) })      // ends when Close cancels running
-	n.done.Go(func() { n.healer.run(running) })    // ends when Close cancels running
-	n.done.Go(func() { n.link.discover(running) }) // ends when Close cancels running
-	n.config.Log.Info("relay started", "node", n.id, "link", n.link.String())
 	return nil
 }
 
@@ -204,12 +217,16 @@ func (n *Node) Close(ctx context.Context) error {
 	n.stop()
 	n.out.put(parcel{kind: kindBye, subject: toAll, body: struct{}{}})
 	n.out.close()
-	err := n.out.wait(ctx)
-	n.link.flush(ctx)
-	n.link.close()
+	var err error
+	if !n.mute {
+		err = n.out.wait(ctx)
+		n.link.flush(ctx)
+		n.link.close()
+	}
 	n.done.Wait()
 	if leave := n.config.Database.LeaveNodes(ctx, n.id); leave != nil {
-		err = errors.Join(err, fmt.Errorf("leave the nodes: %w", leave))
+		// The others find out by themselves that it does not live any more.
+		n.config.Log.Warn("say in the database that this node ends", "err", leave)
 	}
 	return err
 }
@@ -278,7 +295,12 @@ func (n *Node) Watch(user chat.UserID) { n.interest.want(toUser+token(user), tru
 func (n *Node) Unwatch(user chat.UserID) { n.interest.want(toUser+token(user), false) }
 
 // Online asks the other nodes, and waits a fifth of a second at most.
-func (n *Node) Online(users []chat.UserID) []chat.UserID { return n.asks.online(users) }
+func (n *Node) Online(users []chat.UserID) []chat.UserID {
+	if n.mute {
+		return nil
+	}
+	return n.asks.online(users)
+}
 
 // State says how it is between the nodes, for people.
 func (n *Node) State() State { return n.peers.state() }

@@ -63,7 +63,7 @@ func (o *outbox) put(p parcel) { o.add(p, 1) }
 func (o *outbox) putIfRoom(p parcel) { o.add(p, 2) }
 
 func (o *outbox) add(p parcel, share int) {
-	if o.node.peers.isAlone() {
+	if o.node.mute || o.node.peers.isAlone() {
 		return
 	}
 	p.at = o.node.config.Now()

@@ -196,6 +196,31 @@ func TestNodesThatDoNotHearEachOther(t *testing.T) {
 	b.until("it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > before })
 }
 
+// TestASecondServerWithoutARelay, started on a database in good faith, misses nothing,
+// and both say what they need.
+func TestASecondServerWithoutARelay(t *testing.T) {
+	t.Parallel()
+	database := "database-url=" + pgtest.Database(t)
+	a, b := serve(t, "auth=none", database), serve(t, "auth=none", database)
+	id := a.channel("ada", "bob")
+	ada, bob := a.dial("ada"), b.dial("bob")
+	ada.send(id, "through the database")
+	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the database" })
+	bob.send(id, "and back")
+	ada.expect("message", func(f *frame) bool { return f.Data.Content == "and back" })
+	for _, s := range []*server{a, b} {
+		s.until("it says so", func() bool {
+			_, r := s.readiness()
+			return r.Ready && r.Checks["nodes"].State == "warning" && strings.Contains(r.Checks["nodes"].Detail, "has no relay")
+		})
+		if s.metric("chowk_relay_degraded") != 1 {
+			t.Error("there would be no alert")
+		}
+	}
+	b.kill()
+	a.until("it is alone again", func() bool { return a.metric("chowk_relay_degraded") == 0 })
+}
+
 // TestAccessEndsOnEveryNode, whether they hear each other or not.
 func TestAccessEndsOnEveryNode(t *testing.T) {
 	t.Parallel()
