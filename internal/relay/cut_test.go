@@ -57,6 +57,31 @@ func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
 	}
 }
 
+// TestWhoCannotTakeAllHasItFromTheDatabase, and says that it lost something.
+func TestWhoCannotTakeAllHasItFromTheDatabase(t *testing.T) {
+	t.Parallel()
+	a, b, _ := pair(t, quick)
+	id := a.channel("ada", "bob")
+	bob := b.connect("bob")
+	a.say(id, "ada", "heard")
+	bob.hears(id, 2, 2)
+	b.access.mu.Lock()
+	a.relay.Revoked([]chat.TokenHash{{1}}, "ada", false)
+	slow := func() float64 { return b.counted(b.numbers.Relay.Dropped, "slow") }
+	until(t, "more comes than b takes", func() bool {
+		for range 1000 {
+			a.relay.Typing(id, "ada", true, 1)
+		}
+		return slow() > 0
+	})
+	a.say(id, "ada", "there was no room for it")
+	b.access.mu.Unlock()
+	bob.hears(id, 2, 3)
+	together(t, a, b)
+	a.say(id, "ada", "heard again")
+	bob.hears(id, 2, 4)
+}
+
 // TestAccessEndsWhileTheRelayIsCut: the database says so.
 func TestAccessEndsWhileTheRelayIsCut(t *testing.T) {
 	t.Parallel()

@@ -54,10 +54,6 @@ const (
 	// joinsOverlap is by how much the time of an entry may be before its commit, with
 	// what clocks may differ.
 	joinsOverlap = 20 * time.Second
-	// revokedOverlap is how many revocations may be committed before one with a lower
-	// number is.
-	revokedOverlap = 1000
-	revokedMost    = 10_000 // asked for at a time
 	// rowBeat is how often a node beats in the database. It is dead to the others
 	// after deadLooks of theirs and forgotten after forgetLooks.
 	rowBeat      = 5 * time.Second
@@ -305,90 +301,6 @@ func (h *healer) joins(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// revocations applies those that are new; a few older ones may have been committed
-// late.
-func (h *healer) revocations(ctx context.Context) error {
-	fresh, err := h.newRevocations(ctx)
-	last := make(map[chat.UserID]int64) // of those about all that a user has
-	for _, v := range fresh {
-		if v.Hash == (chat.TokenHash{}) {
-			last[v.UserID] = v.ID
-		}
-	}
-	for _, v := range fresh {
-		if v.Hash != (chat.TokenHash{}) || last[v.UserID] == v.ID { // what was taken back is over
-			h.apply(v)
-		}
-	}
-	return err
-}
-
-// newRevocations gives those that were not given before.
-func (h *healer) newRevocations(ctx context.Context) (fresh []chat.Revocation, err error) {
-	for from := max(0, h.revoked-revokedOverlap); ; {
-		all, err := h.node.config.Database.Revocations(ctx, from, revokedMost)
-		for _, v := range all {
-			from, h.revoked = v.ID, max(h.revoked, v.ID)
-			if !h.given[v.ID] {
-				h.given[v.ID] = true
-				fresh = append(fresh, v)
-			}
-		}
-		if err != nil || len(all) < revokedMost {
-			for id := range h.given {
-				if id <= h.revoked-revokedOverlap {
-					delete(h.given, id)
-				}
-			}
-			return fresh, err
-		}
-	}
-}
-
-// apply ends access, if only once more: what was told is not relied upon.
-func (h *healer) apply(v chat.Revocation) {
-	key := v
-	key.ID = 0
-	h.mu.Lock()
-	known := h.heard[key]
-	delete(h.heard, key)
-	h.mu.Unlock()
-	if !known {
-		h.node.config.Metrics.Healed.WithLabelValues("revocations").Inc()
-	}
-	switch {
-	case v.Enabled:
-		h.node.config.Access.EnabledElsewhere(v.UserID)
-	case v.Hash == (chat.TokenHash{}):
-		h.node.config.Access.RevokedElsewhere(nil, v.UserID)
-	default:
-		h.node.config.Access.RevokedElsewhere([]chat.TokenHash{v.Hash}, v.UserID)
-	}
-}
-
-// heardMost bounds the revocations that are remembered until the database names
-// them.
-const heardMost = 10_000
-
-// told notes what this node or another has said already of access that ended.
-func (h *healer) told(note revokeNote) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.heard) >= heardMost {
-		clear(h.heard) // applied twice it does no harm
-	}
-	v := chat.Revocation{UserID: note.User, Enabled: note.Enabled}
-	if len(note.Closed) == 0 {
-		h.heard[v] = true
-	}
-	for _, b := range note.Closed {
-		if len(b) == len(v.Hash) {
-			v.Hash = chat.TokenHash(b)
-			h.heard[v] = true
-		}
-	}
 }
 
 // beatRow says in the database that this node lives, and sees who else does.

@@ -3,14 +3,11 @@ package relay
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/chowk-chat/chowk/chat"
 )
 
 // peers are the other nodes: who is heard, who hears this one, and who should be.
@@ -355,84 +352,4 @@ func (s State) String() string {
 		return cmp.Or(s.Why, "no other node")
 	}
 	return cmp.Or(s.Why, fmt.Sprintf("hears %d other nodes", s.Peers))
-}
-
-// errand is work for other nodes that may wait for the database: to look who becomes
-// a member by an entry.
-type errand joinsNote
-
-// errandsMost bounds the errands that wait.
-const errandsMost = 4096
-
-// run an errand, or know that something is amiss when there are too many.
-func (n *Node) send(e errand) {
-	select {
-	case n.errands <- e:
-	default:
-		n.config.Metrics.Dropped.WithLabelValues("slow").Inc()
-		n.peers.gap("more came than could be taken")
-	}
-}
-
-func (n *Node) runErrands(ctx context.Context) {
-	for {
-		var e errand
-		select {
-		case e = <-n.errands:
-		case <-ctx.Done():
-			return
-		}
-		ctx, cancel := context.WithTimeout(ctx, errandTimeout)
-		if err := n.admit(ctx, joinsNote(e)); err != nil && !errors.Is(err, context.Canceled) {
-			n.config.Log.Warn("look who became a member on another node", "channel", e.Channel, "err", err)
-			n.peers.gap("the database did not say who became a member")
-		}
-		cancel()
-	}
-}
-
-const errandTimeout = 5 * time.Second
-
-// revoke ends access here. It waits for nobody.
-func (n *Node) revoke(note revokeNote) {
-	n.healer.told(note)
-	if note.Enabled {
-		n.config.Access.EnabledElsewhere(note.User)
-		return
-	}
-	closed := make([]chat.TokenHash, 0, len(note.Closed))
-	for _, h := range note.Closed {
-		if len(h) == len(chat.TokenHash{}) {
-			closed = append(closed, chat.TokenHash(h))
-		}
-	}
-	if len(closed) == 0 && len(note.Closed) > 0 {
-		return
-	}
-	n.config.Access.RevokedElsewhere(closed, note.User)
-}
-
-// admit lets users hear a channel of which the database says that they are members,
-// and those who listen to it hear of them.
-func (n *Node) admit(ctx context.Context, note joinsNote) error {
-	here := n.hub.Here(note.Users)
-	if len(here) > 0 {
-		joined, head, err := n.config.Database.Joined(ctx, note.Channel, here)
-		if err != nil {
-			return fmt.Errorf("look up memberships: %w", err)
-		}
-		if len(joined) > 0 {
-			n.hub.Admit(note.Channel, head, joined)
-			return nil
-		}
-	}
-	if !n.hub.Listens(note.Channel) {
-		return nil
-	}
-	heads, err := n.config.Database.Ahead(ctx, map[chat.ID]chat.Seq{note.Channel: 0})
-	if err != nil {
-		return fmt.Errorf("look up a channel's head: %w", err)
-	}
-	n.hub.Learn(heads)
-	return nil
 }

@@ -50,7 +50,7 @@ type node struct {
 
 // access notes whose access ended.
 type access struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards what follows; whoever holds it holds up the node
 	told []string
 }
 
