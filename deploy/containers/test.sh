@@ -24,22 +24,8 @@ clean() {
 trap 'clean; rm -rf "$work"' EXIT
 clean
 
-step() { printf '\n== %s\n' "$*"; }
-fail() {
-	printf 'FAILED: %s\n' "$*" >&2
-	for c in $(docker ps -aq --filter name=chowktest); do docker logs --tail 8 "$c"; done >&2
-	exit 1
-}
-until_so() { # SECONDS WHAT COMMAND...
-	local end=$((SECONDS + $1)) what=$2
-	shift 2
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || fail "not so: $what"
-		sleep 0.5
-	done
-	echo "ok: $what"
-}
-same() { [ "$2" = "$3" ] || fail "$1 is $2, not $3"; echo "ok: $1 is $2"; }
+dump() { for c in $(docker ps -aq --filter name=chowktest); do docker logs --tail 8 "$c"; done; }
+. deploy/containers/checks.sh
 call() { # METHOD PATH [BODY]
 	curl -fsS --max-time 10 -X "$1" "$address/api/v1$2" -H "Authorization: Bearer $token" -H 'Content-Type: application/json' ${3:+-d "$3"}
 }

@@ -10,20 +10,8 @@ clean() { docker rm -fv chowktest-unit >/dev/null 2>&1 || true; }
 trap 'clean; rm -rf "$work"' EXIT
 clean
 on() { docker exec chowktest-unit "$@"; }
-fail() {
-	printf 'FAILED: %s\n' "$*" >&2
-	on journalctl --no-pager -n 30 >&2 || true
-	exit 1
-}
-until_so() { # SECONDS WHAT COMMAND...
-	local end=$((SECONDS + $1)) what=$2
-	shift 2
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || fail "not so: $what"
-		sleep 0.5
-	done
-	echo "ok: $what"
-}
+dump() { on journalctl --no-pager -n 30; }
+. deploy/containers/checks.sh
 
 base=debian:12
 [ -z "${CHOWK_STANDINS:-}" ] || base=standin-debian:2

@@ -20,12 +20,14 @@ type layout struct {
 	nodes int
 	apart bool // through a proxy
 	nats  bool // by a NATS that is none of theirs
+	mute  bool // not at all: each has from the database what the other commits
 }
 
 var layouts = []layout{
 	{name: "3 nodes", nodes: 3},
 	{name: "2 nodes", nodes: 2, apart: true},
 	{name: "2 nodes on NATS", nodes: 2, nats: true},
+	{name: "2 nodes, no relay", nodes: 2, mute: true},
 }
 
 var nodeFaults = []fault{
@@ -74,6 +76,12 @@ var nodeFaults = []fault{
 		pause(r, 500*time.Millisecond, 5*time.Second)
 		_ = s.cmd.Process.Signal(syscall.SIGCONT)
 	}},
+	{"one of two nodes killed (-9)", "2 nodes, no relay", func(w *world, r *rand.Rand) {
+		s := w.any(r)
+		s.kill()
+		pause(r, 0, 3*time.Second)
+		s.start()
+	}},
 }
 
 // shortNodes is short for several nodes.
@@ -98,7 +106,7 @@ func TestFaultsOfNodes(t *testing.T) {
 				fit = append(fit, f)
 			}
 		}
-		t.Run(strings.ReplaceAll(l.name, " ", "-"), func(t *testing.T) {
+		t.Run(strings.NewReplacer(" ", "-", ",", "").Replace(l.name), func(t *testing.T) {
 			if !alone {
 				play(t, l.name, "all, at random", fit, z, open(t))
 				return
@@ -137,11 +145,16 @@ func (w *world) serve() {
 		}
 	case l.apart:
 		settings = w.apart()
+	case l.mute:
+		settings = make([][]string, l.nodes)
 	default:
 		settings = together(w.t, l.nodes)
 	}
 	for _, s := range settings {
-		w.others = append(w.others, serve(w.t, w.db, append(s, "--relay.secret=0123456789abcdef")...))
+		if !l.mute {
+			s = append(s, "--relay.secret=0123456789abcdef")
+		}
+		w.others = append(w.others, serve(w.t, w.db, s...))
 	}
 	w.server, w.others = w.others[0], w.others[1:]
 }
