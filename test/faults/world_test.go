@@ -199,6 +199,7 @@ func (w *world) found() {
 	random := rand.New(rand.NewPCG(w.seed, 1<<40))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	members := make(map[chat.UserID][]chat.ID)
 	for i := range w.size.channels {
 		owner := w.people[i%len(w.people)]
 		var others []chat.UserID
@@ -212,12 +213,14 @@ func (w *world) found() {
 			w.t.Fatal(err)
 		}
 		w.channels = append(w.channels, ch.ID)
-		for _, p := range w.people {
-			for _, u := range append(others, owner.id) {
-				if p.id == u {
-					p.await(ctx, func() bool { return p.at[ch.ID] > 0 })
-				}
-			}
+		for _, u := range append(others, owner.id) {
+			members[u] = append(members[u], ch.ID)
+		}
+	}
+	// Only now: without a relay somebody on another node hears of it seconds later.
+	for _, p := range w.people {
+		for _, id := range members[p.id] {
+			p.await(ctx, func() bool { return p.at[id] > 0 })
 		}
 	}
 }
