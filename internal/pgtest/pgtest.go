@@ -33,6 +33,7 @@ const patience = 60 * time.Second
 // Server is a PostgreSQL server on loopback.
 type Server struct {
 	dir      string
+	data     string // where its data is
 	port     int
 	settings []string
 	cmd      *exec.Cmd
@@ -75,9 +76,40 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// StartOn is Start with the data in a directory that is elsewhere by the time that the
+// server starts: made in disk, run in at. mount is called in between.
+func StartOn(t testing.TB, disk, at string, mount func()) *Server {
+	t.Helper()
+	s, err := prepare(filepath.Join(disk, "data"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mount()
+	s.data = filepath.Join(at, "data")
+	if err := s.firstStart(); err != nil {
+		t.Fatal(errors.Join(err, os.RemoveAll(s.dir)))
+	}
+	s.fail = t.Fatalf
+	t.Cleanup(s.Remove)
+	return s
+}
+
 // New makes a server; Remove ends it. A setting is name=value, as in
 // postgresql.conf.
 func New(settings ...string) (*Server, error) {
+	s, err := prepare("", settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.firstStart(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
+}
+
+// prepare makes a server that does not run yet, with its data in a directory, or
+// among the rest of it.
+func prepare(data string, settings []string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -86,11 +118,13 @@ func New(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}
-	s := &Server{dir: dir, settings: settings, fail: func(f string, a ...any) { panic("pgtest: " + fmt.Sprintf(f, a...)) }}
-	if err := s.init(bin); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	s := &Server{dir: dir, data: data, settings: settings, fail: func(f string, a ...any) { panic("pgtest: " + fmt.Sprintf(f, a...)) }}
+	if data == "" {
+		s.data = filepath.Join(dir, "data")
+	} else if err := own(filepath.Dir(data)); err != nil {
+		return nil, err
 	}
-	if err := s.firstStart(); err != nil {
+	if err := s.init(bin); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
@@ -138,7 +172,7 @@ func (s *Server) init(bin string) error {
 	if err := own(s.dir); err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "chowk", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8") //nolint:noctx // bounded work
+	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data, "-U", "chowk", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8") //nolint:noctx // bounded work
 	cmd.Dir = s.dir
 	s.unprivileged(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -146,8 +180,6 @@ func (s *Server) init(bin string) error {
 	}
 	return os.WriteFile(filepath.Join(s.dir, "bin"), []byte(bin), 0o644) //nolint:gosec // a path
 }
-
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // serverUser is who runs the server: PostgreSQL refuses to run as root.
 func serverUser() (uid, gid uint32, needed bool) {
@@ -194,7 +226,7 @@ func (s *Server) start() error {
 		return err
 	}
 	defer log.Close()
-	s.cmd = exec.Command(filepath.Join(string(bin), "postgres"), "-D", s.data(), //nolint:noctx // it runs on
+	s.cmd = exec.Command(filepath.Join(string(bin), "postgres"), "-D", s.data, //nolint:noctx // it runs on
 		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", s.dir,
 		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "log_min_messages=error")
 	for _, setting := range s.settings {
@@ -315,7 +347,7 @@ func (s *Server) signal(sig syscall.Signal, wait bool) {
 // everyProcess signals the postmaster and its children.
 func (s *Server) everyProcess(sig syscall.Signal) {
 	out, err := exec.Command("pgrep", "-P", strconv.Itoa(s.cmd.Process.Pid)).Output() //nolint:noctx // it ends at once
-	if err != nil {
+	if none := new(exec.ExitError); err != nil && !errors.As(err, &none) {            // exit code 1: it has none at this moment
 		s.fail("list the processes of postgres: %v", err)
 	}
 	pids := []int{s.cmd.Process.Pid}

@@ -38,12 +38,12 @@ func (s *Server) replica() (r *Server, err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	r = &Server{dir: dir, settings: s.settings, fail: s.fail}
+	r = &Server{dir: dir, data: filepath.Join(dir, "data"), settings: s.settings, fail: s.fail}
 	if err := own(dir); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program(bin, "pg_basebackup"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "chowk", //nolint:noctx // bounded work
-		"-D", r.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync")
+		"-D", r.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
 	cmd.Dir = dir
 	s.unprivileged(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {

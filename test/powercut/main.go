@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,8 +45,9 @@ func run(at string, d *disk) (err error) {
 		return err
 	}
 	defer os.RemoveAll(d.scratch)
-	if err := os.CopyFS(d.scratch, os.DirFS(d.dir)); err != nil {
-		return err
+	// With owners and modes: PostgreSQL looks at those of its directory.
+	if out, err := exec.Command("cp", "-a", "--", d.dir+"/.", d.scratch).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy the disk: %w: %s", err, out)
 	}
 	root := &fs.LoopbackRoot{Path: d.scratch}
 	root.NewNode = func(*fs.LoopbackRoot, *fs.Inode, string, *syscall.Stat_t) fs.InodeEmbedder {
@@ -54,7 +57,7 @@ func run(at string, d *disk) (err error) {
 	root.RootNode = top
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGTERM, os.Interrupt)
-	server, err := fs.Mount(at, top, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, FsName: "powercut"}})
+	server, err := fs.Mount(at, top, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, AllowOther: true, FsName: "powercut"}})
 	if err != nil {
 		return err
 	}
@@ -145,12 +148,22 @@ const latency = 3 * time.Millisecond
 // flush puts what is dirty of a file on the disk, in the order in which it was
 // written.
 func (d *disk) flush(name string) error {
+	if d.isClean(name) {
+		return nil
+	}
 	if d.lying {
 		time.AfterFunc(time.Second, func() { _ = d.write(name) })
 		return nil
 	}
 	time.Sleep(latency)
 	return d.write(name)
+}
+
+// isClean says that there is nothing to flush.
+func (d *disk) isClean(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.gone && len(d.dirty[name]) == 0
 }
 
 func (d *disk) write(name string) error {
@@ -221,9 +234,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if errno != fs.OK {
 		return nil, nil, 0, errno
 	}
-	if flags&syscall.O_TRUNC != 0 {
-		n.disk.note(n.child(name), span{0, -1})
-	}
+	n.disk.note(n.child(name), span{0, -1}) // be it empty, once it was flushed it is there
 	made := inode
 	return inode, &handle{f, n.disk, func() string { return made.Path(made.Root()) }}, kind, fs.OK
 }
@@ -274,6 +285,39 @@ func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder,
 		})
 	}
 	return errno
+}
+
+// Link gives a file another name, as PostgreSQL does with new segments of its log.
+func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	from := target.EmbeddedInode().Path(n.Root())
+	inode, errno := n.LoopbackNode.Link(ctx, target, name, out)
+	if errno == fs.OK {
+		errno = n.disk.names(func() error {
+			to := n.child(name)
+			if spans, dirty := n.disk.dirty[from]; dirty {
+				n.disk.dirty[to] = slices.Clone(spans)
+			}
+			return os.Link(filepath.Join(n.disk.dir, from), filepath.Join(n.disk.dir, to))
+		})
+	}
+	return inode, errno
+}
+
+// Rmdir removes a directory.
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	errno := n.LoopbackNode.Rmdir(ctx, name)
+	if errno == fs.OK {
+		errno = n.disk.names(func() error { return os.Remove(filepath.Join(n.disk.dir, n.child(name))) })
+	}
+	return errno
+}
+
+// Fsync flushes a file; a directory's names are on the disk already.
+func (n *node) Fsync(ctx context.Context, f fs.FileHandle, flags uint32) syscall.Errno {
+	if h, ok := f.(*handle); ok {
+		return h.Fsync(ctx, flags)
+	}
+	return fs.OK
 }
 
 // handle is an open file. It hides the one below from the kernel, which could write
