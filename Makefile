@@ -66,7 +66,7 @@ test-chart: ## The Helm chart on a real Kubernetes API server and its controller
 	done
 	@cd test/chart && ../../bin/cluster/controller-gen crd:generateEmbeddedObjectMeta=true output:crd:dir=../../bin/cluster/crds \
 		paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1
-	cd test/chart && $(GO) vet ./... && $(GO) test -count=1 -timeout 30m ./...
+	cd test/chart && $(GO) vet ./... && $(GO) test -count=1 -parallel 6 -timeout 30m ./...
 
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere

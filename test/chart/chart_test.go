@@ -77,6 +77,26 @@ func TestTheServerTakesTheChart(t *testing.T) {
 	}
 }
 
+// TestNamesOfReleases: what helm takes as a name, the server takes in what comes of it.
+func TestNamesOfReleases(t *testing.T) {
+	for _, release := range []string{"chowk", "chat.example.org", "a-chowk.b", strings.Repeat("long", 13), strings.Repeat("l", 49) + ".a"} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			s := newSpace(t)
+			all, err := rendered(load(t), release, values(t, "{ existingSecret: chat, metrics: { operator: true }, ingress: { enabled: true, host: chat.example.org } }"))
+			if err == nil {
+				err = s.create(all)
+			}
+			if err == nil {
+				err = s.works(all)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestTheTestSees: a mistake of each kind in the chart is found.
 func TestTheTestSees(t *testing.T) {
 	for _, c := range []struct{ what, file, from, to, values, want string }{
@@ -111,7 +131,7 @@ func TestTheTestSees(t *testing.T) {
 			}
 			s := newSpace(t)
 			s.patience = impatience
-			all, err := rendered(broken, values(t, "existingSecret: chat\n"+c.values))
+			all, err := rendered(broken, name, values(t, "existingSecret: chat\n"+c.values))
 			if err == nil {
 				if err = s.create(all); err == nil {
 					err = s.works(all)

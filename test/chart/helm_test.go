@@ -46,7 +46,7 @@ func values(t *testing.T, text string) map[string]any {
 // render gives the objects as helm template does, without a server.
 func render(t *testing.T, c *chart.Chart, text string) []*unstructured.Unstructured {
 	t.Helper()
-	all, err := rendered(c, values(t, text))
+	all, err := rendered(c, name, values(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,14 +65,14 @@ func (c *cluster) version() (*common.KubeVersion, error) {
 	return common.ParseKubeVersion(v.GitVersion)
 }
 
-func rendered(c *chart.Chart, v map[string]any) ([]*unstructured.Unstructured, error) {
+func rendered(c *chart.Chart, release string, v map[string]any) ([]*unstructured.Unstructured, error) {
 	version, err := shared.version()
 	if err != nil {
 		return nil, err
 	}
 	i := action.NewInstall(action.NewConfiguration())
 	i.KubeVersion = version
-	i.ReleaseName, i.Namespace, i.DryRunStrategy = name, "default", action.DryRunClient
+	i.ReleaseName, i.Namespace, i.DryRunStrategy = release, "default", action.DryRunClient
 	made, err := i.Run(c, v)
 	if err != nil {
 		return nil, err
@@ -103,6 +103,7 @@ type tool struct {
 	*space
 	// serverSide is helm 4's way to change objects, the other one helm 3's.
 	serverSide bool
+	force      bool // --force-conflicts
 	config     *action.Configuration
 }
 
@@ -130,6 +131,7 @@ func (h *tool) install(c *chart.Chart, v map[string]any) (*helm.Release, error) 
 func (h *tool) upgrade(c *chart.Chart, v map[string]any) (*helm.Release, error) {
 	u := action.NewUpgrade(h.config)
 	u.Namespace, u.WaitStrategy, u.Timeout = h.space.name, kube.StatusWatcherStrategy, patience
+	u.ForceConflicts = h.force
 	made, err := u.RunWithContext(h.ctx, name, c, v)
 	if err != nil {
 		return nil, err
