@@ -52,6 +52,22 @@ test-alerts: ## Every alert fires under a real fault and is silent in calm, with
 test-image: ## The image, the compose file and the systemd unit, run by a Docker daemon (3 minutes, the first time 8; starts one on Debian)
 	@deploy/containers/engine.sh sh -c 'deploy/containers/test.sh && deploy/containers/unit.sh' || [ $$? -eq 77 ]
 
+# What Kubernetes is made of, from its modules, and the Prometheus operator's kinds from
+# the Go types they are written in. One set of flags: what both need is compiled once.
+CLUSTER := etcd=go.etcd.io/etcd/server/v3 kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver \
+	kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager controller-gen=sigs.k8s.io/controller-tools/cmd/controller-gen
+.PHONY: test-chart
+test-chart: export CGO_ENABLED = 0
+test-chart: export GOFLAGS += -trimpath
+test-chart: ## The Helm chart on a real Kubernetes API server and its controllers (TIMES)
+	@mkdir -p bin/cluster
+	@cd test/chart && version=$$($(GO) list -m -f '{{.Version}}' k8s.io/kubernetes) && for p in $(CLUSTER); do \
+		echo "building $${p%%=*}"; $(GO) build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" -o ../../bin/cluster/$${p%%=*} $${p#*=} || exit; \
+	done
+	@cd test/chart && ../../bin/cluster/controller-gen crd:generateEmbeddedObjectMeta=true output:crd:dir=../../bin/cluster/crds \
+		paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1
+	cd test/chart && $(GO) vet ./... && $(GO) test -count=1 -parallel 6 -timeout 30m ./...
+
 .PHONY: test-portable
 test-portable: ## The portable transport's tests on Linux, and that it builds elsewhere
 	$(GO) test -race -tags portable ./internal/netpoll/ ./internal/gateway/

@@ -1,0 +1,196 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	core "k8s.io/api/core/v1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// state is what the server has of the release, by kind, without what it gave to each.
+type state map[string]map[string]any
+
+// kinds are those that any variant has.
+func kinds(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	c, all := load(t), map[string]*unstructured.Unstructured{}
+	for _, v := range variants {
+		for _, o := range render(t, c, v.values) {
+			all[o.GetKind()] = o
+		}
+	}
+	return slices.Collect(maps.Values(all))
+}
+
+func (s *space) state(kinds []*unstructured.Unstructured) (state, error) {
+	all := state{}
+	for _, kind := range kinds {
+		r, err := s.of(kind)
+		if err != nil {
+			return nil, err
+		}
+		list, err := r.List(s.ctx, v1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + name + ",app.kubernetes.io/managed-by=Helm"})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range list.Items {
+			all[o.GetKind()+"/"+o.GetName()] = bare(o)
+		}
+	}
+	// The controller says how many.
+	if all["HorizontalPodAutoscaler/chat-chowk"] != nil {
+		all[deployment] = uncounted(all[deployment])
+	}
+	return all, nil
+}
+
+const deployment = "Deployment/chat-chowk"
+
+// uncounted is a deployment that does not say how many.
+func uncounted(d map[string]any) map[string]any {
+	d = maps.Clone(d)
+	spec := maps.Clone(d["spec"].(map[string]any))
+	delete(spec, "replicas")
+	d["spec"] = spec
+	return d
+}
+
+// bare takes away what differs from one namespace to the other.
+func bare(o unstructured.Unstructured) map[string]any {
+	annotations := o.GetAnnotations()
+	maps.DeleteFunc(annotations, func(k, _ string) bool {
+		return strings.HasPrefix(k, "meta.helm.sh/") || strings.HasPrefix(k, "deployment.kubernetes.io/") || strings.HasPrefix(k, "pv.kubernetes.io/")
+	})
+	m := o.Object
+	m["metadata"] = map[string]any{"labels": o.GetLabels(), "annotations": annotations}
+	delete(m, "status")
+	if spec, ok := m["spec"].(map[string]any); ok {
+		for _, given := range []string{"clusterIP", "clusterIPs", "healthCheckNodePort", "volumeName"} {
+			if spec[given] != core.ClusterIPNone {
+				delete(spec, given)
+			}
+		}
+		ports, _ := spec["ports"].([]any)
+		for _, p := range ports {
+			delete(p.(map[string]any), "nodePort")
+		}
+	}
+	return m
+}
+
+// unlike says where two states differ.
+func unlike(got, want state) error {
+	var wrong []string
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if got[k] == nil {
+			wrong = append(wrong, k+" is missing")
+		} else if !cmp.Equal(want[k], got[k]) {
+			wrong = append(wrong, k+" is not as (-) a fresh install has it, but (+)\n"+cmp.Diff(want[k], got[k]))
+		}
+	}
+	for k := range got {
+		// All messages are in it: it stays.
+		if want[k] == nil && !strings.HasPrefix(k, "PersistentVolumeClaim/") {
+			wrong = append(wrong, k+" is left over")
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%s", strings.Join(wrong, "\n"))
+	}
+	return nil
+}
+
+// TestUpgrades: from every variant to every other one and back ends where a fresh
+// install does, with helm 4's way to change objects and with helm 3's.
+func TestUpgrades(t *testing.T) {
+	all := kinds(t)
+	var mu sync.Mutex
+	fresh := map[string]state{}
+	t.Run("fresh", func(t *testing.T) {
+		for _, v := range variants {
+			t.Run(v.name, func(t *testing.T) {
+				t.Parallel()
+				h := newTool(t, true)
+				if err := h.settles(h.install(load(t), values(t, v.values))); err != nil {
+					t.Fatal(err)
+				}
+				s, err := h.state(all)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mu.Lock()
+				fresh[v.name] = s
+				mu.Unlock()
+				if err := h.uninstall(); err != nil {
+					t.Fatal(err)
+				}
+				s, err = h.state(all)
+				if err == nil {
+					err = unlike(s, nil)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	for _, serverSide := range []bool{true, false} {
+		for _, from := range variants {
+			// Helm 3's way, once from little and once from much.
+			if from.alone || !serverSide && from.name != "PostgreSQL" && from.name != "everything" {
+				continue
+			}
+			t.Run(fmt.Sprintf("from %s, server side %v", from.name, serverSide), func(t *testing.T) {
+				t.Parallel()
+				upgrades(t, serverSide, from.name, from.values, fresh, all)
+			})
+		}
+	}
+}
+
+func upgrades(t *testing.T, serverSide bool, from, text string, fresh map[string]state, all []*unstructured.Unstructured) {
+	h := newTool(t, serverSide)
+	first := values(t, text)
+	if err := h.settles(h.install(load(t), first)); err != nil {
+		t.Fatal(err)
+	}
+	now := func(what, variant string) {
+		t.Helper()
+		s, err := h.state(all)
+		want := fresh[variant]
+		if from == "autoscaling" {
+			// The autoscaler may act once more before helm takes it away.
+			want = maps.Clone(want)
+			want[deployment] = uncounted(want[deployment])
+			s[deployment] = uncounted(s[deployment])
+		}
+		if err == nil {
+			err = unlike(s, want)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	now("install", from)
+	for _, to := range variants {
+		if to.name == from || to.alone {
+			continue
+		}
+		what := "upgrade to " + to.name
+		if err := h.settles(h.upgrade(load(t), values(t, to.values))); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		now(what, to.name)
+		if err := h.rollback(1); err != nil {
+			t.Fatalf("back from %s: %v", to.name, err)
+		}
+		now("back from "+to.name, from)
+	}
+}
