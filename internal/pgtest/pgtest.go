@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -34,6 +35,7 @@ const patience = 60 * time.Second
 type Server struct {
 	dir      string
 	data     string // where its data is
+	said     int64  // how long its log was before the last start
 	port     int
 	settings []string
 	cmd      *exec.Cmd
@@ -77,10 +79,12 @@ func Start(t testing.TB) *Server {
 }
 
 // StartOn is Start with the data in a directory that is elsewhere by the time that the
-// server starts: made in disk, run in at. mount is called in between.
-func StartOn(t testing.TB, disk, at string, mount func()) *Server {
+// server starts: made in disk, run in at. mount is called in between. Pages have
+// checksums, and the WAL is in files of 1 MiB, so that short tests too see them used
+// again.
+func StartOn(t testing.TB, disk, at string, mount func(), settings ...string) *Server {
 	t.Helper()
-	s, err := prepare(filepath.Join(disk, "data"), nil)
+	s, err := prepare(filepath.Join(disk, "data"), settings, "--data-checksums", "--wal-segsize=1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +112,8 @@ func New(settings ...string) (*Server, error) {
 }
 
 // prepare makes a server that does not run yet, with its data in a directory, or
-// among the rest of it.
-func prepare(data string, settings []string) (*Server, error) {
+// among the rest of it. Options are initdb's.
+func prepare(data string, settings []string, options ...string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -124,7 +128,7 @@ func prepare(data string, settings []string) (*Server, error) {
 	} else if err := own(filepath.Dir(data)); err != nil {
 		return nil, err
 	}
-	if err := s.init(bin); err != nil {
+	if err := s.init(bin, options); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
@@ -168,11 +172,12 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func (s *Server) init(bin string) error {
+func (s *Server) init(bin string, options []string) error {
 	if err := own(s.dir); err != nil {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data, "-U", "chowk", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8") //nolint:noctx // bounded work
+	cmd.Args = append(cmd.Args, options...)
 	cmd.Dir = s.dir
 	s.unprivileged(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -226,6 +231,9 @@ func (s *Server) start() error {
 		return err
 	}
 	defer log.Close()
+	if s.said, err = log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
 	s.cmd = exec.Command(filepath.Join(string(bin), "postgres"), "-D", s.data, //nolint:noctx // it runs on
 		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", s.dir,
 		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "log_min_messages=error")
@@ -250,8 +258,13 @@ func (s *Server) await() error {
 			return nil
 		}
 		log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-		if began := bytes.LastIndex(log, []byte("starting PostgreSQL")); began >= 0 && bytes.Contains(log[began:], []byte("could not create any TCP/IP sockets")) {
+		log = log[min(int(s.said), len(log)):]
+		if bytes.Contains(log, []byte("could not create any TCP/IP sockets")) {
 			return errTaken
+		}
+		if bytes.Contains(log, []byte("due to startup process failure")) {
+			_ = s.cmd.Wait() // it ended by itself
+			return fmt.Errorf("postgres does not recover:\n%s", log)
 		}
 		if time.Now().After(until) {
 			return fmt.Errorf("postgres does not answer: %w\n%s", err, log)
