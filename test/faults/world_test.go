@@ -151,6 +151,9 @@ func (p *person) options() client.Options {
 		Trace: client.Trace{
 			Connected: func(hello *chat.ConnectionFrame) {
 				p.w.connected.Add(1)
+				if hello.Durability != "disk" {
+					p.w.t.Errorf("an ack means %q here, not \"disk\"", hello.Durability)
+				}
 				p.log.Add(history.Record{Kind: history.Connected, ID: epochID(hello.Epoch)}, chat.ID{})
 				if !first {
 					return
