@@ -338,8 +338,8 @@ func (w *world) finish() *history.Report {
 	w.acting.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for i, ch := range w.channels {
-		w.people[i%len(w.people)].send(ch)
+	for i := 0; i < len(w.channels) && ctx.Err() == nil; i++ { // each waits long for a server that is no more
+		w.people[i%len(w.people)].send(w.channels[i])
 	}
 	var all sync.WaitGroup
 	for _, p := range w.people {

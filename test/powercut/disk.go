@@ -64,8 +64,8 @@ func (d *disk) cut() losses {
 	}
 	defer d.mu.Unlock()
 	d.gone, d.armed = true, nil
-	var kept float64 // of the sectors
-	if rand.IntN(2) == 0 {
+	var kept float64                   // of the sectors
+	if !d.lying && rand.IntN(2) == 0 { // a lie alone has to be found out
 		kept = rand.Float64()
 	}
 	var all losses

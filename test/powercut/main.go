@@ -5,7 +5,7 @@
 // which the name matches -of would lose something: from then on nothing reaches the
 // disk, and every flush fails. What the programs on it wrote since their last flush is
 // lost, whenever they are killed: all of it half of the times; otherwise some sectors
-// had reached the disk before, in no order. On SIGTERM it unmounts and ends.
+// had reached the disk before, in no order (but not if it lies). On SIGTERM it unmounts and ends.
 //
 // It says "mounted", and at a cut "cut" with how many bytes that took from files that
 // match -of and from all.
