@@ -77,7 +77,12 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "furnish the cluster:", err)
 			return 1
 		}
-		return m.Run()
+		code := m.Run()
+		if err := shared.runs(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
 	}())
 }
 
@@ -199,12 +204,8 @@ current-context: test
 func (c *cluster) answers() error {
 	var last error
 	err := wait.PollUntilContextTimeout(context.Background(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		for _, p := range c.running {
-			select {
-			case <-p.done:
-				return false, fmt.Errorf("%s has ended: %s", p.name, p.tail())
-			default:
-			}
+		if err := c.runs(); err != nil {
+			return false, err
 		}
 		if _, last = os.Stat(filepath.Join(c.dir, "certs", "apiserver.crt")); last != nil {
 			return false, nil
@@ -226,6 +227,18 @@ func (c *cluster) answers() error {
 		return errors.Join(err, last)
 	}
 	return err
+}
+
+// runs says which program has ended by itself.
+func (c *cluster) runs() error {
+	for _, p := range c.running {
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s has ended: %s", p.name, p.tail())
+		default:
+		}
+	}
+	return nil
 }
 
 // stop ends the programs, the last one first, and waits for them.
