@@ -207,25 +207,31 @@ func (c *cluster) answers() error {
 		if err := c.runs(); err != nil {
 			return false, err
 		}
-		if _, last = os.Stat(filepath.Join(c.dir, "certs", "apiserver.crt")); last != nil {
-			return false, nil
-		}
-		config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
-		if err != nil {
-			return false, err
-		}
-		config.QPS, config.Burst = -1, -1
-		c.config = config
-		client, err := kubernetes.NewForConfig(config)
-		if err != nil {
-			return false, err
-		}
-		_, last = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		last = c.ask(ctx)
 		return last == nil, nil
 	})
 	if wait.Interrupted(err) {
 		return errors.Join(err, last)
 	}
+	return err
+}
+
+// ask asks the API server, whose certificate must be there, whether it is ready.
+func (c *cluster) ask(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(c.dir, "certs", "apiserver.crt")); err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.QPS, config.Burst = -1, -1
+	c.config = config
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	_, err = client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 	return err
 }
 
