@@ -18,7 +18,6 @@ var variants = []struct {
 	{"a NATS of their own", `{ existingSecret: chat, relay: { external: true }, podDisruptionBudget: { maxUnavailable: 50% } }`, false},
 	{"encrypted", `{ existingSecret: chat, relay: { port: 7000, tlsSecret: nodes }, config: { public-url: "https://chat.example.org" } }`, false},
 	{"ingress", `{ existingSecret: chat, ingress: { enabled: true, className: nginx, host: chat.example.org, tlsSecret: chat-tls } }`, false},
-	{"autoscaling", `{ existingSecret: chat, autoscaling: { enabled: true } }`, false},
 	{"monitoring", `{ existingSecret: chat, metrics: { operator: true, labels: { release: prometheus } } }`, false},
 	{"nothing that can be left out", `
 existingSecret: chat
@@ -51,6 +50,7 @@ affinity:
         labelSelector: { matchLabels: { app.kubernetes.io/name: chowk } }
 podAnnotations: { example.org/team: chat }
 `, false},
+	{"autoscaling", `{ existingSecret: chat, autoscaling: { enabled: true } }`, false},
 	{"SQLite with everything", `
 persistence: { enabled: true, size: 1.5Ti, storageClass: fast }
 ingress: { enabled: true, host: chat.example.org }
