@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/store"
 )
 
 // load reads settings in an empty directory, with a chowk.yaml if there is one.
@@ -377,4 +378,18 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestThePoolIsAsItIsSet: every setting of it gets to the store.
+func TestThePoolIsAsItIsSet(t *testing.T) {
+	var c Config
+	p := &c.Pool
+	p.Size, p.Overflow, p.Wait, p.Timeout, p.MaxLifetime, p.MaxIdleTime = 1, 2, 3, 4, 5, 6
+	want := store.Pool{Size: 1, Overflow: 2, Wait: 3, Timeout: 4, MaxLifetime: 5, MaxIdleTime: 6}
+	if got := storeOptions(c).Pool; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if set, known := reflect.TypeFor[store.Pool]().NumField(), reflect.TypeOf(c.Pool).NumField(); set != known {
+		t.Errorf("the store's pool has %d fields, and there are settings for %d", set, known)
+	}
 }

@@ -360,7 +360,8 @@ func (s *Server) signal(sig syscall.Signal, wait bool) {
 // everyProcess signals the postmaster and its children.
 func (s *Server) everyProcess(sig syscall.Signal) {
 	out, err := exec.Command("pgrep", "-P", strconv.Itoa(s.cmd.Process.Pid)).Output() //nolint:noctx // it ends at once
-	if none := new(exec.ExitError); err != nil && !errors.As(err, &none) {            // exit code 1: it has none at this moment
+	// Exit code 1 says that it has none at this moment.
+	if none := new(exec.ExitError); err != nil && !errors.As(err, &none) {
 		s.fail("list the processes of postgres: %v", err)
 	}
 	pids := []int{s.cmd.Process.Pid}

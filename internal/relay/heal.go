@@ -316,6 +316,8 @@ func (h *healer) beatRow(ctx context.Context) error {
 			return fmt.Errorf("forget a node that is dead: %w", err)
 		}
 	}
-	n.peers.look(time.Now())
+	if n.mute { // otherwise peers looks by itself, once others had time to be heard
+		n.peers.look(time.Now())
+	}
 	return nil
 }

@@ -106,6 +106,38 @@ func TestAnExhaustedPoolSaysWhoHoldsItAndRefusesWhoeverIsWaitedFor(t *testing.T)
 	r.wait()
 }
 
+// TestHowLongPeopleWaitIsASetting: where it is longer, people still wait when others are
+// refused.
+func TestHowLongPeopleWaitIsASetting(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	pool := store.Pool{Size: 2, Overflow: -1}
+	hasty := open(t, store.Options{URL: url, Pool: pool})
+	pool.Wait = patience
+	patient := open(t, store.Options{URL: url, Pool: pool})
+	var r readers
+	letGo := lockUsers(t, url)
+	r.ask(hasty, 1)
+	r.ask(patient, 1)
+	eventually(t, "the pools are full", func() bool { return hasty.PoolStats().InUse == 1 && patient.PoolStats().InUse == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	waited := make(chan error)
+	go func() {
+		_, err := patient.Channels(ctx, "ada", false)
+		waited <- err
+	}()
+	eventually(t, "it waits", func() bool { return patient.PoolStats().Waiting == 1 })
+	if _, err := hasty.Channels(ctx, "ada", false); code(err) != chat.Overloaded {
+		t.Errorf("got %v", err)
+	}
+	letGo()
+	if err := <-waited; err != nil {
+		t.Errorf("who may wait for longer was refused: %v", err)
+	}
+	r.wait()
+}
+
 func TestAWaiterLeavesWithItsCaller(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

@@ -223,7 +223,9 @@ func (w *world) found() {
 	// Only now: without a relay somebody on another node hears of it seconds later.
 	for _, p := range w.people {
 		for _, id := range members[p.id] {
-			p.await(ctx, func() bool { return p.at[id] > 0 })
+			if !p.await(ctx, func() bool { return p.at[id] > 0 }) {
+				w.t.Fatalf("%s does not hear that he is a member of %s", p.id, id)
+			}
 		}
 	}
 }
