@@ -7,6 +7,22 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
+// crosses looks whether people hear what is committed on the node on which they are
+// not, and whom it makes a member.
+func crosses(a, b *node, id chat.ID, ada, bob, eve *conn) {
+	a.t.Helper()
+	last := chat.Seq(0)
+	for i := range 10 {
+		a.say(id, "ada", fmt.Sprint(i))
+		last = b.say(id, "bob", fmt.Sprint(i)).Seq
+	}
+	bob.hears(id, 2, last)
+	ada.hears(id, 2, last)
+	added := a.member(chat.AddMember, id, "ada", "eve")
+	a.say(id, "ada", "for eve")
+	eve.hears(id, added.Seq, added.Seq+1)
+}
+
 // TestNothingIsLostWhileTheRelayIsCut, either way or both, and nobody has to restart
 // anything when it is whole again.
 func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
@@ -29,15 +45,7 @@ func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
 			a.say(id, "ada", "heard")
 			bob.hears(id, 2, 2)
 			c.cut(p)
-			for i := range 10 {
-				a.say(id, "ada", fmt.Sprint(i))
-				b.say(id, "bob", fmt.Sprint(i))
-			}
-			bob.hears(id, 2, 22)
-			ada.hears(id, 2, 22)
-			added := a.member(chat.AddMember, id, "ada", "eve")
-			a.say(id, "ada", "for eve")
-			eve.hears(id, added.Seq, added.Seq+1)
+			crosses(a, b, id, ada, bob, eve)
 			removed := a.member(chat.RemoveMember, id, "ada", "eve")
 			a.say(id, "ada", "not for eve")
 			eve.seen("that she is removed", func(w wire) bool { return w.Type == chat.EventChannelLeft && w.Seq == removed.Seq })

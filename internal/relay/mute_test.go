@@ -1,7 +1,6 @@
 package relay_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -31,15 +30,7 @@ func TestWithoutARelayTheDatabaseTells(t *testing.T) {
 			a.users("eve")
 			id := a.channel("ada", "bob")
 			ada, bob, eve := a.connect("ada"), b.connect("bob"), b.connect("eve")
-			for i := range 10 {
-				a.say(id, "ada", fmt.Sprint(i))
-				b.say(id, "bob", fmt.Sprint(i))
-			}
-			bob.hears(id, 2, 21)
-			ada.hears(id, 2, 21)
-			added := a.member(chat.AddMember, id, "ada", "eve")
-			a.say(id, "ada", "for eve")
-			eve.hears(id, added.Seq, added.Seq+1)
+			crosses(a, b, id, ada, bob, eve)
 			session := chat.Session{Hash: chat.TokenHash{1}, UserID: "bob", CreatedAt: 1, ExpiresAt: 1 << 60}
 			if err := a.db.OpenSession(t.Context(), session); err != nil {
 				t.Fatal(err)
