@@ -7,15 +7,15 @@ type Role string
 
 // The roles, most powerful first.
 const (
-	Owner  Role = "owner"
-	Admin  Role = "admin"
-	Plain  Role = "member"
-	Guest  Role = "guest"
-	Nobody Role = "" // not a member
+	RoleOwner  Role = "owner"
+	RoleAdmin  Role = "admin"
+	RoleMember Role = "member"
+	RoleGuest  Role = "guest"
+	NotMember  Role = "" // not a member
 )
 
 // RoleNames lists the roles that a member can have.
-var RoleNames = []Role{Owner, Admin, Plain, Guest}
+var RoleNames = []Role{RoleOwner, RoleAdmin, RoleMember, RoleGuest}
 
 // Valid reports whether r is a role that a member can have.
 func (r Role) Valid() bool { return slices.Contains(RoleNames, r) }
@@ -40,13 +40,13 @@ const (
 // Has reports whether r is in the set.
 func (s Roles) Has(r Role) bool {
 	switch r {
-	case Owner:
+	case RoleOwner:
 		return s&OwnerOnly != 0
-	case Admin:
+	case RoleAdmin:
 		return s&AdminOnly != 0
-	case Plain:
+	case RoleMember:
 		return s&PlainOnly != 0
-	case Guest:
+	case RoleGuest:
 		return s&GuestOnly != 0
 	default:
 		return s&NobodyToo != 0
@@ -163,9 +163,9 @@ type MembershipPatch struct {
 	NotificationLevel    *NotificationLevel `json:"notification_level,omitempty" enum:"all,mentions,none"`
 }
 
-// Standing is what a socket needs to know of one of its user's channels when it
+// ChannelState is what a socket needs to know of one of its user's channels when it
 // opens.
-type Standing struct {
+type ChannelState struct {
 	ID          ID    `json:"id"`
 	LastSeq     Seq   `json:"last_seq"`
 	LastReadSeq Seq   `json:"last_read_seq"`

@@ -82,10 +82,10 @@ func Invalid(field, message string) *Error {
 	return &Error{Code: BadRequest, Field: field, Message: message}
 }
 
-// ErrFateUnknown is for a change of which it is not known whether it was stored:
+// ErrOutcomeUnknown is for a change of which it is not known whether it was stored:
 // the database, or the way to it, broke between the commit and its answer. An
 // error without it, of whatever code, means that nothing was stored.
-var ErrFateUnknown = &Error{
+var ErrOutcomeUnknown = &Error{
 	Code: Unavailable, RetryAfter: time.Second,
 	Message: "The database did not answer, so it is not known whether this was stored. Send it again with the same client_id.",
 }

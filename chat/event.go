@@ -26,9 +26,9 @@ const (
 	EventPong            EventType = "pong"
 )
 
-// Event is one entry of a channel's log, as the store keeps it and the hub tells
+// Entry is one entry of a channel's log, as the store keeps it and the hub tells
 // it.
-type Event struct {
+type Entry struct {
 	Type      EventType
 	ChannelID ID
 	Seq       Seq
@@ -48,12 +48,12 @@ type Event struct {
 	// Channel is set for channel_updated, channel_joined (a new channel's first
 	// entry) and member_joined.
 	Channel *Channel
-	// Founders are the users for whom a channel_joined is the start of membership.
-	Founders []UserID
+	// InitialMembers are the users for whom a channel_joined is the start of membership.
+	InitialMembers []UserID
 }
 
 // Wire is the frame that everyone in the channel is sent.
-func (e *Event) Wire() any {
+func (e *Entry) Wire() any {
 	switch e.Type {
 	case EventMessage:
 		return e.messageFrame("")
@@ -70,10 +70,10 @@ func (e *Event) Wire() any {
 	}
 }
 
-// Special names the user who is sent a frame of his own instead of Wire: the
+// PersonalRecipient names the user who is sent a frame of his own instead of Wire: the
 // author of a message that has a client_id, and the member who joined or left.
 // "" when there is none.
-func (e *Event) Special() UserID {
+func (e *Entry) PersonalRecipient() UserID {
 	switch {
 	case e.Type == EventMessage && e.Message.ClientID != "":
 		return e.UserID
@@ -83,8 +83,8 @@ func (e *Event) Special() UserID {
 	return ""
 }
 
-// WireSpecial is the frame for the user whom Special names.
-func (e *Event) WireSpecial() any {
+// WirePersonal is the frame for the user whom PersonalRecipient names.
+func (e *Entry) WirePersonal() any {
 	switch e.Type {
 	case EventMessage:
 		return e.messageFrame(e.Message.ClientID)
@@ -95,19 +95,19 @@ func (e *Event) WireSpecial() any {
 	}
 }
 
-// Joins and Leaves say whose membership the entry starts or ends.
-func (e *Event) Joins() []UserID {
+// JoinedUsers and LeftUser say whose membership the entry starts or ends.
+func (e *Entry) JoinedUsers() []UserID {
 	switch e.Type {
 	case EventMemberJoined:
 		return []UserID{e.Subject}
 	case EventChannelJoined:
-		return e.Founders
+		return e.InitialMembers
 	}
 	return nil
 }
 
-// Leaves says whose membership the entry ends, "" when nobody's.
-func (e *Event) Leaves() UserID {
+// LeftUser says whose membership the entry ends, "" when nobody's.
+func (e *Entry) LeftUser() UserID {
 	if e.Type == EventMemberLeft {
 		return e.Subject
 	}
@@ -124,7 +124,7 @@ func (c *Channel) shared() *Channel {
 	return &s
 }
 
-func (e *Event) messageFrame(clientID string) MessageFrame {
+func (e *Entry) messageFrame(clientID string) MessageFrame {
 	m := e.Message
 	data := MessageData{
 		ID: m.ID, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, Content: m.Content, CreatedAt: m.CreatedAt,

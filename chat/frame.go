@@ -64,18 +64,18 @@ type Refusal struct {
 
 // ConnectionFrame is the first frame on every socket.
 type ConnectionFrame struct {
-	Type         EventType  `json:"type"`
-	Status       string     `json:"status"`
-	UserID       UserID     `json:"user_id"`
-	Timestamp    Time       `json:"timestamp"`
-	ConnectionID string     `json:"connection_id"`
-	Epoch        string     `json:"epoch"`
-	Durability   string     `json:"durability"`
-	HeartbeatS   int        `json:"heartbeat_s"`
-	Channels     []Standing `json:"channels"`
+	Type         EventType      `json:"type"`
+	Status       string         `json:"status"`
+	UserID       UserID         `json:"user_id"`
+	Timestamp    Time           `json:"timestamp"`
+	ConnectionID string         `json:"connection_id"`
+	Epoch        string         `json:"epoch"`
+	Durability   string         `json:"durability"`
+	HeartbeatS   int            `json:"heartbeat_s"`
+	Channels     []ChannelState `json:"channels"`
 	// Resumed is what a resume in the handshake's query will be served, as in a
 	// ResumeReply.
-	Resumed map[ID]Span `json:"resumed,omitempty"`
+	Resumed map[ID]SeqRange `json:"resumed,omitempty"`
 }
 
 // MessageFrame tells of a new message.

@@ -48,10 +48,10 @@ func MustParseID(s string) ID {
 	return id
 }
 
-// KeyedID derives the id of a message from a client_id that is not itself a
+// IDFromClientID derives the id of a message from a client_id that is not itself a
 // version 7 UUID, so that one UNIQUE(id) makes every send idempotent. The result
 // is a version 8 UUID (RFC 9562 section 5.8) over SHA-256.
-func KeyedID(channel ID, user UserID, clientID string) ID {
+func IDFromClientID(channel ID, user UserID, clientID string) ID {
 	h := sha256.New()
 	h.Write(channel[:])
 	h.Write([]byte(user))

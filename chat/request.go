@@ -95,12 +95,12 @@ type ResumeRequest struct {
 // ResumeReply answers resume: what each channel will be served, after From up to
 // To before what happens from now on.
 type ResumeReply struct {
-	Status   string      `json:"status"`
-	Channels map[ID]Span `json:"channels"`
+	Status   string          `json:"status"`
+	Channels map[ID]SeqRange `json:"channels"`
 }
 
-// Span is a stretch of a channel's log: the seqs after From up to To.
-type Span struct {
+// SeqRange is a stretch of a channel's log: the seqs after From up to To.
+type SeqRange struct {
 	From Seq `json:"from"`
 	To   Seq `json:"to"`
 }

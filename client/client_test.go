@@ -63,7 +63,7 @@ func TestAReconnectGoesOnFromTheCursor(t *testing.T) {
 			s.linger()
 		})
 	level := make(chan struct{}, 10)
-	c := dialFake(t, f, func(o *client.Options) { o.Trace.Level = func() { level <- struct{}{} } })
+	c := dialFake(t, f, func(o *client.Options) { o.Trace.CaughtUp = func() { level <- struct{}{} } })
 	expectSeqs(t, c, 11, 12, 13, 14, 15, 16)
 	if len(level) != 2 { // at first, and when 15 had come
 		t.Errorf("level %d times", len(level))

@@ -136,7 +136,7 @@ func (cn *conn) serve() error {
 		c.events.put(ev, true)
 	}
 	if level {
-		cn.level()
+		cn.caughtUp()
 	}
 	ended := context.AfterFunc(c.ctx, func() { cn.fail(context.Cause(c.ctx)) })
 	defer ended()
@@ -174,8 +174,8 @@ func (cn *conn) next() time.Duration {
 	return -1
 }
 
-func (cn *conn) level() {
-	if f := cn.client.options.Trace.Level; f != nil {
+func (cn *conn) caughtUp() {
+	if f := cn.client.options.Trace.CaughtUp; f != nil {
 		f()
 	}
 }

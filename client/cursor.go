@@ -191,7 +191,7 @@ func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq)
 }
 
 // meet compares a channel with what the server says of it.
-func (c *cursors) meet(st chat.Standing, cur *cursor, same bool) Reason {
+func (c *cursors) meet(st chat.ChannelState, cur *cursor, same bool) Reason {
 	reason := Reason("")
 	switch {
 	case cur == nil:
@@ -294,8 +294,8 @@ func (c *cursors) deny(id chat.ID) (level, ok bool) {
 	return c.levelled(cur), true
 }
 
-// mute notes that nothing of a channel is wanted.
-func (c *cursors) mute(id chat.ID) {
+// unsubscribe notes that nothing of a channel is wanted.
+func (c *cursors) unsubscribe(id chat.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[id]

@@ -68,9 +68,9 @@ type Trace struct {
 	Disconnected func(err error, next time.Duration)
 	// Resuming is called with the cursors from which the client asks to go on.
 	Resuming func(epoch string, cursors map[chat.ID]chat.Seq)
-	// Level is called when everything that was missed by the time of a connection
+	// CaughtUp is called when everything that was missed by the time of a connection
 	// has arrived.
-	Level func()
+	CaughtUp func()
 	// Received is called with each event as it came, before repeats are dropped.
 	Received func(Event)
 }

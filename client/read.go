@@ -112,7 +112,7 @@ func (cn *conn) denied(channel chat.ID, at chat.Time) {
 		cn.client.events.put(Event{Type: chat.EventChannelLeft, ChannelID: channel, Timestamp: at}, true)
 	}
 	if level {
-		cn.level()
+		cn.caughtUp()
 	}
 }
 
@@ -123,7 +123,7 @@ func (cn *conn) resync(channel chat.ID) {
 		cn.client.events.put(Event{Type: Resync, ChannelID: channel, Seq: seq, Timestamp: chat.TimeOf(time.Now()), Reason: ReasonHistory}, true)
 	}
 	if level {
-		cn.level()
+		cn.caughtUp()
 	}
 }
 
@@ -158,7 +158,7 @@ func (cn *conn) event(ev *Event) {
 		if !cn.push(ev) {
 			c.cursors.skipped(ev)
 		} else if c.cursors.delivered(ev) {
-			cn.level()
+			cn.caughtUp()
 		}
 	}
 }

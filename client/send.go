@@ -120,7 +120,7 @@ func (c *Client) Typing(channel chat.ID, isTyping bool) {
 
 // Leave stops the events of a channel until Join. The membership stays.
 func (c *Client) Leave(ctx context.Context, channel chat.ID) error {
-	c.cursors.mute(channel) // first, so that a new connection leaves as well
+	c.cursors.unsubscribe(channel) // first, so that a new connection leaves as well
 	err := c.request(ctx, "leave_channel", chat.ChannelRequest{ChannelID: channel}, nil)
 	return err
 }

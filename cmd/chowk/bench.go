@@ -157,7 +157,7 @@ func (c benchTabs) plan() bench.Plan {
 const openLoop = 100
 
 // run runs the scenario that was asked for.
-func (cmd *benchCmd) run(ctx context.Context, c command, cfg *Config, name string) error {
+func (cmd *benchCmd) run(ctx context.Context, c invocation, cfg *Config, name string) error {
 	name, _ = strings.CutPrefix(name, "bench ")
 	switch name {
 	case "worker":
@@ -189,7 +189,7 @@ func (cmd *benchCmd) run(ctx context.Context, c command, cfg *Config, name strin
 	return target.run(ctx, c, cfg, p)
 }
 
-func (t *benchTarget) run(ctx context.Context, c command, cfg *Config, p bench.Plan) error {
+func (t *benchTarget) run(ctx context.Context, c invocation, cfg *Config, p bench.Plan) error {
 	if err := t.complete(&p, cfg); err != nil {
 		return err
 	}

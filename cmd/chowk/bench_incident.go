@@ -35,7 +35,7 @@ const (
 	mostRate    = 2000
 )
 
-func (cmd benchIncident) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd benchIncident) run(ctx context.Context, c invocation, cfg *Config) error {
 	if !strings.HasPrefix(cfg.DatabaseURL, "postgres") {
 		return errors.New("the incident needs PostgreSQL: give --database-url postgres://user:password@host/name (what is made there is dropped at the end)")
 	}

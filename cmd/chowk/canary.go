@@ -10,7 +10,8 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/canary"
-	"github.com/chowk-chat/chowk/internal/verb"
+	"github.com/chowk-chat/chowk/internal/command"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // canaryPatience is how long a message of the canary's may be on its way, and how
@@ -31,7 +32,7 @@ func (s *server) startCanary(address net.Addr) (stop func()) {
 		channel, err := s.canaryChannel(ctx)
 		for err != nil && ctx.Err() == nil {
 			s.log.Error("make the canary's channel", "err", err)
-			s.numbers.Canary.Failures.WithLabelValues("connect").Inc()
+			s.metrics.Canary.Failures.WithLabelValues("connect").Inc()
 			wait := time.NewTimer(interval)
 			select {
 			case <-wait.C:
@@ -52,9 +53,9 @@ func (s *server) startCanary(address net.Addr) (stop func()) {
 
 func (s *server) canary(address net.Addr, channel chat.ID) *canary.Canary {
 	c := &canary.Canary{
-		URL: "ws://" + localAddress(address.String()) + "/api/v1/ws", Token: s.tokens.Own(canary.User), Channel: channel,
-		Interval: s.cfg.Canary.Interval, Timeout: canaryPatience, Metrics: s.numbers.Canary, Log: s.log,
-		Trim: func(ctx context.Context, seq chat.Seq) error { return s.db.Trim(ctx, channel, seq) },
+		URL: "ws://" + localAddress(address.String()) + "/api/v1/ws", Token: s.auth.IsInternal(canary.User), Channel: channel,
+		Interval: s.cfg.Canary.Interval, Timeout: canaryPatience, Metrics: s.metrics.Canary, Log: s.log,
+		Trim: func(ctx context.Context, seq chat.Seq) error { return s.db.DeleteUpTo(ctx, channel, seq) },
 	}
 	if s.cfg.TLS.CertFile != "" {
 		c.URL = "wss" + c.URL[len("ws"):]
@@ -69,10 +70,10 @@ func (s *server) canary(address net.Addr, channel chat.ID) *canary.Canary {
 func (s *server) canaryChannel(ctx context.Context) (chat.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, canaryPatience)
 	defer cancel()
-	found, err := s.db.DirectChannel(ctx, chat.DirectKey(canary.User, canary.Peer), canary.User)
+	found, err := s.db.DirectChannel(ctx, state.DirectKey(canary.User, canary.Peer), canary.User)
 	if err != nil && chat.AsError(err).Code == chat.NotFound {
 		if err = s.canaryUsers(ctx); err == nil {
-			found, err = s.rules.DirectChannel(ctx, verb.Caller{User: canary.User}, canary.Peer)
+			found, err = s.rules.DirectChannel(ctx, command.Caller{User: canary.User}, canary.Peer)
 		}
 	}
 	for _, u := range canaryMembers {

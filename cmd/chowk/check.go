@@ -23,7 +23,7 @@ func (checkCmd) Help() string {
 
 var errBroken = errors.New("the history breaks what is promised")
 
-func (cmd checkCmd) run(c command) error {
+func (cmd checkCmd) run(c invocation) error {
 	f, err := os.Open(cmd.File)
 	if err != nil {
 		return fmt.Errorf("open the history: %w", err)

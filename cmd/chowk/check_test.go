@@ -37,14 +37,14 @@ func TestCheckExitsByWhatTheHistoryHolds(t *testing.T) {
 			if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			code := command{args: []string{"check", path}, out: &out, err: &errs}.run(t.Context())
+			code := invocation{args: []string{"check", path}, out: &out, err: &errs}.run(t.Context())
 			if code != c.code || !strings.Contains(out.String(), c.says) {
 				t.Errorf("exit code %d, want %d; it said %s%s", code, c.code, out.String(), errs.String())
 			}
 		})
 	}
 	var out, errs bytes.Buffer
-	if code := (command{args: []string{"check", "check_test.go"}, out: &out, err: &errs}).run(t.Context()); code != exitFailed || !strings.Contains(errs.String(), "not a history") {
+	if code := (invocation{args: []string{"check", "check_test.go"}, out: &out, err: &errs}).run(t.Context()); code != exitFailed || !strings.Contains(errs.String(), "not a history") {
 		t.Errorf("a file that is none: exit code %d, %s", code, errs.String())
 	}
 }

@@ -25,14 +25,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(command{
+	os.Exit(invocation{
 		args: os.Args[1:], environ: os.Environ(), out: os.Stdout, err: os.Stderr,
 		serve: serve, openStore: openStore,
 	}.run(ctx))
 }
 
 // command is one call of chowk, with what it touches.
-type command struct {
+type invocation struct {
 	args     []string
 	environ  []string
 	out, err io.Writer
@@ -67,7 +67,7 @@ type commands struct {
 	Version struct{}   `cmd:"" help:"Print the version."`
 }
 
-func (c command) run(ctx context.Context) int {
+func (c invocation) run(ctx context.Context) int {
 	if len(c.args) == 0 {
 		c.args = []string{"--help"}
 	}
@@ -132,7 +132,7 @@ func (c command) run(ctx context.Context) int {
 	return exitOK
 }
 
-func (c command) fail(code int, err error) int {
+func (c invocation) fail(code int, err error) int {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintln(c.err, "chowk: "+line)
 	}

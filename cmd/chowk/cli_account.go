@@ -9,6 +9,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 type tokenCmd struct {
@@ -26,7 +27,7 @@ func (tokenCmd) Help() string {
 
 const maxTokenTTL = 10 * 365 * 24 * time.Hour
 
-func (cmd tokenCmd) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd tokenCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	if cmd.TTL <= 0 || cmd.TTL > maxTokenTTL {
 		return fmt.Errorf("--ttl is %s, but must be longer than 0s and at most %s", cmd.TTL, maxTokenTTL)
 	}
@@ -70,7 +71,7 @@ func (cmd tokenCmd) run(ctx context.Context, c command, cfg *Config) error {
 }
 
 func (cmd tokenCmd) findUser(ctx context.Context, store auth.Store) (chat.UserID, error) {
-	var account *chat.Account
+	var account *model.Account
 	var err error
 	if strings.Contains(cmd.User, "@") {
 		account, err = store.AccountByEmail(ctx, cmd.User)
@@ -110,7 +111,7 @@ func (inviteCmd) Help() string {
 	return "Who has the link can make an account, also when auth.signup is invite."
 }
 
-func (cmd inviteCmd) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd inviteCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	return c.withAccounts(ctx, cfg, func(a *auth.Accounts) error {
 		var by chat.UserID
 		if cmd.By != "" {
@@ -137,7 +138,7 @@ func (resetCmd) Help() string {
 	return "The link works once, for an hour. Whoever has it has the account: give it to its\nowner by a way that nobody else reads."
 }
 
-func (cmd resetCmd) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd resetCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	return c.withAccounts(ctx, cfg, func(a *auth.Accounts) error {
 		link, err := a.MakeResetLink(ctx, cmd.User)
 		if err != nil {
@@ -147,12 +148,12 @@ func (cmd resetCmd) run(ctx context.Context, c command, cfg *Config) error {
 	})
 }
 
-func (c command) print(line string) error {
+func (c invocation) print(line string) error {
 	_, err := fmt.Fprintln(c.out, line)
 	return err
 }
 
-func (c command) withStore(ctx context.Context, cfg *Config, do func(auth.Store) error) error {
+func (c invocation) withStore(ctx context.Context, cfg *Config, do func(auth.Store) error) error {
 	store, closeStore, err := c.openStore(ctx, *cfg)
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -160,7 +161,7 @@ func (c command) withStore(ctx context.Context, cfg *Config, do func(auth.Store)
 	return errors.Join(do(store), closeStore())
 }
 
-func (c command) withAccounts(ctx context.Context, cfg *Config, do func(*auth.Accounts) error) error {
+func (c invocation) withAccounts(ctx context.Context, cfg *Config, do func(*auth.Accounts) error) error {
 	if cfg.Auth.Mode != auth.ModeAccounts {
 		return fmt.Errorf("auth is %s: this server has no accounts of its own", cfg.Auth.Mode)
 	}

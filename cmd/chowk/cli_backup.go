@@ -32,7 +32,7 @@ const postgresRestore = `PostgreSQL has its own tools for this. With all chowks 
 The second line tells clients, when they come back, that this is another history
 than the one they know, and they load their channels again. Do not leave it out.`
 
-func (cmd backupCmd) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd backupCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	err := store.Backup(ctx, cfg.DatabaseURL, cmd.File)
 	if errors.Is(err, store.ErrNotEmbedded) {
 		return c.print(postgresBackup)
@@ -54,7 +54,7 @@ func (restoreCmd) Help() string {
 		"was there is kept beside it. Clients are told, when they come back, to load their\nchannels again. For PostgreSQL it says how."
 }
 
-func (cmd restoreCmd) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd restoreCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	if cmd.NewEpoch {
 		return cmd.newEpoch(ctx, c, cfg)
 	}
@@ -74,7 +74,7 @@ func (cmd restoreCmd) run(ctx context.Context, c command, cfg *Config) error {
 	return c.print("Restored " + cmd.File + before)
 }
 
-func (cmd restoreCmd) newEpoch(ctx context.Context, c command, cfg *Config) error {
+func (cmd restoreCmd) newEpoch(ctx context.Context, c invocation, cfg *Config) error {
 	if cmd.File != "" {
 		return errors.New("--new-epoch goes without a file: restore it with PostgreSQL's own tools first")
 	}

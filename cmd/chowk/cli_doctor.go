@@ -28,7 +28,7 @@ func (doctorCmd) Help() string {
 		"Exit code: 0 all is fine, 1 warnings, 2 failures."
 }
 
-func (cmd doctorCmd) run(ctx context.Context, c command, cfg *Config) int {
+func (cmd doctorCmd) run(ctx context.Context, c invocation, cfg *Config) int {
 	if cmd.Nodes < 1 {
 		return c.fail(exitUsage, fmt.Errorf("--nodes is %d, but must be 1 or more", cmd.Nodes))
 	}

@@ -19,7 +19,7 @@ func (healthCmd) Help() string {
 
 const healthTimeout = 4 * time.Second
 
-func (cmd healthCmd) run(ctx context.Context, c command, cfg *Config) error {
+func (cmd healthCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	scheme, path := "http://", "/readyz"

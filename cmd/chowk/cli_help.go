@@ -106,8 +106,8 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 			name += " " + s.placeholder()
 		}
 		help := s.help
-		if s.deflt != "" {
-			help += " Default " + s.deflt + "."
+		if s.defaultValue != "" {
+			help += " Default " + s.defaultValue + "."
 		}
 		printFlag(w, name, help)
 	}

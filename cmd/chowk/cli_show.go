@@ -21,7 +21,7 @@ type shownSetting struct {
 	Where  string `json:"where"`
 }
 
-func (cmd showCmd) run(c command, cfg *Config) error {
+func (cmd showCmd) run(c invocation, cfg *Config) error {
 	var all []shownSetting
 	v := reflect.ValueOf(cfg).Elem()
 	for _, s := range settings() {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // leakChecked looks for goroutines that outlive the tests.
@@ -46,21 +47,21 @@ const testSecret = "5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV"
 // books is the part of a store that commands touch.
 type books struct {
 	auth.Store
-	accounts map[chat.UserID]chat.Account
-	sessions []chat.Session
-	tickets  []chat.Ticket
+	accounts map[chat.UserID]model.Account
+	sessions []model.Login
+	tickets  []model.Ticket
 	broken   error
 	closed   int
 }
 
-func (b *books) Account(_ context.Context, id chat.UserID) (*chat.Account, error) {
+func (b *books) Account(_ context.Context, id chat.UserID) (*model.Account, error) {
 	if a, ok := b.accounts[id]; ok || b.broken != nil {
 		return &a, b.broken
 	}
 	return nil, chat.Errorf(chat.NotFound, "Not found")
 }
 
-func (b *books) AccountByEmail(_ context.Context, email string) (*chat.Account, error) {
+func (b *books) AccountByEmail(_ context.Context, email string) (*model.Account, error) {
 	for _, a := range b.accounts {
 		if a.Email != nil && strings.EqualFold(*a.Email, email) {
 			return &a, b.broken
@@ -70,23 +71,23 @@ func (b *books) AccountByEmail(_ context.Context, email string) (*chat.Account, 
 }
 
 func (b *books) EnsureUser(_ context.Context, u chat.User) (chat.User, error) {
-	b.accounts[u.ID] = chat.Account{User: u}
+	b.accounts[u.ID] = model.Account{User: u}
 	return u, nil
 }
 
-func (b *books) OpenSession(_ context.Context, s chat.Session) error {
+func (b *books) OpenSession(_ context.Context, s model.Login) error {
 	b.sessions = append(b.sessions, s)
 	return nil
 }
 
-func (b *books) AddTicket(_ context.Context, t chat.Ticket) error {
+func (b *books) AddTicket(_ context.Context, t model.Ticket) error {
 	b.tickets = append(b.tickets, t)
 	return nil
 }
 
 func newBooks() *books {
 	email := "ada@example.org"
-	return &books{accounts: map[chat.UserID]chat.Account{
+	return &books{accounts: map[chat.UserID]model.Account{
 		"u-ada": {User: chat.User{ID: "u-ada", Email: &email, IsActive: true}, PasswordHash: "x"},
 		"off":   {User: chat.User{ID: "off"}},
 	}}
@@ -97,7 +98,7 @@ func call(t *testing.T, b *books, environ []string, args ...string) (code int, o
 	t.Helper()
 	t.Chdir(t.TempDir())
 	var stdout, stderr bytes.Buffer
-	code = command{
+	code = invocation{
 		args: args, environ: environ, out: &stdout, err: &stderr,
 		serve: func(context.Context, Config, *slog.Logger) error { return nil },
 		openStore: func(context.Context, Config) (auth.Store, func() error, error) {
@@ -189,7 +190,7 @@ func TestResetLinkAndInvite(t *testing.T) {
 	if code != 0 || link != "https://chat.example.org/#reset" || len(b.tickets) != 1 {
 		t.Fatalf("%d %q %q", code, out, errOut)
 	}
-	if k := b.tickets[0]; k.UserID != "u-ada" || k.Hash != auth.HashToken(secret) || k.Purpose != chat.TicketResetPassword || k.Email != "" || k.Uses != 1 {
+	if k := b.tickets[0]; k.UserID != "u-ada" || k.Hash != auth.HashToken(secret) || k.Purpose != model.TicketResetPassword || k.Email != "" || k.Uses != 1 {
 		t.Errorf("%+v", k)
 	}
 	if _, _, errOut := call(t, b, nil, "reset-link", "--user", "nobody@example.org"); errOut != "chowk: No account has the email nobody@example.org\n" {
@@ -201,7 +202,7 @@ func TestResetLinkAndInvite(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(out, "http://localhost:9000/#invite=") {
 		t.Fatalf("%d %q %q", code, out, errOut)
 	}
-	if k := b.tickets[0]; k.UserID != "u-ada" || k.Uses != 3 || k.Purpose != chat.TicketInvitation || k.ExpiresAt.Std().Sub(k.CreatedAt.Std()) != 7*24*time.Hour {
+	if k := b.tickets[0]; k.UserID != "u-ada" || k.Uses != 3 || k.Purpose != model.TicketInvitation || k.ExpiresAt.Std().Sub(k.CreatedAt.Std()) != 7*24*time.Hour {
 		t.Errorf("%+v", k)
 	}
 	for _, args := range [][]string{{"invite", "--auth.signup", "closed"}, {"invite", "--uses", "0x"}, {"reset-link", "--user", "a@example.org", "--auth", "none"}} {
@@ -215,7 +216,7 @@ func TestServeGetsTheSettingsAndALogger(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var stderr bytes.Buffer
 	var got Config
-	code := command{
+	code := invocation{
 		args: []string{"serve", "--pool.size=7", "--listen", ":8080", "--auth.jwt-secret", testSecret}, out: &stderr, err: &stderr,
 		serve: func(_ context.Context, cfg Config, log *slog.Logger) error {
 			got = cfg

@@ -20,13 +20,13 @@ const envPrefix = "CHOWK_"
 
 // setting is one line of Config.
 type setting struct {
-	name, flag, env string
-	deflt, help     string
-	enum            []string
-	min, max, is    string
-	secret          string // "", all or url
-	index           []int  // of the field
-	typ             reflect.Type
+	name, flag, env    string
+	defaultValue, help string
+	enum               []string
+	min, max, is       string
+	secret             string // "", all or url
+	index              []int  // of the field
+	typ                reflect.Type
 }
 
 // settings lists the lines of Config in their order.
@@ -45,7 +45,7 @@ func settingsOf(t reflect.Type, at []int) (all []setting) {
 		}
 		s := setting{
 			name: name, flag: f.Tag.Get("flag"), env: envName(name),
-			deflt: f.Tag.Get("default"), help: f.Tag.Get("help"),
+			defaultValue: f.Tag.Get("default"), help: f.Tag.Get("help"),
 			min: f.Tag.Get("min"), max: f.Tag.Get("max"), is: f.Tag.Get("is"),
 			secret: f.Tag.Get("secret"), index: index, typ: f.Type,
 		}
@@ -85,7 +85,7 @@ func loadConfig(flags map[string]string, environ []string, file string) (Config,
 
 	v := reflect.ValueOf(&c).Elem()
 	for _, s := range all {
-		g := given{s.deflt, source{Kind: "default", Where: "the default"}}
+		g := given{s.defaultValue, source{Kind: "default", Where: "the default"}}
 		if f, ok := inFile[s.name]; ok {
 			g = f
 		}

@@ -51,7 +51,7 @@ func parseSize(text string) (Size, error) {
 
 // set understands a value. Its error says what is allowed, to follow "must be".
 func (s setting) set(field reflect.Value, text string) error {
-	if text == "" && s.deflt == "" {
+	if text == "" && s.defaultValue == "" {
 		return nil
 	}
 	switch field.Addr().Interface().(type) {

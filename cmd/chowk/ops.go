@@ -46,9 +46,9 @@ func (s *server) serveOperations(l net.Listener) {
 		return
 	}
 	door := &ops.Server{
-		Metrics: promhttp.HandlerFor(s.numbers.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+		Metrics: promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}),
 		Health:  s.health,
-		Sockets: func(most int) any { return s.gate.Debug(most) },
+		Sockets: func(most int) any { return s.gateway.Debug(most) },
 		Pool:    func() any { return reports{s.db}.Pool() },
 		Log:     s.log,
 	}
@@ -94,7 +94,7 @@ func (s *server) checks(sockets int) *ops.Health {
 			return ops.Finding{State: ops.OK}
 		}),
 		s.check("sockets", func(context.Context) ops.Finding {
-			open := s.gate.Sockets()
+			open := s.gateway.Sockets()
 			f := ops.Finding{State: ops.OK, Detail: fmt.Sprintf("%d of %d", open, sockets)}
 			switch {
 			case open >= sockets:
@@ -124,8 +124,8 @@ func nodesFinding(s relay.State) ops.Finding {
 
 // check exports what is found as a number.
 func (s *server) check(name string, look func(context.Context) ops.Finding) ops.Check {
-	gauge := s.numbers.Node.Check.WithLabelValues(name)
-	return ops.Check{Name: name, Look: func(ctx context.Context) ops.Finding {
+	gauge := s.metrics.Node.Check.WithLabelValues(name)
+	return ops.Check{Name: name, Check: func(ctx context.Context) ops.Finding {
 		f := look(ctx)
 		gauge.Set(map[ops.State]float64{ops.OK: 0, ops.Warning: 1, ops.Failing: 2}[f.State])
 		return f
@@ -163,7 +163,7 @@ func (s *server) describe(numbers *metric.Metrics, sockets int) {
 	numbers.Node.Database.WithLabelValues(s.db.Kind(), s.db.Durability()).Set(1)
 	numbers.Node.SocketsAt.WithLabelValues("all").Set(float64(sockets))
 	numbers.Node.SocketsAt.WithLabelValues("user").Set(float64(s.cfg.Limits.SocketsPerUser))
-	numbers.Node.Watch(s.gate.Count)
+	numbers.Node.Watch(s.gateway.Count)
 }
 
 // buildVersion is the version that the linker set, or else what Go knows of the

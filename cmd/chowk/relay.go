@@ -26,8 +26,8 @@ func (s *server) buildRelay(ctx context.Context) (*relay.Node, error) {
 	}
 	version, _ := buildVersion()
 	return relay.New(relay.Config{
-		Space: hex.EncodeToString(space), Version: version, Link: s.cfg.relayLink(), Metrics: s.numbers.Relay, Log: s.log, Now: s.now,
-		Database: s.db, Access: s.tokens,
+		Space: hex.EncodeToString(space), Version: version, Link: s.cfg.relayLink(), Metrics: s.metrics.Relay, Log: s.log, Now: s.now,
+		Database: s.db, Access: s.auth,
 	}), nil
 }
 
@@ -42,7 +42,7 @@ func (c *Config) relayLink() relay.Link {
 // publisher is who is told of what was committed.
 func (s *server) publisher() journal.Publisher {
 	if s.relay == nil {
-		return s.live
+		return s.hub
 	}
 	return s.relay
 }

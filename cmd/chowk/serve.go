@@ -14,6 +14,7 @@ import (
 
 	"github.com/chowk-chat/chowk/internal/api"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/gateway"
 	"github.com/chowk-chat/chowk/internal/hub"
@@ -25,27 +26,26 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/trace"
 	"github.com/chowk-chat/chowk/internal/trace/otlp"
-	"github.com/chowk-chat/chowk/internal/verb"
 	"github.com/chowk-chat/chowk/web"
 )
 
 // server is every room of one node, from the ground up.
 type server struct {
-	cfg     Config
-	now     func() time.Time // the time of day
-	log     *slog.Logger
-	db      *store.Store
-	numbers *metric.Metrics
-	tracing *otlp.Exporter // nil when it is off
-	live    *hub.Hub
-	relay   *relay.Node // nil when this node is alone
-	writer  *journal.Journal
-	rules   *verb.Rules
-	poller  *netpoll.Poller
-	gate    *gateway.Gateway
-	tokens  *auth.Authenticator
-	people  *auth.Accounts
-	http    *http.Server
+	cfg      Config
+	now      func() time.Time // the time of day
+	log      *slog.Logger
+	db       *store.Store
+	metrics  *metric.Metrics
+	tracing  *otlp.Exporter // nil when it is off
+	hub      *hub.Hub
+	relay    *relay.Node // nil when this node is alone
+	journal  *journal.Journal
+	rules    *command.Service
+	poller   *netpoll.Poller
+	gateway  *gateway.Gateway
+	auth     *auth.Authenticator
+	accounts *auth.Accounts
+	http     *http.Server
 
 	health   *ops.Health
 	ops      *operations // nil when it is off
@@ -64,7 +64,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := &server{cfg: cfg, now: wallClock(), log: log, numbers: metric.New(), ballast: ballast(log)}
+	s := &server{cfg: cfg, now: wallClock(), log: log, metrics: metric.New(), ballast: ballast(log)}
 	defer runtime.KeepAlive(s)
 	if err := s.build(ctx); err != nil {
 		if operations != nil {
@@ -88,11 +88,11 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	options := storeOptions(cfg)
-	options.Observer, options.Log, options.Trace, options.UserChanged = s.numbers.Store, log, traces, s.userChanged
+	options.Observer, options.Log, options.Trace, options.UserChanged = s.metrics.Store, log, traces, s.userChanged
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	s.numbers.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
+	s.metrics.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
 	if err := s.buildAuth(ctx); err != nil {
@@ -101,8 +101,8 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.buildHub(ctx); err != nil {
 		return err
 	}
-	s.writer = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.numbers.Journal, Log: log, Lanes: s.lanes(), Trace: traces, Follow: s.live.Follow})
-	s.rules = &verb.Rules{Journal: s.writer, Store: s.db, Live: s.live, Now: s.now, OpenDirectory: true}
+	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Lanes: s.lanes(), Trace: traces, TraceFanout: s.hub.Follow})
+	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now, OpenDirectory: true}
 
 	if s.poller, err = netpoll.New(netpoll.Options{
 		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, Partial: cfg.Limits.MessageTime,
@@ -110,9 +110,9 @@ func (s *server) build(ctx context.Context) (err error) {
 		return fmt.Errorf("start the poller: %w", err)
 	}
 	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
-	door := &auth.Door{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
-	s.gate = gateway.New(gateway.Config{
-		Rules: s.rules, Hub: s.live, Auth: s.tokens, Door: door, Poller: s.poller, Metrics: s.numbers.Gateway, Trace: traces, Log: log, Now: s.now,
+	door := &auth.OriginPolicy{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
+	s.gateway = gateway.New(gateway.Config{
+		Rules: s.rules, Hub: s.hub, Auth: s.auth, Door: door, Poller: s.poller, Metrics: s.metrics.Gateway, Trace: traces, Log: log, Now: s.now,
 		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
 		Deflate: cfg.Deflate > 0,
 		Limits: gateway.Limits{
@@ -124,29 +124,29 @@ func (s *server) build(ctx context.Context) (err error) {
 			Frame: frame.Limits{Message: int(cfg.Limits.MessageBytes), Frame: int(cfg.Limits.FrameBytes), Fragments: cfg.Limits.Fragments},
 		},
 	})
-	s.tokens.OnRevoke = s.gate.Revoke
+	s.auth.OnRevoke = s.gateway.Revoke
 	if s.relay != nil {
-		s.tokens.Tell = s.relay.Revoked
-		if err := s.relay.Start(ctx, s.live); err != nil {
+		s.auth.OnRevoked = s.relay.Revoked
+		if err := s.relay.Start(ctx, s.hub); err != nil {
 			return fmt.Errorf("start the relay: %w", err)
 		}
 	}
 	s.health = s.checks(sockets)
-	s.describe(s.numbers, sockets)
+	s.describe(s.metrics, sockets)
 	s.http = s.httpServer(door, traces)
 	return nil
 }
 
 // buildHub makes the hub, and what tells it of other nodes.
 func (s *server) buildHub(ctx context.Context) (err error) {
-	c := hub.Config{Store: s.db, Metrics: s.numbers.Hub, Log: s.log, Now: s.now, RingBytes: int64(s.cfg.Ring.Bytes), Deflate: int(s.cfg.Deflate)}
+	c := hub.Config{Store: s.db, Metrics: s.metrics.Hub, Log: s.log, Now: s.now, RingBytes: int64(s.cfg.Ring.Bytes), Deflate: int(s.cfg.Deflate)}
 	if s.relay, err = s.buildRelay(ctx); err != nil {
 		return err
 	}
 	if s.relay != nil {
 		c.Relay = s.relay
 	}
-	s.live = hub.Start(c)
+	s.hub = hub.Start(c)
 	return nil
 }
 
@@ -171,16 +171,16 @@ func (s *server) buildAuth(ctx context.Context) (err error) {
 			return fmt.Errorf("prepare the check of tokens: %w", err)
 		}
 	}
-	s.tokens = auth.New(auth.Options{Mode: cfg.Auth.Mode, Store: s.db, Verifier: verifier, Now: s.now})
+	s.auth = auth.New(auth.Options{Mode: cfg.Auth.Mode, Store: s.db, Verifier: verifier, Now: s.now})
 	people := auth.AccountsOptions{
-		Store: s.db, Auth: s.tokens, Signup: cfg.Auth.Signup, SessionTTL: cfg.Auth.SessionTTL, PublicURL: cfg.BaseURL(), Log: s.log, Now: s.now,
+		Store: s.db, Auth: s.auth, Signup: cfg.Auth.Signup, SessionTTL: cfg.Auth.SessionTTL, PublicURL: cfg.BaseURL(), Log: s.log, Now: s.now,
 	}
 	if cfg.Mail.SMTPURL != "" {
 		if people.Mail, err = auth.NewSMTP(cfg.Mail.SMTPURL, cfg.Mail.From); err != nil {
 			return fmt.Errorf("prepare the sending of mail: %w", err)
 		}
 	}
-	s.people = auth.NewAccounts(people)
+	s.accounts = auth.NewAccounts(people)
 	return nil
 }
 
@@ -192,10 +192,10 @@ const (
 	maxHeader      = 16 << 10
 )
 
-func (s *server) httpServer(door *auth.Door, traces *trace.Tracer) *http.Server {
+func (s *server) httpServer(door *auth.OriginPolicy, traces *trace.Tracer) *http.Server {
 	handler := (&api.Server{
-		Rules: s.rules, Auth: s.tokens, Accounts: s.people, Door: door, Socket: s.gate, Web: web.Handler(),
-		Ready: s.health.Ready, Database: reports{s.db}, HoldOwn: s.live.HoldOwn,
+		Rules: s.rules, Auth: s.auth, Accounts: s.accounts, Door: door, Socket: s.gateway, Web: web.Handler(),
+		Ready: s.health.Ready, Database: reports{s.db}, DelayOwnEcho: s.hub.DelayOwnEcho,
 		CORSOrigins: s.cfg.CORS.Origins, OldPage: s.cfg.Compat.CampusPanditPage, Log: s.log, Now: s.now, Trace: traces,
 	}).Handler()
 	return &http.Server{
@@ -214,7 +214,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	mailing := make(chan struct{})
 	go func() { // ends when background does
 		defer close(mailing)
-		s.people.Run(background)
+		s.accounts.Run(background)
 	}()
 	forgetting := make(chan struct{})
 	go func() { // ends when background does
@@ -226,25 +226,25 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		s.unready(failed)
+		s.watchReadiness(failed)
 	case err = <-failed:
 	}
 	stopCanary()
 	drain, cancel := context.WithTimeout(context.Background(), s.cfg.Drain.Timeout)
 	defer cancel()
-	s.gate.Drain(drain, s.cfg.Drain.Window)
+	s.gateway.Drain(drain, s.cfg.Drain.Window)
 	stop()
 	<-mailing
 	<-forgetting
 	return errors.Join(err, s.close(drain))
 }
 
-// unready says that no more traffic should come, and goes on for a while with what
+// watchReadiness says that no more traffic should come, and goes on for a while with what
 // comes all the same: balancers take time to notice.
-func (s *server) unready(failed <-chan error) {
+func (s *server) watchReadiness(failed <-chan error) {
 	s.draining.Store(true)
-	s.numbers.Node.Draining.Set(1)
-	s.log.Info("draining", "delay", s.cfg.Drain.Delay, "window", s.cfg.Drain.Window, "sockets", s.gate.Sockets())
+	s.metrics.Node.Draining.Set(1)
+	s.log.Info("draining", "delay", s.cfg.Drain.Delay, "window", s.cfg.Drain.Window, "sockets", s.gateway.Sockets())
 	wait := time.NewTimer(s.cfg.Drain.Delay)
 	defer wait.Stop()
 	select {
@@ -255,7 +255,7 @@ func (s *server) unready(failed <-chan error) {
 }
 
 func (s *server) accept(listener net.Listener) error {
-	a := &acceptor{Listener: listener, sockets: s.gate.Sockets, most: max(0, fileLimit()-reserve/2)}
+	a := &acceptor{Listener: listener, sockets: s.gateway.Sockets, most: max(0, fileLimit()-reserve/2)}
 	listener, s.http.ConnState = a, a.count
 	var err error
 	if cert := s.cfg.TLS.CertFile; cert != "" {
@@ -276,17 +276,17 @@ func (s *server) close(ctx context.Context) error {
 	if s.http != nil {
 		errs = append(errs, s.http.Shutdown(ctx))
 	}
-	if s.gate != nil {
-		errs = append(errs, s.gate.Close(ctx))
+	if s.gateway != nil {
+		errs = append(errs, s.gateway.Close(ctx))
 	}
-	if s.writer != nil {
-		errs = append(errs, s.writer.Close(ctx))
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close(ctx))
 	}
 	if s.relay != nil {
 		errs = append(errs, s.relay.Close(ctx))
 	}
-	if s.live != nil {
-		s.live.Close()
+	if s.hub != nil {
+		s.hub.Close()
 	}
 	errs = append(errs, s.ops.close())
 	if s.db != nil {
@@ -322,7 +322,7 @@ func storeOptions(cfg Config) store.Options {
 // openStore opens the database for a command that runs beside the server.
 func openStore(ctx context.Context, cfg Config) (auth.Store, func() error, error) {
 	options := storeOptions(cfg)
-	options.Beside = true
+	options.SharedOpen = true
 	options.Pool.Size, options.Pool.Overflow = 2, -1
 	db, err := store.Open(ctx, options)
 	if err != nil {

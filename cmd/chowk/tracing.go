@@ -22,7 +22,7 @@ func (s *server) startTracing(ctx context.Context) (*trace.Tracer, error) {
 	node := chat.NewID().String()
 	var err error
 	s.tracing, err = otlp.Start(ctx, otlp.Options{
-		Endpoint: s.cfg.Trace.Endpoint, Ratio: s.cfg.Trace.Ratio, Version: version, Node: node, Metrics: s.numbers.Trace, Log: s.log,
+		Endpoint: s.cfg.Trace.Endpoint, Ratio: s.cfg.Trace.Ratio, Version: version, Node: node, Metrics: s.metrics.Trace, Log: s.log,
 	})
 	if err != nil {
 		return nil, err

@@ -73,14 +73,14 @@ func (d *door) adminCalls() {
 		return
 	}
 	add(d, call{route: "GET /admin/pool", id: "pool", tag: tagAdmin, summary: "See who holds the database's connections (administrators)"},
-		func(_ context.Context, a asker, _ *nothing) (PoolReport, error) {
+		func(_ context.Context, a caller, _ *nothing) (PoolReport, error) {
 			if !a.Identity.Admin {
 				return PoolReport{}, errNotAdministrator
 			}
 			return d.Database.Pool(), nil
 		})
 	add(d, call{route: "GET /admin/slow-queries", id: "slowQueries", tag: tagAdmin, summary: "See the twenty slowest statements since the start (administrators)"},
-		func(_ context.Context, a asker, _ *nothing) ([]SlowQuery, error) {
+		func(_ context.Context, a caller, _ *nothing) ([]SlowQuery, error) {
 			if !a.Identity.Admin {
 				return nil, errNotAdministrator
 			}

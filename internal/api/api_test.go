@@ -15,7 +15,8 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/api"
 	"github.com/chowk-chat/chowk/internal/auth"
-	"github.com/chowk-chat/chowk/internal/verb"
+	"github.com/chowk-chat/chowk/internal/command"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 const friend = "https://friend.example"
@@ -27,19 +28,19 @@ func (people) EnsureUser(_ context.Context, u chat.User) (chat.User, error) { re
 
 // rooms stands for what is below the rules.
 type rooms struct {
-	verb.Store
-	verb.Live
-	commit func(context.Context, chat.Change) (chat.Outcome, error)
+	command.Store
+	command.Realtime
+	commit func(context.Context, state.Change) (state.Outcome, error)
 }
 
-func (r *rooms) Commit(ctx context.Context, c chat.Change) (chat.Outcome, error) {
+func (r *rooms) Commit(ctx context.Context, c state.Change) (state.Outcome, error) {
 	return r.commit(ctx, c)
 }
 
-func (*rooms) Read(context.Context, chat.Read) (chat.ReadOutcome, error) {
-	return chat.ReadOutcome{}, nil
+func (*rooms) Read(context.Context, state.Read) (state.ReadResult, error) {
+	return state.ReadResult{}, nil
 }
-func (*rooms) Settle(context.Context, chat.UserID) error { return nil }
+func (*rooms) FlushReads(context.Context, chat.UserID) error { return nil }
 
 func (*rooms) Channels(context.Context, chat.UserID, bool) ([]chat.Channel, error) {
 	return []chat.Channel{}, nil
@@ -57,13 +58,13 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	b := &bench{t: t, now: time.Unix(1_800_000_000, 0), rooms: &rooms{}}
-	b.rooms.commit = func(_ context.Context, c chat.Change) (chat.Outcome, error) {
-		return chat.Outcome{Message: c.Message}, nil
+	b.rooms.commit = func(_ context.Context, c state.Change) (state.Outcome, error) {
+		return state.Outcome{Message: c.Message}, nil
 	}
 	tokens := auth.New(auth.Options{Mode: auth.ModeNone, Store: people{}, Now: b.clock})
 	b.server = &api.Server{
-		Rules: &verb.Rules{Journal: b.rooms, Store: b.rooms, Live: b.rooms, Now: b.clock},
-		Auth:  tokens, Accounts: auth.NewAccounts(auth.AccountsOptions{Auth: tokens}), Door: &auth.Door{},
+		Rules: &command.Service{Journal: b.rooms, Store: b.rooms, Realtime: b.rooms, Now: b.clock},
+		Auth:  tokens, Accounts: auth.NewAccounts(auth.AccountsOptions{Auth: tokens}), Door: &auth.OriginPolicy{},
 		CORSOrigins: []string{friend}, Now: b.clock,
 	}
 	return b
@@ -187,7 +188,7 @@ func TestTheOldPageIsAnsweredBeforeItHears(t *testing.T) {
 	b := newBench(t)
 	var w *httptest.ResponseRecorder
 	var log []string
-	b.server.HoldOwn = func(user chat.UserID, id chat.ID) func() {
+	b.server.DelayOwnEcho = func(user chat.UserID, id chat.ID) func() {
 		log = append(log, "held for "+string(user))
 		return func() {
 			what := "nothing"
@@ -213,13 +214,13 @@ func TestTheOldPageIsAnsweredBeforeItHears(t *testing.T) {
 	if got := call(false); got != "" {
 		t.Errorf("without the old page: %s", got)
 	}
-	b.rooms.commit = func(context.Context, chat.Change) (chat.Outcome, error) {
-		return chat.Outcome{}, errors.New("broken")
+	b.rooms.commit = func(context.Context, state.Change) (state.Outcome, error) {
+		return state.Outcome{}, errors.New("broken")
 	}
 	if got := call(true); got != want {
 		t.Errorf("a send that fails: %s", got)
 	}
-	b.rooms.commit = func(context.Context, chat.Change) (chat.Outcome, error) { panic("broken") }
+	b.rooms.commit = func(context.Context, state.Change) (state.Outcome, error) { panic("broken") }
 	if got := call(true); got != want {
 		t.Errorf("a send that panics: %s", got)
 	}
@@ -244,11 +245,11 @@ func TestTroubleIsToldInOurWords(t *testing.T) {
 		"a call that is late": {err: context.DeadlineExceeded, status: 503, code: chat.Unavailable, retry: "1"},
 		"somebody else's id":  {err: &chat.Error{Code: chat.Conflict, Field: "client_id", Message: "used"}, status: 409, code: chat.Conflict},
 	} {
-		b.rooms.commit = func(context.Context, chat.Change) (chat.Outcome, error) {
+		b.rooms.commit = func(context.Context, state.Change) (state.Outcome, error) {
 			if c.panics {
 				panic(`relation "messages"`)
 			}
-			return chat.Outcome{}, c.err
+			return state.Outcome{}, c.err
 		}
 		w := ask(h, send, `{"content":"x"}`, "Authorization", "Bearer ada", "Origin", friend, "X-Request-Id", "r-7")
 		p := problemOf(t, w)

@@ -8,11 +8,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/verb"
+	"github.com/chowk-chat/chowk/internal/command"
 )
 
-// told are the frames that nobody asked for, by their type.
-var told = map[chat.EventType]reflect.Type{
+// eventTypes are the frames that nobody asked for, by their type.
+var eventTypes = map[chat.EventType]reflect.Type{
 	chat.EventConnection:      reflect.TypeFor[chat.ConnectionFrame](),
 	chat.EventMessage:         reflect.TypeFor[chat.MessageFrame](),
 	chat.EventMessageUpdated:  reflect.TypeFor[chat.MessageUpdatedFrame](),
@@ -52,7 +52,7 @@ func asyncAPI() ([]byte, error) {
 		}
 		messages[name] = object{"name": name, "payload": kind}
 	}
-	for name, v := range verb.Table {
+	for name, v := range command.Table {
 		payload(name, nil, object{
 			"type": object{"const": name}, "id": object{"type": "string", "maxLength": chat.MaxRequestID}, "data": schemas.Schema(v.In, true, name),
 		})
@@ -66,9 +66,9 @@ func asyncAPI() ([]byte, error) {
 	payload(string(chat.EventPong), reflect.TypeFor[chat.PongFrame](), object{"type": object{"const": chat.EventPong}})
 	payload(string(chat.EventError), reflect.TypeFor[chat.ErrorFrame](), object{"type": object{"const": chat.EventError}})
 	operations["ping"] = asked("ping", string(chat.EventPong), string(chat.EventError))
-	for kind, t := range told {
+	for kind, t := range eventTypes {
 		name := string(kind)
-		if verb.Table[name].Run != nil {
+		if command.Table[name].Run != nil {
 			name += ".told" // typing, for one, is asked and told
 		}
 		payload(name, t, object{"type": object{"const": kind}})

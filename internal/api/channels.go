@@ -17,8 +17,8 @@ const (
 	tagAdmin    = "Administration"
 )
 
-// Said says that it is done, as the old system said it.
-type Said struct {
+// ActionResult says that it is done, as the old system said it.
+type ActionResult struct {
 	Message string `json:"message"`
 }
 
@@ -88,58 +88,58 @@ type ReadBody struct {
 func (d *door) channelCalls() {
 	r := d.Rules
 	add(d, call{route: "GET /channels/", id: "listChannels", tag: tagChannels, summary: "List your channels, newest activity first"},
-		func(ctx context.Context, a asker, in *listChannels) ([]chat.Channel, error) {
+		func(ctx context.Context, a caller, in *listChannels) ([]chat.Channel, error) {
 			return r.Channels(ctx, a.Caller, in.IncludeArchived)
 		})
 	add(d, call{route: "POST /channels/", id: "createChannel", tag: tagChannels, summary: "Make a channel that you own", status: http.StatusCreated},
-		func(ctx context.Context, a asker, in *createChannel) (*chat.Channel, error) {
+		func(ctx context.Context, a caller, in *createChannel) (*chat.Channel, error) {
 			return r.CreateChannel(ctx, a.Caller, in.Body)
 		})
 	add(d, call{route: "GET /channels/browse", id: "browseChannels", tag: tagChannels, summary: "List public channels, to join one"},
-		func(ctx context.Context, a asker, in *browse) ([]chat.Channel, error) {
+		func(ctx context.Context, a caller, in *browse) ([]chat.Channel, error) {
 			return r.Browse(ctx, a.Caller, in.Query)
 		})
 	add(d, call{route: "POST /channels/direct", id: "directChannel", tag: tagChannels, summary: "Get or make the one direct channel with another user"},
-		func(ctx context.Context, a asker, in *directChannel) (*chat.Channel, error) {
+		func(ctx context.Context, a caller, in *directChannel) (*chat.Channel, error) {
 			return r.DirectChannel(ctx, a.Caller, in.Body.UserID)
 		})
 	add(d, call{route: "GET /channels/{id}", id: "getChannel", tag: tagChannels, summary: "Get a channel"},
-		func(ctx context.Context, a asker, in *InChannel) (*chat.Channel, error) {
+		func(ctx context.Context, a caller, in *InChannel) (*chat.Channel, error) {
 			return r.Channel(ctx, a.Caller, in.ID)
 		})
 	add(d, call{route: "PATCH /channels/{id}", id: "updateChannel", tag: tagChannels, summary: "Change a channel's name, description, topic or archival (owner, admin)"},
-		func(ctx context.Context, a asker, in *updateChannel) (*chat.Channel, error) {
+		func(ctx context.Context, a caller, in *updateChannel) (*chat.Channel, error) {
 			return r.UpdateChannel(ctx, a.Caller, in.ID, in.Body)
 		})
 	add(d, call{route: "GET /channels/{id}/members", id: "listMembers", tag: tagChannels, summary: "List a channel's members"},
-		func(ctx context.Context, a asker, in *InChannel) ([]chat.Member, error) {
+		func(ctx context.Context, a caller, in *InChannel) ([]chat.Member, error) {
 			return r.Members(ctx, a.Caller, in.ID)
 		})
 	add(d, call{route: "POST /channels/{id}/members", id: "addMembers", tag: tagChannels, summary: "Add members (owner, admin), or join a public channel yourself"},
-		func(ctx context.Context, a asker, in *addMembers) (Said, error) {
+		func(ctx context.Context, a caller, in *addMembers) (ActionResult, error) {
 			in.Body.ChannelID = in.ID
 			n, err := r.AddMembers(ctx, a.Caller, in.Body)
-			return Said{fmt.Sprintf("Added %d members", n)}, err
+			return ActionResult{fmt.Sprintf("Added %d members", n)}, err
 		})
 	add(d, call{route: "PATCH /channels/{id}/members/me", id: "updateMembership", tag: tagChannels, summary: "Change your own settings in a channel"},
-		func(ctx context.Context, a asker, in *updateMe) (Said, error) {
-			return Said{"Membership updated"}, r.SetMembership(ctx, a.Caller, in.ID, in.Body)
+		func(ctx context.Context, a caller, in *updateMe) (ActionResult, error) {
+			return ActionResult{"Membership updated"}, r.SetMembership(ctx, a.Caller, in.ID, in.Body)
 		})
 	add(d, call{route: "PATCH /channels/{id}/members/{user_id}", id: "updateMember", tag: tagChannels, summary: "Give a member another role (owner, admin)"},
-		func(ctx context.Context, a asker, in *updateMember) (Said, error) {
-			return Said{"Member updated"}, r.UpdateMember(ctx, a.Caller, in.ID, in.User, in.Body.Role)
+		func(ctx context.Context, a caller, in *updateMember) (ActionResult, error) {
+			return ActionResult{"Member updated"}, r.UpdateMember(ctx, a.Caller, in.ID, in.User, in.Body.Role)
 		})
 	do(d, call{route: "DELETE /channels/{id}/members/{user_id}", id: "removeMember", tag: tagChannels, summary: "Remove a member (owner, admin), or leave yourself"},
-		func(ctx context.Context, a asker, in *OfMember) error {
+		func(ctx context.Context, a caller, in *OfMember) error {
 			return r.RemoveMember(ctx, a.Caller, in.ID, in.User)
 		})
 	add(d, call{route: "POST /channels/{id}/read", id: "markRead", tag: tagChannels, summary: "Mark a channel as read, up to a message or all of it"},
-		func(ctx context.Context, a asker, in *markRead) (Said, error) {
+		func(ctx context.Context, a caller, in *markRead) (ActionResult, error) {
 			read := chat.ReadRequest{ChannelID: in.ID}
 			if in.Body != nil {
 				read.MessageID, read.Seq = in.Body.MessageID, in.Body.Seq
 			}
 			_, err := r.MarkRead(ctx, a.Caller, read)
-			return Said{"Marked as read"}, err
+			return ActionResult{"Marked as read"}, err
 		})
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/chowk-chat/chowk/internal/api"
 	"github.com/chowk-chat/chowk/internal/auth"
-	"github.com/chowk-chat/chowk/internal/verb"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/test/schema"
 )
 
@@ -20,7 +20,7 @@ var inPath = regexp.MustCompile(`\{(\w+)\}`)
 // TestEveryPathParameterReachesItsCall: one that is not declared would silently be
 // zero in the call.
 func TestEveryPathParameterReachesItsCall(t *testing.T) {
-	h := (&api.Server{Rules: &verb.Rules{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.Door{}}).Handler()
+	h := (&api.Server{Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{}}).Handler()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/openapi.json", nil))
 	var spec struct {
@@ -54,7 +54,7 @@ func TestEveryPathParameterReachesItsCall(t *testing.T) {
 // TestEventsAreDescribed: every event of the protocol, asked or told, has its
 // message, with the fields of the schemas that are written by hand.
 func TestEventsAreDescribed(t *testing.T) {
-	h := (&api.Server{Rules: &verb.Rules{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.Door{}}).Handler()
+	h := (&api.Server{Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{}}).Handler()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/asyncapi.json", nil))
 	var doc map[string]any

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 type (
@@ -75,8 +76,8 @@ type EmojiBody struct {
 
 // query is what the rules are asked. before is a time or an id: the old client
 // sends either.
-func (in *history) query() (chat.HistoryQuery, error) {
-	q := chat.HistoryQuery{
+func (in *history) query() (model.HistoryQuery, error) {
+	q := model.HistoryQuery{
 		ChannelID: in.ID, Limit: in.Limit, BeforeID: in.BeforeID, AfterSeq: in.AfterSeq, ParentID: in.ParentID,
 	}
 	if in.Before != "" {
@@ -103,7 +104,7 @@ func (in *history) query() (chat.HistoryQuery, error) {
 func (d *door) messageCalls() {
 	r := d.Rules
 	add(d, call{route: "GET /channels/{id}/messages", id: "listMessages", tag: tagMessages, summary: "Get a page of a channel's messages, newest first"},
-		func(ctx context.Context, a asker, in *history) ([]chat.Message, error) {
+		func(ctx context.Context, a caller, in *history) ([]chat.Message, error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err
@@ -115,35 +116,35 @@ func (d *door) messageCalls() {
 			return page, err
 		})
 	add(d, call{route: "POST /channels/{id}/messages", id: "sendMessage", tag: tagMessages, summary: "Send a message", status: http.StatusCreated, hold: true},
-		func(ctx context.Context, a asker, in *sendMessage) (*chat.Message, error) {
+		func(ctx context.Context, a caller, in *sendMessage) (*chat.Message, error) {
 			sent, err := r.SendMessage(ctx, a.Caller, in.Body.request(in.ID))
 			return sent.Message, err
 		})
 	add(d, call{route: "GET /channels/{id}/messages/{message_id}", id: "getMessage", tag: tagMessages, summary: "Get a message"},
-		func(ctx context.Context, a asker, in *OfMessage) (*chat.Message, error) {
+		func(ctx context.Context, a caller, in *OfMessage) (*chat.Message, error) {
 			return r.Message(ctx, a.Caller, in.ID, in.Message)
 		})
 	add(d, call{route: "PATCH /channels/{id}/messages/{message_id}", id: "editMessage", tag: tagMessages, summary: "Give your own message new content"},
-		func(ctx context.Context, a asker, in *editMessage) (*chat.Message, error) {
+		func(ctx context.Context, a caller, in *editMessage) (*chat.Message, error) {
 			m, _, err := r.EditMessage(ctx, a.Caller, chat.EditRequest{ChannelID: in.ID, MessageID: in.Message, Content: in.Body.Content})
 			return m, err
 		})
 	do(d, call{route: "DELETE /channels/{id}/messages/{message_id}", id: "deleteMessage", tag: tagMessages, summary: "Delete a message (author, owner, admin)"},
-		func(ctx context.Context, a asker, in *OfMessage) error {
+		func(ctx context.Context, a caller, in *OfMessage) error {
 			_, err := r.DeleteMessage(ctx, a.Caller, chat.MessageRequest{ChannelID: in.ID, MessageID: in.Message})
 			return err
 		})
 	add(d, call{route: "POST /channels/{id}/messages/{message_id}/reactions", id: "addReaction", tag: tagMessages, summary: "Put an emoji on a message"},
-		func(ctx context.Context, a asker, in *addReaction) (Said, error) {
+		func(ctx context.Context, a caller, in *addReaction) (ActionResult, error) {
 			seq, err := r.AddReaction(ctx, a.Caller, chat.ReactionRequest{ChannelID: in.ID, MessageID: in.Message, Emoji: in.Body.Emoji})
 			if seq == 0 {
-				return Said{"Reaction already exists"}, err
+				return ActionResult{"Reaction already exists"}, err
 			}
-			return Said{"Reaction added"}, err
+			return ActionResult{"Reaction added"}, err
 		})
 	add(d, call{route: "DELETE /channels/{id}/messages/{message_id}/reactions/{emoji}", id: "removeReaction", tag: tagMessages, summary: "Take your emoji off a message"},
-		func(ctx context.Context, a asker, in *removeReaction) (Said, error) {
+		func(ctx context.Context, a caller, in *removeReaction) (ActionResult, error) {
 			_, err := r.RemoveReaction(ctx, a.Caller, chat.ReactionRequest{ChannelID: in.ID, MessageID: in.Message, Emoji: in.Emoji})
-			return Said{"Reaction removed"}, err
+			return ActionResult{"Reaction removed"}, err
 		})
 }

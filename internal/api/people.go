@@ -40,7 +40,7 @@ type UserStatus struct {
 func (d *door) peopleCalls() {
 	r := d.Rules
 	add(d, call{route: "GET /users", id: "findUsers", tag: tagPeople, summary: "Find users by name, or get them by id"},
-		func(ctx context.Context, a asker, in *findUsers) ([]chat.UserRef, error) {
+		func(ctx context.Context, a caller, in *findUsers) ([]chat.UserRef, error) {
 			if len(in.IDs) == 0 {
 				return r.FindUsers(ctx, a.Caller, in.Query)
 			}
@@ -51,17 +51,17 @@ func (d *door) peopleCalls() {
 			return r.Users(ctx, a.Caller, ids)
 		})
 	add(d, call{route: "GET /online-users", id: "onlineUsers", tag: tagPeople, summary: "List who is online of those who share a channel with you"},
-		func(ctx context.Context, a asker, _ *nothing) (OnlineUsers, error) {
+		func(ctx context.Context, a caller, _ *nothing) (OnlineUsers, error) {
 			users, err := r.OnlineUsers(ctx, a.Caller)
 			return OnlineUsers{users, len(users)}, err
 		})
 	add(d, call{route: "GET /channel/{id}/online-members", id: "onlineMembers", tag: tagPeople, summary: "List which members of a channel are online"},
-		func(ctx context.Context, a asker, in *InChannel) (OnlineMembers, error) {
+		func(ctx context.Context, a caller, in *InChannel) (OnlineMembers, error) {
 			users, err := r.OnlineMembers(ctx, a.Caller, in.ID)
 			return OnlineMembers{in.ID, users, len(users)}, err
 		})
 	add(d, call{route: "GET /user/{id}/status", id: "userStatus", tag: tagPeople, summary: "Say whether a user who shares a channel with you is online"},
-		func(ctx context.Context, a asker, in *OfUser) (UserStatus, error) {
+		func(ctx context.Context, a caller, in *OfUser) (UserStatus, error) {
 			online, err := r.IsOnline(ctx, a.Caller, in.ID)
 			return UserStatus{in.ID, online}, err
 		})

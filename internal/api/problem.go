@@ -84,7 +84,7 @@ func (p *Problem) ContentType(string) string { return problemType }
 
 // problem is what the caller is told of err. What it is not told goes to the log,
 // under the request's id.
-func (x *exchange) problem(err error, op *huma.Operation) *Problem {
+func (x *requestLog) problem(err error, op *huma.Operation) *Problem {
 	var known *chat.Error
 	ctx := x.r.Context()
 	if !errors.As(err, &known) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
@@ -97,7 +97,7 @@ func (x *exchange) problem(err error, op *huma.Operation) *Problem {
 	}
 	if e.Code == chat.Internal {
 		x.door.Log.ErrorContext(ctx, "a call failed", "request_id", x.id, "operation", op.OperationID,
-			"user", x.asker.User, "error", err)
+			"user", x.caller.User, "error", err)
 	}
 	return newProblem(e, fieldPlace(op, e.Field))
 }

@@ -13,16 +13,16 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/trace"
-	"github.com/chowk-chat/chowk/internal/verb"
 )
 
 // Server is the HTTP door. Rules, Auth, Accounts and Door must be set.
 type Server struct {
-	Rules    *verb.Rules
+	Rules    *command.Service
 	Auth     *auth.Authenticator
 	Accounts *auth.Accounts
-	Door     *auth.Door
+	Door     *auth.OriginPolicy
 
 	// Socket answers GET /api/v1/ws and /api/v1/ws/{user_id}, Web what is not under
 	// /api. Each may be nil: then there is nothing there.
@@ -37,10 +37,10 @@ type Server struct {
 	// OldPage turns on what the published old page needs because of its own
 	// defects.
 	OldPage bool
-	// HoldOwn holds back a user's own message frames of a channel until release is
+	// DelayOwnEcho holds back a user's own message frames of a channel until release is
 	// called, after the answer has been written. It is used for the old page, and
 	// may be nil.
-	HoldOwn func(user chat.UserID, channel chat.ID) (release func())
+	DelayOwnEcho func(user chat.UserID, channel chat.ID) (release func())
 
 	// CORSOrigins are the pages of other origins that may read answers.
 	CORSOrigins []string

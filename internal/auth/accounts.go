@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // Signup is who may make an account.
@@ -37,7 +38,7 @@ type AccountsOptions struct {
 type Accounts struct {
 	AccountsOptions
 	hasher *hasher
-	queue  chan errand
+	queue  chan mailJob
 
 	// Failed log-ins count by address and by address and account: an account
 	// cannot be locked from elsewhere, and an address cannot try many accounts.
@@ -63,7 +64,7 @@ func NewAccounts(o AccountsOptions) *Accounts {
 	return &Accounts{
 		AccountsOptions: o,
 		hasher:          newHasher(),
-		queue:           make(chan errand, maxErrands),
+		queue:           make(chan mailJob, maxErrands),
 		loginAddr:       limit(100, 6*time.Second), // a school is one address
 		loginPair:       limit(10, time.Minute),
 		signupAddr:      limit(50, time.Minute),
@@ -107,11 +108,11 @@ func (a *Accounts) SignUp(ctx context.Context, r SignupRequest, from netip.Addr)
 	account.PasswordHash = a.hasher.hash(r.Password)
 	release()
 
-	var invitation chat.TokenHash
+	var invitation model.TokenHash
 	if r.Invitation != "" && a.Signup == SignupInvite {
 		invitation = HashToken(r.Invitation)
 	}
-	onlyFirst := a.Signup != SignupOpen && invitation == chat.TokenHash{}
+	onlyFirst := a.Signup != SignupOpen && invitation == model.TokenHash{}
 	user, err := a.Store.CreateAccount(ctx, account, invitation, onlyFirst)
 	switch {
 	case isCode(err, chat.Conflict):
@@ -121,7 +122,7 @@ func (a *Accounts) SignUp(ctx context.Context, r SignupRequest, from netip.Addr)
 	case err != nil:
 		return nil, fmt.Errorf("create account: %w", err)
 	}
-	a.enqueue(errand{kind: chat.TicketVerifyEmail, user: user.ID, email: *account.Email})
+	a.enqueue(mailJob{kind: model.TicketVerifyEmail, user: user.ID, email: *account.Email})
 	return a.logIn(ctx, &user)
 }
 
@@ -136,19 +137,19 @@ func (a *Accounts) refuseSignup(invitation string) error {
 }
 
 // newAccount checks all fields of a sign-up.
-func (a *Accounts) newAccount(r SignupRequest) (chat.Account, error) {
+func (a *Accounts) newAccount(r SignupRequest) (model.Account, error) {
 	email, ok := cleanEmail(r.Email)
 	if !ok {
-		return chat.Account{}, chat.Invalid("email", "This is not a valid email address")
+		return model.Account{}, chat.Invalid("email", "This is not a valid email address")
 	}
 	if err := checkPassword("password", r.Password); err != nil {
-		return chat.Account{}, err
+		return model.Account{}, err
 	}
 	if r.Role == "" {
 		r.Role = "student"
 	}
 	if r.Role != "student" && r.Role != "tutor" {
-		return chat.Account{}, chat.Invalid("role", "The role is student or tutor")
+		return model.Account{}, chat.Invalid("role", "The role is student or tutor")
 	}
 	text := func(s *string, n int) *string {
 		if s == nil {
@@ -162,7 +163,7 @@ func (a *Accounts) newAccount(r SignupRequest) (chat.Account, error) {
 		Phone: text(r.Phone, 32), CreatedAt: chat.TimeOf(a.Now()),
 	}
 	u.Name = displayName(u)
-	return chat.Account{User: u}, nil
+	return model.Account{User: u}, nil
 }
 
 // displayName is what others see: the name, or else the email's first part.
@@ -199,7 +200,7 @@ func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (
 	}
 	account, err := a.Store.AccountByEmail(ctx, email)
 	if isCode(err, chat.NotFound) {
-		account, err = &chat.Account{}, nil
+		account, err = &model.Account{}, nil
 	}
 	if err != nil {
 		undo()
@@ -234,7 +235,7 @@ func takeBoth(l1 *limiter, key1 string, l2 *limiter, key2 string) (undo func(), 
 }
 
 // checkPassword compares, and brings a hash of old parameters up to date.
-func (a *Accounts) checkPassword(ctx context.Context, account *chat.Account, password string) (bool, error) {
+func (a *Accounts) checkPassword(ctx context.Context, account *model.Account, password string) (bool, error) {
 	release, err := a.hasher.acquire(ctx)
 	if err != nil {
 		return false, err
@@ -280,13 +281,13 @@ func (a *Accounts) Me(ctx context.Context, id Identity) (*UserResponse, error) {
 // Logout closes the caller's session. A token of the host application is the host
 // application's to end.
 func (a *Accounts) Logout(ctx context.Context, id Identity) error {
-	if id.Session == (chat.TokenHash{}) {
+	if id.Session == (model.TokenHash{}) {
 		return nil
 	}
 	if err := a.Store.CloseSession(ctx, id.Session); err != nil && !isCode(err, chat.NotFound) {
 		return fmt.Errorf("close session: %w", err)
 	}
-	a.Auth.Revoked([]chat.TokenHash{id.Session}, id.User)
+	a.Auth.Revoked([]model.TokenHash{id.Session}, id.User)
 	return nil
 }
 
@@ -320,7 +321,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, id Identity, r ChangePass
 	return &MessageResponse{"Password changed"}, nil
 }
 
-func (a *Accounts) setPassword(ctx context.Context, user chat.UserID, password string, keep chat.TokenHash) error {
+func (a *Accounts) setPassword(ctx context.Context, user chat.UserID, password string, keep model.TokenHash) error {
 	release, err := a.hasher.acquire(ctx)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 var home = netip.MustParseAddr("192.0.2.1")
@@ -225,7 +226,7 @@ func TestOnlyAccountsModeHasAccounts(t *testing.T) {
 func TestLogInTellsNothingAboutAccounts(t *testing.T) {
 	o := newOffice(t, SignupOpen, false)
 	o.join(t, "ada@example.org")
-	o.d.store.accounts["host"] = chat.Account{User: chat.User{ID: "host", Email: ptr("host@example.org"), IsActive: true}}
+	o.d.store.accounts["host"] = model.Account{User: chat.User{ID: "host", Email: ptr("host@example.org"), IsActive: true}}
 	for _, r := range []LoginRequest{
 		{"ada@example.org", "Wrong-one1"},
 		{"nobody@example.org", "Correct1"},

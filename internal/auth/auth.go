@@ -22,6 +22,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // Mode is where users come from.
@@ -57,14 +58,14 @@ var ErrBadToken = &chat.Error{Code: chat.Unauthorized, Message: TextBadToken}
 
 // Identity is who is asking.
 type Identity struct {
-	User      chat.UserID
-	Name      string
-	ExpiresAt chat.Time      // 0 is never
-	Session   chat.TokenHash // zero when the token is not a session
-	Admin     bool
-	Own       bool // this process itself: see Authenticator.Own
+	User       chat.UserID
+	Name       string
+	ExpiresAt  chat.Time       // 0 is never
+	Session    model.TokenHash // zero when the token is not a session
+	Admin      bool
+	IsInternal bool // this process itself: see Authenticator.IsInternal
 
-	asOf uint64 // revocations until then, see Doubtful
+	asOf uint64 // revocations until then, see MaybeRevoked
 }
 
 // Options make an Authenticator.
@@ -85,20 +86,20 @@ type Authenticator struct {
 	// OnRevoke is told of sessions that have just been closed, so that their sockets
 	// can be; without hashes it is every session and token of the user. It is set
 	// before the first request, and must not block.
-	OnRevoke func(closed []chat.TokenHash, user chat.UserID)
-	// Tell is told of what this node revoked, and of users whom it enabled again, for
+	OnRevoke func(closed []model.TokenHash, user chat.UserID)
+	// OnRevoked is told of what this node revoked, and of users whom it enabled again, for
 	// the other nodes. It is set and called as OnRevoke is; nil when there are none.
-	Tell func(closed []chat.TokenHash, user chat.UserID, enabled bool)
+	OnRevoked func(closed []model.TokenHash, user chat.UserID, enabled bool)
 
 	mode     Mode
 	store    Store
 	verifier *Verifier
 	now      func() time.Time
 	ttl      time.Duration
-	good     *otter.Cache[chat.TokenHash, Identity]
+	good     *otter.Cache[model.TokenHash, Identity]
 	// gone holds hashes of sessions that the store does not have. A session's
 	// secret is random and new, so what was not there will never be.
-	gone *otter.Cache[chat.TokenHash, struct{}]
+	gone *otter.Cache[model.TokenHash, struct{}]
 	own  atomic.Pointer[own]
 
 	revocations atomic.Uint64
@@ -147,20 +148,20 @@ type clock struct {
 func (c clock) NowNano() int64                    { return int64(c.now().Sub(c.start)) }
 func (clock) Tick(time.Duration) <-chan time.Time { return nil }
 
-func newCache[V any](size int, ttl time.Duration, now func() time.Time) *otter.Cache[chat.TokenHash, V] {
-	return otter.Must(&otter.Options[chat.TokenHash, V]{
+func newCache[V any](size int, ttl time.Duration, now func() time.Time) *otter.Cache[model.TokenHash, V] {
+	return otter.Must(&otter.Options[model.TokenHash, V]{
 		MaximumSize:      size,
-		ExpiryCalculator: otter.ExpiryWriting[chat.TokenHash, V](ttl),
+		ExpiryCalculator: otter.ExpiryWriting[model.TokenHash, V](ttl),
 		Clock:            clock{now, now()},
 		Executor:         func(fn func()) { fn() }, // upkeep is short, and no goroutine outlives a test
 		Logger:           &otter.NoopLogger{},
 	})
 }
 
-// Tidy drops what is remembered of credentials and has expired. Without it that
+// Cleanup drops what is remembered of credentials and has expired. Without it that
 // leaves when something else comes: a server to which nobody connects any more would
 // keep it.
-func (a *Authenticator) Tidy() {
+func (a *Authenticator) Cleanup() {
 	a.good.CleanUp()
 	a.gone.CleanUp()
 }
@@ -200,14 +201,16 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (Identit
 	return id, nil
 }
 
-// Doubtful says that somebody's access ended since Authenticate gave id: whoever it
+// MaybeRevoked says that somebody's access ended since Authenticate gave id: whoever it
 // was, Recheck tells. It is for sockets, which OnRevoke cannot close before they are
 // open.
-func (a *Authenticator) Doubtful(id Identity) bool { return !id.Own && a.revocations.Load() != id.asOf }
+func (a *Authenticator) MaybeRevoked(id Identity) bool {
+	return !id.IsInternal && a.revocations.Load() != id.asOf
+}
 
-// Known is Authenticate for tokens that were good a moment ago, without asking
+// Cached is Authenticate for tokens that were good a moment ago, without asking
 // anybody: ok is false of all others, whatever they are.
-func (a *Authenticator) Known(token string) (id Identity, ok bool) {
+func (a *Authenticator) Cached(token string) (id Identity, ok bool) {
 	if token == "" {
 		return Identity{}, false
 	}
@@ -220,14 +223,14 @@ func (a *Authenticator) Known(token string) (id Identity, ok bool) {
 
 // loader chooses by the look of the token how to find out about it. What cannot be
 // a token at all is refused before anything is hashed.
-func (a *Authenticator) loader(token string) (otter.LoaderFunc[chat.TokenHash, Identity], bool) {
-	var find func(context.Context, chat.TokenHash) (Identity, error)
+func (a *Authenticator) loader(token string) (otter.LoaderFunc[model.TokenHash, Identity], bool) {
+	var find func(context.Context, model.TokenHash) (Identity, error)
 	switch {
 	case a.mode == ModeNone:
 		if !chat.UserID(token).Valid() {
 			return nil, false
 		}
-		find = func(ctx context.Context, _ chat.TokenHash) (Identity, error) {
+		find = func(ctx context.Context, _ model.TokenHash) (Identity, error) {
 			return a.ensure(ctx, chat.User{ID: chat.UserID(token), Name: token}, 0)
 		}
 	case strings.HasPrefix(token, tokenPrefix):
@@ -239,7 +242,7 @@ func (a *Authenticator) loader(token string) (otter.LoaderFunc[chat.TokenHash, I
 		if a.verifier == nil || !looksLikeJWT(token) {
 			return nil, false
 		}
-		find = func(ctx context.Context, _ chat.TokenHash) (Identity, error) {
+		find = func(ctx context.Context, _ model.TokenHash) (Identity, error) {
 			u, expires, err := a.verifier.Verify(ctx, token)
 			if err != nil {
 				return Identity{}, err
@@ -247,7 +250,7 @@ func (a *Authenticator) loader(token string) (otter.LoaderFunc[chat.TokenHash, I
 			return a.ensure(ctx, u, expires)
 		}
 	}
-	return func(ctx context.Context, hash chat.TokenHash) (Identity, error) {
+	return func(ctx context.Context, hash model.TokenHash) (Identity, error) {
 		// Others may wait for this look-up, so it does not end with the first caller.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
@@ -255,7 +258,7 @@ func (a *Authenticator) loader(token string) (otter.LoaderFunc[chat.TokenHash, I
 	}, true
 }
 
-func (a *Authenticator) session(ctx context.Context, hash chat.TokenHash) (Identity, error) {
+func (a *Authenticator) session(ctx context.Context, hash model.TokenHash) (Identity, error) {
 	s, u, err := a.store.Session(ctx, hash)
 	switch {
 	case isCode(err, chat.NotFound):
@@ -294,10 +297,10 @@ func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
 		return ErrBadToken
 	}
 	var err error
-	if id.Session != (chat.TokenHash{}) {
+	if id.Session != (model.TokenHash{}) {
 		_, err = a.session(ctx, id.Session)
 	} else {
-		var account *chat.Account
+		var account *model.Account
 		if account, err = a.store.Account(ctx, id.User); err == nil && !account.IsActive {
 			err = ErrBadToken
 		}
@@ -310,15 +313,15 @@ func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
 
 // Revoked forgets sessions that were closed, and tells OnRevoke. Without hashes
 // it is every token of a user who was disabled. The other nodes are told.
-func (a *Authenticator) Revoked(closed []chat.TokenHash, user chat.UserID) {
+func (a *Authenticator) Revoked(closed []model.TokenHash, user chat.UserID) {
 	a.RevokedElsewhere(closed, user)
-	if a.Tell != nil {
-		a.Tell(closed, user, false)
+	if a.OnRevoked != nil {
+		a.OnRevoked(closed, user, false)
 	}
 }
 
 // RevokedElsewhere is Revoked for what another node revoked. It may be told twice.
-func (a *Authenticator) RevokedElsewhere(closed []chat.TokenHash, user chat.UserID) {
+func (a *Authenticator) RevokedElsewhere(closed []model.TokenHash, user chat.UserID) {
 	for _, hash := range closed {
 		a.good.Invalidate(hash)
 	}
@@ -334,8 +337,8 @@ func (a *Authenticator) RevokedElsewhere(closed []chat.TokenHash, user chat.User
 // Enabled takes back a Revoked of the whole user. The other nodes are told.
 func (a *Authenticator) Enabled(user chat.UserID) {
 	a.EnabledElsewhere(user)
-	if a.Tell != nil {
-		a.Tell(nil, user, true)
+	if a.OnRevoked != nil {
+		a.OnRevoked(nil, user, true)
 	}
 }
 
@@ -359,7 +362,7 @@ func (a *Authenticator) forgetUser(user chat.UserID) {
 	a.disabled[user] = now.Add(a.ttl + lookupTimeout)
 	a.mu.Unlock()
 
-	var hashes []chat.TokenHash
+	var hashes []model.TokenHash
 	for hash, id := range a.good.All() {
 		if id.User == user {
 			hashes = append(hashes, hash)
@@ -380,7 +383,7 @@ func (a *Authenticator) isDisabled(user chat.UserID) bool {
 func (a *Authenticator) expired(t chat.Time) bool { return t != 0 && chat.TimeOf(a.now()) >= t }
 
 // HashToken is what is kept of a secret.
-func HashToken(token string) chat.TokenHash { return sha256.Sum256([]byte(token)) }
+func HashToken(token string) model.TokenHash { return sha256.Sum256([]byte(token)) }
 
 func isCode(err error, code chat.Code) bool {
 	var e *chat.Error

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 const testSecret = "5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV"
@@ -33,7 +34,7 @@ func newDesk(t *testing.T, mode Mode, secret string) *desk {
 }
 
 func (d *desk) addUser(id chat.UserID) {
-	d.store.accounts[id] = chat.Account{User: chat.User{ID: id, Name: string(id), IsActive: true}}
+	d.store.accounts[id] = model.Account{User: chat.User{ID: id, Name: string(id), IsActive: true}}
 }
 
 func (d *desk) session(t *testing.T, id chat.UserID, ttl time.Duration) string {
@@ -122,12 +123,12 @@ func TestIdleServersForgetTokens(t *testing.T) {
 	for i := range 100 {
 		must(d.Authenticate(t.Context(), d.jwt(chat.UserID(fmt.Sprint("user-", i)), time.Hour)))
 	}
-	d.Tidy()
+	d.Cleanup()
 	if n := d.good.EstimatedSize(); n != 100 {
 		t.Errorf("%d tokens are remembered, want all 100", n)
 	}
 	d.clock.advance(maxCacheTTL + 2*time.Second)
-	d.Tidy()
+	d.Cleanup()
 	if n := d.good.EstimatedSize(); n != 0 {
 		t.Errorf("%d tokens are remembered after they expired", n)
 	}
@@ -179,8 +180,8 @@ func TestD53ARevokedSessionEndsAtOnceAndItsSocketsAreTold(t *testing.T) {
 	one, two := d.session(t, "ada", time.Hour), d.session(t, "ada", time.Hour)
 	must(d.Authenticate(t.Context(), one))
 	must(d.Authenticate(t.Context(), two))
-	var told []chat.TokenHash
-	d.OnRevoke = func(closed []chat.TokenHash, user chat.UserID) {
+	var told []model.TokenHash
+	d.OnRevoke = func(closed []model.TokenHash, user chat.UserID) {
 		if user != "ada" {
 			t.Errorf("told of %s", user)
 		}
@@ -204,7 +205,7 @@ func TestD53DisablingAUserEndsEveryToken(t *testing.T) {
 	must(d.Authenticate(t.Context(), session))
 	must(d.Authenticate(t.Context(), token))
 	var everything bool
-	d.OnRevoke = func(closed []chat.TokenHash, _ chat.UserID) { everything = len(closed) == 0 }
+	d.OnRevoke = func(closed []model.TokenHash, _ chat.UserID) { everything = len(closed) == 0 }
 	a := NewAccounts(AccountsOptions{Store: d.store, Auth: d.Authenticator, Now: d.clock.now})
 	admin := Identity{User: "root", Admin: true}
 	if err := a.SetActive(t.Context(), admin, "ada", false); err != nil {
@@ -321,7 +322,7 @@ func TestModeNoneMakesItsUsers(t *testing.T) {
 
 func TestAnEmailThatIsSomebodyElsesIsLeftOut(t *testing.T) {
 	d := newDesk(t, ModeAccounts, testSecret)
-	d.store.accounts["root"] = chat.Account{User: chat.User{ID: "root", Email: ptr("Root@example.org"), IsActive: true, IsAdmin: true}}
+	d.store.accounts["root"] = model.Account{User: chat.User{ID: "root", Email: ptr("Root@example.org"), IsActive: true, IsAdmin: true}}
 	token := sign(t, map[string]any{"sub": "eve", "email": "root@example.org", "email_verified": true, "exp": d.clock.now().Add(time.Hour).Unix()})
 	id := must(d.Authenticate(t.Context(), token))
 	if u := d.store.accounts["eve"]; id.User != "eve" || id.Admin || u.Email != nil || u.IsVerified {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/faultclock"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // setClock goes on only when a test says so, and can be set.
@@ -41,7 +42,7 @@ func TestATokenIsNotBelievedForLongerWhenTheClockIsSetBack(t *testing.T) {
 	clock := &setClock{start: time.Now()}
 	db := newFakeStore()
 	a := New(Options{Mode: ModeAccounts, Store: db, Now: clock.now})
-	db.accounts["ada"] = chat.Account{User: chat.User{ID: "ada", Name: "Ada", IsActive: true}}
+	db.accounts["ada"] = model.Account{User: chat.User{ID: "ada", Name: "Ada", IsActive: true}}
 	token := must(OpenSession(t.Context(), db, "ada", clock.now(), 24*time.Hour))
 	must(a.Authenticate(t.Context(), token))
 	delete(db.sessions, HashToken(token))
@@ -57,7 +58,7 @@ func TestAClockThatWasAheadForAWhileEndsNoSession(t *testing.T) {
 	clock := &setClock{start: time.Now()}
 	db := newFakeStore()
 	a := New(Options{Mode: ModeAccounts, Store: db, Now: clock.now})
-	db.accounts["ada"] = chat.Account{User: chat.User{ID: "ada", Name: "Ada", IsActive: true}}
+	db.accounts["ada"] = model.Account{User: chat.User{ID: "ada", Name: "Ada", IsActive: true}}
 	token := must(OpenSession(t.Context(), db, "ada", clock.now(), 30*time.Minute))
 	clock.set = 3600
 	_, err := a.Authenticate(t.Context(), token)

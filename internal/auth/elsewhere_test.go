@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // TestOtherNodesAreToldWhoseAccessEnded here, and not of what they said themselves.
@@ -18,11 +19,11 @@ func TestOtherNodesAreToldWhoseAccessEnded(t *testing.T) {
 		must(d.Authenticate(t.Context(), tok))
 	}
 	var told []string
-	d.Tell = func(closed []chat.TokenHash, user chat.UserID, enabled bool) {
+	d.OnRevoked = func(closed []model.TokenHash, user chat.UserID, enabled bool) {
 		told = append(told, fmt.Sprint(user, " ", len(closed), " ", enabled))
 	}
 	var here int
-	d.OnRevoke = func([]chat.TokenHash, chat.UserID) { here++ }
+	d.OnRevoke = func([]model.TokenHash, chat.UserID) { here++ }
 	a := NewAccounts(AccountsOptions{Store: d.store, Auth: d.Authenticator, Now: d.clock.now})
 	if err := a.Logout(t.Context(), must(d.Authenticate(t.Context(), one))); err != nil {
 		t.Fatal(err)
@@ -39,15 +40,15 @@ func TestOtherNodesAreToldWhoseAccessEnded(t *testing.T) {
 
 	told = nil
 	d.RevokedElsewhere(nil, "ada")
-	if _, ok := d.Known(token); ok {
+	if _, ok := d.Cached(token); ok {
 		t.Error("a token that another node revoked is good here")
 	}
 	_, err := d.Authenticate(t.Context(), token)
 	wantCode(t, err, chat.Unauthorized)
 	d.EnabledElsewhere("ada")
 	must(d.Authenticate(t.Context(), token))
-	d.RevokedElsewhere([]chat.TokenHash{HashToken(token)}, "ada")
-	if _, ok := d.Known(token); ok {
+	d.RevokedElsewhere([]model.TokenHash{HashToken(token)}, "ada")
+	if _, ok := d.Cached(token); ok {
 		t.Error("it is remembered")
 	}
 	if len(told) != 0 || here != 4 {

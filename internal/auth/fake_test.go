@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,9 +32,9 @@ func (c *fakeClock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 // fakeStore keeps the contract of Store in maps.
 type fakeStore struct {
 	mu       sync.Mutex // guards what follows
-	accounts map[chat.UserID]chat.Account
-	sessions map[chat.TokenHash]chat.Session
-	tickets  map[chat.TokenHash]chat.Ticket
+	accounts map[chat.UserID]model.Account
+	sessions map[model.TokenHash]model.Login
+	tickets  map[model.TokenHash]model.Ticket
 	calls    map[string]int
 	broken   error
 	during   func(method string) // called without the lock, before the work
@@ -41,9 +42,9 @@ type fakeStore struct {
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		accounts: make(map[chat.UserID]chat.Account),
-		sessions: make(map[chat.TokenHash]chat.Session),
-		tickets:  make(map[chat.TokenHash]chat.Ticket),
+		accounts: make(map[chat.UserID]model.Account),
+		sessions: make(map[model.TokenHash]model.Login),
+		tickets:  make(map[model.TokenHash]model.Ticket),
 		calls:    make(map[string]int),
 	}
 }
@@ -77,16 +78,16 @@ func (f *fakeStore) total() (n int) {
 	return n
 }
 
-func (f *fakeStore) byEmail(email string) (chat.Account, bool) {
+func (f *fakeStore) byEmail(email string) (model.Account, bool) {
 	for _, a := range f.accounts {
 		if a.Email != nil && strings.EqualFold(*a.Email, email) {
 			return a, true
 		}
 	}
-	return chat.Account{}, false
+	return model.Account{}, false
 }
 
-func (f *fakeStore) CreateAccount(_ context.Context, a chat.Account, invitation chat.TokenHash, onlyFirst bool) (chat.User, error) {
+func (f *fakeStore) CreateAccount(_ context.Context, a model.Account, invitation model.TokenHash, onlyFirst bool) (chat.User, error) {
 	end, err := f.begin("CreateAccount")
 	defer end()
 	if err != nil {
@@ -102,9 +103,9 @@ func (f *fakeStore) CreateAccount(_ context.Context, a chat.Account, invitation 
 	if _, taken := f.byEmail(*a.Email); taken {
 		return chat.User{}, chat.Errorf(chat.Conflict, "taken")
 	}
-	if invitation != (chat.TokenHash{}) {
+	if invitation != (model.TokenHash{}) {
 		t, ok := f.tickets[invitation]
-		if !ok || t.Purpose != chat.TicketInvitation || t.Uses < 1 || t.ExpiresAt <= a.CreatedAt {
+		if !ok || t.Purpose != model.TicketInvitation || t.Uses < 1 || t.ExpiresAt <= a.CreatedAt {
 			return chat.User{}, chat.Errorf(chat.Forbidden, "bad invitation")
 		}
 		t.Uses--
@@ -115,7 +116,7 @@ func (f *fakeStore) CreateAccount(_ context.Context, a chat.Account, invitation 
 	return a.User, nil
 }
 
-func (f *fakeStore) AccountByEmail(_ context.Context, email string) (*chat.Account, error) {
+func (f *fakeStore) AccountByEmail(_ context.Context, email string) (*model.Account, error) {
 	end, err := f.begin("AccountByEmail")
 	defer end()
 	if err != nil {
@@ -127,7 +128,7 @@ func (f *fakeStore) AccountByEmail(_ context.Context, email string) (*chat.Accou
 	return nil, notFound()
 }
 
-func (f *fakeStore) Account(_ context.Context, id chat.UserID) (*chat.Account, error) {
+func (f *fakeStore) Account(_ context.Context, id chat.UserID) (*model.Account, error) {
 	end, err := f.begin("Account")
 	defer end()
 	if err != nil {
@@ -139,7 +140,7 @@ func (f *fakeStore) Account(_ context.Context, id chat.UserID) (*chat.Account, e
 	return nil, notFound()
 }
 
-func (f *fakeStore) closeSessions(user chat.UserID, keep chat.TokenHash) (closed []chat.TokenHash) {
+func (f *fakeStore) closeSessions(user chat.UserID, keep model.TokenHash) (closed []model.TokenHash) {
 	for h, s := range f.sessions {
 		if s.UserID == user && h != keep {
 			delete(f.sessions, h)
@@ -149,7 +150,7 @@ func (f *fakeStore) closeSessions(user chat.UserID, keep chat.TokenHash) (closed
 	return closed
 }
 
-func (f *fakeStore) change(method string, user chat.UserID, do func(*chat.Account)) error {
+func (f *fakeStore) change(method string, user chat.UserID, do func(*model.Account)) error {
 	end, err := f.begin(method)
 	defer end()
 	if err != nil {
@@ -164,8 +165,8 @@ func (f *fakeStore) change(method string, user chat.UserID, do func(*chat.Accoun
 	return nil
 }
 
-func (f *fakeStore) SetPassword(_ context.Context, user chat.UserID, hash string, keep chat.TokenHash) (closed []chat.TokenHash, err error) {
-	err = f.change("SetPassword", user, func(a *chat.Account) {
+func (f *fakeStore) SetPassword(_ context.Context, user chat.UserID, hash string, keep model.TokenHash) (closed []model.TokenHash, err error) {
+	err = f.change("SetPassword", user, func(a *model.Account) {
 		a.PasswordHash = hash
 		closed = f.closeSessions(user, keep)
 	})
@@ -173,7 +174,7 @@ func (f *fakeStore) SetPassword(_ context.Context, user chat.UserID, hash string
 }
 
 func (f *fakeStore) ReplaceHash(_ context.Context, user chat.UserID, old, hash string) error {
-	return f.change("ReplaceHash", user, func(a *chat.Account) {
+	return f.change("ReplaceHash", user, func(a *model.Account) {
 		if a.PasswordHash == old {
 			a.PasswordHash = hash
 		}
@@ -181,13 +182,13 @@ func (f *fakeStore) ReplaceHash(_ context.Context, user chat.UserID, old, hash s
 }
 
 func (f *fakeStore) SetVerified(_ context.Context, user chat.UserID) error {
-	return f.change("SetVerified", user, func(a *chat.Account) { a.IsVerified = true })
+	return f.change("SetVerified", user, func(a *model.Account) { a.IsVerified = true })
 }
 
-func (f *fakeStore) SetActive(_ context.Context, user chat.UserID, active bool) (closed []chat.TokenHash, err error) {
-	err = f.change("SetActive", user, func(a *chat.Account) {
+func (f *fakeStore) SetActive(_ context.Context, user chat.UserID, active bool) (closed []model.TokenHash, err error) {
+	err = f.change("SetActive", user, func(a *model.Account) {
 		if a.IsActive = active; !active {
-			closed = f.closeSessions(user, chat.TokenHash{})
+			closed = f.closeSessions(user, model.TokenHash{})
 		}
 	})
 	return closed, err
@@ -206,7 +207,7 @@ func (f *fakeStore) EnsureUser(_ context.Context, u chat.User) (chat.User, error
 	}
 	a, ok := f.accounts[u.ID]
 	if !ok {
-		a = chat.Account{User: u}
+		a = model.Account{User: u}
 		a.Name = cmp.Or(u.Name, string(u.ID))
 		f.accounts[u.ID] = a
 		return a.User, nil
@@ -217,14 +218,14 @@ func (f *fakeStore) EnsureUser(_ context.Context, u chat.User) (chat.User, error
 	return a.User, nil
 }
 
-func (f *fakeStore) OpenSession(_ context.Context, s chat.Session) error {
+func (f *fakeStore) OpenSession(_ context.Context, s model.Login) error {
 	end, err := f.begin("OpenSession")
 	defer end()
 	f.sessions[s.Hash] = s
 	return err
 }
 
-func (f *fakeStore) Session(ctx context.Context, hash chat.TokenHash) (*chat.Session, *chat.User, error) {
+func (f *fakeStore) Session(ctx context.Context, hash model.TokenHash) (*model.Login, *chat.User, error) {
 	end, err := f.begin("Session")
 	defer end()
 	err = cmp.Or(err, ctx.Err())
@@ -239,7 +240,7 @@ func (f *fakeStore) Session(ctx context.Context, hash chat.TokenHash) (*chat.Ses
 	return &s, &u, nil
 }
 
-func (f *fakeStore) CloseSession(_ context.Context, hash chat.TokenHash) error {
+func (f *fakeStore) CloseSession(_ context.Context, hash model.TokenHash) error {
 	end, err := f.begin("CloseSession")
 	defer end()
 	delete(f.sessions, hash)
@@ -252,14 +253,14 @@ func (f *fakeStore) DeleteExpired(context.Context, chat.Time) error {
 	return err
 }
 
-func (f *fakeStore) AddTicket(_ context.Context, t chat.Ticket) error {
+func (f *fakeStore) AddTicket(_ context.Context, t model.Ticket) error {
 	end, err := f.begin("AddTicket")
 	defer end()
 	f.tickets[t.Hash] = t
 	return err
 }
 
-func (f *fakeStore) SpendTicket(_ context.Context, hash chat.TokenHash, purpose chat.TicketPurpose, now chat.Time) (*chat.Ticket, error) {
+func (f *fakeStore) SpendTicket(_ context.Context, hash model.TokenHash, purpose model.TicketPurpose, now chat.Time) (*model.Ticket, error) {
 	end, err := f.begin("SpendTicket")
 	defer end()
 	if err != nil {

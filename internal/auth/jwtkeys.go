@@ -73,9 +73,9 @@ func newKeySource(ctx context.Context, o VerifierOptions) (keySource, error) {
 	return nil, nil
 }
 
-// fits reports whether a key is of the one kind that alg is for. This is what pins
+// keyMatchesAlg reports whether a key is of the one kind that alg is for. This is what pins
 // the algorithm to the key: a token cannot have a key used in another way.
-func fits(key any, alg string) bool {
+func keyMatchesAlg(key any, alg string) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		return alg == jwt.SigningMethodRS256.Alg() && k.N.BitLen() >= minRSABits
@@ -96,7 +96,7 @@ type namedKey struct {
 func choose(all []namedKey, kid, alg string) (jwt.VerificationKeySet, error) {
 	var set jwt.VerificationKeySet
 	for _, k := range all {
-		if kid != "" && k.kid != "" && k.kid != kid || k.alg != "" && k.alg != alg || !fits(k.key, alg) {
+		if kid != "" && k.kid != "" && k.kid != kid || k.alg != "" && k.alg != alg || !keyMatchesAlg(k.key, alg) {
 			continue
 		}
 		if set.Keys = append(set.Keys, k.key); len(set.Keys) > maxKeysTried {
@@ -184,7 +184,7 @@ func parseKeys(ctx context.Context, data []byte) ([]namedKey, error) {
 	}
 	for _, k := range all {
 		for _, alg := range publicAlgorithms() {
-			if fits(k.key, alg) {
+			if keyMatchesAlg(k.key, alg) {
 				return all, nil
 			}
 		}

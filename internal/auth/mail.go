@@ -13,6 +13,7 @@ import (
 	"github.com/wneessen/go-mail"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // Mail is one plain text mail.
@@ -25,10 +26,10 @@ type Mailer interface {
 	Send(ctx context.Context, m Mail) error
 }
 
-// errand is a mail that is still to be made: the ticket for it, and before that
+// mailJob is a mail that is still to be made: the ticket for it, and before that
 // whether anybody has the address.
-type errand struct {
-	kind  chat.TicketPurpose
+type mailJob struct {
+	kind  model.TicketPurpose
 	user  chat.UserID // "" when the address is to be looked up
 	email string
 	link  string // "" when it is to be made
@@ -43,7 +44,7 @@ const (
 
 // enqueue leaves a mail for Run. When too many wait, or this address has had
 // enough, it is dropped: whoever asked can ask again.
-func (a *Accounts) enqueue(e errand) {
+func (a *Accounts) enqueue(e mailJob) {
 	if a.Mail == nil {
 		return
 	}
@@ -81,11 +82,11 @@ func (a *Accounts) Run(ctx context.Context) {
 	}
 }
 
-// kept is for how long what has expired is kept: a clock that was ahead for a while
+// mailRetention is for how long what has expired is mailRetention: a clock that was ahead for a while
 // ends no session for good.
-const kept = 24 * time.Hour
+const mailRetention = 24 * time.Hour
 
-func expiredBefore(now time.Time) chat.Time { return chat.TimeOf(now.Add(-kept)) }
+func expiredBefore(now time.Time) chat.Time { return chat.TimeOf(now.Add(-mailRetention)) }
 
 func (a *Accounts) drain(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -99,7 +100,7 @@ func (a *Accounts) drain(ctx context.Context) {
 }
 
 // run logs what went wrong, never the link nor whose it was.
-func (a *Accounts) run(ctx context.Context, e errand) {
+func (a *Accounts) run(ctx context.Context, e mailJob) {
 	ctx, cancel := context.WithTimeout(ctx, errandTimeout)
 	defer cancel()
 	if err := a.deliver(ctx, e); err != nil {
@@ -107,8 +108,8 @@ func (a *Accounts) run(ctx context.Context, e errand) {
 	}
 }
 
-func (a *Accounts) deliver(ctx context.Context, e errand) error {
-	if e.user == "" && e.kind == chat.TicketResetPassword {
+func (a *Accounts) deliver(ctx context.Context, e mailJob) error {
+	if e.user == "" && e.kind == model.TicketResetPassword {
 		account, err := a.Store.AccountByEmail(ctx, e.email)
 		if isCode(err, chat.NotFound) {
 			return nil
@@ -123,10 +124,10 @@ func (a *Accounts) deliver(ctx context.Context, e errand) error {
 	}
 	if e.link == "" {
 		ttl := verifyTTL
-		if e.kind == chat.TicketResetPassword {
+		if e.kind == model.TicketResetPassword {
 			ttl = resetTTL
 		}
-		link, err := a.link(ctx, chat.Ticket{Purpose: e.kind, UserID: e.user, Email: e.email, Uses: 1}, ttl)
+		link, err := a.link(ctx, model.Ticket{Purpose: e.kind, UserID: e.user, Email: e.email, Uses: 1}, ttl)
 		if err != nil {
 			return err
 		}
@@ -135,19 +136,19 @@ func (a *Accounts) deliver(ctx context.Context, e errand) error {
 	return a.Mail.Send(ctx, letter(e))
 }
 
-func letter(e errand) Mail {
+func letter(e mailJob) Mail {
 	m := Mail{To: e.email}
 	switch e.kind {
-	case chat.TicketResetPassword:
+	case model.TicketResetPassword:
 		m.Subject = "Reset your password"
 		m.Text = "Somebody, probably you, asked to reset the password of your account.\n\n" +
 			"Choose a new one here, within an hour:\n\n" + e.link + "\n\n" +
 			"If it was not you, there is nothing to do: your password stays as it is.\n"
-	case chat.TicketVerifyEmail:
+	case model.TicketVerifyEmail:
 		m.Subject = "Confirm your email address"
 		m.Text = "Welcome. Please confirm that this address is yours, within two days:\n\n" + e.link + "\n\n" +
 			"If you did not sign up, there is nothing to do.\n"
-	case chat.TicketInvitation:
+	case model.TicketInvitation:
 		m.Subject = "You are invited"
 		m.Text = "You are invited to join a conversation. Make your account here:\n\n" + e.link + "\n"
 	}

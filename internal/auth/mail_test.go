@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 func TestVerifyingAnEmail(t *testing.T) {
@@ -116,7 +117,7 @@ func TestNobodyIsBuriedInMail(t *testing.T) {
 
 func TestWhomTheHostVouchesForGetsNoPasswordHere(t *testing.T) {
 	o := newOffice(t, SignupOpen, true)
-	o.d.store.accounts["host"] = chat.Account{User: chat.User{ID: "host", Email: ptr("host@example.org"), IsActive: true}}
+	o.d.store.accounts["host"] = model.Account{User: chat.User{ID: "host", Email: ptr("host@example.org"), IsActive: true}}
 	must(o.RequestPasswordReset(t.Context(), PasswordResetRequest{"host@example.org"}, home))
 	if links := o.post(t); len(links) != 0 {
 		t.Errorf("links %q", links)
@@ -128,7 +129,7 @@ func TestWhomTheHostVouchesForGetsNoPasswordHere(t *testing.T) {
 func TestTooManyMailsAreDroppedNotKept(t *testing.T) {
 	o := newOffice(t, SignupOpen, true)
 	for i := range 3 * maxErrands {
-		o.enqueue(errand{kind: chat.TicketResetPassword, email: fmt.Sprintf("u%d@example.org", i)})
+		o.enqueue(mailJob{kind: model.TicketResetPassword, email: fmt.Sprintf("u%d@example.org", i)})
 	}
 	if n := len(o.queue); n != maxErrands {
 		t.Errorf("%d wait", n)

@@ -11,9 +11,9 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Door knows where chowk stands: under which origins its pages are served, and
+// OriginPolicy knows where chowk stands: under which origins its pages are served, and
 // which proxies are before it.
-type Door struct {
+type OriginPolicy struct {
 	// Origins are the allowed origins beside chowk's own, as ParseOrigin gives them.
 	Origins []string
 	// PublicURL is where browsers find chowk, "" when it is not known.
@@ -28,7 +28,7 @@ var ErrOrigin = &chat.Error{Code: chat.Forbidden, Message: "This page's origin i
 // OriginAllowed says whether a handshake may come from the page that it comes
 // from. A browser always names its origin, so a cookie without one is refused:
 // other sites' pages could be using it. Programs name none, and bring a token.
-func (d *Door) OriginAllowed(r *http.Request, source Source) bool {
+func (d *OriginPolicy) OriginAllowed(r *http.Request, source Source) bool {
 	switch origins := r.Header["Origin"]; len(origins) {
 	case 0:
 		return source != SourceCookie
@@ -40,7 +40,7 @@ func (d *Door) OriginAllowed(r *http.Request, source Source) bool {
 
 // CheckForgery refuses a change over HTTP that another site's page may have had
 // the browser make with its cookie. Tokens from elsewhere cannot be borrowed so.
-func (d *Door) CheckForgery(r *http.Request, source Source) error {
+func (d *OriginPolicy) CheckForgery(r *http.Request, source Source) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return nil
@@ -57,7 +57,7 @@ func (d *Door) CheckForgery(r *http.Request, source Source) error {
 	return ErrOrigin
 }
 
-func (d *Door) allowed(r *http.Request, origin string) bool {
+func (d *OriginPolicy) allowed(r *http.Request, origin string) bool {
 	o, err := ParseOrigin(origin)
 	if err != nil {
 		return false
@@ -78,7 +78,7 @@ func (d *Door) allowed(r *http.Request, origin string) bool {
 // sameHost compares with the Host header, port and all. When TLS ends in a proxy
 // that says nothing of it, an https page is as good as ours: it is the same host,
 // and better guarded. The other way round it is not.
-func (d *Door) sameHost(r *http.Request, origin string) bool {
+func (d *OriginPolicy) sameHost(r *http.Request, origin string) bool {
 	if r.Host == "" {
 		return false
 	}
@@ -93,7 +93,7 @@ func (d *Door) sameHost(r *http.Request, origin string) bool {
 }
 
 // Secure reports whether the browser came over TLS.
-func (d *Door) Secure(r *http.Request) bool {
+func (d *OriginPolicy) Secure(r *http.Request) bool {
 	if r.TLS != nil || strings.HasPrefix(strings.ToLower(d.PublicURL), "https://") {
 		return true
 	}
@@ -102,7 +102,7 @@ func (d *Door) Secure(r *http.Request) bool {
 
 // ClientAddr is the address that limits count: the last one in X-Forwarded-For
 // that is no proxy of ours, when a proxy of ours tells it.
-func (d *Door) ClientAddr(r *http.Request) netip.Addr {
+func (d *OriginPolicy) ClientAddr(r *http.Request) netip.Addr {
 	addr := peer(r)
 	if !d.trusted(addr) {
 		return addr
@@ -120,7 +120,7 @@ func (d *Door) ClientAddr(r *http.Request) netip.Addr {
 	return addr
 }
 
-func (d *Door) trusted(a netip.Addr) bool {
+func (d *OriginPolicy) trusted(a netip.Addr) bool {
 	for _, p := range d.Proxies {
 		if p.Contains(a) {
 			return true

@@ -14,7 +14,7 @@ func TestD50OriginTable(t *testing.T) {
 		tls          bool
 		source       Source
 	}
-	door := &Door{Origins: []string{"https://app.example.org", "http://localhost:5173"}}
+	door := &OriginPolicy{Origins: []string{"https://app.example.org", "http://localhost:5173"}}
 	const none = "" // no header
 	for _, c := range []struct {
 		name string
@@ -87,7 +87,7 @@ func newRequest(method, host string, overTLS bool) *http.Request {
 }
 
 func TestPublicURLIsAnOriginToo(t *testing.T) {
-	door := &Door{PublicURL: "https://chat.example.org"}
+	door := &OriginPolicy{PublicURL: "https://chat.example.org"}
 	r := newRequest(http.MethodGet, "backend:8080", false)
 	r.Header.Set("Origin", "https://chat.example.org")
 	if !door.OriginAllowed(r, SourceCookie) {
@@ -102,7 +102,7 @@ func TestPublicURLIsAnOriginToo(t *testing.T) {
 }
 
 func TestForgedChangesAreRefused(t *testing.T) {
-	door := &Door{Origins: []string{"https://app.example.org"}}
+	door := &OriginPolicy{Origins: []string{"https://app.example.org"}}
 	for _, c := range []struct {
 		name, method, site, origin string
 		source                     Source
@@ -136,7 +136,7 @@ func TestForgedChangesAreRefused(t *testing.T) {
 }
 
 func TestClientAddrBelievesOnlyOwnProxies(t *testing.T) {
-	door := &Door{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	door := &OriginPolicy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	for _, c := range []struct {
 		name, peer string
 		forwarded  []string
@@ -162,7 +162,7 @@ func TestClientAddrBelievesOnlyOwnProxies(t *testing.T) {
 }
 
 func TestSecureBelievesOnlyOwnProxies(t *testing.T) {
-	door := &Door{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	door := &OriginPolicy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	r := newRequest(http.MethodGet, "x", false)
 	r.Header.Set("X-Forwarded-Proto", "https")
 	r.RemoteAddr = "203.0.113.9:1"

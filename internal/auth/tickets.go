@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 const (
@@ -52,14 +53,14 @@ type (
 
 // fragments name a link's purpose to the page. What follows # stays in the
 // browser: no log, proxy or Referer header sees the secret.
-var fragments = map[chat.TicketPurpose]string{
-	chat.TicketInvitation:    "invite",
-	chat.TicketVerifyEmail:   "verify",
-	chat.TicketResetPassword: "reset",
+var fragments = map[model.TicketPurpose]string{
+	model.TicketInvitation:    "invite",
+	model.TicketVerifyEmail:   "verify",
+	model.TicketResetPassword: "reset",
 }
 
 // link makes a ticket and the link that carries its secret.
-func (a *Accounts) link(ctx context.Context, t chat.Ticket, ttl time.Duration) (*LinkResponse, error) {
+func (a *Accounts) link(ctx context.Context, t model.Ticket, ttl time.Duration) (*LinkResponse, error) {
 	var secret string
 	secret, t.Hash = newSecret("")
 	now := a.Now()
@@ -78,7 +79,7 @@ func (a *Accounts) VerifyEmail(ctx context.Context, r VerifyEmailRequest, from n
 	if err := a.enabled(); err != nil {
 		return nil, err
 	}
-	t, err := a.spend(ctx, r.Token, chat.TicketVerifyEmail, from)
+	t, err := a.spend(ctx, r.Token, model.TicketVerifyEmail, from)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (a *Accounts) RequestPasswordReset(ctx context.Context, r PasswordResetRequ
 	if a.Mail == nil {
 		a.Log.InfoContext(ctx, "Somebody asked for a password reset, but mail.smtp-url is not set; `chowk reset-link --user EMAIL` makes a link")
 	}
-	a.enqueue(errand{kind: chat.TicketResetPassword, email: email})
+	a.enqueue(mailJob{kind: model.TicketResetPassword, email: email})
 	return &MessageResponse{textResetSent}, nil
 }
 
@@ -121,14 +122,14 @@ func (a *Accounts) ConfirmPasswordReset(ctx context.Context, r PasswordResetConf
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.spend(ctx, r.Token, chat.TicketResetPassword, from)
+	t, err := a.spend(ctx, r.Token, model.TicketResetPassword, from)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	hash := a.hasher.hash(r.NewPassword)
 	release()
-	closed, err := a.Store.SetPassword(ctx, t.UserID, hash, chat.TokenHash{})
+	closed, err := a.Store.SetPassword(ctx, t.UserID, hash, model.TokenHash{})
 	if err != nil {
 		return nil, fmt.Errorf("set password: %w", err)
 	}
@@ -145,9 +146,9 @@ func (a *Accounts) ConfirmPasswordReset(ctx context.Context, r PasswordResetConf
 
 // spend takes one use of a ticket. Its refusal does not say whether there ever was
 // such a ticket.
-func (a *Accounts) spend(ctx context.Context, token string, purpose chat.TicketPurpose, from netip.Addr) (*chat.Ticket, error) {
+func (a *Accounts) spend(ctx context.Context, token string, purpose model.TicketPurpose, from netip.Addr) (*model.Ticket, error) {
 	refusal := chat.Invalid("token", textBadVerify)
-	if purpose == chat.TicketResetPassword {
+	if purpose == model.TicketResetPassword {
 		refusal = chat.Invalid("token", textBadReset)
 	}
 	addr := addrKey(from)
@@ -202,10 +203,10 @@ func (a *Accounts) MakeInvitation(ctx context.Context, by chat.UserID, r InviteR
 		}
 		r.Email = email
 	}
-	t := chat.Ticket{Purpose: chat.TicketInvitation, UserID: by, Email: r.Email, Uses: r.Uses}
+	t := model.Ticket{Purpose: model.TicketInvitation, UserID: by, Email: r.Email, Uses: r.Uses}
 	link, err := a.link(ctx, t, time.Duration(r.ExpiresIn)*time.Second)
 	if err == nil && r.Email != "" {
-		a.enqueue(errand{kind: chat.TicketInvitation, email: r.Email, link: link.Link})
+		a.enqueue(mailJob{kind: model.TicketInvitation, email: r.Email, link: link.Link})
 	}
 	return link, err
 }
@@ -224,5 +225,5 @@ func (a *Accounts) MakeResetLink(ctx context.Context, email string) (*LinkRespon
 		// A password would let them in after the host application has shut them out.
 		return nil, chat.Errorf(chat.Conflict, email+" has no password here: the application that this server belongs to vouches for them")
 	}
-	return a.link(ctx, chat.Ticket{Purpose: chat.TicketResetPassword, UserID: account.ID, Uses: 1}, resetTTL)
+	return a.link(ctx, model.Ticket{Purpose: model.TicketResetPassword, UserID: account.ID, Uses: 1}, resetTTL)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 )
 
 // newSecret is 32 random bytes as text, and the hash under which it is stored.
-func newSecret(prefix string) (string, chat.TokenHash) {
+func newSecret(prefix string) (string, model.TokenHash) {
 	var b [secretBytes]byte
 	rand.Read(b[:]) // it never fails: it ends the process instead
 	s := prefix + base64.RawURLEncoding.EncodeToString(b[:])
@@ -36,7 +37,7 @@ func newSecret(prefix string) (string, chat.TokenHash) {
 // OpenSession logs a user in and returns the token, which is kept nowhere.
 func OpenSession(ctx context.Context, store Store, user chat.UserID, now time.Time, ttl time.Duration) (string, error) {
 	token, hash := newSecret(tokenPrefix)
-	err := store.OpenSession(ctx, chat.Session{
+	err := store.OpenSession(ctx, model.Login{
 		Hash: hash, UserID: user, CreatedAt: chat.TimeOf(now), ExpiresAt: chat.TimeOf(now.Add(ttl)),
 	})
 	if err != nil {

@@ -22,7 +22,7 @@ type heard struct {
 	due time.Time
 	// of the connection frame
 	epoch    string
-	channels []chat.Standing
+	channels []chat.ChannelState
 }
 
 // marker is before the time in our messages' content.
@@ -96,13 +96,13 @@ func dueOf(b []byte) time.Time {
 
 func parse(b []byte) heard {
 	var f struct {
-		Type       string          `json:"type"`
-		Code       string          `json:"code"`
-		Event      string          `json:"event"`
-		Seq        chat.Seq        `json:"seq"`
-		RetryAfter int64           `json:"retry_after_ms"`
-		Epoch      string          `json:"epoch"`
-		Channels   []chat.Standing `json:"channels"`
+		Type       string              `json:"type"`
+		Code       string              `json:"code"`
+		Event      string              `json:"event"`
+		Seq        chat.Seq            `json:"seq"`
+		RetryAfter int64               `json:"retry_after_ms"`
+		Epoch      string              `json:"epoch"`
+		Channels   []chat.ChannelState `json:"channels"`
 		Response   struct {
 			Error      string `json:"error"`
 			Code       string `json:"code"`

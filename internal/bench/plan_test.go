@@ -98,7 +98,7 @@ func TestFramesOfBothProtocolsAreUnderstood(t *testing.T) {
 
 func TestATickGoesBetweenProcessesWhole(t *testing.T) {
 	t.Parallel()
-	var all tally
+	var all counters
 	all.count(sent, 5)
 	all.code("overloaded")
 	for i := range 1000 {

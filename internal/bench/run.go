@@ -61,9 +61,9 @@ func Run(ctx context.Context, p Plan, o Options) (*report.Report, error) {
 		return nil, err
 	}
 	scene := scenarios[p.Scenario]
-	var watched *use
+	var watched *resources
 	if o.Ops != "" {
-		watched = &use{url: o.Ops}
+		watched = &resources{url: o.Ops}
 		if err := watched.look(ctx); err != nil {
 			return nil, err
 		}
@@ -123,8 +123,8 @@ func (p *Plan) spread(o *Options) error {
 	return nil
 }
 
-// crew starts the hands.
-func (p *Plan) crew(o *Options, tell func(Tick)) (hands []hand, err error) {
+// workers starts the hands.
+func (p *Plan) workers(o *Options, tell func(Tick)) (hands []hand, err error) {
 	if o.Processes == 1 {
 		return []hand{newWorker(p.share(0, 1), tell)}, nil
 	}
@@ -140,10 +140,10 @@ func (p *Plan) crew(o *Options, tell func(Tick)) (hands []hand, err error) {
 	return hands, nil
 }
 
-func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched *use) (*report.Report, error) {
+func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched *resources) (*report.Report, error) {
 	p.Start = time.Now()
-	book := newBook(p, scene)
-	hands, err := p.crew(&o, book.add)
+	collector := newBook(p, scene)
+	hands, err := p.workers(&o, collector.add)
 	if err != nil {
 		return nil, err
 	}
@@ -153,18 +153,18 @@ func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched 
 		beside.Go(func() { watched.watch(watching) }) // ends with the run
 	}
 	if o.See != nil {
-		beside.Go(func() { book.show(watching, o.See) }) // ends with the run
+		beside.Go(func() { collector.show(watching, o.See) }) // ends with the run
 	}
 	var errs []error
 	for n, ph := range scene.phases {
 		if ctx.Err() != nil {
 			break
 		}
-		book.begin(ph.name)
+		collector.begin(ph.name)
 		if errs = append(errs, everyHand(hands, func(h hand) error { return h.do(ctx, n) })); errors.Join(errs...) != nil {
 			break
 		}
-		book.finish(ph.name)
+		collector.finish(ph.name)
 		if n == 0 && watched != nil {
 			watched.opened(ctx)
 		}
@@ -175,9 +175,9 @@ func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched 
 		errs = append(errs, watched.look(context.WithoutCancel(ctx)))
 	}
 	errs = append(errs, everyHand(hands, hand.close))
-	r := book.report(ctx.Err() != nil, o.Processes)
+	r := collector.report(ctx.Err() != nil, o.Processes)
 	if watched != nil {
-		r.Server = watched.report(book.most)
+		r.Server = watched.report(collector.most)
 	}
 	return r, errors.Join(errs...)
 }

@@ -177,11 +177,11 @@ func (w *worker) page(ctx context.Context) {
 	gap := time.Duration(float64(time.Second) / w.plan.OpenRate)
 	for n, due := 0, time.Now(); sleep(ctx, time.Until(due)); n, due = n+1, due.Add(gap) {
 		leaks := float64(n+1)*w.plan.Leak/w.plan.OpenRate >= float64(int(float64(n)*w.plan.Leak/w.plan.OpenRate)+1)
-		s := &socket{w: w, i: w.plan.Sockets, wild: true, channelText: []byte("none")}
+		s := &socket{w: w, i: w.plan.Sockets, reconnectLoop: true, channelText: []byte("none")}
 		w.mu.Lock()
-		full := len(w.wild) >= maxWild
+		full := len(w.reconnectLoop) >= maxWild
 		if leaks && !full {
-			w.wild = append(w.wild, s)
+			w.reconnectLoop = append(w.reconnectLoop, s)
 		}
 		w.mu.Unlock()
 		all.Go(func() { // ends when the socket is open or refused

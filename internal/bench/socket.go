@@ -20,12 +20,12 @@ type socket struct {
 	w *worker
 	i int // its number in the run
 	// channel is where it belongs; zero is nowhere.
-	channel     chat.ID
-	channelText []byte
-	wild        bool // of a tab gone wild: only counted when it opens
-	link        atomic.Pointer[link]
-	slow        atomic.Bool  // has stopped reading at least once
-	wait        atomic.Int64 // when the server wants to hear from it again, in Unix nanoseconds
+	channel       chat.ID
+	channelText   []byte
+	reconnectLoop bool // of a tab gone wild: only counted when it opens
+	link          atomic.Pointer[link]
+	slow          atomic.Bool  // has stopped reading at least once
+	wait          atomic.Int64 // when the server wants to hear from it again, in Unix nanoseconds
 
 	// Owned by who opens it and then by the reader of its connection.
 	epoch string
@@ -69,8 +69,8 @@ func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
 	for failures := 0; ; failures++ {
 		err := s.try(ctx)
 		if err == nil {
-			s.w.tally.note(c, s.i, time.Since(due))
-			s.w.tally.count(opened, 1)
+			s.w.counters.note(c, s.i, time.Since(due))
+			s.w.counters.count(opened, 1)
 			return true
 		}
 		if isOver(ctx) {
@@ -79,13 +79,13 @@ func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
 		pause := min(firstPause<<min(failures, 10), longestPause)
 		var no *errRefused
 		if errors.As(err, &no) {
-			s.w.tally.count(refused, 1)
-			s.w.tally.code("http " + strconv.Itoa(no.status))
+			s.w.counters.count(refused, 1)
+			s.w.counters.code("http " + strconv.Itoa(no.status))
 			pause = max(pause, no.after)
 		} else {
-			s.w.tally.count(failed, 1)
+			s.w.counters.count(failed, 1)
 		}
-		if s.wild || !sleep(ctx, pause+rand.N(pause/2)) {
+		if s.reconnectLoop || !sleep(ctx, pause+rand.N(pause/2)) {
 			return false
 		}
 	}
@@ -125,17 +125,17 @@ func (s *socket) resume() string {
 // over notes the end of a connection.
 func (s *socket) over(l *link, why string) {
 	s.link.CompareAndSwap(l, nil)
-	if why != "" && !s.wild {
-		s.w.tally.count(ended, 1)
-		s.w.tally.code(why)
+	if why != "" && !s.reconnectLoop {
+		s.w.counters.count(ended, 1)
+		s.w.counters.code(why)
 	}
-	s.w.tally.count(unanswered, int64(l.abandoned()))
+	s.w.counters.count(unanswered, int64(l.abandoned()))
 	close(l.gone)
 }
 
 // take understands a message from the server.
 func (s *socket) take(l *link, n int, m frame.Message) {
-	t := &s.w.tally
+	t := &s.w.counters
 	t.count(received, int64(n))
 	h := hear(m.Payload)
 	switch h.kind {
@@ -176,7 +176,7 @@ func (s *socket) hello(l *link, h heard) {
 			}
 		}
 	}
-	if s.w.plan.Old && !s.wild && s.channel != (chat.ID{}) {
+	if s.w.plan.Old && !s.reconnectLoop && s.channel != (chat.ID{}) {
 		b := append([]byte(`{"type":"join_channel","data":{"channel_id":"`), s.channelText...)
 		l.say(question{time.Now(), aJoin}, frame.AppendMasked(nil, frame.OpText, append(b, `"}}`...), newKey()))
 		return
@@ -191,10 +191,10 @@ func (s *socket) follow(seq chat.Seq) {
 	case last == 0:
 		return
 	case seq <= last:
-		s.w.tally.count(repeats, 1)
+		s.w.counters.count(repeats, 1)
 		return
 	case seq > last+1:
-		s.w.tally.count(gaps, seq-last-1)
+		s.w.counters.count(gaps, seq-last-1)
 	}
 	s.last.Store(seq)
 }
@@ -208,7 +208,7 @@ func (s *socket) answer(l *link, h heard) {
 		close(l.ready)
 		return
 	}
-	t := &s.w.tally
+	t := &s.w.counters
 	t.note(ack, s.i, time.Since(q.due))
 	if h.refusal == "" {
 		t.count(acked, 1)
@@ -245,7 +245,7 @@ func (s *socket) ask(ctx context.Context, what event, due time.Time) bool {
 	if due.IsZero() { // as fast as answers come
 		due = time.Now()
 	}
-	s.w.tally.count(sent, 1)
+	s.w.counters.count(sent, 1)
 	l.say(question{due, what}, frame.AppendMasked(nil, frame.OpText, s.event(what, due), newKey()))
 	return true
 }

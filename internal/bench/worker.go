@@ -10,17 +10,17 @@ import (
 
 // worker has a share of a run's sockets and carries out phases with them.
 type worker struct {
-	plan    Plan
-	tell    func(Tick)
-	sockets []*socket
-	tally   tally
-	arrived atomic.Int64   // messages, since the start
-	reading sync.WaitGroup // one for each connection
+	plan     Plan
+	tell     func(Tick)
+	sockets  []*socket
+	counters counters
+	arrived  atomic.Int64   // messages, since the start
+	reading  sync.WaitGroup // one for each connection
 
-	mu    sync.Mutex // guards what follows
-	phase string
-	since time.Time
-	wild  []*socket
+	mu            sync.Mutex // guards what follows
+	phase         string
+	since         time.Time
+	reconnectLoop []*socket
 }
 
 // newWorker makes a worker that has opened nothing yet; tell is called with every
@@ -90,7 +90,7 @@ func (w *worker) flush(next string) {
 
 // take gives what was noted since the last time; w.mu is held.
 func (w *worker) take(now time.Time) Tick {
-	t := w.tally.take()
+	t := w.counters.take()
 	t.First, t.Phase = w.plan.First, w.phase
 	t.Slot = int((now.Sub(w.plan.Start) - time.Millisecond) / w.plan.Every)
 	return t
@@ -100,7 +100,7 @@ func (w *worker) take(now time.Time) Tick {
 // unanswered belongs to the last phase.
 func (w *worker) close() error {
 	w.mu.Lock()
-	all := append(append([]*socket{}, w.sockets...), w.wild...)
+	all := append(append([]*socket{}, w.sockets...), w.reconnectLoop...)
 	w.mu.Unlock()
 	for _, s := range all {
 		if l := s.link.Load(); l != nil {

@@ -213,13 +213,13 @@ type socket struct {
 
 // frame is what the canary wants to know of any frame.
 type frame struct {
-	Type      chat.EventType  `json:"type"`
-	ID        string          `json:"id"`
-	ChannelID chat.ID         `json:"channel_id"`
-	Seq       chat.Seq        `json:"seq"`
-	Epoch     string          `json:"epoch"`
-	Channels  []chat.Standing `json:"channels"`
-	Message   string          `json:"message"`
+	Type      chat.EventType      `json:"type"`
+	ID        string              `json:"id"`
+	ChannelID chat.ID             `json:"channel_id"`
+	Seq       chat.Seq            `json:"seq"`
+	Epoch     string              `json:"epoch"`
+	Channels  []chat.ChannelState `json:"channels"`
+	Message   string              `json:"message"`
 	Data      struct {
 		ClientID string `json:"client_id"`
 	} `json:"data"`

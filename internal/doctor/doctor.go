@@ -93,7 +93,7 @@ func (r Report) JSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-var signs = map[Status]string{Fine: "ok  ", Unknown: "?   ", Warning: "WARN", Failure: "FAIL"}
+var statusLabels = map[Status]string{Fine: "ok  ", Unknown: "?   ", Warning: "WARN", Failure: "FAIL"}
 
 // Text writes the report for people.
 func (r Report) Text(w io.Writer) error {
@@ -101,7 +101,7 @@ func (r Report) Text(w io.Writer) error {
 	counts := make(map[Status]int)
 	for _, f := range r.Findings {
 		counts[f.Status]++
-		fmt.Fprintf(&b, "%s  %-14s %s\n", signs[f.Status], f.Check, f.Found)
+		fmt.Fprintf(&b, "%s  %-14s %s\n", statusLabels[f.Status], f.Check, f.Found)
 		if f.Advice != "" {
 			fmt.Fprintf(&b, "      %-14s -> %s\n", "", f.Advice)
 		}

@@ -33,7 +33,7 @@ func lookAtNodes(ctx context.Context, s Subject, x store.Examination) []Finding 
 	case len(x.NodesSpace) == 0:
 		return []Finding{{"nodes", Unknown, "no node has ever started with a relay on this database", ""}}
 	}
-	sight, err := relay.Look(ctx, hex.EncodeToString(x.NodesSpace), s.Relay.link())
+	sight, err := relay.Probe(ctx, hex.EncodeToString(x.NodesSpace), s.Relay.link())
 	if err != nil {
 		return []Finding{{"nodes", Failure, "no way to the other nodes: " + err.Error(), s.Relay.advice()}}
 	}
@@ -76,7 +76,7 @@ func (r Relay) advice() string {
 }
 
 // heard says who is there.
-func (s Subject) heard(sight relay.Sight) Finding {
+func (s Subject) heard(sight relay.ProbeResult) Finding {
 	where := "in the processes"
 	if s.Relay.Link.URL != "" {
 		where = "at relay.url"
@@ -99,7 +99,7 @@ func (s Subject) heard(sight relay.Sight) Finding {
 	return f
 }
 
-func (s Subject) unreachable(address string, sight relay.Sight) Finding {
+func (s Subject) unreachable(address string, sight relay.ProbeResult) Finding {
 	f := Finding{"nodes", Warning, address + ": " + sight.Unreachable[address], "does the node run, and does the network let its relay.listen be reached?"}
 	if isOwn := strings.HasPrefix(address, "127.") || strings.HasPrefix(address, "[::1]"); isOwn && len(sight.Nodes) == 0 {
 		f.Status, f.Advice = Unknown, "" // nobody runs here

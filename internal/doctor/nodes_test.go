@@ -34,7 +34,7 @@ func startNode(t *testing.T, url string, l relay.Link) (n *relay.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n = relay.New(relay.Config{Space: hex.EncodeToString(space), Version: "v9", Link: l, Database: db, Access: noAccess{}, Beat: 100 * time.Millisecond})
+	n = relay.New(relay.Config{Space: hex.EncodeToString(space), Version: "v9", Link: l, Database: db, Access: noAccess{}, Heartbeat: 100 * time.Millisecond})
 	h := hub.Start(hub.Config{Store: db, Relay: n})
 	if err := n.Start(t.Context(), h); err != nil {
 		t.Fatal(err)

@@ -104,11 +104,11 @@ func DeflatedText(payload []byte) []byte {
 	if err := w.Flush(); err != nil {
 		return nil
 	}
-	packed := bytes.TrimSuffix(b.Bytes(), []byte(tail))
-	if len(packed) >= len(payload) {
+	compressed := bytes.TrimSuffix(b.Bytes(), []byte(tail))
+	if len(compressed) >= len(payload) {
 		return nil
 	}
-	whole := AppendFrame(nil, OpText, packed)
+	whole := AppendFrame(nil, OpText, compressed)
 	whole[0] |= reservedDeflate
 	return whole
 }

@@ -71,19 +71,19 @@ type partial struct {
 	inFrame bool
 	payload []byte // of the frame, unmasked
 
-	message   []byte // fragments so far
-	opcode    Opcode // of the message in fragments, OpNone when there is none
-	fragments int
-	packed    bool // the message in fragments is compressed
+	message    []byte // fragments so far
+	opcode     Opcode // of the message in fragments, OpNone when there is none
+	fragments  int
+	compressed bool // the message in fragments is compressed
 }
 
 type header struct {
-	fin    bool
-	packed bool
-	opcode Opcode
-	masked bool
-	key    [4]byte
-	length int
+	fin        bool
+	compressed bool
+	opcode     Opcode
+	masked     bool
+	key        [4]byte
+	length     int
 }
 
 // Holds reports whether something is half received.
@@ -166,7 +166,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 		return h, -1, nil
 	}
 	h.fin, h.opcode = b[0]&0x80 != 0, Opcode(b[0]&0x0f)
-	h.packed = p.limits().Deflate && b[0]&reservedDeflate != 0
+	h.compressed = p.limits().Deflate && b[0]&reservedDeflate != 0
 	if err := p.allowed(b[0], h); err != nil {
 		return h, 0, err
 	}
@@ -198,7 +198,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 			return h, 0, &Error{CloseProtocol, "a length is not in its shortest form, or negative"}
 		}
 	}
-	if err := p.fits(h, length); err != nil {
+	if err := p.checkLimits(h, length); err != nil {
 		return h, 0, err
 	}
 	h.length = int(length)
@@ -216,7 +216,7 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 func (p *Parser) allowed(first byte, h header) error {
 	inMessage := p.part != nil && p.part.opcode != OpNone
 	switch {
-	case first&0x70 != 0 && !(h.packed && first&0x70 == reservedDeflate && (h.opcode == OpText || h.opcode == OpBinary)):
+	case first&0x70 != 0 && !(h.compressed && first&0x70 == reservedDeflate && (h.opcode == OpText || h.opcode == OpBinary)):
 		return &Error{CloseProtocol, "a reserved bit is set"}
 	case h.opcode.control():
 		if h.opcode > OpPong {
@@ -242,7 +242,7 @@ func (p *Parser) limits() *Limits {
 	return &defaultLimits
 }
 
-func (p *Parser) fits(h header, length uint64) error {
+func (p *Parser) checkLimits(h header, length uint64) error {
 	l := p.limits()
 	so := 0
 	if p.part != nil && !h.opcode.control() {
@@ -299,25 +299,25 @@ func (p *Parser) frame(h header, payload []byte) (m Message, done bool, err erro
 		}
 		return m, true, err
 	}
-	opcode, packed := h.opcode, h.packed
+	opcode, compressed := h.opcode, h.compressed
 	if opcode == OpContinuation || !h.fin {
 		part := p.keep()
 		if opcode != OpContinuation {
-			part.opcode, part.packed = opcode, packed
+			part.opcode, part.compressed = opcode, compressed
 		}
 		part.fragments++
 		part.message = append(part.message, payload...)
 		if !h.fin {
 			return m, false, nil
 		}
-		opcode, payload, packed = part.opcode, part.message, part.packed
+		opcode, payload, compressed = part.opcode, part.message, part.compressed
 		part.opcode, part.message, part.fragments = OpNone, nil, 0
 	}
 	p.letGo()
-	if opcode == OpText && !packed && !utf8.Valid(payload) {
+	if opcode == OpText && !compressed && !utf8.Valid(payload) {
 		return m, true, &Error{CloseInvalid, "a text that is not UTF-8"}
 	}
-	return Message{Opcode: opcode, Payload: payload, Compressed: packed}, true, nil
+	return Message{Opcode: opcode, Payload: payload, Compressed: compressed}, true, nil
 }
 
 // letGo forgets what is kept when nothing is half received any more.

@@ -15,9 +15,9 @@ import (
 // in is then done in time however many come, and to say no costs little: a server
 // that took everybody in would be done with each when its client had left.
 type admission struct {
-	pace   pace
-	atOnce *semaphore.Weighted
-	line   line
+	handshakeLimiter handshakeLimiter
+	atOnce           *semaphore.Weighted
+	retryQueue       retryQueue
 }
 
 const (
@@ -34,18 +34,18 @@ const (
 	// let in: clients add a wait of their own, some do not come back, and to refuse
 	// one again is cheaper than to have nothing to do.
 	eager = 4
-	// mostPace is how many a second are expected of a server without a limit.
-	mostPace = 5000
-	// longestLine is the latest that a client is told to come back.
-	longestLine = 30 * time.Second
+	// maxHandshakeRate is how many a second are expected of a server without a limit.
+	maxHandshakeRate = 5000
+	// maxQueueDelay is the latest that a client is told to come back.
+	maxQueueDelay = 30 * time.Second
 )
 
 func newAdmission(l Limits) *admission {
-	return &admission{pace: pace{perSecond: l.HandshakesPerSecond}, atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
+	return &admission{handshakeLimiter: handshakeLimiter{perSecond: l.HandshakesPerSecond}, atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
 }
 
-// enter waits for a turn. leave ends it; it may be called again.
-func (a *admission) enter(ctx context.Context) (leave func(), err error) {
+// admit waits for a turn. leave ends it; it may be called again.
+func (a *admission) admit(ctx context.Context) (leave func(), err error) {
 	if !a.await(ctx) {
 		return nil, a.refuse()
 	}
@@ -62,7 +62,7 @@ func (a *admission) enter(ctx context.Context) (leave func(), err error) {
 // await waits until the pace allows for one more; false at once when that is not to
 // be soon. Never more than come in a second wait.
 func (a *admission) await(ctx context.Context) bool {
-	wait, soon := a.pace.next(time.Now())
+	wait, soon := a.handshakeLimiter.next(time.Now())
 	if !soon || wait <= 0 {
 		return soon
 	}
@@ -76,10 +76,10 @@ func (a *admission) await(ctx context.Context) bool {
 	}
 }
 
-// pace is so many a second, by the generic cell rate algorithm (ITU-T I.371); 0 is
+// handshakeLimiter is so many a second, by the generic cell rate algorithm (ITU-T I.371); 0 is
 // no limit. One who is not let in soon takes nothing from it. (The limiters at hand
 // take first and give back later, which is lost when others take in between.)
-type pace struct {
+type handshakeLimiter struct {
 	perSecond int
 
 	mu   sync.Mutex // guards what follows
@@ -88,7 +88,7 @@ type pace struct {
 
 // next gives one its turn after a wait, unless that would be longer than
 // admissionWait.
-func (p *pace) next(now time.Time) (wait time.Duration, soon bool) {
+func (p *handshakeLimiter) next(now time.Time) (wait time.Duration, soon bool) {
 	if p.perSecond == 0 {
 		return 0, true
 	}
@@ -109,33 +109,33 @@ func (p *pace) next(now time.Time) (wait time.Duration, soon bool) {
 
 // refuse tells one to come back.
 func (a *admission) refuse() error {
-	perSecond := a.pace.perSecond
+	perSecond := a.handshakeLimiter.perSecond
 	if perSecond == 0 {
-		perSecond = mostPace
+		perSecond = maxHandshakeRate
 	}
-	after := a.line.next(time.Now(), eager*perSecond)
+	after := a.retryQueue.next(time.Now(), eager*perSecond)
 	return &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again a little later.", RetryAfter: after}
 }
 
-// line spreads those who are told to come back over the time that the server needs
+// retryQueue spreads those who are told to come back over the time that the server needs
 // for them, in the order in which they came: told the same time, they would all be
 // there again at that time.
-type line struct {
+type retryQueue struct {
 	mu   sync.Mutex // guards what follows
 	last time.Time  // when the last of them comes back
 }
 
 // next gives the next one's time from now on, when perSecond can be served: at least
-// a second, and any time up to longestLine when the line is longer than that.
-func (l *line) next(now time.Time, perSecond int) time.Duration {
+// a second, and any time up to maxQueueDelay when the line is longer than that.
+func (l *retryQueue) next(now time.Time, perSecond int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if soonest := now.Add(time.Second); l.last.Before(soonest) {
 		l.last = soonest
 	}
 	wait := l.last.Sub(now)
-	if wait >= longestLine {
-		return time.Second + rand.N(longestLine-time.Second)
+	if wait >= maxQueueDelay {
+		return time.Second + rand.N(maxQueueDelay-time.Second)
 	}
 	l.last = l.last.Add(time.Second / time.Duration(perSecond))
 	return wait

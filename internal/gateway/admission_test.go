@@ -14,7 +14,7 @@ import (
 func refused(t *testing.T, err error) time.Duration {
 	t.Helper()
 	e := chat.AsError(err)
-	if err == nil || e.Code != chat.Overloaded || e.RetryAfter < time.Second || e.RetryAfter > longestLine {
+	if err == nil || e.Code != chat.Overloaded || e.RetryAfter < time.Second || e.RetryAfter > maxQueueDelay {
 		t.Fatalf("got %v, %+v", err, e)
 	}
 	return e.RetryAfter
@@ -33,7 +33,7 @@ func TestAStormIsLetInAsFastAsItMayBe(t *testing.T) {
 			coming.Go(func() { // ends when it is let in
 				for {
 					tries.Add(1)
-					leave, err := a.enter(t.Context())
+					leave, err := a.admit(t.Context())
 					if err == nil {
 						in <- time.Since(start)
 						leave()
@@ -62,7 +62,7 @@ func TestAStormIsLetInAsFastAsItMayBe(t *testing.T) {
 
 func TestALineThatIsTooLongHasNoOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l line
+		var l retryQueue
 		seen := make(map[time.Duration]bool)
 		for range 200 {
 			seen[l.next(time.Now(), 1)] = true
@@ -71,7 +71,7 @@ func TestALineThatIsTooLongHasNoOrder(t *testing.T) {
 			t.Errorf("200 were told only %d times to come back at", len(seen))
 		}
 		for wait := range seen {
-			if wait < time.Second || wait > longestLine {
+			if wait < time.Second || wait > maxQueueDelay {
 				t.Errorf("one was told to come back after %v", wait)
 			}
 		}
@@ -81,19 +81,19 @@ func TestALineThatIsTooLongHasNoOrder(t *testing.T) {
 func TestHandshakesWaitForTheirTurnBriefly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(Limits{HandshakesAtOnce: 1})
-		leave, err := a.enter(t.Context())
+		leave, err := a.admit(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		asked := time.Now()
-		_, err = a.enter(t.Context())
+		_, err = a.admit(t.Context())
 		refused(t, err)
 		if waited := time.Since(asked); waited != admissionWait {
 			t.Errorf("it was told after %v", waited)
 		}
 		turn := make(chan func())
 		go func() { // ends when its turn comes
-			leave, err := a.enter(t.Context())
+			leave, err := a.admit(t.Context())
 			if err != nil {
 				t.Error(err)
 			}
@@ -103,7 +103,7 @@ func TestHandshakesWaitForTheirTurnBriefly(t *testing.T) {
 		leave()
 		leave() // counts once
 		(<-turn)()
-		if _, err = a.enter(t.Context()); err != nil {
+		if _, err = a.admit(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})

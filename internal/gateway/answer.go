@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
-	"github.com/chowk-chat/chowk/internal/verb"
 )
 
 var (
@@ -44,7 +44,7 @@ func parse(payload []byte) (req chat.Request, err error) {
 		req.ID = ""
 		return req, chat.Invalid("id", fmt.Sprintf("id is too long: at most %d bytes", chat.MaxRequestID))
 	}
-	if _, ok := verb.Table[req.Type]; !ok && req.Type != "ping" {
+	if _, ok := command.Table[req.Type]; !ok && req.Type != "ping" {
 		name := req.Type
 		switch {
 		case name == "":
@@ -81,7 +81,7 @@ func tooDeep(b []byte) bool {
 
 // run carries a verb out. A verb that panics is an internal error of that event
 // alone.
-func (g *Gateway) run(ctx context.Context, v verb.Verb, c verb.Caller, req chat.Request) (response any, err error) {
+func (g *Gateway) run(ctx context.Context, v command.Command, c command.Caller, req chat.Request) (response any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("carry out %s: panic: %v\n%s", req.Type, p, debug.Stack())

@@ -39,11 +39,11 @@ func TestCompression(t *testing.T) { each(t, testCompression) }
 
 func testCompression(t *testing.T, driver netpoll.Driver) {
 	d := open(t, options{poller: netpoll.Options{Driver: driver}, deflate: 200})
-	_, response := d.shake("ann")
+	_, response := d.handshake("ann")
 	if got := response.Header.Get("Sec-WebSocket-Extensions"); got != "" {
 		t.Errorf("nobody asked, and it answers %q", got)
 	}
-	p, response := d.shake("bob", offer)
+	p, response := d.handshake("bob", offer)
 	if got := response.Header.Get("Sec-WebSocket-Extensions"); response.StatusCode != http.StatusSwitchingProtocols || got != frame.DeflateAnswer {
 		t.Fatalf("%s, %q", response.Status, got)
 	}
@@ -61,7 +61,7 @@ func testCompression(t *testing.T, driver netpoll.Driver) {
 func TestAnEventIsCompressedForThoseWhoWantIt(t *testing.T) {
 	d := open(t, options{deflate: 200})
 	id := d.channel("ann", "bob", "eve")
-	bob, _ := d.shake("bob", offer)
+	bob, _ := d.handshake("bob", offer)
 	bob.parser.Limits.Deflate = true
 	eve, ann := d.connect("eve"), d.connect("ann")
 	bob.next() // connection

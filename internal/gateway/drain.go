@@ -10,11 +10,11 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// portions is in how many parts sockets are told and closed, and patience how many
+// drainBatches is in how many parts sockets are told and closed, and patience how many
 // parts later a socket is closed that did not go by itself.
 const (
-	portions = 10
-	patience = 5
+	drainBatches = 10
+	graceBatches = 5
 )
 
 // Drain ends all sockets in good order: no new ones; each is told, spread evenly
@@ -27,17 +27,17 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 	g.draining.Store(true)
 	all := g.sessions.all()
 	portion := func(i int) []*session {
-		if i < 0 || i >= portions {
+		if i < 0 || i >= drainBatches {
 			return nil
 		}
-		return all[len(all)*i/portions : len(all)*(i+1)/portions]
+		return all[len(all)*i/drainBatches : len(all)*(i+1)/drainBatches]
 	}
-	step := window / portions
-	for i := range portions + patience {
+	step := window / drainBatches
+	for i := range drainBatches + graceBatches {
 		for _, s := range portion(i) {
 			s.tell(step)
 		}
-		for _, s := range portion(i - patience) {
+		for _, s := range portion(i - graceBatches) {
 			s.leave()
 		}
 		if g.sessions.len() == 0 || !wait(ctx, step) { // nobody is left to wait for
@@ -95,7 +95,7 @@ const (
 
 var errLeaving = &chat.Error{Code: chat.Unavailable, Message: "The server restarts. Nothing was stored; send it again when you are connected again.", RetryAfter: time.Second}
 
-// leave closes the socket, once what it has sent is answered.
+// release closes the socket, once what it has sent is answered.
 func (s *session) leave() {
 	if s.work.Or(leaving)&carrying == 0 {
 		s.close(chat.CloseRestart, "the server restarts")
@@ -137,15 +137,15 @@ func (g *Gateway) Close(ctx context.Context) error {
 	return err
 }
 
-// entries counts what is under way, and lets nothing more in once it is closed: a
+// inFlight counts what is under way, and lets nothing more in once it is closed: a
 // WaitGroup alone must not grow while somebody waits for it.
-type entries struct {
+type inFlight struct {
 	mu     sync.Mutex // guards what follows
 	closed bool
 	inside sync.WaitGroup
 }
 
-func (e *entries) enter() bool {
+func (e *inFlight) acquire() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.closed {
@@ -154,10 +154,10 @@ func (e *entries) enter() bool {
 	return !e.closed
 }
 
-func (e *entries) leave() { e.inside.Done() }
+func (e *inFlight) release() { e.inside.Done() }
 
 // close waits for those inside. They end by themselves, within openTimeout.
-func (e *entries) close() {
+func (e *inFlight) close() {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()

@@ -14,12 +14,13 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/trace"
-	"github.com/chowk-chat/chowk/internal/verb"
 )
 
 // Limits bound what clients may take. Zero values mean no limit, but for those
@@ -68,10 +69,10 @@ func (l Limits) withDefaults() Limits {
 
 // Config says how a Gateway works.
 type Config struct {
-	Rules      *verb.Rules
+	Rules      *command.Service
 	Hub        *hub.Hub
 	Auth       *auth.Authenticator
-	Door       *auth.Door
+	Door       *auth.OriginPolicy
 	Poller     *netpoll.Poller
 	Metrics    *metric.Gateway
 	Trace      *trace.Tracer // nil: nothing is traced
@@ -103,7 +104,7 @@ type Gateway struct {
 	atOnce     *semaphore.Weighted
 	draining   atomic.Bool
 	window     atomic.Int64 // over which it drains
-	shaking    entries
+	shaking    inFlight
 	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry
 	users      *buckets
@@ -161,7 +162,7 @@ func (g *Gateway) sweep() {
 		case <-t.C:
 			g.expire(chat.TimeOf(g.Now()))
 			if turn++; turn%tidyTurns == 0 {
-				g.Auth.Tidy()
+				g.Auth.Cleanup()
 			}
 		case <-g.ctx.Done():
 			return
@@ -186,7 +187,7 @@ func (g *Gateway) expire(now chat.Time) {
 
 // Revoke closes the user's sockets: those of the sessions given, or with none
 // given all of them, because the user was disabled.
-func (g *Gateway) Revoke(sessions []chat.TokenHash, user chat.UserID) {
+func (g *Gateway) Revoke(sessions []model.TokenHash, user chat.UserID) {
 	for _, c := range g.Hub.Conns(user) {
 		s, ok := c.(*session)
 		if !ok {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/gateway"
 	"github.com/chowk-chat/chowk/internal/hub"
@@ -28,7 +29,6 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
-	"github.com/chowk-chat/chowk/internal/verb"
 )
 
 func TestMain(m *testing.M) {
@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// patience bounds every wait; nothing is expected to take that long.
-const patience = 20 * time.Second
+// graceBatches bounds every wait; nothing is expected to take that long.
+const graceBatches = 20 * time.Second
 
 // drivers are those that there are here.
 func drivers() []netpoll.Driver {
@@ -66,7 +66,7 @@ func each(t *testing.T, test func(t *testing.T, d netpoll.Driver)) {
 type door struct {
 	t       *testing.T
 	gateway *gateway.Gateway
-	rules   *verb.Rules
+	rules   *command.Service
 	address string
 }
 
@@ -89,12 +89,12 @@ func open(t *testing.T, o options) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := &verb.Rules{Journal: writer, Store: db, Live: live, Now: time.Now}
+	rules := &command.Service{Journal: writer, Store: db, Realtime: live, Now: time.Now}
 	numbers := metric.New().Gateway
 	numbers.Held.Every, numbers.Held.Fatal = 1, true
 	g := gateway.New(gateway.Config{
 		Rules: rules, Hub: live, Metrics: numbers,
-		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: p, Limits: o.limits, Now: o.now,
+		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.OriginPolicy{}, Poller: p, Limits: o.limits, Now: o.now,
 		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat, Deflate: o.deflate > 0,
 	})
 	mux := http.NewServeMux()
@@ -120,11 +120,11 @@ func open(t *testing.T, o options) *door {
 func (d *door) channel(owner chat.UserID, members ...chat.UserID) string {
 	d.t.Helper()
 	for _, u := range append(members, owner) {
-		if _, response := d.shake(string(u)); response.StatusCode != http.StatusSwitchingProtocols { // so that the user exists
+		if _, response := d.handshake(string(u)); response.StatusCode != http.StatusSwitchingProtocols { // so that the user exists
 			d.t.Fatal(response.Status)
 		}
 	}
-	ch, err := d.rules.CreateChannel(d.t.Context(), verb.Caller{User: owner}, chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
+	ch, err := d.rules.CreateChannel(d.t.Context(), command.Caller{User: owner}, chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ type peer struct {
 }
 
 // request is a handshake; lines are added to it, or replace it when it is raw.
-func (d *door) shake(user string, lines ...string) (*peer, *http.Response) {
+func (d *door) handshake(user string, lines ...string) (*peer, *http.Response) {
 	d.t.Helper()
 	head := "GET /ws/" + user + " HTTP/1.1\r\nHost: " + d.address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chowk.v1\r\n"
@@ -158,7 +158,7 @@ func (d *door) raw(request string) (*peer, *http.Response) {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(graceBatches))
 	if _, err := io.WriteString(nc, request); err != nil {
 		d.t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func (d *door) raw(request string) (*peer, *http.Response) {
 // connect opens a socket and reads its connection frame.
 func (d *door) connect(user string) *peer {
 	d.t.Helper()
-	p, response := d.shake(user)
+	p, response := d.handshake(user)
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		d.t.Fatalf("the handshake was answered %s", response.Status)
 	}
@@ -293,7 +293,7 @@ func (p *peer) pings(id string) {
 // await waits for something that another goroutine brings about.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(graceBatches); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}

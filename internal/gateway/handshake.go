@@ -39,7 +39,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		span.Route(r.Pattern)
 		r = r.WithContext(ctx)
 	}
-	if err := g.shake(w, r); err != nil {
+	if err := g.handshake(w, r); err != nil {
 		e := chat.AsError(err)
 		result = string(e.Code)
 		if e.Code == chat.Internal {
@@ -52,11 +52,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.Metrics.Handshake.Observe(g.Now().Sub(start).Seconds())
 }
 
-func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
-	if g.draining.Load() || !g.shaking.enter() {
+func (g *Gateway) handshake(w http.ResponseWriter, r *http.Request) error {
+	if g.draining.Load() || !g.shaking.acquire() {
 		return g.leaving()
 	}
-	defer g.shaking.leave()
+	defer g.shaking.release()
 	if err := upgradeable(r); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (g *Gateway) shake(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The turn ends before anything is written: a client that does not read holds
 	// nobody up.
-	leave, err := g.admission.enter(r.Context())
+	leave, err := g.admission.admit(r.Context())
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (g *Gateway) refuseKnown(r *http.Request) error {
 	if source == auth.SourceNone && g.Auth.Mode() == auth.ModeNone {
 		token = r.PathValue("user_id")
 	}
-	if id, ok := g.Auth.Known(token); ok {
+	if id, ok := g.Auth.Cached(token); ok {
 		return g.mayOpen(id.User)
 	}
 	return nil
@@ -190,12 +190,12 @@ func hasToken(headers []string, token string) bool {
 // reach its database says so in HTTP.
 func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest, leave func()) error {
 	s := &session{
-		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: hundredths(g.age()), own: identity.Own,
+		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: centiseconds(g.age()), own: identity.IsInternal,
 	}
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
-	if err := g.Rules.Journal.Settle(ctx, identity.User); err != nil {
+	if err := g.Rules.Journal.FlushReads(ctx, identity.User); err != nil {
 		return fmt.Errorf("settle read cursors: %w", err)
 	}
 	standings, err := g.Hub.AttachTo(ctx, &s.hub, s, identity.User, g.Limits.SocketsPerUser, g.OldPage && !s.known)
@@ -207,9 +207,9 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		s.hub.Deflate()
 	}
 	if standings == nil {
-		standings = []chat.Standing{}
+		standings = []chat.ChannelState{}
 	}
-	var resumed map[chat.ID]chat.Span
+	var resumed map[chat.ID]chat.SeqRange
 	var refused []chat.ErrorFrame
 	if back != nil {
 		resumed, refused = s.resume(back.Epoch, back.Cursors)
@@ -234,7 +234,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Ide
 		s.Closed(nil, err)
 		return nil // answered already: the connection is gone
 	}
-	if g.Auth.Doubtful(identity) && g.Auth.Recheck(ctx, identity) != nil {
+	if g.Auth.MaybeRevoked(identity) && g.Auth.Recheck(ctx, identity) != nil {
 		s.close(chat.CloseTokenExpired, "logged out")
 		return nil
 	}

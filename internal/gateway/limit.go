@@ -122,11 +122,11 @@ const released = ^uint32(0)
 // hold notes how much the session keeps of a message that is half received; false
 // when that is too much for all of them together, or the socket is closed.
 func (s *session) hold() bool {
-	held, before := uint32(s.half.Held()), s.held.Load()
+	held, before := uint32(s.partial.Held()), s.partialBytes.Load()
 	if held == before {
 		return true
 	}
-	if before == released || !s.held.CompareAndSwap(before, held) {
+	if before == released || !s.partialBytes.CompareAndSwap(before, held) {
 		return false
 	}
 	used := s.gateway.partial.used.Add(int64(held) - int64(before))
@@ -135,7 +135,7 @@ func (s *session) hold() bool {
 
 // release gives back what the session holds; false when it was done before.
 func (b *budget) release(s *session) bool {
-	held := s.held.Swap(released)
+	held := s.partialBytes.Swap(released)
 	if held != released {
 		b.used.Add(-int64(held))
 	}

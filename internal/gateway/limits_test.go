@@ -28,14 +28,14 @@ func TestHandshakesOverTheLimitsAreRefused(t *testing.T) {
 			d := open(t, options{limits: c.limits})
 			first := d.connect("ann")
 			d.connect("ann")
-			_, response := d.shake("ann")
+			_, response := d.handshake("ann")
 			if response.StatusCode != c.status || response.Header.Get("Retry-After") == "" {
 				t.Errorf("got %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
 			}
 			first.write(masked(frame.OpClose, ""))
 			first.closedWith(frame.CloseNoStatus)
 			await(t, "room", func() bool {
-				_, response := d.shake("ann")
+				_, response := d.handshake("ann")
 				return response.StatusCode == http.StatusSwitchingProtocols
 			})
 		})
@@ -48,7 +48,7 @@ func TestMoreHandshakesThanMayBeAreToldToComeBack(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 6 {
 		all.Go(func() {
-			_, response := d.shake(fmt.Sprint("user", i))
+			_, response := d.handshake(fmt.Sprint("user", i))
 			switch after := response.Header.Get("Retry-After"); {
 			case response.StatusCode == http.StatusSwitchingProtocols:
 				in.Add(1)
@@ -71,7 +71,7 @@ func TestALoopOfOneUserTakesNobodysTurn(t *testing.T) {
 	d := open(t, options{limits: gateway.Limits{HandshakesPerSecond: 20, SocketsPerUser: 1}})
 	d.connect("ann")
 	for range 200 {
-		if _, response := d.shake("ann"); response.StatusCode != http.StatusTooManyRequests {
+		if _, response := d.handshake("ann"); response.StatusCode != http.StatusTooManyRequests {
 			t.Fatal(response.Status)
 		}
 	}
@@ -82,7 +82,7 @@ func TestALoopOfOneUserTakesNobodysTurn(t *testing.T) {
 func TestRefusedHandshakesAreNotCounted(t *testing.T) {
 	d := open(t, options{limits: gateway.Limits{Sockets: 1, SocketsPerAddress: 1}})
 	for range 5 {
-		if _, response := d.shake("ann", "Authorization: Bearer somebody-else"); response.StatusCode != http.StatusForbidden {
+		if _, response := d.handshake("ann", "Authorization: Bearer somebody-else"); response.StatusCode != http.StatusForbidden {
 			t.Fatal(response.Status)
 		}
 	}
@@ -93,8 +93,8 @@ func TestOddHandshakes(t *testing.T) {
 	d := open(t, options{})
 	const key, version = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "Sec-WebSocket-Version: 13\r\n"
 	for name, c := range map[string]struct {
-		line, headers string
-		status        int
+		retryQueue, headers string
+		status              int
 	}{
 		"as it should be":              {"GET /ws/ann HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + version, 101},
 		"through a proxy":              {"GET /ws/ann HTTP/1.1", "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n" + key + version, 101},
@@ -111,7 +111,7 @@ func TestOddHandshakes(t *testing.T) {
 		"an old version":               {"GET /ws/ann HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n" + key, 426},
 		"a user that cannot be a user": {"GET /ws/a%00b HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + version, 400},
 	} {
-		_, response := d.raw(c.line + "\r\nHost: " + d.address + "\r\n" + c.headers + "\r\n")
+		_, response := d.raw(c.retryQueue + "\r\nHost: " + d.address + "\r\n" + c.headers + "\r\n")
 		if response.StatusCode != c.status {
 			t.Errorf("%s: got %s, want %d", name, response.Status, c.status)
 		}
@@ -175,7 +175,7 @@ func TestWhoWasThrownOutIsNotLetInAtOnce(t *testing.T) {
 	}
 	p.write(b)
 	p.closedWith(chat.CloseAbuse)
-	if _, response := d.shake("ann"); response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" {
+	if _, response := d.handshake("ann"); response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" {
 		t.Errorf("got %s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
 	}
 	stays.pings("what was open stays open")

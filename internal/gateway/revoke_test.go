@@ -5,20 +5,20 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
-	"github.com/chowk-chat/chowk/internal/verb"
 )
 
 // meanwhile does something while a socket opens.
 type meanwhile struct {
-	verb.Journal
+	command.Journal
 	do func()
 }
 
-func (m meanwhile) Settle(ctx context.Context, user chat.UserID) error {
+func (m meanwhile) FlushReads(ctx context.Context, user chat.UserID) error {
 	m.do()
-	return m.Journal.Settle(ctx, user)
+	return m.Journal.FlushReads(ctx, user)
 }
 
 // TestAccessThatEndsWhileASocketOpensClosesIt: it was let in, and was not there yet

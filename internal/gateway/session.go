@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/netpoll"
-	"github.com/chowk-chat/chowk/internal/verb"
 )
 
 // session is one open socket. While it is idle it is this struct and what the
@@ -34,16 +35,16 @@ type session struct {
 	place   int32    // in the registry, guarded by it
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
-	half    frame.Half // received
-	rate    bucket
-	control bucket
-	events  atomic.Uint32
-	work    atomic.Uint32 // see leave
-	held    atomic.Uint32 // bytes of a message half received, as counted; released when closed
-	known   bool          // speaks chowk.v1
-	own     bool          // this process's own
-	strikes uint8
-	warned  bool // that its credential expires; the sweep's own
+	partial      frame.Half // received
+	rate         bucket
+	control      bucket
+	events       atomic.Uint32
+	work         atomic.Uint32 // see leave
+	partialBytes atomic.Uint32 // bytes of a message half received, as counted; released when closed
+	known        bool          // speaks chowk.v1
+	own          bool          // this process's own
+	violations   uint8
+	warned       bool // that its credential expires; the sweep's own
 }
 
 func (s *session) user() chat.UserID { return s.hub.User() }
@@ -60,20 +61,20 @@ func (s *session) remote() netip.Addr { return netip.AddrFrom16(s.address).Unmap
 
 // fingerprint is what a session keeps of its log-in: enough to tell the user's
 // log-ins apart.
-func fingerprint(h chat.TokenHash) uint32 { return binary.LittleEndian.Uint32(h[:]) }
+func fingerprint(h model.TokenHash) uint32 { return binary.LittleEndian.Uint32(h[:]) }
 
 // expiry is a moment in Unix seconds, 0 for never. What is later than 2106, and so
 // does not fit, is then.
 func expiry(t chat.Time) uint32 { return uint32(min(max(t.Std().Unix(), 0), math.MaxUint32)) }
 
-// hundredths are those of seconds of the gateway's age, without what does not fit:
+// centiseconds are those of seconds of the gateway's age, without what does not fit:
 // good to tell apart moments within 497 days.
-func hundredths(age time.Duration) uint32 { return uint32(age.Milliseconds() / 10) }
+func centiseconds(age time.Duration) uint32 { return uint32(age.Milliseconds() / 10) }
 
 // openFor is for how long the socket has been open at an age, to a hundredth of a
 // second.
 func (s *session) openFor(age time.Duration) time.Duration {
-	return time.Duration(hundredths(age)-s.opened) * 10 * time.Millisecond
+	return time.Duration(centiseconds(age)-s.opened) * 10 * time.Millisecond
 }
 
 // Write hands a frame to the peer, or refuses it while an earlier one waits.
@@ -94,9 +95,9 @@ func (s *session) Data(_ *netpoll.Conn, p []byte) netpoll.Next { return s.consum
 
 func (s *session) consume(p []byte) netpoll.Next {
 	for len(p) > 0 {
-		parser := frame.Parser{Limits: s.limits(), Half: s.half}
+		parser := frame.Parser{Limits: s.limits(), Half: s.partial}
 		n, msg, err := parser.Next(p)
-		s.half = parser.Half
+		s.partial = parser.Half
 		p = p[n:]
 		if err != nil {
 			s.broken(err)
@@ -113,7 +114,7 @@ func (s *session) consume(p []byte) netpoll.Next {
 		s.close(chat.CloseTryAgainLater, "too many messages are half received at this moment")
 		return netpoll.Pause
 	}
-	if s.half.Holds() {
+	if s.partial.Holds() {
 		return netpoll.Partial
 	}
 	return netpoll.Continue
@@ -159,19 +160,19 @@ func (s *session) event(payload, rest []byte) bool {
 	}
 	if err != nil {
 		s.refuse(req, err, start)
-		if s.strikes++; s.strikes > maxStrikes {
+		if s.violations++; s.violations > maxStrikes {
 			return s.abuse("too many errors")
 		}
 		return true
 	}
 	if req.Type == "ping" {
-		s.strikes = 0
+		s.violations = 0
 		s.reply(chat.PongFrame{Type: chat.EventPong, Timestamp: chat.TimeOf(start), ID: req.ID})
 		return true
 	}
-	v := verb.Table[req.Type]
+	v := command.Table[req.Type]
 	if v.Transient {
-		s.carryOut(context.Background(), req, v, start)
+		s.execute(context.Background(), req, v, start)
 		return true
 	}
 	if !s.begin() {
@@ -191,14 +192,14 @@ func (s *session) event(payload, rest []byte) bool {
 		defer s.gateway.end()
 		ctx, cancel := context.WithTimeout(s.gateway.ctx, eventTimeout)
 		defer cancel()
-		s.carryOut(ctx, req, v, start)
-		s.goOn(rest)
+		s.execute(ctx, req, v, start)
+		s.resumeReading(rest)
 	}()
 	return false
 }
 
-// goOn takes what came after an event that is done, and then reads on.
-func (s *session) goOn(rest []byte) {
+// resumeReading takes what came after an event that is done, and then reads on.
+func (s *session) resumeReading(rest []byte) {
 	s.end()
 	next := s.consume(rest)
 	s.left()
@@ -207,15 +208,15 @@ func (s *session) goOn(rest []byte) {
 	}
 }
 
-// carryOut runs a verb and answers.
-func (s *session) carryOut(ctx context.Context, req chat.Request, v verb.Verb, start time.Time) {
+// execute runs a verb and answers.
+func (s *session) execute(ctx context.Context, req chat.Request, v command.Command, start time.Time) {
 	ctx, span := s.gateway.Trace.Event(ctx, req.Type, start, s.id)
-	response, err := s.gateway.run(ctx, v, verb.Caller{User: s.user(), Socket: s}, req)
+	response, err := s.gateway.run(ctx, v, command.Caller{User: s.user(), Socket: s}, req)
 	ack := s.gateway.Trace.Ack(ctx)
 	if err != nil {
 		s.refuseTraced(req, err, start, span.ID())
 	} else {
-		s.strikes = 0
+		s.violations = 0
 		s.count(req.Type, "ok", start, span.ID())
 		s.reply(chat.Ack{Type: chat.EventAck, Event: req.Type, Response: response, Timestamp: chat.TimeOf(s.gateway.Now()), ID: req.ID})
 	}
@@ -232,8 +233,10 @@ func (s *session) Idle(*netpoll.Conn) { s.Write(pingFrame) }
 
 var pingFrame = frame.Ping(nil)
 
-// Late is called when a message does not come to its end.
-func (s *session) Late(*netpoll.Conn) { s.close(chat.CloseAbuse, "a message took too long to arrive") }
+// PartialTimeout is called when a message does not come to its end.
+func (s *session) PartialTimeout(*netpoll.Conn) {
+	s.close(chat.CloseAbuse, "a message took too long to arrive")
+}
 
 // Closed takes the socket out of everything. It may be on the poller's goroutine,
 // so what takes locks is done on another.
@@ -288,17 +291,17 @@ func (s *session) finish(last []byte, _ string) {
 	s.conn.Close(last)
 }
 
-// abuseRest is how long a user gets no new socket after one was closed because of
+// abuseCooldown is how long a user gets no new socket after one was closed because of
 // what it did. Who comes back at once to go on costs more than the events did.
-const abuseRest = 10 * time.Second
+const abuseCooldown = 10 * time.Second
 
 func (s *session) abuse(reason string) bool {
-	s.gateway.abusers.fill(s.user(), s.gateway.age(), abuseRest)
+	s.gateway.abusers.fill(s.user(), s.gateway.age(), abuseCooldown)
 	s.close(chat.CloseAbuse, reason)
 	return false
 }
 
-// Join, Leave, Resume and Watch are verb.Socket.
+// Join, Leave, Resume and Watch are command.Socket.
 
 // Join makes the socket hear a channel.
 func (s *session) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
@@ -317,7 +320,7 @@ func (s *session) Watch(users []chat.UserID) { s.hub.Watch(users) }
 
 // Resume sets the socket's cursors back, and tells it to resync the channels where
 // that cannot be.
-func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]chat.Seq) (map[chat.ID]chat.Span, error) {
+func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]chat.Seq) (map[chat.ID]chat.SeqRange, error) {
 	resumed, refused := s.resume(epoch, cursors)
 	for _, f := range refused {
 		s.reply(f)
@@ -327,7 +330,7 @@ func (s *session) Resume(_ context.Context, epoch string, cursors map[chat.ID]ch
 
 // resume sets cursors back; refused are the frames that tell where that cannot be,
 // one for each reason, however many channels there are.
-func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.Span, refused []chat.ErrorFrame) {
+func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.SeqRange, refused []chat.ErrorFrame) {
 	now := chat.TimeOf(s.gateway.Now())
 	count := s.gateway.Metrics.Resumes
 	if epoch != s.gateway.Epoch {
@@ -336,7 +339,7 @@ func (s *session) resume(epoch string, cursors map[chat.ID]chat.Seq) (resumed ma
 			why := "This server's history is another one than yours. Load these channels again."
 			refused = append(refused, chat.ResyncFrame(why, now, slices.Collect(maps.Keys(cursors))...))
 		}
-		return map[chat.ID]chat.Span{}, refused
+		return map[chat.ID]chat.SeqRange{}, refused
 	}
 	resumed, ahead, denied := s.hub.Resume(cursors)
 	count.WithLabelValues("ok").Add(float64(len(resumed)))

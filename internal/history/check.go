@@ -170,7 +170,7 @@ func (c *checker) step(r *Record) {
 		c.answer(r)
 	case Received:
 		c.receive(r)
-	case Handed:
+	case Delivered:
 		c.hand(r)
 	case Began:
 		v := c.view(r)
@@ -180,7 +180,7 @@ func (c *checker) step(r *Record) {
 		v.resumed = max(v.resumed, r.Seq)
 	case Connected:
 		c.connect(r)
-	case Told:
+	case Resyncs:
 		c.told(r)
 	case Parted:
 		v := c.view(r)

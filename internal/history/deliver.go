@@ -42,7 +42,7 @@ func (c *checker) receive(r *Record) {
 
 // hand looks at what the application got.
 func (c *checker) hand(r *Record) {
-	c.report.Handed++
+	c.report.Delivered++
 	v := c.view(r)
 	own := r.User == r.Session
 	begins := r.What == Founds || r.What == Joins && own
@@ -81,7 +81,7 @@ func (c *checker) connect(r *Record) {
 }
 
 func (c *checker) told(r *Record) {
-	c.report.Told++
+	c.report.Resyncs++
 	v := c.view(r)
 	switch {
 	case r.What == ReasonEpoch && !v.tell:

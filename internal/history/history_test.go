@@ -65,7 +65,7 @@ func calm(channels, users, messages int) *history.History {
 			if seq%10 == 0 {
 				add(r) // raw repeats are a cost
 			}
-			r.Kind = history.Handed
+			r.Kind = history.Delivered
 			add(r)
 		}
 	}
@@ -167,7 +167,7 @@ func TestEveryForgeryIsFound(t *testing.T) {
 			for u := range uint32(5) { // and everyone got it
 				r.Session, r.Kind = u, history.Received
 				insert(h, find(t, h, barrier), r)
-				r.Kind = history.Handed
+				r.Kind = history.Delivered
 				insert(h, find(t, h, barrier), r)
 			}
 		}},
@@ -208,23 +208,23 @@ func TestEveryForgeryIsFound(t *testing.T) {
 			}
 		}},
 		{"a delivery is dropped", []history.Rule{history.NoGap}, "after 19", func(t *testing.T, h *history.History) {
-			remove(h, find(t, h, is(history.Handed, 1, 20, 4)))
+			remove(h, find(t, h, is(history.Delivered, 1, 20, 4)))
 		}},
 		{"a joining is made up to hide a hole", []history.Rule{history.NoGap}, "after 19", func(t *testing.T, h *history.History) {
-			remove(h, find(t, h, is(history.Handed, 1, 20, 4)))
-			i := find(t, h, is(history.Handed, 1, 21, 4))
+			remove(h, find(t, h, is(history.Delivered, 1, 20, 4)))
+			i := find(t, h, is(history.Delivered, 1, 21, 4))
 			h.Records[i].What, h.Records[i].User = history.Joins, 4
 		}},
 		{"a delivery is repeated", []history.Rule{history.NoRepeat}, "seq 20 of", func(t *testing.T, h *history.History) {
-			i := find(t, h, is(history.Handed, 1, 20, 4))
+			i := find(t, h, is(history.Delivered, 1, 20, 4))
 			insert(h, i+1, h.Records[i])
 		}},
 		{"two deliveries are swapped", []history.Rule{history.NoGap, history.NoRepeat}, "after 19", func(t *testing.T, h *history.History) {
-			a, b := find(t, h, is(history.Handed, 1, 20, 4)), find(t, h, is(history.Handed, 1, 21, 4))
+			a, b := find(t, h, is(history.Delivered, 1, 20, 4)), find(t, h, is(history.Delivered, 1, 21, 4))
 			h.Records[a], h.Records[b] = h.Records[b], h.Records[a]
 		}},
 		{"the end never arrives", []history.Rule{history.Complete}, "up to 59 of 60", func(t *testing.T, h *history.History) {
-			remove(h, find(t, h, is(history.Handed, 1, perChannel, 4)))
+			remove(h, find(t, h, is(history.Delivered, 1, perChannel, 4)))
 		}},
 		{"a new member hears nothing", []history.Rule{history.Complete}, "handed nothing", func(t *testing.T, h *history.History) {
 			h.Names = append(h.Names, "late")
@@ -249,10 +249,10 @@ func TestEveryForgeryIsFound(t *testing.T) {
 			insert(h, find(t, h, barrier), history.Record{Kind: history.Connected, Session: 4, ID: id(8)})
 		}},
 		{"an epoch is told that is none", []history.Rule{history.EpochTold}, "there is none", func(t *testing.T, h *history.History) {
-			insert(h, find(t, h, barrier), history.Record{Kind: history.Told, What: history.ReasonEpoch, Session: 4, Channel: 1, Seq: perChannel})
+			insert(h, find(t, h, barrier), history.Record{Kind: history.Resyncs, What: history.ReasonEpoch, Session: 4, Channel: 1, Seq: perChannel})
 		}},
 		{"a tail is lost in one epoch", []history.Rule{history.EpochTold}, "in one epoch", func(t *testing.T, h *history.History) {
-			insert(h, find(t, h, barrier), history.Record{Kind: history.Told, What: history.ReasonAhead, Session: 4, Channel: 1, Seq: perChannel})
+			insert(h, find(t, h, barrier), history.Record{Kind: history.Resyncs, What: history.ReasonAhead, Session: 4, Channel: 1, Seq: perChannel})
 		}},
 		{"a send is never answered", []history.Rule{history.Resolved}, "has no answer", func(t *testing.T, h *history.History) {
 			remove(h, find(t, h, func(r *history.Record) bool { return r.Kind == history.Acked && r.Channel == 1 && r.Seq == 20 }))
@@ -311,7 +311,7 @@ func TestTheRecorderMergesByTime(t *testing.T) {
 		if i%3 == 0 {
 			l = b
 		}
-		l.Add(history.Record{Kind: history.Handed, Seq: int64(i + 1)}, id(9))
+		l.Add(history.Record{Kind: history.Delivered, Seq: int64(i + 1)}, id(9))
 	}
 	r.Store(history.Record{Kind: history.Stored, Seq: 1, Channel: r.Channel(id(9))})
 	h := r.History()

@@ -37,17 +37,17 @@ const (
 	Acked
 	Refused
 	Unknown
-	// Received is an entry as it came over the wire, Handed as the client library
+	// Received is an entry as it came over the wire, Delivered as the client library
 	// gave it to the application.
 	Received
-	Handed
+	Delivered
 	// Resumed is a cursor from which the session asked to go on.
 	Resumed
 	// Connected is a new connection, id the epoch's digest.
 	Connected
-	// Told is a channel that is to be loaded again: seq is where it goes on, what
+	// Resyncs is a channel that is to be loaded again: seq is where it goes on, what
 	// the reason.
-	Told
+	Resyncs
 	// Parted is a membership that ended while the session was away.
 	Parted
 	// Level is the moment at which all that was missed had arrived.
@@ -76,17 +76,17 @@ const (
 	Founds
 )
 
-var whats = map[chat.EventType]What{
+var kindNames = map[chat.EventType]What{
 	chat.EventMessage: Message, chat.EventMessageUpdated: Edit, chat.EventMessageDeleted: Deletion,
 	chat.EventMessageReaction: Reaction, chat.EventReactionRemoved: Unreaction,
 	chat.EventMemberJoined: Joins, chat.EventMemberLeft: Leaves, chat.EventChannelJoined: Founds,
 }
 
 // WhatOf is the entry of an event type as the store names it.
-func WhatOf(t chat.EventType) What { return whats[t] }
+func WhatOf(t chat.EventType) What { return kindNames[t] }
 
 func (w What) String() string {
-	for t, v := range whats {
+	for t, v := range kindNames {
 		if v == w {
 			return string(t)
 		}
@@ -94,7 +94,7 @@ func (w What) String() string {
 	return "another entry"
 }
 
-// Reasons of Told.
+// Reasons of Resyncs.
 const (
 	ReasonEpoch What = iota + 1
 	ReasonAhead

@@ -12,17 +12,17 @@ import (
 type Report struct {
 	Violations []Violation
 
-	Records  int
-	Stored   int // entries in the database
-	Invoked  int // changes asked for
-	Acked    int // changes acknowledged, Messages of them messages
-	Messages int
-	Refused  int
-	Unknown  int // attempts given up without an answer, before their repetition
-	Received int // over the wire, Repeated of them seen before (a cost, no error)
-	Repeated int
-	Handed   int // to applications
-	Told     int // channels to be loaded again
+	Records   int
+	Stored    int // entries in the database
+	Invoked   int // changes asked for
+	Acked     int // changes acknowledged, Messages of them messages
+	Messages  int
+	Refused   int
+	Unknown   int // attempts given up without an answer, before their repetition
+	Received  int // over the wire, Repeated of them seen before (a cost, no error)
+	Repeated  int
+	Delivered int // to applications
+	Resyncs   int // channels to be loaded again
 
 	// Staleness is the time from an ack to each hand-over.
 	Staleness Percentiles
@@ -44,7 +44,7 @@ type Percentiles struct {
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d records: %d changes acknowledged (%d messages), %d refused; %d entries stored, %d received (%d repeated), %d handed over, %d channels reloaded\n",
-		r.Records, r.Acked, r.Messages, r.Refused, r.Stored, r.Received, r.Repeated, r.Handed, r.Told)
+		r.Records, r.Acked, r.Messages, r.Refused, r.Stored, r.Received, r.Repeated, r.Delivered, r.Resyncs)
 	fmt.Fprintf(&b, "ack to hand-over p50 %v, p99 %v, max %v; after faults first ack %v, 95 %% resumed %v; without acks %v, at most %v\n",
 		round(r.Staleness.P50), round(r.Staleness.P99), round(r.Staleness.Max), worst(r.FirstAck), worst(r.Resumed), round(r.Silent), round(r.Longest))
 	if len(r.Violations) == 0 {

@@ -11,7 +11,7 @@ import (
 // the socket takes no more; its draining then puts it in the queue again.
 func (h *Hub) catchUp(s *Socket) {
 	for _, p := range s.snapshot() {
-		p := seat{p, s}
+		p := listener{p, s}
 		for {
 			more, err := h.advance(p)
 			if err != nil {
@@ -49,7 +49,7 @@ func (h *Hub) retryLater(f func()) {
 
 // advance makes one write for a pair that is behind; more is false when there is
 // nothing more to do for now.
-func (h *Hub) advance(p seat) (more bool, err error) {
+func (h *Hub) advance(p listener) (more bool, err error) {
 	due, from, head, ok := p.due()
 	if !ok {
 		return false, nil
@@ -86,7 +86,7 @@ func (h *Hub) advance(p seat) (more bool, err error) {
 	// fan-out skips what the cursor has passed.
 	p.become(live)
 	h.config.Metrics.CaughtUp.Inc()
-	h.levelled(p)
+	h.markCaughtUp(p)
 	return false, nil
 }
 
@@ -106,7 +106,7 @@ func withoutHole(due []entry, seq chat.Seq) []entry {
 // giveUp tells the client to load the channel again, because the log does not reach
 // back to its cursor, and goes on from the head. It reports whether there is more
 // to do.
-func (h *Hub) giveUp(p seat, from chat.Seq, why string) (more bool) {
+func (h *Hub) giveUp(p listener, from chat.Seq, why string) (more bool) {
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
 	if p.state() != behind || p.cursor() != from || p.place() < 0 {
@@ -118,14 +118,14 @@ func (h *Hub) giveUp(p seat, from chat.Seq, why string) (more bool) {
 	}
 	h.config.Metrics.Resyncs.Inc()
 	p.become(live)
-	h.levelled(p)
+	h.markCaughtUp(p)
 	return false
 }
 
 // due gives the entries from the ring that the pair is to be sent, nil when they
 // must be read from the log, which goes to head; ok is false when the pair is not
 // behind.
-func (p *pair) due() (entries []entry, from, head chat.Seq, ok bool) {
+func (p *subscription) due() (entries []entry, from, head chat.Seq, ok bool) {
 	ch := p.ch
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -152,12 +152,12 @@ func (h *Hub) fillers() int {
 	return 4
 }
 
-// mendHole has a hole filled, at once or when what is missing had time to come by
+// fillGap has a hole filled, at once or when what is missing had time to come by
 // itself. Called with the channel's mu held.
-func (h *Hub) mendHole(ch *channel) {
+func (h *Hub) fillGap(ch *channel) {
 	switch {
-	case ch.ahead <= ch.head:
-	case len(ch.early) > 0:
+	case ch.beyondGap <= ch.head:
+	case len(ch.outOfOrder) > 0:
 		h.holes.put(ch)
 	default:
 		h.gaps.put(ch)
@@ -168,7 +168,7 @@ func (h *Hub) mendHole(ch *channel) {
 // came faster than the fan-out could take them.
 func (h *Hub) fill(ch *channel) {
 	ch.mu.Lock()
-	from, ahead := ch.head, ch.ahead
+	from, ahead := ch.head, ch.beyondGap
 	ch.mu.Unlock()
 	if ahead <= from {
 		return
@@ -195,7 +195,7 @@ func (h *Hub) fill(ch *channel) {
 	if len(events) == 0 && ahead > from+logPage {
 		ch.pass(from + logPage)
 	} else if len(events) == 0 {
-		ch.ahead, ch.early = ch.head, nil // whoever told of it was wrong
+		ch.beyondGap, ch.outOfOrder = ch.head, nil // whoever told of it was wrong
 	}
 	ch.mu.Unlock()
 	h.dirty(ch)

@@ -13,7 +13,7 @@ func TestResumeServesFromTheCursorAndThenLive(t *testing.T) {
 	w.write(id, messages("bob", 1000)...)
 	c := w.connect("ada")
 	resumed, resync, denied := c.socket.Resume(map[chat.ID]chat.Seq{id: 400})
-	if got := resumed[id]; got != (chat.Span{From: 400, To: 1000}) || len(resync)+len(denied) != 0 {
+	if got := resumed[id]; got != (chat.SeqRange{From: 400, To: 1000}) || len(resync)+len(denied) != 0 {
 		t.Errorf("resumed %+v, resync %v, denied %v", got, resync, denied)
 	}
 	w.publish(id, message("bob", "live"))

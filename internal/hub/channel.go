@@ -13,14 +13,14 @@ type channel struct {
 	id  chat.ID
 	hub *Hub
 
-	mu        sync.Mutex // guards what follows
-	head      chat.Seq   // the last entry in order that is known here
-	known     bool       // head means something
-	ahead     chat.Seq   // an entry that exists beyond a hole after head, 0 when there is none
-	ring      ring
-	listeners listeners
-	early     map[chat.Seq]chat.Event // entries beyond the hole; nil for none
-	gone      bool                    // dropped from the hub: obtain another
+	mu         sync.Mutex // guards what follows
+	head       chat.Seq   // the last entry in order that is known here
+	known      bool       // head means something
+	beyondGap  chat.Seq   // an entry that exists beyond a hole after head, 0 when there is none
+	ring       ring
+	listeners  listeners
+	outOfOrder map[chat.Seq]chat.Entry // entries beyond the hole; nil for none
+	gone       bool                    // dropped from the hub: obtain another
 
 	inbox  inbox
 	toldAt time.Time // guarded by mu: when something transient was told last
@@ -33,7 +33,7 @@ const transientEvery = time.Second
 // inbox takes what is published while the fan-out is busy with the channel.
 type inbox struct {
 	mu        sync.Mutex // guards what follows
-	events    []chat.Event
+	events    []chat.Entry
 	since     time.Time // when the first of them came
 	overflow  chat.Seq  // the last entry that did not fit: it is in the log
 	transient []transient
@@ -57,7 +57,7 @@ type transient struct {
 }
 
 // put takes an event, or notes that the log has it.
-func (ch *channel) put(ev chat.Event) {
+func (ch *channel) put(ev chat.Entry) {
 	in := &ch.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -86,7 +86,7 @@ func (ch *channel) putTransient(t transient) {
 	}
 }
 
-func (ch *channel) take() (events []chat.Event, overflow chat.Seq, since time.Time, traced bool) {
+func (ch *channel) take() (events []chat.Entry, overflow chat.Seq, since time.Time, traced bool) {
 	in := &ch.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -121,16 +121,16 @@ func (ch *channel) learn(seq chat.Seq) bool {
 		ch.known, ch.head = true, seq
 		return false
 	}
-	news := seq > max(ch.head, ch.ahead)
+	news := seq > max(ch.head, ch.beyondGap)
 	if seq > ch.head {
-		ch.ahead = max(ch.ahead, seq)
+		ch.beyondGap = max(ch.beyondGap, seq)
 	}
 	return news
 }
 
 // append puts an event at the end, in order, and after it those that came before
 // it. Called with mu held.
-func (ch *channel) append(ev *chat.Event) {
+func (ch *channel) append(ev *chat.Entry) {
 	switch {
 	case ev.Seq <= ch.head:
 		return
@@ -139,15 +139,15 @@ func (ch *channel) append(ev *chat.Event) {
 		return
 	}
 	ch.appendNext(ev)
-	for len(ch.early) > 0 {
-		next, ok := ch.early[ch.head+1]
+	for len(ch.outOfOrder) > 0 {
+		next, ok := ch.outOfOrder[ch.head+1]
 		if !ok {
 			return
 		}
-		delete(ch.early, next.Seq)
+		delete(ch.outOfOrder, next.Seq)
 		ch.appendNext(&next)
 	}
-	ch.early = nil
+	ch.outOfOrder = nil
 }
 
 // maxEarly bounds the entries that are kept beyond a hole, holeDelay how long one
@@ -160,27 +160,27 @@ const (
 
 // keepEarly notes an entry beyond a hole. Without other nodes the log has it sooner
 // than anybody else. Called with mu held.
-func (ch *channel) keepEarly(ev *chat.Event) {
-	ch.ahead = max(ch.ahead, ev.Seq)
-	if ch.hub.isAlone() || len(ch.early) >= maxEarly {
+func (ch *channel) keepEarly(ev *chat.Entry) {
+	ch.beyondGap = max(ch.beyondGap, ev.Seq)
+	if ch.hub.isAlone() || len(ch.outOfOrder) >= maxEarly {
 		return
 	}
-	if ch.early == nil {
-		ch.early = make(map[chat.Seq]chat.Event, 1)
+	if ch.outOfOrder == nil {
+		ch.outOfOrder = make(map[chat.Seq]chat.Entry, 1)
 	}
-	ch.early[ev.Seq] = *ev
+	ch.outOfOrder[ev.Seq] = *ev
 }
 
 // appendNext is append for the event after the last. Called with mu held.
-func (ch *channel) appendNext(ev *chat.Event) {
+func (ch *channel) appendNext(ev *chat.Entry) {
 	ch.head = ev.Seq
 	if ch.ring.push(ch.hub.encode(ev), &ch.hub.rings) {
 		ch.hub.tight.put(struct{}{})
 	}
-	for _, u := range ev.Joins() {
+	for _, u := range ev.JoinedUsers() {
 		ch.hub.joined(ch, u, ev.Seq)
 	}
-	if u := ev.Leaves(); u != "" {
+	if u := ev.LeftUser(); u != "" {
 		ch.hub.left(ch, u)
 	}
 }
@@ -195,12 +195,12 @@ func (ch *channel) pass(seq chat.Seq) {
 	ch.hub.config.Log.Error("entries of a channel are missing in the database", "channel", ch.id, "after", ch.head, "to", seq)
 	ch.head = seq
 	ch.ring.reset(&ch.hub.rings)
-	maps.DeleteFunc(ch.early, func(early chat.Seq, _ chat.Event) bool { return early <= seq })
+	maps.DeleteFunc(ch.outOfOrder, func(early chat.Seq, _ chat.Entry) bool { return early <= seq })
 }
 
-// welcome is add for a socket that may open meanwhile: it is served in the state
+// subscribe is add for a socket that may open meanwhile: it is served in the state
 // given when it is open. Called with mu held.
-func (ch *channel) welcome(s *Socket, cursor, joined chat.Seq, state pairState) *pair {
+func (ch *channel) subscribe(s *Socket, cursor, joined chat.Seq, state pairState) *subscription {
 	p := ch.add(s, cursor, joined, opening)
 	if p != nil && p.state() == opening && s.isOpen() {
 		p.become(state)
@@ -209,8 +209,8 @@ func (ch *channel) welcome(s *Socket, cursor, joined chat.Seq, state pairState) 
 }
 
 // add makes a cursor for a socket, unless there is one. Called with mu held.
-func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pair {
-	if p := s.pair(ch); p != nil {
+func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *subscription {
+	if p := s.subscription(ch); p != nil {
 		return p
 	}
 	p, slot := s.newPair(ch)
@@ -224,18 +224,18 @@ func (ch *channel) add(s *Socket, cursor, joined chat.Seq, state pairState) *pai
 		return nil
 	}
 	ch.listeners.add(s, slot)
-	ch.hub.config.Metrics.Pairs.Inc()
+	ch.hub.config.Metrics.Subscriptions.Inc()
 	return p
 }
 
 // remove takes a cursor out. Called with mu held.
-func (ch *channel) remove(p *pair) {
+func (ch *channel) remove(p *subscription) {
 	at := p.place()
 	if at < 0 {
 		return
 	}
-	ch.seat(ch.listeners.len() - 1).setPlace(at)
+	ch.listener(ch.listeners.len() - 1).setPlace(at)
 	ch.listeners.remove(at)
 	p.setPlace(-1)
-	ch.hub.config.Metrics.Pairs.Dec()
+	ch.hub.config.Metrics.Subscriptions.Dec()
 }

@@ -19,11 +19,11 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 		return 0, chat.ErrAccessDenied
 	}
 	if s.old {
-		s.rare.focus.Store(p.ch)
+		s.extra.focus.Store(p.ch)
 	}
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
-	if p.state() == parked {
+	if p.state() == unsubscribed {
 		p.become(live)
 		p.moveTo(max(p.cursor(), p.ch.head))
 	}
@@ -32,8 +32,8 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 
 // lookUp asks the database about a channel that this node does not know to be the
 // user's.
-func (s *Socket) lookUp(ctx context.Context, id chat.ID) (*pair, error) {
-	standings, err := s.hub.config.Store.Standings(ctx, s.user.id)
+func (s *Socket) lookUp(ctx context.Context, id chat.ID) (*subscription, error) {
+	standings, err := s.hub.config.Store.ChannelStates(ctx, s.user.id)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *Socket) lookUp(ctx context.Context, id chat.ID) (*pair, error) {
 		if st.ID != id {
 			continue
 		}
-		if err := s.hub.listen(ctx, s, []chat.Standing{st}); err != nil {
+		if err := s.hub.listen(ctx, s, []chat.ChannelState{st}); err != nil {
 			return nil, err
 		}
 		s.Open()
@@ -60,17 +60,17 @@ func (s *Socket) Leave(id chat.ID) {
 	}
 	p.ch.mu.Lock()
 	defer p.ch.mu.Unlock()
-	p.become(parked)
+	p.become(unsubscribed)
 	if s.old {
-		s.rare.focus.CompareAndSwap(p.ch, nil)
+		s.extra.focus.CompareAndSwap(p.ch, nil)
 	}
 }
 
 // Resume sets cursors back to where the client is. A cursor ahead of the channel's
 // head names a history that is not ours: that channel is told to resync, as is
 // every channel when the epoch is another.
-func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.Span, resync, denied []chat.ID) {
-	resumed = make(map[chat.ID]chat.Span, len(cursors))
+func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.SeqRange, resync, denied []chat.ID) {
+	resumed = make(map[chat.ID]chat.SeqRange, len(cursors))
 	late := false
 	for id, seq := range cursors {
 		p := s.pairIn(id)
@@ -79,19 +79,19 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 			continue
 		}
 		p.ch.mu.Lock()
-		head := max(p.ch.head, p.ch.ahead, p.cursor())
+		head := max(p.ch.head, p.ch.beyondGap, p.cursor())
 		switch {
 		case seq > head:
 			resync = append(resync, id)
 		default:
-			resumed[id] = chat.Span{From: seq, To: head}
-			if seq != p.cursor() || p.state() == parked {
+			resumed[id] = chat.SeqRange{From: seq, To: head}
+			if seq != p.cursor() || p.state() == unsubscribed {
 				p.moveTo(seq)
 				p.become(behind)
 				late = true
 				// Whoever was away when he was removed and came back hears nothing of
 				// the time between: the entry by which he came back begins it again.
-				p.setOut(seq < p.began())
+				p.setNotMember(seq < p.began())
 			}
 		}
 		p.ch.mu.Unlock()
@@ -102,16 +102,16 @@ func (s *Socket) Resume(cursors map[chat.ID]chat.Seq) (resumed map[chat.ID]chat.
 	return resumed, resync, denied
 }
 
-// HoldOwn keeps the channel's entries from the user's sockets that are pages of
+// DelayOwnEcho keeps the channel's entries from the user's sockets that are pages of
 // the old system, until release: such a page shows its own message twice when it
 // hears of it before its request is answered.
-func (h *Hub) HoldOwn(id chat.UserID, channel chat.ID) (release func()) {
-	var held []seat
+func (h *Hub) DelayOwnEcho(id chat.UserID, channel chat.ID) (release func()) {
+	var held []listener
 	for _, s := range h.socketsOf(id) {
 		if p := s.pairIn(channel); s.old && p != nil {
 			p.ch.mu.Lock()
 			if p.hold() {
-				held = append(held, seat{p, s})
+				held = append(held, listener{p, s})
 			}
 			p.ch.mu.Unlock()
 		}

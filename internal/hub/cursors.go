@@ -6,7 +6,7 @@ import "unsafe"
 // pointers to them, they would be most of what an idle socket costs. Those that come
 // later are rare. A cursor that is dropped is not used again, because others may
 // still know it; and one that was never used has no channel.
-type cursors []pair
+type cursors []subscription
 
 const maxBlock = 64
 
@@ -25,18 +25,18 @@ func (s *Socket) makeRoom(n int) {
 }
 
 // take gives a cursor for a channel, to be filled in and then added, and its slot.
-func (c cursors) take(ch *channel) (p *pair, slot uint8) {
+func (c cursors) take(ch *channel) (p *subscription, slot uint8) {
 	for i := range c {
 		if p := &c[i]; p.ch == nil {
 			p.ch = ch
 			return p, uint8(i)
 		}
 	}
-	return &pair{ch: ch}, elsewhere
+	return &subscription{ch: ch}, overflowSlot
 }
 
 // has says whether p is one of them.
-func (c cursors) has(p *pair) bool {
+func (c cursors) has(p *subscription) bool {
 	for i := range c {
 		if &c[i] == p {
 			return true
@@ -47,7 +47,7 @@ func (c cursors) has(p *pair) bool {
 
 // each yields those that are in use until yield is false, and then is false itself.
 // One is in use while it has a place in its channel.
-func (c cursors) each(yield func(*pair) bool) bool {
+func (c cursors) each(yield func(*subscription) bool) bool {
 	for i := range c {
 		if p := &c[i]; p.place() >= 0 && !yield(p) {
 			return false

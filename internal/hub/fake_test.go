@@ -24,7 +24,7 @@ type world struct {
 	hub *hub.Hub
 
 	mu      sync.Mutex
-	logs    map[chat.ID][]chat.Event
+	logs    map[chat.ID][]chat.Entry
 	members map[chat.ID]map[chat.UserID]bool
 	asked   map[string]int
 	fail    bool
@@ -35,7 +35,7 @@ type world struct {
 
 func newWorld(t *testing.T, c hub.Config) *world {
 	w := &world{
-		t: t, logs: make(map[chat.ID][]chat.Event), members: make(map[chat.ID]map[chat.UserID]bool), asked: make(map[string]int),
+		t: t, logs: make(map[chat.ID][]chat.Entry), members: make(map[chat.ID]map[chat.UserID]bool), asked: make(map[string]int),
 	}
 	c.Store = w
 	w.hub = hub.Start(c)
@@ -54,13 +54,13 @@ func (w *world) count(what string) error {
 	return nil
 }
 
-func (w *world) Standings(_ context.Context, user chat.UserID) ([]chat.Standing, error) {
+func (w *world) ChannelStates(_ context.Context, user chat.UserID) ([]chat.ChannelState, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var s []chat.Standing
+	var s []chat.ChannelState
 	for id, members := range w.members {
 		if members[user] {
-			s = append(s, chat.Standing{ID: id, LastSeq: int64(len(w.logs[id])), Role: chat.Plain})
+			s = append(s, chat.ChannelState{ID: id, LastSeq: int64(len(w.logs[id])), Role: chat.RoleMember})
 		}
 	}
 	return s, w.count("standings")
@@ -76,7 +76,7 @@ func (w *world) Heads(_ context.Context, ids []chat.ID) (map[chat.ID]chat.Seq, e
 	return heads, w.count("heads")
 }
 
-func (w *world) LogTo(_ context.Context, id chat.ID, after chat.Seq, limit int, _ chat.Seq) ([]chat.Event, error) {
+func (w *world) LogTo(_ context.Context, id chat.ID, after chat.Seq, limit int, _ chat.Seq) ([]chat.Entry, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.count("log"); err != nil {
@@ -88,13 +88,13 @@ func (w *world) LogTo(_ context.Context, id chat.ID, after chat.Seq, limit int, 
 	log := w.logs[id]
 	some := slices.Clone(log[after:min(int(after)+limit, len(log))])
 	if w.lost != nil {
-		some = slices.DeleteFunc(some, func(ev chat.Event) bool { return w.lost(ev.Seq) })
+		some = slices.DeleteFunc(some, func(ev chat.Entry) bool { return w.lost(ev.Seq) })
 	}
 	return some, nil
 }
 
 // write adds entries to the log without telling the hub.
-func (w *world) write(id chat.ID, events ...chat.Event) []chat.Event {
+func (w *world) write(id chat.ID, events ...chat.Entry) []chat.Entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range events {
@@ -118,7 +118,7 @@ func (w *world) member(id chat.ID, user chat.UserID, is bool) {
 	w.members[id][user] = is
 }
 
-func (w *world) publish(id chat.ID, events ...chat.Event) { w.hub.Publish(w.write(id, events...)) }
+func (w *world) publish(id chat.ID, events ...chat.Entry) { w.hub.Publish(w.write(id, events...)) }
 
 func (w *world) channel(users ...chat.UserID) chat.ID {
 	id := chat.NewID()
@@ -131,12 +131,12 @@ func (w *world) channel(users ...chat.UserID) chat.ID {
 	return id
 }
 
-func message(from chat.UserID, text string) chat.Event {
-	return chat.Event{Type: chat.EventMessage, UserID: from, Message: &chat.Message{ID: chat.NewID(), UserID: from, Content: text}}
+func message(from chat.UserID, text string) chat.Entry {
+	return chat.Entry{Type: chat.EventMessage, UserID: from, Message: &chat.Message{ID: chat.NewID(), UserID: from, Content: text}}
 }
 
-func messages(from chat.UserID, n int) []chat.Event {
-	events := make([]chat.Event, n)
+func messages(from chat.UserID, n int) []chat.Entry {
+	events := make([]chat.Entry, n)
 	for i := range events {
 		events[i] = message(from, fmt.Sprint(i))
 	}

@@ -17,13 +17,13 @@ func (h *Hub) serve(ch *channel) {
 	if late, empty := h.serveLocked(ch); late != nil {
 		h.Publish(late)
 	} else if empty {
-		h.forget(ch)
+		h.evict(ch)
 	}
 }
 
 // serveLocked gives back the events that came to a channel that is gone, for
 // whoever took its place, and whether nobody is left to listen.
-func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
+func (h *Hub) serveLocked(ch *channel) (late []chat.Entry, empty bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if !ch.known && !ch.gone {
@@ -37,12 +37,12 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Event, empty bool) {
 	for i := range events {
 		ch.append(&events[i])
 	}
-	ch.ahead = max(ch.ahead, overflow)
-	h.mendHole(ch)
+	ch.beyondGap = max(ch.beyondGap, overflow)
+	h.fillGap(ch)
 	var plain, packed batch
 	level, slow := 0, 0
 	for i := ch.listeners.len() - 1; i >= 0; i-- { // backwards: a cursor that ends is replaced by one already served
-		if p := ch.seat(i); p.served() && p.cursor() < ch.head {
+		if p := ch.listener(i); p.served() && p.cursor() < ch.head {
 			b := &plain
 			if p.socket.deflate {
 				b = &packed
@@ -86,7 +86,7 @@ type batch struct {
 type written struct{ writes, delivered int }
 
 // writeOne is write for a pair that is served by itself.
-func (h *Hub) writeOne(p seat, w write) bool {
+func (h *Hub) writeOne(p listener, w write) bool {
 	var n written
 	ok := h.write(p, w, &n)
 	h.count(n)
@@ -103,7 +103,7 @@ func (h *Hub) count(n written) {
 // deliver writes to a live pair what is due, and leaves it behind when its socket
 // takes no more: then it is not level. Afterwards the pair may be another's. Called
 // with the channel's mu held.
-func (h *Hub) deliver(p seat, b *batch) (level bool) {
+func (h *Hub) deliver(p listener, b *batch) (level bool) {
 	s := p.socket
 	for p.cursor() < p.ch.head {
 		if b.bytes == nil || b.from != p.cursor() {
@@ -117,7 +117,7 @@ func (h *Hub) deliver(p seat, b *batch) (level bool) {
 			b.written = n
 		}
 		w := write{bytes: b.bytes, to: b.to, entries: b.entries}
-		if s.old || p.out() || slices.Contains(b.specials, s.user.id) {
+		if s.old || p.notMember() || slices.Contains(b.specials, s.user.id) {
 			due, _ := p.ch.ring.after(p.cursor())
 			w = p.joinFor(due)
 		}
@@ -126,7 +126,7 @@ func (h *Hub) deliver(p seat, b *batch) (level bool) {
 			return false
 		}
 	}
-	h.levelled(p)
+	h.markCaughtUp(p)
 	return true
 }
 
@@ -140,7 +140,7 @@ type write struct {
 
 // write moves the cursor when the socket takes the bytes. Called with the
 // channel's mu held.
-func (h *Hub) write(p seat, w write, n *written) bool {
+func (h *Hub) write(p listener, w write, n *written) bool {
 	if len(w.bytes) > 0 {
 		if !p.socket.conn.Write(w.bytes) {
 			return false
@@ -149,20 +149,20 @@ func (h *Hub) write(p seat, w write, n *written) bool {
 		n.delivered += w.entries
 	}
 	p.moveTo(w.to)
-	p.setOut(w.out)
+	p.setNotMember(w.out)
 	return true
 }
 
-// levelled ends a cursor whose user is no member of the channel any more. Called
+// markCaughtUp ends a cursor whose user is no member of the channel any more. Called
 // with the channel's mu held.
-func (h *Hub) levelled(p seat) {
-	if p.out() {
-		p.ch.remove(p.pair)
-		p.socket.dropPair(p.pair)
+func (h *Hub) markCaughtUp(p listener) {
+	if p.notMember() {
+		p.ch.remove(p.subscription)
+		p.socket.dropPair(p.subscription)
 	}
 }
 
-func (h *Hub) fallBehind(p seat) {
+func (h *Hub) fallBehind(p listener) {
 	p.become(behind)
 	h.config.Metrics.Behind.Inc()
 	// The socket may have drained between the write that failed and the line
@@ -177,12 +177,12 @@ func join(due []entry, from chat.Seq, deflate bool) batch {
 	b := batch{from: from, to: from}
 	if len(due) > 0 && (len(due) == 1 || len(due[0].all)+len(due[1].all) > maxWrite) {
 		due = due[:1]
-		b.bytes = due[0].forAll(deflate) // shared, not copied
+		b.bytes = due[0].sharedFrame(deflate) // shared, not copied
 	}
 	for i := range due {
 		e := &due[i]
 		if len(due) > 1 {
-			f := e.forAll(deflate)
+			f := e.sharedFrame(deflate)
 			if len(b.bytes)+len(f) > maxWrite && len(b.bytes) > 0 {
 				break
 			}
@@ -200,9 +200,9 @@ func join(due []entry, from chat.Seq, deflate bool) batch {
 // joinFor makes one write of entries for one user: his own frames, nothing from
 // while he was no member, and for a page of the old system only the messages of
 // the channel it shows. Called with the channel's mu held.
-func (p seat) joinFor(due []entry) write {
+func (p listener) joinFor(due []entry) write {
 	s := p.socket
-	w := write{to: p.cursor(), out: p.out()}
+	w := write{to: p.cursor(), out: p.notMember()}
 	for i := range due {
 		e := &due[i]
 		if e.joins == s.user.id {
@@ -227,7 +227,7 @@ func (p seat) joinFor(due []entry) write {
 // channel's mu held.
 func (h *Hub) tell(ch *channel, t transient) {
 	for i := range ch.listeners.len() {
-		if p := ch.seat(i); p.state() == live && !p.ended() && !(t.quiet && p.socket.user.id == t.user) {
+		if p := ch.listener(i); p.state() == live && !p.ended() && !(t.quiet && p.socket.user.id == t.user) {
 			p.socket.conn.Write(t.frame)
 		}
 	}

@@ -47,7 +47,7 @@ func (c Config) withDefaults() Config {
 		c.Workers = 2
 	}
 	if c.Relay == nil {
-		c.Relay = alone{}
+		c.Relay = noRelay{}
 	}
 	if c.Readers == 0 {
 		c.Readers = 4
@@ -72,23 +72,23 @@ func (c Config) withDefaults() Config {
 
 // Hub is who listens here. Make one with Start; Close ends it.
 type Hub struct {
-	config   Config
-	channels [shards]channelShard
-	users    [shards]userShard
-	rings    ringBudget
-	fanout   []*queue[*channel]
-	behind   *queue[*Socket]
-	gaps     *queue[*channel]
-	pages    *pages
-	presence *presence
-	typists  *typists
-	told     *later[*channel] // channels that were told something transient a moment ago
-	tight    *later[struct{}] // the rings hold more than they may
-	doubts   *later[chat.ID]  // channels whose heads are to be read
-	holes    *later[*channel] // channels in which an entry came before the one before it
-	ctx      context.Context
-	stop     context.CancelFunc
-	done     sync.WaitGroup
+	config        Config
+	channels      [shards]channelShard
+	users         [shards]userShard
+	rings         ringBudget
+	fanout        []*queue[*channel]
+	behind        *queue[*Socket]
+	gaps          *queue[*channel]
+	pages         *pages
+	presence      *presence
+	typingTracker *typingTracker
+	told          *debouncer[*channel] // channels that were told something transient a moment ago
+	tight         *debouncer[struct{}] // the rings hold more than they may
+	doubts        *debouncer[chat.ID]  // channels whose heads are to be read
+	holes         *debouncer[*channel] // channels in which an entry came before the one before it
+	ctx           context.Context
+	stop          context.CancelFunc
+	done          sync.WaitGroup
 }
 
 const shards = 64
@@ -121,20 +121,20 @@ func Start(c Config) *Hub {
 	}
 	h.pages = newPages(h, max(h.config.RingBytes/4, 1))
 	h.presence = newPresence(h)
-	h.typists = newTypists(h.typesNoMore)
+	h.typingTracker = newTypists(h.typingExpired)
 	h.told = newLater(transientEvery, func(channels []*channel) {
 		for _, ch := range channels {
 			h.dirty(ch)
 		}
 	})
-	h.doubts = newLater(doubtDelay, h.dispel)
+	h.doubts = newLater(doubtDelay, h.recheckHeads)
 	h.holes = newLater(holeDelay, func(channels []*channel) {
 		for _, ch := range channels {
 			h.gaps.put(ch)
 		}
 	})
 	h.tight = newLater(trimEvery, func([]struct{}) { h.trimRings() })
-	for _, run := range []func(context.Context){h.presence.news.run, h.typists.run, h.told.run, h.tight.run, h.doubts.run, h.holes.run} {
+	for _, run := range []func(context.Context){h.presence.news.run, h.typingTracker.run, h.told.run, h.tight.run, h.doubts.run, h.holes.run} {
 		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
 	}
 	return h
@@ -155,12 +155,12 @@ func (h *Hub) Close() {
 // Publish takes committed entries, each channel's in seq order. It keeps nobody
 // waiting: the fan-out happens elsewhere. Entries that the hub has seen are
 // ignored, and a hole is filled from the log.
-func (h *Hub) Publish(events []chat.Event) {
+func (h *Hub) Publish(events []chat.Entry) {
 	for i := range events {
 		ev := &events[i]
 		ch := h.lookup(ev.ChannelID)
-		if ch == nil && h.anyHere(ev.Joins()) {
-			ch = h.obtain(ev.ChannelID)
+		if ch == nil && h.anyLocal(ev.JoinedUsers()) {
+			ch = h.getOrCreate(ev.ChannelID)
 			ch.learn(ev.Seq - 1)
 		}
 		if ch != nil {
@@ -181,8 +181,8 @@ func (h *Hub) lookup(id chat.ID) *channel {
 	return s.m[id]
 }
 
-// obtain gives the channel, making it when nobody listened so far.
-func (h *Hub) obtain(id chat.ID) *channel {
+// getOrCreate gives the channel, making it when nobody listened so far.
+func (h *Hub) getOrCreate(id chat.ID) *channel {
 	if ch := h.lookup(id); ch != nil {
 		return ch
 	}
@@ -199,8 +199,8 @@ func (h *Hub) obtain(id chat.ID) *channel {
 	return ch
 }
 
-// forget drops a channel to which nobody listens any more.
-func (h *Hub) forget(ch *channel) {
+// evict drops a channel to which nobody listens any more.
+func (h *Hub) evict(ch *channel) {
 	s := h.shard(ch.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()

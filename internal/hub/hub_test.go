@@ -179,12 +179,12 @@ func TestResumeRefusesTheFutureAndForeignChannels(t *testing.T) {
 	}
 }
 
-func joined(who chat.UserID) chat.Event {
-	return chat.Event{Type: chat.EventMemberJoined, UserID: "bob", Subject: who, Channel: &chat.Channel{Name: "c"}}
+func joined(who chat.UserID) chat.Entry {
+	return chat.Entry{Type: chat.EventMemberJoined, UserID: "bob", Subject: who, Channel: &chat.Channel{Name: "c"}}
 }
 
-func left(who chat.UserID) chat.Event {
-	return chat.Event{Type: chat.EventMemberLeft, UserID: "bob", Subject: who}
+func left(who chat.UserID) chat.Entry {
+	return chat.Entry{Type: chat.EventMemberLeft, UserID: "bob", Subject: who}
 }
 
 func TestANewMemberHearsFromJoiningOn(t *testing.T) {

@@ -2,10 +2,10 @@ package hub
 
 import "slices"
 
-// seat is a cursor together with whose it is. A cursor does not name its socket:
+// listener is a cursor together with whose it is. A cursor does not name its socket:
 // the socket knows its cursors, and a channel who sits where.
-type seat struct {
-	*pair
+type listener struct {
+	*subscription
 	socket *Socket
 }
 
@@ -16,9 +16,9 @@ type listeners struct {
 	slots   []uint8
 }
 
-// elsewhere is the slot of a cursor that is none of those with which the socket
+// overflowSlot is the slot of a cursor that is none of those with which the socket
 // opened.
-const elsewhere = 0xff
+const overflowSlot = 0xff
 
 func (l *listeners) len() int { return len(l.sockets) }
 
@@ -45,8 +45,8 @@ func (l *listeners) remove(at int) {
 	}
 }
 
-// seat gives the cursor at a place. Called with mu held.
-func (ch *channel) seat(at int) seat {
+// listener gives the cursor at a place. Called with mu held.
+func (ch *channel) listener(at int) listener {
 	s := ch.listeners.sockets[at]
-	return seat{s.pairAt(ch, ch.listeners.slots[at]), s}
+	return listener{s.pairAt(ch, ch.listeners.slots[at]), s}
 }

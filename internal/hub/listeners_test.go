@@ -16,9 +16,9 @@ type nowhere struct {
 	opensIn  int
 }
 
-func (n nowhere) Standings(context.Context, chat.UserID) (s []chat.Standing, err error) {
+func (n nowhere) ChannelStates(context.Context, chat.UserID) (s []chat.ChannelState, err error) {
 	for _, id := range n.channels[:n.opensIn] {
-		s = append(s, chat.Standing{ID: id, Role: chat.Plain})
+		s = append(s, chat.ChannelState{ID: id, Role: chat.RoleMember})
 	}
 	return s, nil
 }
@@ -56,7 +56,7 @@ func TestEveryCursorSitsInItsPlace(t *testing.T) {
 					var ends sync.WaitGroup
 					ends.Go(func() { s.Close() })
 					for range 40 {
-						ch := h.obtain(ids[rng.IntN(len(ids))])
+						ch := h.getOrCreate(ids[rng.IntN(len(ids))])
 						ch.mu.Lock()
 						if !ch.gone {
 							h.joined(ch, user, 1)
@@ -73,7 +73,7 @@ func TestEveryCursorSitsInItsPlace(t *testing.T) {
 		}
 		wg.Wait()
 		for _, id := range ids {
-			ch := h.obtain(id)
+			ch := h.getOrCreate(id)
 			ch.mu.Lock()
 			if n := ch.listeners.len(); n > 0 {
 				t.Errorf("%d listeners are left in a channel that nobody listens to", n)
@@ -87,7 +87,7 @@ func TestEveryCursorSitsInItsPlace(t *testing.T) {
 // leave takes out those of the sockets that are in the channel. Called with mu held.
 func leave(ch *channel, sockets []*Socket) {
 	for _, s := range sockets {
-		if p := s.pair(ch); p != nil {
+		if p := s.subscription(ch); p != nil {
 			ch.remove(p)
 			s.dropPair(p)
 		}
@@ -97,8 +97,8 @@ func leave(ch *channel, sockets []*Socket) {
 // inPlace is called with the channel's mu held.
 func inPlace(t *testing.T, ch *channel) {
 	for i := range ch.listeners.len() {
-		p := ch.seat(i)
-		if p.pair == nil || p.ch != ch || p.place() != i {
+		p := ch.listener(i)
+		if p.subscription == nil || p.ch != ch || p.place() != i {
 			t.Errorf("the cursor at place %d of %d is another's", i, ch.listeners.len())
 			return
 		}

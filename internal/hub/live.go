@@ -6,18 +6,18 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// What follows is verb.Live: answered from memory, whatever the database does.
+// What follows is command.Live: answered from memory, whatever the database does.
 
 // Typing tells the channel's listeners, but for the user's own sockets.
 func (h *Hub) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
-	h.typists.note(typist{channel, user}, isTyping, time.Now())
+	h.typingTracker.note(typist{channel, user}, isTyping, time.Now())
 	h.tellTyping(channel, user, isTyping, at)
 	h.config.Relay.Typing(channel, user, isTyping, at)
 }
 
-// typesNoMore is told of somebody who types and has not said so for a while. The
+// typingExpired is told of somebody who types and has not said so for a while. The
 // other nodes notice by themselves.
-func (h *Hub) typesNoMore(who typist) {
+func (h *Hub) typingExpired(who typist) {
 	h.tellTyping(who.channel, who.user, false, chat.TimeOf(h.config.Now()))
 }
 
@@ -25,10 +25,10 @@ func (h *Hub) tellTyping(channel chat.ID, user chat.UserID, isTyping bool, at ch
 	h.transient(channel, user, true, chat.TypingFrame{Type: chat.EventTyping, ChannelID: channel, UserID: user, IsTyping: isTyping, Timestamp: at})
 }
 
-// ReadUpTo tells the channel's listeners how far somebody has read.
-func (h *Hub) ReadUpTo(r chat.ReadReceiptFrame) {
+// PublishReadReceipt tells the channel's listeners how far somebody has read.
+func (h *Hub) PublishReadReceipt(r chat.ReadReceiptFrame) {
 	h.transient(r.ChannelID, r.UserID, false, r)
-	h.config.Relay.ReadUpTo(r)
+	h.config.Relay.PublishReadReceipt(r)
 }
 
 func (h *Hub) transient(channel chat.ID, user chat.UserID, quiet bool, frame any) {
@@ -50,9 +50,9 @@ const maxOnline = 10_000
 // Online gives those of the users who have a socket on any node; of nil, everybody
 // who has, up to 10,000.
 func (h *Hub) Online(users []chat.UserID) []chat.UserID {
-	online := h.OnlineHere(users)
+	online := h.LocalOnline(users)
 	if !h.isAlone() && (users == nil || len(online) < len(users)) {
-		online = h.withThoseAfar(online, users)
+		online = h.mergeRemote(online, users)
 	}
 	if users != nil {
 		h.said(online)
@@ -60,8 +60,8 @@ func (h *Hub) Online(users []chat.UserID) []chat.UserID {
 	return online
 }
 
-// withThoseAfar asks the other nodes for those of the users who are not online here.
-func (h *Hub) withThoseAfar(online, users []chat.UserID) []chat.UserID {
+// mergeRemote asks the other nodes for those of the users who are not online here.
+func (h *Hub) mergeRemote(online, users []chat.UserID) []chat.UserID {
 	known := make(map[chat.UserID]bool, len(online))
 	for _, id := range online {
 		known[id] = true

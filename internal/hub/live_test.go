@@ -30,7 +30,7 @@ func TestD05TypingAsksTheStoreNothing(t *testing.T) {
 	if got := ada.frames(t, 0); len(got) != 0 {
 		t.Errorf("the typist got %+v", got)
 	}
-	w.hub.ReadUpTo(chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id, UserID: "bob", LastReadSeq: 1})
+	w.hub.PublishReadReceipt(chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id, UserID: "bob", LastReadSeq: 1})
 	if got := ada.frames(t, 1); len(got) != 1 || got[0].Type != chat.EventReadReceipt {
 		t.Errorf("the typist got %+v, want the receipt alone", got)
 	}
@@ -209,7 +209,7 @@ func TestD22APageOfTheOldSystemHearsOfItsOwnMessageAfterTheAnswer(t *testing.T) 
 	if _, err := page.socket.Join(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	release := w.hub.HoldOwn("ada", id)
+	release := w.hub.DelayOwnEcho("ada", id)
 	w.publish(id, message("ada", "mine"))
 	bob.frames(t, 1)
 	if n := len(page.frames(t, 0)); n != 0 {

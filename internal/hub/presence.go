@@ -9,9 +9,9 @@ import (
 // presence tells those who asked that somebody came or went: the latest state, at
 // most once a second, so that a reconnect is not news.
 type presence struct {
-	hub  *Hub
-	news *later[*user]
-	afar afar
+	hub    *Hub
+	news   *debouncer[*user]
+	remote remote
 }
 
 // watches is whom one socket watches.
@@ -24,7 +24,7 @@ type watches struct {
 const presenceDelay = time.Second
 
 func newPresence(h *Hub) *presence {
-	p := &presence{hub: h, afar: afar{online: make(map[chat.UserID]map[string]struct{})}}
+	p := &presence{hub: h, remote: remote{online: make(map[chat.UserID]map[string]struct{})}}
 	p.news = newLater(presenceDelay, func(users []*user) {
 		for _, u := range users {
 			p.tell(u)
@@ -36,14 +36,14 @@ func newPresence(h *Hub) *presence {
 func (p *presence) changed(u *user) { p.news.put(u) }
 
 // online says whether a user has a socket anywhere. Called with his mu held.
-func (p *presence) online(u *user) bool { return u.first != nil || p.afar.has(u.id) }
+func (p *presence) online(u *user) bool { return u.first != nil || p.remote.has(u.id) }
 
 // tell tells the watchers, unless the user is as they were last told.
 func (p *presence) tell(u *user) {
 	u.mu.Lock()
 	online := p.online(u)
 	changed := online != u.online
-	if c := u.crowd; c != nil {
+	if c := u.extra; c != nil {
 		changed, c.said = changed || c.said && !online, false
 	}
 	u.online = online
@@ -72,7 +72,7 @@ func (h *Hub) said(online []chat.UserID) {
 		if u := h.lookupUser(id); u != nil {
 			u.mu.Lock()
 			if len(u.watchers()) > 0 {
-				u.crowd.said = true
+				u.extra.said = true
 			}
 			u.mu.Unlock()
 		}
@@ -130,7 +130,7 @@ func (s *Socket) Watch(ids []chat.UserID) {
 	old := s.watching()
 	closed := s.closed
 	if !closed {
-		s.rarely().watches = w
+		s.ensureExtra().watches = w
 	}
 	s.mu.Unlock()
 	if closed {
@@ -159,10 +159,10 @@ func (p *presence) unwatchExcept(s *Socket, old, kept *watches) {
 		}
 		u.mu.Lock()
 		delete(u.watchers(), s)
-		if u.crowd != nil && len(u.crowd.watchers) == 0 {
-			u.crowd.watchers = nil
+		if u.extra != nil && len(u.extra.watchers) == 0 {
+			u.extra.watchers = nil
 			p.hub.config.Relay.Unwatch(u.id)
-			p.afar.forget(u.id)
+			p.remote.forget(u.id)
 		}
 		u.mu.Unlock()
 		p.hub.release(u)

@@ -14,45 +14,45 @@ import (
 // entry is one event, encoded: a whole WebSocket frame that any number of sockets
 // share.
 type entry struct {
-	seq    chat.Seq
-	all    []byte
-	user   chat.UserID // who is sent own instead of all, "" for nobody
-	own    []byte
-	joins  chat.UserID // a user whose membership begins here
-	leaves chat.UserID // a user whose membership ends here
-	kind   chat.EventType
-	packed *packed // nil when it is not worth compressing
+	seq           chat.Seq
+	all           []byte
+	user          chat.UserID // who is sent own instead of all, "" for nobody
+	personalFrame []byte
+	joins         chat.UserID // a user whose membership begins here
+	leaves        chat.UserID // a user whose membership ends here
+	kind          chat.EventType
+	compressed    *compressed // nil when it is not worth compressing
 }
 
-// packed is an entry's frame for all, compressed when somebody first wants it so.
-type packed struct {
+// compressed is an entry's frame for all, compressed when somebody first wants it so.
+type compressed struct {
 	once  sync.Once
 	frame []byte // nil when compression does not make it smaller
 }
 
-// forAll is what everybody is sent who is nobody special.
-func (e *entry) forAll(deflate bool) []byte {
-	if !deflate || e.packed == nil {
+// sharedFrame is what everybody is sent who is nobody special.
+func (e *entry) sharedFrame(deflate bool) []byte {
+	if !deflate || e.compressed == nil {
 		return e.all
 	}
-	e.packed.once.Do(func() { e.packed.frame = frame.DeflatedText(frame.Payload(e.all)) })
-	if e.packed.frame == nil {
+	e.compressed.once.Do(func() { e.compressed.frame = frame.DeflatedText(frame.Payload(e.all)) })
+	if e.compressed.frame == nil {
 		return e.all
 	}
-	return e.packed.frame
+	return e.compressed.frame
 }
 
 // encode makes an event's frames. Encoding our own structs cannot fail.
-func (h *Hub) encode(ev *chat.Event) entry {
-	e := entry{seq: ev.Seq, all: encodeFrame(ev.Wire()), kind: ev.Type, leaves: ev.Leaves()}
-	if e.user = ev.Special(); e.user != "" {
-		e.own = encodeFrame(ev.WireSpecial())
+func (h *Hub) encode(ev *chat.Entry) entry {
+	e := entry{seq: ev.Seq, all: encodeFrame(ev.Wire()), kind: ev.Type, leaves: ev.LeftUser()}
+	if e.user = ev.PersonalRecipient(); e.user != "" {
+		e.personalFrame = encodeFrame(ev.WirePersonal())
 	}
 	if ev.Type == chat.EventMemberJoined {
 		e.joins = ev.Subject
 	}
 	if least := h.config.Deflate; least > 0 && len(e.all) >= least {
-		e.packed = new(packed)
+		e.compressed = new(compressed)
 	}
 	return e
 }
@@ -66,8 +66,8 @@ func encodeFrame(v any) []byte {
 }
 
 func (e *entry) size() int64 {
-	n := int64(len(e.all)+len(e.own)) + 128
-	if e.packed != nil {
+	n := int64(len(e.all)+len(e.personalFrame)) + 128
+	if e.compressed != nil {
 		n += int64(len(e.all)) // at most
 	}
 	return n
@@ -76,9 +76,9 @@ func (e *entry) size() int64 {
 // frameFor is what the socket is sent of the entry.
 func (e *entry) frameFor(s *Socket) []byte {
 	if e.user == s.user.id && e.user != "" {
-		return e.own
+		return e.personalFrame
 	}
-	return e.forAll(s.deflate)
+	return e.sharedFrame(s.deflate)
 }
 
 // ring is a channel's recent entries, without a hole, the newest last.

@@ -36,16 +36,16 @@ func TestRingsShareTheirBudget(t *testing.T) {
 			}
 		}
 	}
-	greedy := h.obtain(chat.NewID())
+	greedy := h.getOrCreate(chat.NewID())
 	push(greedy, 1000)
 	if greedy.ring.bytes < ringBytes-(2<<10) {
 		t.Errorf("one busy channel alone keeps %d bytes, want %d", greedy.ring.bytes, ringBytes)
 	}
-	quiet := h.obtain(chat.NewID())
+	quiet := h.getOrCreate(chat.NewID())
 	push(quiet, 8)
 	var busy []*channel
 	for range 30 {
-		busy = append(busy, h.obtain(chat.NewID()))
+		busy = append(busy, h.getOrCreate(chat.NewID()))
 	}
 	for range 60 {
 		for _, ch := range append(slices.Clone(busy), greedy) {

@@ -22,13 +22,13 @@ type Conn interface {
 
 // Socket is one client's WebSocket as the hub knows it.
 type Socket struct {
-	hub  *Hub
-	conn Conn
-	user *user
-	rare *rare // nil while there is none of it; a page of the old system has it from the start
+	hub   *Hub
+	conn  Conn
+	user  *user
+	extra *socketExtra // nil while there is none of it; a page of the old system has it from the start
 
-	mu     sync.Mutex // guards what follows, and rare
-	first  *pair      // of count, in one piece that never moves: see cursors
+	mu     sync.Mutex    // guards what follows, and rare
+	first  *subscription // of count, in one piece that never moves: see cursors
 	count  uint8
 	closed bool
 	open   bool
@@ -39,27 +39,27 @@ type Socket struct {
 	self user // of the user's first socket, see user
 }
 
-// rare is what few sockets have.
-type rare struct {
+// extra is what few sockets have.
+type socketExtra struct {
 	focus   atomic.Pointer[channel] // the channel that a page of the old system shows
-	more    []*pair                 // cursors that came later than the others
+	more    []*subscription         // cursors that came later than the others
 	watches *watches                // nil while it watches nobody
 }
 
-// rarely gives what is rare, to be changed. Called with mu held.
-func (s *Socket) rarely() *rare {
-	if s.rare == nil {
-		s.rare = new(rare)
+// ensureExtra gives what is rare, to be changed. Called with mu held.
+func (s *Socket) ensureExtra() *socketExtra {
+	if s.extra == nil {
+		s.extra = new(socketExtra)
 	}
-	return s.rare
+	return s.extra
 }
 
 // watching gives whom the socket watches, nil for nobody. Called with mu held.
 func (s *Socket) watching() *watches {
-	if s.rare == nil {
+	if s.extra == nil {
 		return nil
 	}
-	return s.rare.watches
+	return s.extra.watches
 }
 
 // Deflate says that the socket takes compressed frames. It is called before Open.
@@ -88,7 +88,7 @@ func (h *Hub) Sockets(id chat.UserID) int {
 // Attach makes the user's socket hear all of the user's channels from the moment
 // of the standings that it returns. Nothing is written until Open. A user who has
 // most sockets already is refused (0: no limit).
-func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, oldPage bool) (*Socket, []chat.Standing, error) {
+func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, oldPage bool) (*Socket, []chat.ChannelState, error) {
 	s := new(Socket)
 	standings, err := h.AttachTo(ctx, s, conn, id, most, oldPage)
 	if err != nil {
@@ -98,17 +98,17 @@ func (h *Hub) Attach(ctx context.Context, conn Conn, id chat.UserID, most int, o
 }
 
 // AttachTo is Attach for a Socket that is a part of something.
-func (h *Hub) AttachTo(ctx context.Context, s *Socket, conn Conn, id chat.UserID, most int, oldPage bool) ([]chat.Standing, error) {
+func (h *Hub) AttachTo(ctx context.Context, s *Socket, conn Conn, id chat.UserID, most int, oldPage bool) ([]chat.ChannelState, error) {
 	s.hub, s.conn, s.old = h, conn, oldPage
 	if oldPage {
-		s.rare = new(rare)
+		s.extra = new(socketExtra)
 	}
 	// Known to be here first, read second: a membership that begins in between is
 	// seen by one or the other.
-	if !h.arrive(s, id, most) {
+	if !h.addSocket(s, id, most) {
 		return nil, ErrTooManySockets
 	}
-	standings, err := h.config.Store.Standings(ctx, id)
+	standings, err := h.config.Store.ChannelStates(ctx, id)
 	if err == nil {
 		err = h.listen(ctx, s, standings)
 	}
@@ -121,7 +121,7 @@ func (h *Hub) AttachTo(ctx context.Context, s *Socket, conn Conn, id chat.UserID
 
 // listen makes the socket's cursors, and finds out how far the channels are to
 // which nobody listened before.
-func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) error {
+func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.ChannelState) error {
 	s.makeRoom(len(standings))
 	var unknown []*channel
 	for _, st := range standings {
@@ -152,9 +152,9 @@ func (h *Hub) listen(ctx context.Context, s *Socket, standings []chat.Standing) 
 
 // pairUp makes a cursor at the head that the standing names, in a channel that is
 // not gone.
-func (h *Hub) pairUp(s *Socket, st chat.Standing) (ch *channel, known bool) {
+func (h *Hub) pairUp(s *Socket, st chat.ChannelState) (ch *channel, known bool) {
 	for {
-		ch = h.obtain(st.ID)
+		ch = h.getOrCreate(st.ID)
 		ch.mu.Lock()
 		if ch.gone {
 			ch.mu.Unlock()
@@ -173,10 +173,10 @@ func (h *Hub) pairUp(s *Socket, st chat.Standing) (ch *channel, known bool) {
 func (s *Socket) Open() {
 	s.mu.Lock()
 	s.open = true
-	pairs := s.all()
+	subscriptions := s.all()
 	s.mu.Unlock()
 	late := false
-	for _, p := range pairs {
+	for _, p := range subscriptions {
 		p.ch.mu.Lock()
 		if p.state() == opening {
 			p.become(behind)
@@ -204,29 +204,29 @@ func (s *Socket) Close() {
 		return
 	}
 	s.closed = true // so that there are no more cursors from here on
-	pairs := s.all()
+	subscriptions := s.all()
 	w := s.watching()
-	if s.rare != nil {
-		s.rare.watches = nil
+	if s.extra != nil {
+		s.extra.watches = nil
 	}
 	s.mu.Unlock()
-	for _, p := range pairs {
+	for _, p := range subscriptions {
 		p.ch.mu.Lock()
 		p.ch.remove(p)
 		empty := p.ch.listeners.len() == 0
 		p.ch.mu.Unlock()
 		if empty {
-			s.hub.forget(p.ch)
+			s.hub.evict(p.ch)
 		}
 	}
 	s.mu.Lock()
 	s.first, s.count = nil, 0
-	if s.rare != nil {
-		s.rare.more = nil
+	if s.extra != nil {
+		s.extra.more = nil
 	}
 	s.mu.Unlock()
 	s.hub.presence.unwatch(s, w)
-	s.hub.depart(s)
+	s.hub.removeSocket(s)
 }
 
 func (s *Socket) isOpen() bool {
@@ -244,10 +244,10 @@ func (s *Socket) isClosed() bool {
 // wants says whether the socket is sent an entry: a page of the old system puts
 // every message it gets into the channel that it shows, so it gets no others.
 func (s *Socket) wants(ch *channel, e *entry) bool {
-	return !s.old || e.kind != chat.EventMessage || s.rare.focus.Load() == ch
+	return !s.old || e.kind != chat.EventMessage || s.extra.focus.Load() == ch
 }
 
-func (s *Socket) pair(ch *channel) *pair {
+func (s *Socket) subscription(ch *channel) *subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p := range s.each {
@@ -258,7 +258,7 @@ func (s *Socket) pair(ch *channel) *pair {
 	return nil
 }
 
-func (s *Socket) pairIn(id chat.ID) *pair {
+func (s *Socket) pairIn(id chat.ID) *subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p := range s.each {
@@ -271,7 +271,7 @@ func (s *Socket) pairIn(id chat.ID) *pair {
 
 // newPair gives a cursor for a channel, to be filled in and then added, and its
 // slot; nil when the socket is closed.
-func (s *Socket) newPair(ch *channel) (p *pair, slot uint8) {
+func (s *Socket) newPair(ch *channel) (p *subscription, slot uint8) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -282,16 +282,16 @@ func (s *Socket) newPair(ch *channel) (p *pair, slot uint8) {
 
 // pairAt gives the cursor that was added for a channel. Called with the channel's mu
 // held.
-func (s *Socket) pairAt(ch *channel, slot uint8) *pair {
-	if slot != elsewhere {
+func (s *Socket) pairAt(ch *channel, slot uint8) *subscription {
+	if slot != overflowSlot {
 		return &s.block()[slot]
 	}
-	return s.pair(ch)
+	return s.subscription(ch)
 }
 
 // addPair begins to use a cursor, which has its place in the channel from then on;
 // false when the socket is closed.
-func (s *Socket) addPair(p *pair, place int) bool {
+func (s *Socket) addPair(p *subscription, place int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -299,45 +299,45 @@ func (s *Socket) addPair(p *pair, place int) bool {
 	}
 	p.setPlace(place)
 	if !s.block().has(p) {
-		r := s.rarely()
+		r := s.ensureExtra()
 		r.more = append(r.more, p)
 	}
 	return true
 }
 
-func (s *Socket) dropPair(p *pair) {
+func (s *Socket) dropPair(p *subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.block().has(p) || s.rare == nil {
+	if s.block().has(p) || s.extra == nil {
 		return
 	}
-	more := s.rare.more
+	more := s.extra.more
 	for i, q := range more {
 		if q == p {
 			last := len(more) - 1
 			more[i], more[last] = more[last], nil
-			s.rare.more = more[:last]
+			s.extra.more = more[:last]
 			return
 		}
 	}
 }
 
-func (s *Socket) snapshot() []*pair {
+func (s *Socket) snapshot() []*subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.all()
 }
 
 // each is an iterator over the cursors. Called with mu held.
-func (s *Socket) each(yield func(*pair) bool) {
-	if !s.block().each(yield) || s.rare == nil {
+func (s *Socket) each(yield func(*subscription) bool) {
+	if !s.block().each(yield) || s.extra == nil {
 		return
 	}
-	for _, p := range s.rare.more {
+	for _, p := range s.extra.more {
 		if !yield(p) {
 			return
 		}
 	}
 }
 
-func (s *Socket) all() []*pair { return slices.Collect(s.each) }
+func (s *Socket) all() []*subscription { return slices.Collect(s.each) }

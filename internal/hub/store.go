@@ -9,9 +9,9 @@ import (
 // Store is where the hub reads what it did not see happen. Calls made at the same
 // time share statements.
 type Store interface {
-	// Standings gives every unarchived and archived channel of the user with its head
+	// ChannelStates gives every unarchived and archived channel of the user with its head
 	// and the user's unread count.
-	Standings(ctx context.Context, user chat.UserID) ([]chat.Standing, error)
+	ChannelStates(ctx context.Context, user chat.UserID) ([]chat.ChannelState, error)
 	// Heads gives the last seq of each channel that exists.
 	Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat.Seq, error)
 	// LogTo gives the channel's entries after a seq, in seq order without a hole, at
@@ -20,5 +20,5 @@ type Store interface {
 	// seq were forgotten.
 	// It goes at least to head, as far as limit allows, which is a seq that the
 	// caller knows to be committed, or 0.
-	LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) ([]chat.Event, error)
+	LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) ([]chat.Entry, error)
 }

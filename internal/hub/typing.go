@@ -21,8 +21,8 @@ type typist struct {
 	user    chat.UserID
 }
 
-// typists remembers who types, to tell when they have stopped without a word.
-type typists struct {
+// typingTracker remembers who types, to tell when they have stopped without a word.
+type typingTracker struct {
 	expired func(typist)
 	wake    chan struct{}
 
@@ -30,11 +30,11 @@ type typists struct {
 	until map[typist]time.Time
 }
 
-func newTypists(expired func(typist)) *typists {
-	return &typists{expired: expired, wake: make(chan struct{}, 1), until: make(map[typist]time.Time)}
+func newTypists(expired func(typist)) *typingTracker {
+	return &typingTracker{expired: expired, wake: make(chan struct{}, 1), until: make(map[typist]time.Time)}
 }
 
-func (t *typists) note(who typist, types bool, now time.Time) {
+func (t *typingTracker) note(who typist, types bool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !types {
@@ -52,7 +52,7 @@ func (t *typists) note(who typist, types bool, now time.Time) {
 }
 
 // run looks once a second, and sleeps without a timer while nobody types.
-func (t *typists) run(ctx context.Context) {
+func (t *typingTracker) run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -75,7 +75,7 @@ func (t *typists) run(ctx context.Context) {
 }
 
 // sweep tells of those whose time is over, and whether anybody is left.
-func (t *typists) sweep(now time.Time) (more bool) {
+func (t *typingTracker) sweep(now time.Time) (more bool) {
 	t.mu.Lock()
 	var over []typist
 	for who, until := range t.until {

@@ -10,25 +10,25 @@ import (
 
 type userShard struct {
 	mu    sync.RWMutex // guards what follows
-	known roster
-	ids   kept
+	known userTable
+	ids   stringArena
 }
 
-// kept copies strings that live long, many into one piece of memory: each by itself
+// stringArena copies strings that live long, many into one piece of memory: each by itself
 // would lie between hundreds of as short ones that are dropped, and keep their
 // memory from being used for anything else.
-type kept struct{ piece strings.Builder }
+type stringArena struct{ chunk strings.Builder }
 
 const keptPiece = 1 << 10
 
-func (k *kept) copy(s string) string {
-	if k.piece.Cap()-k.piece.Len() < len(s) {
-		k.piece.Reset()
-		k.piece.Grow(max(keptPiece, len(s)))
+func (k *stringArena) copy(s string) string {
+	if k.chunk.Cap()-k.chunk.Len() < len(s) {
+		k.chunk.Reset()
+		k.chunk.Grow(max(keptPiece, len(s)))
 	}
-	at := k.piece.Len()
-	k.piece.WriteString(s)
-	return k.piece.String()[at:]
+	at := k.chunk.Len()
+	k.chunk.WriteString(s)
+	return k.chunk.String()[at:]
 }
 
 // user is somebody who has a socket here, or whom somebody watches. Nearly everybody
@@ -40,40 +40,40 @@ type user struct {
 
 	mu     sync.Mutex // guards what follows
 	first  *Socket    // nil when there is none, and then there are no others
-	crowd  *crowd     // nil until there was one more, or somebody watched
+	extra  *userExtra // nil until there was one more, or somebody watched
 	online bool       // as the watchers were last told
 	gone   bool       // dropped from the hub: obtain another
 }
 
-// crowd is what few users have.
-type crowd struct {
+// extra is what few users have.
+type userExtra struct {
 	others   []*Socket // besides the first
 	watchers map[*Socket]struct{}
 	said     bool // since the watchers were last told, an answer said that he is online
 }
 
 // crowded gives the crowd, to be changed. Called with mu held.
-func (u *user) crowded() *crowd {
-	if u.crowd == nil {
-		u.crowd = new(crowd)
+func (u *user) crowded() *userExtra {
+	if u.extra == nil {
+		u.extra = new(userExtra)
 	}
-	return u.crowd
+	return u.extra
 }
 
 // others are the sockets besides the first, and watchers who watches. Called with mu
 // held.
 func (u *user) others() []*Socket {
-	if u.crowd == nil {
+	if u.extra == nil {
 		return nil
 	}
-	return u.crowd.others
+	return u.extra.others
 }
 
 func (u *user) watchers() map[*Socket]struct{} {
-	if u.crowd == nil {
+	if u.extra == nil {
 		return nil
 	}
-	return u.crowd.watchers
+	return u.extra.watchers
 }
 
 func (h *Hub) userShard(id chat.UserID) *userShard {
@@ -119,7 +119,7 @@ func (u *user) remove(s *Socket) {
 			others[i] = last
 		}
 		others[n] = nil
-		u.crowd.others = others[:n]
+		u.extra.others = others[:n]
 	}
 	if u.first == s {
 		u.first = last
@@ -173,8 +173,8 @@ func (h *Hub) release(u *user) {
 	}
 }
 
-// arrive makes the socket one of its user's, of whom there may be most.
-func (h *Hub) arrive(s *Socket, id chat.UserID, most int) (ok bool) {
+// addSocket makes the socket one of its user's, of whom there may be most.
+func (h *Hub) addSocket(s *Socket, id chat.UserID, most int) (ok bool) {
 	h.withUser(id, &s.self, func(u *user) {
 		if ok = most == 0 || u.count() < most; ok {
 			s.user = u
@@ -197,7 +197,7 @@ func (u *user) opened(h *Hub) {
 	}
 }
 
-func (h *Hub) depart(s *Socket) {
+func (h *Hub) removeSocket(s *Socket) {
 	u := s.user
 	u.mu.Lock()
 	u.remove(s)
@@ -224,7 +224,7 @@ func (h *Hub) socketsOf(id chat.UserID) []*Socket {
 	return u.all()
 }
 
-func (h *Hub) anyHere(users []chat.UserID) bool {
+func (h *Hub) anyLocal(users []chat.UserID) bool {
 	for _, id := range users {
 		if h.isOnline(id) {
 			return true
@@ -247,7 +247,7 @@ func (h *Hub) isOnline(id chat.UserID) bool {
 // with the channel's mu held.
 func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 	for _, s := range h.socketsOf(id) {
-		if p := ch.welcome(s, seq-1, seq, live); p != nil {
+		if p := ch.subscribe(s, seq-1, seq, live); p != nil {
 			p.begin(seq)
 		}
 	}
@@ -258,12 +258,12 @@ func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
 // held.
 func (h *Hub) left(ch *channel, id chat.UserID) {
 	for _, s := range h.socketsOf(id) {
-		p := s.pair(ch)
+		p := s.subscription(ch)
 		if p == nil {
 			continue
 		}
 		p.end()
-		if p.state() == parked {
+		if p.state() == unsubscribed {
 			ch.remove(p)
 			s.dropPair(p)
 		}

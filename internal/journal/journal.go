@@ -16,13 +16,14 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
 // Publisher is told of committed entries: within a channel in seq order, though an
 // entry may be told twice when a commit had to be repeated.
 type Publisher interface {
-	Publish(events []chat.Event)
+	Publish(events []chat.Entry)
 	// Doubt is told of channels in which something may have been committed that
 	// will not be published: a commit whose fate is unknown.
 	Doubt(channels []chat.ID)
@@ -33,11 +34,11 @@ type Config struct {
 	Store     Store
 	Publisher Publisher
 	Metrics   *metric.Journal
-	// Trace may be nil: then nothing is traced. Follow is told of each entry whose
+	// Trace may be nil: then nothing is traced. TraceFanout is told of each entry whose
 	// fan-out is traced, before it is published, and ends the span; it may be nil.
-	Trace  *trace.Tracer
-	Follow func(channel chat.ID, seq chat.Seq, fanOut trace.Span)
-	Log    *slog.Logger
+	Trace       *trace.Tracer
+	TraceFanout func(channel chat.ID, seq chat.Seq, fanOut trace.Span)
+	Log         *slog.Logger
 	// Lanes is how many groups may be under way at a time: as many as the
 	// database's host has cores, at most 4; more than that is slower. Default 2.
 	Lanes int
@@ -92,7 +93,7 @@ func (c Config) withDefaults() Config {
 // Journal commits changes in groups. Make one with Start; Close ends it.
 type Journal struct {
 	config Config
-	lanes  []*lane
+	lanes  []*worker
 	reads  *reads
 	stop   context.CancelFunc
 	done   sync.WaitGroup
@@ -135,22 +136,22 @@ func (j *Journal) Close(ctx context.Context) error {
 	}
 }
 
-// Commit waits for the change's group to be durable. See verb.Journal.
-func (j *Journal) Commit(ctx context.Context, c chat.Change) (chat.Outcome, error) {
+// Commit waits for the change's group to be durable. See command.Journal.
+func (j *Journal) Commit(ctx context.Context, c state.Change) (state.Outcome, error) {
 	return j.laneOf(c.ChannelID).commit(ctx, c)
 }
 
-// Read waits for the read cursor to be durable. See verb.Journal.
-func (j *Journal) Read(ctx context.Context, r chat.Read) (chat.ReadOutcome, error) {
+// Read waits for the read cursor to be durable. See command.Journal.
+func (j *Journal) Read(ctx context.Context, r state.Read) (state.ReadResult, error) {
 	return j.reads.commit(ctx, r)
 }
 
-// Settle makes durable what the user's own sends have read.
-func (j *Journal) Settle(ctx context.Context, user chat.UserID) error {
+// FlushReads makes durable what the user's own sends have read.
+func (j *Journal) FlushReads(ctx context.Context, user chat.UserID) error {
 	return j.reads.settle(ctx, user)
 }
 
-func (j *Journal) laneOf(channel chat.ID) *lane {
+func (j *Journal) laneOf(channel chat.ID) *worker {
 	// The last bytes of a version 7 id are random.
 	return j.lanes[int(channel[15])%len(j.lanes)]
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -20,15 +21,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // store is a database in memory that can be made slow or broken.
 type store struct {
 	mu      sync.Mutex
-	groups  [][]chat.Change
-	reads   [][]chat.Read
+	groups  [][]state.Change
+	reads   [][]state.Read
 	seqs    map[chat.ID]chat.Seq
 	entered chan struct{} // receives when a commit begins, if not nil
 	proceed chan struct{} // a commit waits for it, if not nil
 	fail    error
 }
 
-func (s *store) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
+func (s *store) Commit(ctx context.Context, changes []state.Change) ([]state.Outcome, error) {
 	if s.entered != nil {
 		s.entered <- struct{}{}
 	}
@@ -45,31 +46,31 @@ func (s *store) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outco
 		return nil, s.fail
 	}
 	s.groups = append(s.groups, changes)
-	outcomes := make([]chat.Outcome, len(changes))
+	outcomes := make([]state.Outcome, len(changes))
 	for i, c := range changes {
 		if c.Content == "refuse me" {
 			outcomes[i].Err = chat.ErrAccessDenied
 			continue
 		}
 		s.seqs[c.ChannelID]++
-		outcomes[i].Event = &chat.Event{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor, At: c.At}
+		outcomes[i].Entry = &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor, At: c.At}
 		outcomes[i].Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: c.Actor, Seq: s.seqs[c.ChannelID], Ordinal: s.seqs[c.ChannelID], CreatedAt: c.At}
 	}
 	return outcomes, nil
 }
 
-func (s *store) CommitReads(_ context.Context, reads []chat.Read) ([]chat.ReadOutcome, error) {
+func (s *store) CommitReads(_ context.Context, reads []state.Read) ([]state.ReadResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads = append(s.reads, reads)
-	outcomes := make([]chat.ReadOutcome, len(reads))
+	outcomes := make([]state.ReadResult, len(reads))
 	for i, r := range reads {
 		outcomes[i].LastReadSeq = r.Seq
 	}
 	return outcomes, nil
 }
 
-func (s *store) readGroups() [][]chat.Read {
+func (s *store) readGroups() [][]state.Read {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reads
@@ -77,7 +78,7 @@ func (s *store) readGroups() [][]chat.Read {
 
 type published struct {
 	mu     sync.Mutex
-	events []chat.Event
+	events []chat.Entry
 	doubts []chat.ID
 }
 
@@ -87,7 +88,7 @@ func (p *published) Doubt(channels []chat.ID) {
 	p.doubts = append(p.doubts, channels...)
 }
 
-func (p *published) Publish(events []chat.Event) {
+func (p *published) Publish(events []chat.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.events = append(p.events, events...)
@@ -107,8 +108,8 @@ func start(t *testing.T, s *store, c journal.Config) (*journal.Journal, *publish
 	return j, p
 }
 
-func send(channel chat.ID, content string) chat.Change {
-	return chat.Change{Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Content: content}
+func send(channel chat.ID, content string) state.Change {
+	return state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Content: content}
 }
 
 func TestWhatComesDuringACommitIsTheNextGroup(t *testing.T) {
@@ -172,7 +173,7 @@ func TestABadChangeFailsAlone(t *testing.T) {
 	if out, err := j.Commit(t.Context(), send(channel, "refuse me")); err != nil || !errors.Is(out.Err, chat.ErrAccessDenied) {
 		t.Errorf("got %v, %v; want it refused", out.Err, err)
 	}
-	if out, err := j.Commit(t.Context(), send(channel, "fine")); err != nil || out.Err != nil || out.Event.Seq != 1 {
+	if out, err := j.Commit(t.Context(), send(channel, "fine")); err != nil || out.Err != nil || out.Entry.Seq != 1 {
 		t.Errorf("got %+v, %v; want seq 1", out, err)
 	}
 	if len(p.events) != 1 {
@@ -268,7 +269,7 @@ func TestADatabaseThatStandsStill(t *testing.T) {
 		if waited := time.Since(asked); waited != 0 {
 			t.Errorf("it was refused after %v", waited)
 		}
-		if err := <-first; !errors.Is(err, chat.ErrFateUnknown) {
+		if err := <-first; !errors.Is(err, chat.ErrOutcomeUnknown) {
 			t.Errorf("the first was told %v", err)
 		}
 		if waited := time.Since(begin); waited != 1500*time.Millisecond {
@@ -308,7 +309,7 @@ func TestACommitOfUnknownFateIsDoubted(t *testing.T) {
 		fail    error
 		doubted bool
 	}{
-		{chat.ErrFateUnknown, true},
+		{chat.ErrOutcomeUnknown, true},
 		{errors.New("broken pipe"), true},
 		{&chat.Error{Code: chat.Overloaded, Message: "busy"}, false},
 	} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
@@ -32,7 +33,7 @@ type reads struct {
 
 	mu      sync.Mutex // guards what follows
 	now     []*readEntry
-	delayed map[chat.UserID]map[chat.ID]chat.Read
+	delayed map[chat.UserID]map[chat.ID]state.Read
 	count   int  // of delayed
 	due     bool // delayed ones have waited long enough
 	timer   *time.Timer
@@ -40,9 +41,9 @@ type reads struct {
 }
 
 type readEntry struct {
-	read    chat.Read
+	read    state.Read
 	done    chan struct{}
-	outcome chat.ReadOutcome
+	outcome state.ReadResult
 	err     error
 	trace   *trace.Change // nil for most
 }
@@ -51,7 +52,7 @@ func newReads(c Config) *reads {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reads{
 		config: c, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
-		delayed: make(map[chat.UserID]map[chat.ID]chat.Read),
+		delayed: make(map[chat.UserID]map[chat.ID]state.Read),
 	}
 	r.timer = time.AfterFunc(time.Hour, r.delayOver)
 	r.timer.Stop()
@@ -73,18 +74,18 @@ func (r *reads) signal() {
 	}
 }
 
-func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, error) {
+func (r *reads) commit(ctx context.Context, read state.Read) (state.ReadResult, error) {
 	e := &readEntry{read: read, done: make(chan struct{}), trace: r.config.Trace.Queued(ctx, read.ChannelID)}
 	r.mu.Lock()
 	switch {
 	case r.closed:
 		r.mu.Unlock()
 		e.trace.GaveUp(errClosed)
-		return chat.ReadOutcome{}, errClosed
+		return state.ReadResult{}, errClosed
 	case len(r.now) >= r.config.QueueChanges:
 		r.mu.Unlock()
 		e.trace.GaveUp(errFull)
-		return chat.ReadOutcome{}, errFull
+		return state.ReadResult{}, errFull
 	}
 	r.now = append(r.now, e)
 	r.mu.Unlock()
@@ -96,18 +97,18 @@ func (r *reads) commit(ctx context.Context, read chat.Read) (chat.ReadOutcome, e
 		return e.outcome, e.err
 	case <-ctx.Done():
 		// A cursor only moves forward: it does no harm if it is committed yet.
-		return chat.ReadOutcome{}, chat.ErrFateUnknown
+		return state.ReadResult{}, chat.ErrOutcomeUnknown
 	}
 }
 
 // later notes that whoever sends has read up to his own message, to be committed
 // within ReadDelay. A duplicate may be a message whose first answer never came.
-func (r *reads) later(outcomes []chat.Outcome) {
+func (r *reads) later(outcomes []state.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range outcomes {
 		out := &outcomes[i]
-		if out.Err == nil && out.Event != nil && out.Event.Type == chat.EventMessage && out.Message != nil {
+		if out.Err == nil && out.Entry != nil && out.Entry.Type == chat.EventMessage && out.Message != nil {
 			r.delay(out.Message)
 		}
 	}
@@ -125,11 +126,11 @@ func (r *reads) delay(m *chat.Message) {
 		}
 	}
 	if mine == nil {
-		mine = make(map[chat.ID]chat.Read, 1)
+		mine = make(map[chat.ID]state.Read, 1)
 		r.delayed[m.UserID] = mine
 	}
 	if m.Seq > old.Seq {
-		mine[m.ChannelID] = chat.Read{ChannelID: m.ChannelID, UserID: m.UserID, Seq: m.Seq, Ordinal: m.Ordinal, At: m.CreatedAt}
+		mine[m.ChannelID] = state.Read{ChannelID: m.ChannelID, UserID: m.UserID, Seq: m.Seq, Ordinal: m.Ordinal, At: m.CreatedAt}
 	}
 }
 
@@ -156,7 +157,7 @@ func (r *reads) settle(ctx context.Context, user chat.UserID) error {
 				return e.err
 			}
 		case <-ctx.Done():
-			return chat.ErrFateUnknown
+			return chat.ErrOutcomeUnknown
 		}
 	}
 	return nil
@@ -234,7 +235,7 @@ func (r *reads) run(ctx context.Context) {
 }
 
 func (r *reads) commitGroup(ctx context.Context, group []*readEntry) {
-	asked := make([]chat.Read, len(group))
+	asked := make([]state.Read, len(group))
 	var traced []*trace.Change
 	for i, e := range group {
 		asked[i] = e.read

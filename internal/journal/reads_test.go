@@ -8,6 +8,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 func TestSendingReadsUpToOnesOwnWithOneRowForManySends(t *testing.T) {
@@ -41,10 +42,10 @@ func TestSettleMakesOwnReadsDurableAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := j.Settle(t.Context(), "somebody else"); err != nil || len(s.readGroups()) != 0 {
+		if err := j.FlushReads(t.Context(), "somebody else"); err != nil || len(s.readGroups()) != 0 {
 			t.Errorf("settling another: %v, %d groups", err, len(s.readGroups()))
 		}
-		if err := j.Settle(t.Context(), "ada"); err != nil {
+		if err := j.FlushReads(t.Context(), "ada"); err != nil {
 			t.Fatal(err)
 		}
 		if groups := s.readGroups(); len(groups) != 1 || groups[0][0].Seq != 1 || time.Since(began) != 0 {
@@ -60,7 +61,7 @@ func TestReadsOfOneCursorAreNeverTwiceInAGroup(t *testing.T) {
 	var readers sync.WaitGroup
 	for i := range 200 {
 		readers.Go(func() {
-			out, err := j.Read(t.Context(), chat.Read{ChannelID: channel, UserID: "ada", Seq: int64(i)})
+			out, err := j.Read(t.Context(), state.Read{ChannelID: channel, UserID: "ada", Seq: int64(i)})
 			if err != nil || out.LastReadSeq != int64(i) {
 				t.Errorf("read %d: %+v, %v", i, out, err)
 			}

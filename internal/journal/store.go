@@ -3,7 +3,7 @@ package journal
 import (
 	"context"
 
-	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // Store commits groups of changes.
@@ -15,8 +15,8 @@ type Store interface {
 	// applied again and its outcome is the first one's, with Duplicate. An error
 	// means that nothing is known of the group's fate: committing the same
 	// changes again is safe.
-	Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error)
+	Commit(ctx context.Context, changes []state.Change) ([]state.Outcome, error)
 	// CommitReads moves read cursors forward as one group. A user and channel
 	// occur once in it. The outcome of a Read with an Ordinal says nothing.
-	CommitReads(ctx context.Context, reads []chat.Read) ([]chat.ReadOutcome, error)
+	CommitReads(ctx context.Context, reads []state.Read) ([]state.ReadResult, error)
 }

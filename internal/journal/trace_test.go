@@ -37,7 +37,7 @@ func TestAGroupIsLinkedWithTheEventsInIt(t *testing.T) {
 		s := &store{entered: make(chan struct{}), proceed: make(chan struct{})}
 		var told []chat.Seq
 		var p *published
-		c := journal.Config{Lanes: 1, Trace: tracer, Follow: func(_ chat.ID, seq chat.Seq, fanOut trace.Span) {
+		c := journal.Config{Lanes: 1, Trace: tracer, TraceFanout: func(_ chat.ID, seq chat.Seq, fanOut trace.Span) {
 			if len(p.events) > 1 { // the first one's alone
 				t.Error("followed after it was published")
 			}

@@ -53,17 +53,17 @@ type Journal struct {
 
 // Hub counts the way out.
 type Hub struct {
-	Channels  prometheus.Gauge
-	Pairs     prometheus.Gauge
-	Delivered prometheus.Counter
-	Writes    prometheus.Counter
-	Behind    prometheus.Counter
-	CaughtUp  prometheus.Counter
-	GapFills  prometheus.Counter
-	Resyncs   prometheus.Counter
-	LogReads  prometheus.Counter
-	Lag       prometheus.Histogram
-	RingBytes prometheus.Gauge
+	Channels      prometheus.Gauge
+	Subscriptions prometheus.Gauge
+	Delivered     prometheus.Counter
+	Writes        prometheus.Counter
+	Behind        prometheus.Counter
+	CaughtUp      prometheus.Counter
+	GapFills      prometheus.Counter
+	Resyncs       prometheus.Counter
+	LogReads      prometheus.Counter
+	Lag           prometheus.Histogram
+	RingBytes     prometheus.Gauge
 }
 
 // Gateway counts sockets and what they ask.
@@ -86,11 +86,11 @@ type Store struct {
 	Hold      Histograms // by unit
 	Statement Histograms // by name
 	// Statements counts each of those that are sent together.
-	Statements Counters // by name
-	Errors     Counters // by name
-	Refusals   Counters // by unit and why
-	Held       Counters // by unit
-	Cut        Counters // by unit
+	Statements    Counters // by name
+	Errors        Counters // by name
+	Refusals      Counters // by unit and why
+	Held          Counters // by unit
+	Cancellations Counters // by unit
 }
 
 // New makes all metrics.
@@ -107,17 +107,17 @@ func build(discard bool) *Metrics {
 		ReadGroup: b.histogram("chowk_journal_read_group_size", "Read cursors per commit.", prometheus.ExponentialBuckets(1, 2, 10)),
 	}
 	m.Hub = &Hub{
-		Channels:  b.gauge("chowk_hub_channels", "Channels that somebody listens to here."),
-		Pairs:     b.gauge("chowk_hub_cursors", "Cursors: one for each socket and channel it hears."),
-		Delivered: b.counter("chowk_hub_delivered_total", "Events written to sockets."),
-		Writes:    b.counter("chowk_hub_writes_total", "Writes that carried them; fewer than events when several are due at once."),
-		Behind:    b.counter("chowk_hub_behind_total", "Times that a cursor fell behind because its socket took no more."),
-		CaughtUp:  b.counter("chowk_hub_caught_up_total", "Times that a cursor became level again."),
-		GapFills:  b.counter("chowk_hub_gap_fills_total", "Reads of the log for entries that were not seen happen."),
-		Resyncs:   b.counter("chowk_hub_resyncs_total", "Cursors whose client was told to load the channel again, because the log does not reach back to them."),
-		LogReads:  b.counter("chowk_hub_log_reads_total", "Reads of the log for sockets that are further behind than the ring reaches."),
-		Lag:       b.histogram("chowk_delivery_lag_seconds", "Time from a commit until the last socket that keeps up was written to.", latency),
-		RingBytes: b.gauge("chowk_hub_ring_bytes", "Bytes of recent events kept encoded."),
+		Channels:      b.gauge("chowk_hub_channels", "Channels that somebody listens to here."),
+		Subscriptions: b.gauge("chowk_hub_cursors", "Cursors: one for each socket and channel it hears."),
+		Delivered:     b.counter("chowk_hub_delivered_total", "Events written to sockets."),
+		Writes:        b.counter("chowk_hub_writes_total", "Writes that carried them; fewer than events when several are due at once."),
+		Behind:        b.counter("chowk_hub_behind_total", "Times that a cursor fell behind because its socket took no more."),
+		CaughtUp:      b.counter("chowk_hub_caught_up_total", "Times that a cursor became level again."),
+		GapFills:      b.counter("chowk_hub_gap_fills_total", "Reads of the log for entries that were not seen happen."),
+		Resyncs:       b.counter("chowk_hub_resyncs_total", "Cursors whose client was told to load the channel again, because the log does not reach back to them."),
+		LogReads:      b.counter("chowk_hub_log_reads_total", "Reads of the log for sockets that are further behind than the ring reaches."),
+		Lag:           b.histogram("chowk_delivery_lag_seconds", "Time from a commit until the last socket that keeps up was written to.", latency),
+		RingBytes:     b.gauge("chowk_hub_ring_bytes", "Bytes of recent events kept encoded."),
 	}
 	m.Gateway = &Gateway{
 		Sockets:    b.gauge("chowk_sockets", "Open sockets."),
@@ -133,14 +133,14 @@ func build(discard bool) *Metrics {
 		Every: lookEvery,
 	}
 	m.Store = &Store{
-		Wait:       b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
-		Hold:       b.histograms("chowk_db_hold_seconds", "Time a unit of work held a connection.", latency, "unit"),
-		Statement:  b.histograms("chowk_db_statement_seconds", "Duration of round trips: of a statement, or under their unit's name of several sent together.", latency, "name"),
-		Statements: b.counters("chowk_db_statements_total", "Statements sent.", "name"),
-		Errors:     b.counters("chowk_db_errors_total", "Round trips that ended in an error.", "name"),
-		Refusals:   b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
-		Held:       b.counters("chowk_db_held_too_long_total", "Units of work that held their connection beyond the soft limit.", "unit"),
-		Cut:        b.counters("chowk_db_hold_cancelled_total", "Units of work cancelled at the hard limit.", "unit"),
+		Wait:          b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
+		Hold:          b.histograms("chowk_db_hold_seconds", "Time a unit of work held a connection.", latency, "unit"),
+		Statement:     b.histograms("chowk_db_statement_seconds", "Duration of round trips: of a statement, or under their unit's name of several sent together.", latency, "name"),
+		Statements:    b.counters("chowk_db_statements_total", "Statements sent.", "name"),
+		Errors:        b.counters("chowk_db_errors_total", "Round trips that ended in an error.", "name"),
+		Refusals:      b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
+		Held:          b.counters("chowk_db_held_too_long_total", "Units of work that held their connection beyond the soft limit.", "unit"),
+		Cancellations: b.counters("chowk_db_hold_cancelled_total", "Units of work cancelled at the hard limit.", "unit"),
 	}
 	for _, result := range []string{"ok", "denied", "epoch", "ahead"} {
 		m.Gateway.Resumes.WithLabelValues(result) // there from the start: an alert sees the first one

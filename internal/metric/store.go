@@ -26,4 +26,4 @@ func (s *Store) Refused(unit, why string) { s.Refusals.WithLabelValues(unit, why
 func (s *Store) HeldLong(unit string) { s.Held.WithLabelValues(unit).Inc() }
 
 // Cancelled counts a unit of work that was cut off at its hard limit.
-func (s *Store) Cancelled(unit string) { s.Cut.WithLabelValues(unit).Inc() }
+func (s *Store) Cancelled(unit string) { s.Cancellations.WithLabelValues(unit).Inc() }

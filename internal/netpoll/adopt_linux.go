@@ -29,7 +29,7 @@ func (k *kernel) adopt(c *Conn, tcp *net.TCPConn, leftover []byte, h Handler) er
 	}
 	event := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(c.place), Pad: int32(generation),
+		Fd:     int32(c.slot), Pad: int32(generation),
 	}
 	if err := unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		err = errors.Join(err, c.disown(fd))

@@ -13,58 +13,58 @@ type Conn struct {
 	handler Handler
 	link    link
 	seen    atomic.Uint32 // the tick at which something was last read
-	place   uint32        // in the poller's table
+	slot    uint32        // in the poller's table
 
-	mu      sync.Mutex // guards what follows
-	uneasy  *uneasy    // nil while it is open and the peer has taken everything
-	fd      int32      // epoll: -1 once closed; only the reader closes it
-	asked   uint32     // the value of seen for which Idle was called
-	since   uint32     // the tick since which something is partial, 0 for nothing
-	pauses  int16      // Pause answers less Resume calls: the latter may come first
-	closing bool       // nothing more is taken; the peer is waited for
-	reading bool       // epoll: somebody reads
-	more    bool       // epoll: the kernel may have something that nobody was told of since
-	hup     bool       // epoll: the end has come; what is before it is read without a further event
-	queued  bool       // epoll: waits for the loop
+	mu           sync.Mutex    // guards what follows
+	pendingState *pendingState // nil while it is open and the peer has taken everything
+	fd           int32         // epoll: -1 once closed; only the reader closes it
+	asked        uint32        // the value of seen for which Idle was called
+	since        uint32        // the tick since which something is partial, 0 for nothing
+	pauses       int16         // Pause answers less Resume calls: the latter may come first
+	closing      bool          // nothing more is taken; the peer is waited for
+	reading      bool          // epoll: somebody reads
+	more         bool          // epoll: the kernel may have something that nobody was told of since
+	hup          bool          // epoll: the end has come; what is before it is read without a further event
+	queued       bool          // epoll: waits for the loop
 }
 
-// uneasy is what a socket has that is not simply open.
-type uneasy struct {
-	kept    *kept    // nil when the peer has taken everything
-	goodbye *goodbye // nil until it is closed
+// pendingState is what a socket has that is not simply open.
+type pendingState struct {
+	unsent     *unsent     // nil when the peer has taken everything
+	closeState *closeState // nil until it is closed
 }
 
-// kept is what the peer has not taken, nil for nothing. Called with mu held.
-func (c *Conn) kept() *kept {
-	if c.uneasy == nil {
+// unsent is what the peer has not taken, nil for nothing. Called with mu held.
+func (c *Conn) unsent() *unsent {
+	if c.pendingState == nil {
 		return nil
 	}
-	return c.uneasy.kept
+	return c.pendingState.unsent
 }
 
-// goodbye is how the socket ends, nil while it is open. Called with mu held.
-func (c *Conn) goodbye() *goodbye {
-	if c.uneasy == nil {
+// closeState is how the socket ends, nil while it is open. Called with mu held.
+func (c *Conn) closeState() *closeState {
+	if c.pendingState == nil {
 		return nil
 	}
-	return c.uneasy.goodbye
+	return c.pendingState.closeState
 }
 
 // set is called with mu held.
-func (c *Conn) set(k *kept, g *goodbye) {
-	if c.uneasy = nil; k != nil || g != nil {
-		c.uneasy = &uneasy{k, g}
+func (c *Conn) set(k *unsent, g *closeState) {
+	if c.pendingState = nil; k != nil || g != nil {
+		c.pendingState = &pendingState{k, g}
 	}
 }
 
-// goodbye is how a socket ends.
-type goodbye struct {
+// closeState is how a socket ends.
+type closeState struct {
 	why   error  // the first reason
 	until uint32 // the tick at which the peer is no longer waited for
 }
 
-// kept is what the kernel did not take.
-type kept struct {
+// unsent is what the kernel did not take.
+type unsent struct {
 	rest    []byte // of one write, shared with other sockets
 	replies []byte // to be written after rest
 }
@@ -101,7 +101,7 @@ func (c *Conn) begin(h Handler, l link, fd int, reading bool) {
 // shared: it is they who know.
 func (c *Conn) poller() *Poller { return c.link.owner() }
 
-func (c *Conn) touch() { c.seen.Store(c.poller().now.Load()) }
+func (c *Conn) markActive() { c.seen.Store(c.poller().now.Load()) }
 
 // RemoteAddr is the peer's address, nil once the socket is closed.
 func (c *Conn) RemoteAddr() net.Addr {
@@ -119,7 +119,7 @@ func (c *Conn) RemoteAddr() net.Addr {
 // what was kept is gone.
 func (c *Conn) Write(b []byte) bool {
 	c.mu.Lock()
-	if c.link == nil || c.closing || c.kept() != nil {
+	if c.link == nil || c.closing || c.unsent() != nil {
 		c.mu.Unlock()
 		return false
 	}
@@ -136,12 +136,12 @@ func (c *Conn) Reply(b []byte) {
 	defer c.mu.Unlock()
 	switch {
 	case c.link == nil, c.closing:
-	case c.kept() == nil:
+	case c.unsent() == nil:
 		c.start(b)
-	case len(c.kept().replies)+len(b) > maxReplies:
+	case len(c.unsent().replies)+len(b) > maxReplies:
 		c.fail(ErrReplies)
 	default:
-		k := c.kept()
+		k := c.unsent()
 		k.replies = append(k.replies, b...)
 	}
 }
@@ -155,7 +155,7 @@ func (c *Conn) start(b []byte) {
 		return
 	}
 	if n < len(b) {
-		c.set(&kept{rest: b[n:]}, c.goodbye())
+		c.set(&unsent{rest: b[n:]}, c.closeState())
 		c.link.keep(c)
 	}
 }
@@ -164,7 +164,7 @@ func (c *Conn) start(b []byte) {
 func (c *Conn) Backlogged() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.link == nil || c.kept() != nil
+	return c.link == nil || c.unsent() != nil
 }
 
 // Resume reads on after a Pause; next, Continue or Partial, is what Data would say.
@@ -172,7 +172,7 @@ func (c *Conn) Resume(next Next) {
 	c.mu.Lock()
 	c.pauses--
 	c.took(next)
-	c.touch() // the silence was ours
+	c.markActive() // the silence was ours
 	c.mu.Unlock()
 	c.link.resume(c)
 }
@@ -202,7 +202,7 @@ func (c *Conn) Close(last []byte) {
 	if c.link == nil || c.closing {
 		return
 	}
-	if k := c.kept(); k != nil {
+	if k := c.unsent(); k != nil {
 		k.replies = append(k.replies, last...)
 	} else if len(last) > 0 {
 		c.start(last)
@@ -211,11 +211,11 @@ func (c *Conn) Close(last []byte) {
 		return
 	}
 	// Whoever does not read its goodbye, or does not hang up, is not waited for.
-	until := c.poller().now.Load() + c.poller().goodbye
+	until := c.poller().now.Load() + c.poller().closeState
 	c.closing = true
-	c.set(c.kept(), &goodbye{why: ErrClosed, until: until})
+	c.set(c.unsent(), &closeState{why: ErrClosed, until: until})
 	c.poller().conns.lookAt(c, until)
-	if c.kept() == nil {
+	if c.unsent() == nil {
 		c.link.halfClose(c)
 	}
 	c.link.wake(c)
@@ -223,8 +223,8 @@ func (c *Conn) Close(last []byte) {
 
 // fail ends the socket at once. Called with mu held.
 func (c *Conn) fail(err error) {
-	if g := c.goodbye(); g == nil || errors.Is(g.why, ErrClosed) {
-		c.set(c.kept(), &goodbye{why: err, until: never})
+	if g := c.closeState(); g == nil || errors.Is(g.why, ErrClosed) {
+		c.set(c.unsent(), &closeState{why: err, until: never})
 	}
 	c.closing = true
 	c.link.end(c)
@@ -248,11 +248,11 @@ func (c *Conn) isClosing() bool {
 func (c *Conn) ended(err error) {
 	c.mu.Lock()
 	why := err
-	if g := c.goodbye(); g != nil {
+	if g := c.closeState(); g != nil {
 		why = g.why
 	}
 	c.closing = true
-	c.set(nil, c.goodbye())
+	c.set(nil, c.closeState())
 	c.mu.Unlock()
 	c.handler.Closed(c, why)
 	c.poller().conns.remove(c)
@@ -265,14 +265,14 @@ func (c *Conn) look(now uint32) (again uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		g := c.goodbye()
+		g := c.closeState()
 		if g == nil { // it has ended
 			return never
 		}
 		if now >= g.until {
 			c.fail(ErrClosed)
 		}
-		return c.goodbye().until
+		return c.closeState().until
 	}
 	if c.pauses > 0 {
 		c.seen.Store(now) // nobody reads, so nothing can have come
@@ -292,7 +292,7 @@ func (c *Conn) look(now uint32) (again uint32) {
 	}
 	if c.since != 0 && !c.closing {
 		if now-c.since >= p.partial {
-			c.call(c.handler.Late)
+			c.call(c.handler.PartialTimeout)
 			return now + 1
 		}
 		again = min(again, c.since+p.partial)

@@ -36,7 +36,7 @@ type loop struct {
 	file   *os.File
 	raw    syscall.RawConn
 	fd     int
-	bell   int // an eventfd that interrupts the wait
+	wakeFD int // an eventfd that interrupts the wait
 	closed atomic.Bool
 
 	mu    sync.Mutex // guards what follows
@@ -70,20 +70,20 @@ func newLoop(p *Poller) (*loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
-	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wakeFD, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make an eventfd: %w", err), unix.Close(fd))
 	}
-	err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: bellPlace})
+	err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, wakeFD, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: bellPlace})
 	if err == nil {
 		err = unix.SetNonblock(fd, true) // or os.NewFile would not hand it to Go's poller
 	}
-	l := &loop{poller: p, fd: fd, bell: bell, file: os.NewFile(uintptr(fd), "epoll")}
+	l := &loop{poller: p, fd: fd, wakeFD: wakeFD, file: os.NewFile(uintptr(fd), "epoll")}
 	if err == nil {
 		l.raw, err = l.file.SyscallConn()
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.file.Close(), unix.Close(bell))
+		return nil, errors.Join(err, l.file.Close(), unix.Close(wakeFD))
 	}
 	return l, nil
 }
@@ -96,7 +96,7 @@ func (k *kernel) close() error {
 	}
 	k.done.Wait()
 	for _, l := range k.loops {
-		errs = append(errs, unix.Close(l.bell))
+		errs = append(errs, unix.Close(l.wakeFD))
 	}
 	return errors.Join(errs...)
 }
@@ -153,7 +153,7 @@ func (l *loop) handle(event *unix.EpollEvent, buffer *[readBuffer]byte) {
 
 func (l *loop) answerBell(buffer *[readBuffer]byte) {
 	var count [8]byte
-	_, _ = unix.Read(l.bell, count[:]) // it is reset, or was
+	_, _ = unix.Read(l.wakeFD, count[:]) // it is reset, or was
 	l.mu.Lock()
 	queue := l.queue
 	l.queue = nil
@@ -203,7 +203,7 @@ func (l *loop) read(c *Conn, buffer *[readBuffer]byte) {
 		}
 		next := nothing
 		if n > 0 {
-			c.touch()
+			c.markActive()
 			if next = Continue; !c.isClosing() {
 				next = c.handler.Data(c, buffer[:n])
 			}
@@ -242,7 +242,7 @@ func (l *loop) finish(c *Conn, err error) {
 	c.mu.Lock()
 	fd := c.fd
 	c.fd = -1
-	broken := c.kept() != nil
+	broken := c.unsent() != nil
 	c.mu.Unlock()
 	if broken {
 		// What the peer has not read is of no use any more, and the kernel need not
@@ -256,7 +256,7 @@ func (l *loop) finish(c *Conn, err error) {
 // flush writes what is kept.
 func (l *loop) flush(c *Conn) {
 	c.mu.Lock()
-	k := c.kept()
+	k := c.unsent()
 	if k == nil || c.fd < 0 {
 		c.mu.Unlock()
 		return
@@ -274,7 +274,7 @@ func (l *loop) flush(c *Conn) {
 		}
 		*b = nil
 	}
-	c.set(nil, c.goodbye())
+	c.set(nil, c.closeState())
 	closing := c.closing
 	if closing {
 		l.halfClose(c)
@@ -318,7 +318,7 @@ func (l *loop) wake(c *Conn) {
 	first := len(l.queue) == 1
 	l.mu.Unlock()
 	if first {
-		_, _ = unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // it can only say that it rings already
+		_, _ = unix.Write(l.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // it can only say that it rings already
 	}
 }
 

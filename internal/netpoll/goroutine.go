@@ -70,7 +70,7 @@ func (w *wire) flush(c *Conn) {
 // next gives what is to be written next; ok is false when there is nothing more.
 func (w *wire) next(c *Conn) (b []byte, ok bool) {
 	c.mu.Lock()
-	k := c.kept()
+	k := c.unsent()
 	if k == nil { // the socket has ended
 		c.mu.Unlock()
 		return nil, false
@@ -84,7 +84,7 @@ func (w *wire) next(c *Conn) (b []byte, ok bool) {
 		c.mu.Unlock()
 		return b, true
 	}
-	c.set(nil, c.goodbye())
+	c.set(nil, c.closeState())
 	closing := c.closing
 	if closing {
 		w.halfClose(c)
@@ -99,7 +99,7 @@ func (w *wire) next(c *Conn) (b []byte, ok bool) {
 // read hands what comes to the owner until the socket ends.
 func (w *wire) read(c *Conn, leftover []byte) {
 	if len(leftover) > 0 {
-		w.hand(c, leftover)
+		w.deliver(c, leftover)
 	}
 	var err error
 	for err == nil {
@@ -120,10 +120,10 @@ func (w *wire) waitForResume(c *Conn) {
 }
 
 func (w *wire) readOnce(c *Conn) error {
-	buffer, n, err := w.borrow()
+	buffer, n, err := w.readBuffered()
 	if n > 0 {
-		c.touch()
-		w.hand(c, buffer[:n])
+		c.markActive()
+		w.deliver(c, buffer[:n])
 	}
 	if buffer != nil {
 		buffers.Put(buffer)
@@ -131,8 +131,8 @@ func (w *wire) readOnce(c *Conn) error {
 	return err
 }
 
-// hand gives bytes to the owner, unless the socket is closing.
-func (w *wire) hand(c *Conn, p []byte) {
+// deliver gives bytes to the owner, unless the socket is closing.
+func (w *wire) deliver(c *Conn, p []byte) {
 	if c.isClosing() {
 		return
 	}

@@ -44,9 +44,9 @@ type Handler interface {
 	// Idle says that nothing was read for a heartbeat. When nothing is read for
 	// another, the socket is closed.
 	Idle(c *Conn)
-	// Late says that something is partial for longer than it may be. It is called
+	// PartialTimeout says that something is partial for longer than it may be. It is called
 	// again and again until the owner closes the socket, or it is whole.
-	Late(c *Conn)
+	PartialTimeout(c *Conn)
 	// Closed is the last call: io.EOF when the peer hung up, ErrClosed after
 	// Conn.Close, ErrHalfOpen, ErrReplies or a network error otherwise.
 	Closed(c *Conn, err error)
@@ -98,17 +98,17 @@ var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
 // Poller has the sockets. Make one with New; Close ends it.
 type Poller struct {
-	driver    Driver
-	kernel    *kernel // nil with the goroutine driver
-	heartbeat time.Duration
-	tick      time.Duration
-	beat      uint32 // heartbeat, in ticks
-	partial   uint32 // Options.Partial, in ticks
-	goodbye   uint32 // closeTimeout, in ticks
-	now       atomic.Uint32
-	stop      context.CancelFunc
-	ticking   sync.WaitGroup
-	conns     table
+	driver     Driver
+	kernel     *kernel // nil with the goroutine driver
+	heartbeat  time.Duration
+	tick       time.Duration
+	beat       uint32 // heartbeat, in ticks
+	partial    uint32 // Options.Partial, in ticks
+	closeState uint32 // closeTimeout, in ticks
+	now        atomic.Uint32
+	stop       context.CancelFunc
+	ticking    sync.WaitGroup
+	conns      table
 }
 
 // maxTick bounds how coarse heartbeats and deadlines are.
@@ -126,7 +126,7 @@ func New(o Options) (*Poller, error) {
 		return nil, fmt.Errorf("a heartbeat of %v, %v for what is partial", o.Heartbeat, o.Partial)
 	}
 	p := &Poller{driver: Goroutine, heartbeat: o.Heartbeat, tick: max(min(o.Heartbeat/4, o.Partial/4, maxTick), time.Millisecond)}
-	p.beat, p.partial, p.goodbye = p.ticks(o.Heartbeat), p.ticks(o.Partial), p.ticks(closeTimeout)
+	p.beat, p.partial, p.closeState = p.ticks(o.Heartbeat), p.ticks(o.Partial), p.ticks(closeTimeout)
 	p.now.Store(1) // 0 is no tick
 	if err := p.choose(o.Driver); err != nil {
 		return nil, err

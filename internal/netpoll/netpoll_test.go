@@ -69,9 +69,9 @@ func (o *owner) Data(c *netpoll.Conn, p []byte) netpoll.Next {
 	return netpoll.Continue
 }
 
-func (o *owner) Writable(*netpoll.Conn) { o.mu.Lock(); o.writable++; o.mu.Unlock(); o.tell() }
-func (o *owner) Idle(*netpoll.Conn)     { o.mu.Lock(); o.idle++; o.mu.Unlock(); o.tell() }
-func (o *owner) Late(*netpoll.Conn)     { o.mu.Lock(); o.late++; o.mu.Unlock(); o.tell() }
+func (o *owner) Writable(*netpoll.Conn)       { o.mu.Lock(); o.writable++; o.mu.Unlock(); o.tell() }
+func (o *owner) Idle(*netpoll.Conn)           { o.mu.Lock(); o.idle++; o.mu.Unlock(); o.tell() }
+func (o *owner) PartialTimeout(*netpoll.Conn) { o.mu.Lock(); o.late++; o.mu.Unlock(); o.tell() }
 func (o *owner) Closed(_ *netpoll.Conn, err error) {
 	o.mu.Lock()
 	o.closed++

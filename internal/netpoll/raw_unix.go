@@ -86,8 +86,8 @@ func waitConn(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// borrow waits for bytes, and only then takes a buffer from the pool to read them.
-func (w *wire) borrow() (buffer *[readBuffer]byte, n int, err error) {
+// readBuffered waits for bytes, and only then takes a buffer from the pool to read them.
+func (w *wire) readBuffered() (buffer *[readBuffer]byte, n int, err error) {
 	if w.raw == nil {
 		return w.borrowLate()
 	}

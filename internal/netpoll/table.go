@@ -3,7 +3,7 @@ package netpoll
 import "sync"
 
 // table has all sockets of a Poller, and when each is to be looked at again. A
-// place keeps its number as the table grows, and a place that was given up has a
+// slot keeps its number as the table grows, and a slot that was given up has a
 // new generation, so an event that the kernel reported before is told from one for
 // whoever has the place now.
 type table struct {
@@ -18,15 +18,15 @@ type table struct {
 
 const chunkPlaces = 1024
 
-type chunk [chunkPlaces]place
+type chunk [chunkPlaces]slot
 
-type place struct {
+type slot struct {
 	conn       *Conn
 	generation uint32
 	due        uint32 // the tick at which to look
 }
 
-func (t *table) at(i uint32) *place { return &t.chunks[i/chunkPlaces][i%chunkPlaces] }
+func (t *table) at(i uint32) *slot { return &t.chunks[i/chunkPlaces][i%chunkPlaces] }
 
 // add gives c a place, which has the generation returned.
 func (t *table) add(c *Conn, due uint32) (generation uint32, err error) {
@@ -43,10 +43,10 @@ func (t *table) add(c *Conn, due uint32) (generation uint32, err error) {
 			t.free = append(t.free, first+chunkPlaces-1-i)
 		}
 	}
-	c.place = t.free[len(t.free)-1]
+	c.slot = t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	t.used++
-	p := t.at(c.place)
+	p := t.at(c.slot)
 	p.conn, p.due = c, due
 	return p.generation, nil
 }
@@ -54,10 +54,10 @@ func (t *table) add(c *Conn, due uint32) (generation uint32, err error) {
 func (t *table) remove(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.at(c.place)
+	p := t.at(c.slot)
 	p.conn = nil
 	p.generation++
-	t.free = append(t.free, c.place)
+	t.free = append(t.free, c.slot)
 	t.used--
 	t.done.Done()
 }
@@ -66,7 +66,7 @@ func (t *table) remove(c *Conn) {
 func (t *table) lookAt(c *Conn, due uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.at(c.place); p.conn == c {
+	if p := t.at(c.slot); p.conn == c {
 		p.due = min(p.due, due)
 	}
 }

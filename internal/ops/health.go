@@ -25,8 +25,8 @@ type Finding struct {
 
 // Check looks at one thing. It gives up when ctx ends.
 type Check struct {
-	Name string
-	Look func(ctx context.Context) Finding
+	Name  string
+	Check func(ctx context.Context) Finding
 }
 
 // Health is all checks of a server.
@@ -49,7 +49,7 @@ func (h *Health) Report(ctx context.Context) Report {
 	defer cancel()
 	r := Report{Ready: true, Checks: make(map[string]Finding, len(h.Checks))}
 	for _, c := range h.Checks {
-		f := c.Look(ctx)
+		f := c.Check(ctx)
 		r.Checks[c.Name] = f
 		r.Ready = r.Ready && f.State != Failing
 	}

@@ -26,7 +26,7 @@ func BenchmarkAnEntryCrosses(b *testing.B) {
 	there.settled(3)
 	var took []time.Duration
 	for b.Loop() {
-		ev := here.say(id, "ada", strings.Repeat("x", 100))
+		ev := here.publish(id, "ada", strings.Repeat("x", 100))
 		committed := time.Now()
 		for seq := range heard {
 			if seq >= ev.Seq {
@@ -63,7 +63,7 @@ func BenchmarkManyCross(b *testing.B) {
 	for s := range channels {
 		senders.Go(func() {
 			for i := s; i < b.N; i += channels {
-				here.say(ids[s], "ada", "x")
+				here.publish(ids[s], "ada", "x")
 			}
 		})
 	}

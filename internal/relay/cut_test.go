@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // crosses looks whether people hear what is committed on the node on which they are
@@ -13,13 +15,13 @@ func crosses(a, b *node, id chat.ID, ada, bob, eve *conn) {
 	a.t.Helper()
 	last := chat.Seq(0)
 	for i := range 10 {
-		a.say(id, "ada", fmt.Sprint(i))
-		last = b.say(id, "bob", fmt.Sprint(i)).Seq
+		a.publish(id, "ada", fmt.Sprint(i))
+		last = b.publish(id, "bob", fmt.Sprint(i)).Seq
 	}
 	bob.hears(id, 2, last)
 	ada.hears(id, 2, last)
-	added := a.member(chat.AddMember, id, "ada", "eve")
-	a.say(id, "ada", "for eve")
+	added := a.member(state.AddMember, id, "ada", "eve")
+	a.publish(id, "ada", "for eve")
 	eve.hears(id, added.Seq, added.Seq+1)
 }
 
@@ -32,9 +34,9 @@ func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
 		cut  func(p *proxy)
 	}{
 		{"severed", func(p *proxy) { p.sever() }},
-		{"silent one way", func(p *proxy) { p.mute[0].Store(true) }},
-		{"silent the other way", func(p *proxy) { p.mute[1].Store(true) }},
-		{"silent both ways", func(p *proxy) { p.mute[0].Store(true); p.mute[1].Store(true) }},
+		{"silent one way", func(p *proxy) { p.unlinked[0].Store(true) }},
+		{"silent the other way", func(p *proxy) { p.unlinked[1].Store(true) }},
+		{"silent both ways", func(p *proxy) { p.unlinked[0].Store(true); p.unlinked[1].Store(true) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -42,18 +44,18 @@ func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
 			a.users("eve")
 			id := a.channel("ada", "bob")
 			ada, bob, eve := a.connect("ada"), b.connect("bob"), b.connect("eve")
-			a.say(id, "ada", "heard")
+			a.publish(id, "ada", "heard")
 			bob.hears(id, 2, 2)
 			c.cut(p)
 			crosses(a, b, id, ada, bob, eve)
-			removed := a.member(chat.RemoveMember, id, "ada", "eve")
-			a.say(id, "ada", "not for eve")
+			removed := a.member(state.RemoveMember, id, "ada", "eve")
+			a.publish(id, "ada", "not for eve")
 			eve.seen("that she is removed", func(w wire) bool { return w.Type == chat.EventChannelLeft && w.Seq == removed.Seq })
 			until(t, "it is noticed", func() bool { return a.relay.State().Degraded && b.relay.State().Degraded })
 			p.mend()
 			together(t, a, b)
-			a.say(id, "ada", "heard again")
-			b.say(id, "bob", "heard again")
+			a.publish(id, "ada", "heard again")
+			b.publish(id, "bob", "heard again")
 			bob.hears(id, 2, removed.Seq+3)
 			ada.hears(id, 2, removed.Seq+3)
 			for _, w := range eve.frames() {
@@ -71,10 +73,10 @@ func TestWhoCannotTakeAllHasItFromTheDatabase(t *testing.T) {
 	a, b, _ := pair(t, quick)
 	id := a.channel("ada", "bob")
 	bob := b.connect("bob")
-	a.say(id, "ada", "heard")
+	a.publish(id, "ada", "heard")
 	bob.hears(id, 2, 2)
 	b.access.mu.Lock()
-	a.relay.Revoked([]chat.TokenHash{{1}}, "ada", false)
+	a.relay.Revoked([]model.TokenHash{{1}}, "ada", false)
 	slow := func() float64 { return b.counted(b.numbers.Relay.Dropped, "slow") }
 	until(t, "more comes than b takes", func() bool {
 		for range 1000 {
@@ -82,11 +84,11 @@ func TestWhoCannotTakeAllHasItFromTheDatabase(t *testing.T) {
 		}
 		return slow() > 0
 	})
-	a.say(id, "ada", "there was no room for it")
+	a.publish(id, "ada", "there was no room for it")
 	b.access.mu.Unlock()
 	bob.hears(id, 2, 3)
 	together(t, a, b)
-	a.say(id, "ada", "heard again")
+	a.publish(id, "ada", "heard again")
 	bob.hears(id, 2, 4)
 }
 
@@ -96,13 +98,13 @@ func TestAccessEndsWhileTheRelayIsCut(t *testing.T) {
 	a, b, p := pair(t, quick)
 	a.users("ada", "bob")
 	for n, user := range []chat.UserID{"ada", "bob"} {
-		s := chat.Session{Hash: chat.TokenHash{byte(n + 1)}, UserID: user, CreatedAt: 1, ExpiresAt: 1 << 60}
+		s := model.Login{Hash: model.TokenHash{byte(n + 1)}, UserID: user, CreatedAt: 1, ExpiresAt: 1 << 60}
 		if err := a.db.OpenSession(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p.sever()
-	if err := a.db.CloseSession(t.Context(), chat.TokenHash{1}); err != nil {
+	if err := a.db.CloseSession(t.Context(), model.TokenHash{1}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the session ends", b.access.has("session 1 of ada is closed"))

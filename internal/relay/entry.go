@@ -20,7 +20,7 @@ type entry struct {
 }
 
 // entriesOf puts events in the nodes' words.
-func entriesOf(events []chat.Event) []entry {
+func entriesOf(events []chat.Entry) []entry {
 	all := make([]entry, len(events))
 	for i := range events {
 		ev := &events[i]
@@ -51,14 +51,14 @@ func dataOf(m *chat.Message) *chat.MessageData {
 
 // eventsOf is the opposite of entriesOf. ok is false when they cannot have come from
 // a node that is right: they are of one channel, and each has what its type needs.
-func eventsOf(all []entry) (events []chat.Event, ok bool) {
-	events = make([]chat.Event, len(all))
+func eventsOf(all []entry) (events []chat.Entry, ok bool) {
+	events = make([]chat.Entry, len(all))
 	for i := range all {
 		e := &all[i]
-		if e.Seq <= 0 || e.Channel.IsZero() || e.Channel != all[0].Channel || !e.whole() {
+		if e.Seq <= 0 || e.Channel.IsZero() || e.Channel != all[0].Channel || !e.valid() {
 			return nil, false
 		}
-		events[i] = chat.Event{
+		events[i] = chat.Entry{
 			Type: e.Type, ChannelID: e.Channel, Seq: e.Seq, UserID: e.User, At: e.At, Content: e.Content, Emoji: e.Emoji,
 			ReactionCount: e.Reactions, Subject: e.Subject, Role: e.Role, Channel: e.Header,
 		}
@@ -72,9 +72,9 @@ func eventsOf(all []entry) (events []chat.Event, ok bool) {
 	return events, len(events) > 0
 }
 
-// whole says whether the entry has what its frames need. A type of which a later
+// valid says whether the entry has what its frames need. A type of which a later
 // chowk knows is left to the log.
-func (e *entry) whole() bool {
+func (e *entry) valid() bool {
 	switch e.Type {
 	case chat.EventMessage:
 		return e.Message != nil && e.Message.Seq == e.Seq && e.Message.ChannelID == e.Channel && e.Message.UserID == e.User

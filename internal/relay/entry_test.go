@@ -14,29 +14,29 @@ func TestEntriesCrossWhole(t *testing.T) {
 	t.Parallel()
 	id, message, parent := chat.NewID(), chat.NewID(), chat.NewID()
 	text, size := "text", int64(7)
-	base := chat.Event{ChannelID: id, Seq: 9, UserID: "ada", At: 1_700_000_000_000_001}
-	of := func(kind chat.EventType, f func(ev *chat.Event)) chat.Event {
+	base := chat.Entry{ChannelID: id, Seq: 9, UserID: "ada", At: 1_700_000_000_000_001}
+	of := func(kind chat.EventType, f func(ev *chat.Entry)) chat.Entry {
 		ev := base
 		ev.Type = kind
 		f(&ev)
 		return ev
 	}
 	header := &chat.Channel{ID: id, Name: "c", Description: &text, ChannelType: chat.Group, MemberCount: 3, CreatedAt: 5, LastSeq: 9}
-	events := []chat.Event{
-		of(chat.EventMessage, func(ev *chat.Event) {
+	events := []chat.Entry{
+		of(chat.EventMessage, func(ev *chat.Entry) {
 			ev.Message = &chat.Message{
 				ID: message, ChannelID: id, Seq: 9, UserID: "ada", Content: "<é\u2028>", MessageType: chat.Text, ParentMessageID: &parent,
 				MentionedUserIDs: []chat.UserID{"bob"}, CreatedAt: base.At, ClientID: "c-1", IsEdited: true,
 				User: &chat.UserRef{ID: "ada", Name: "Ada", Picture: &text}, FileInfo: chat.FileInfo{FileURL: &text, FileSize: &size},
 			}
 		}),
-		of(chat.EventMessageUpdated, func(ev *chat.Event) { ev.MessageID, ev.Content = message, "new" }),
-		of(chat.EventMessageDeleted, func(ev *chat.Event) { ev.MessageID = message }),
-		of(chat.EventMessageReaction, func(ev *chat.Event) { ev.MessageID, ev.Emoji, ev.ReactionCount = message, "👍", 2 }),
-		of(chat.EventReactionRemoved, func(ev *chat.Event) { ev.MessageID, ev.Emoji = message, "👍" }),
-		of(chat.EventMemberLeft, func(ev *chat.Event) { ev.Subject, ev.Role = "bob", chat.Plain }),
-		of(chat.EventMemberUpdated, func(ev *chat.Event) { ev.Subject, ev.Role = "bob", chat.Admin }),
-		of(chat.EventChannelUpdated, func(ev *chat.Event) { ev.Channel = header }),
+		of(chat.EventMessageUpdated, func(ev *chat.Entry) { ev.MessageID, ev.Content = message, "new" }),
+		of(chat.EventMessageDeleted, func(ev *chat.Entry) { ev.MessageID = message }),
+		of(chat.EventMessageReaction, func(ev *chat.Entry) { ev.MessageID, ev.Emoji, ev.ReactionCount = message, "👍", 2 }),
+		of(chat.EventReactionRemoved, func(ev *chat.Entry) { ev.MessageID, ev.Emoji = message, "👍" }),
+		of(chat.EventMemberLeft, func(ev *chat.Entry) { ev.Subject, ev.Role = "bob", chat.RoleMember }),
+		of(chat.EventMemberUpdated, func(ev *chat.Entry) { ev.Subject, ev.Role = "bob", chat.RoleAdmin }),
+		of(chat.EventChannelUpdated, func(ev *chat.Entry) { ev.Channel = header }),
 	}
 	b, err := json.Marshal(entriesOf(events))
 	if err != nil {
@@ -52,11 +52,11 @@ func TestEntriesCrossWhole(t *testing.T) {
 	}
 	for i := range events {
 		want, same := &events[i], &got[i]
-		if !reflect.DeepEqual(same.Wire(), want.Wire()) || same.Special() != want.Special() || same.Leaves() != want.Leaves() {
+		if !reflect.DeepEqual(same.Wire(), want.Wire()) || same.PersonalRecipient() != want.PersonalRecipient() || same.LeftUser() != want.LeftUser() {
 			t.Errorf("%s: %+v, want %+v", want.Type, same.Wire(), want.Wire())
 		}
-		if want.Special() != "" && !reflect.DeepEqual(same.WireSpecial(), want.WireSpecial()) {
-			t.Errorf("%s for its user: %+v, want %+v", want.Type, same.WireSpecial(), want.WireSpecial())
+		if want.PersonalRecipient() != "" && !reflect.DeepEqual(same.WirePersonal(), want.WirePersonal()) {
+			t.Errorf("%s for its user: %+v, want %+v", want.Type, same.WirePersonal(), want.WirePersonal())
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // who are online elsewhere are named.
 func TestManyAreAskedForAtOnce(t *testing.T) {
 	t.Parallel()
-	a, b, _ := pair(t, relay.Config{Beat: 100 * time.Millisecond})
+	a, b, _ := pair(t, relay.Config{Heartbeat: 100 * time.Millisecond})
 	a.users("first", "last")
 	b.connect("first")
 	b.connect("last")

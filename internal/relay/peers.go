@@ -68,7 +68,7 @@ func newPeers(n *Node) *peers {
 }
 
 func (p *peers) silence() time.Duration {
-	return time.Duration(silentBeats * float64(p.node.config.Beat))
+	return time.Duration(silentBeats * float64(p.node.config.Heartbeat))
 }
 
 // isAlone says that there is nobody to tell.
@@ -97,7 +97,7 @@ func (p *peers) state() State {
 
 // run beats and looks who is there.
 func (p *peers) run(ctx context.Context) {
-	tick := time.NewTicker(p.node.config.Beat / tickBeats)
+	tick := time.NewTicker(p.node.config.Heartbeat / tickBeats)
 	defer tick.Stop()
 	p.beat()
 	for n := 1; ; n++ {
@@ -126,11 +126,11 @@ func (p *peers) beat() {
 		}
 	}
 	p.mu.Unlock()
-	_ = p.node.out.say(kindBeat, toAll, p.node.config.Now(), note) // the next one is soon
+	_ = p.node.out.publish(kindBeat, toAll, p.node.config.Now(), note) // the next one is soon
 }
 
-// took notes a beat of another node.
-func (p *peers) took(h header, note beatNote, came time.Time) {
+// received notes a beat of another node.
+func (p *peers) received(h header, note beatNote, came time.Time) {
 	clock := p.node.config.Now().UnixMicro()
 	p.mu.Lock()
 	other := p.heard[h.node]
@@ -160,7 +160,7 @@ func (p *peers) took(h header, note beatNote, came time.Time) {
 	case isNew:
 		p.node.config.Log.Info("another node is here", "node", h.node, "version", note.Version)
 		p.gap("a node came")
-		p.node.healer.resync()
+		p.node.reconciler.resync()
 		p.beat() // it shall know at once that it is heard
 	case missed:
 		p.gap("messages of a node were lost")
@@ -211,11 +211,11 @@ func (p *peers) gap(why string) {
 	now := time.Now()
 	p.mu.Lock()
 	again := now.Before(p.gapUntil)
-	p.gapUntil, p.gapWhy = now.Add(gapBeats*p.node.config.Beat), why
+	p.gapUntil, p.gapWhy = now.Add(gapBeats*p.node.config.Heartbeat), why
 	p.mu.Unlock()
 	p.look(now)
 	if !again {
-		p.node.healer.hurry()
+		p.node.reconciler.runSoon()
 	}
 }
 
@@ -234,8 +234,8 @@ func (p *peers) setLinked(linked bool) {
 	}
 }
 
-// rowsAre takes what the database says of the nodes, and gives those that are dead.
-func (p *peers) rowsAre(beats map[string]int64) (dead map[string]int64) {
+// setNodeRows takes what the database says of the nodes, and gives those that are dead.
+func (p *peers) setNodeRows(beats map[string]int64) (dead map[string]int64) {
 	dead = make(map[string]int64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -252,7 +252,7 @@ func (p *peers) rowsAre(beats map[string]int64) (dead map[string]int64) {
 		switch {
 		case r == nil:
 			r = &row{beats: n}
-			if p.node.mute && !p.looked {
+			if p.node.unlinked && !p.looked {
 				r.same = deadLooks // most likely this very server before it was killed, until it beats
 			}
 			p.rows[id] = r
@@ -274,13 +274,13 @@ func (p *peers) look(now time.Time) {
 	p.mu.Lock()
 	var gone []string
 	for id, other := range p.heard {
-		if now.Sub(other.heard) > goneBeats*p.node.config.Beat {
+		if now.Sub(other.heard) > goneBeats*p.node.config.Heartbeat {
 			gone = append(gone, id)
 			delete(p.heard, id)
 		}
 	}
 	before := p.now
-	p.now = p.judge(now)
+	p.now = p.evaluate(now)
 	after := p.now
 	p.mu.Unlock()
 	for _, id := range gone {
@@ -296,15 +296,15 @@ func (p *peers) look(now time.Time) {
 	switch {
 	case after.Degraded && !before.Degraded:
 		p.node.config.Log.Warn("not all comes from the other nodes: the database is asked", "why", after.Why, "peers", after.Peers)
-		p.node.healer.hurry()
+		p.node.reconciler.runSoon()
 	case before.Degraded && !after.Degraded:
 		p.node.config.Log.Info("the nodes hear each other", "peers", after.Peers)
-		p.node.healer.hurry() // for what was lost until now
+		p.node.reconciler.runSoon() // for what was lost until now
 	}
 }
 
-// judge is called with mu held.
-func (p *peers) judge(now time.Time) (s State) {
+// evaluate is called with mu held.
+func (p *peers) evaluate(now time.Time) (s State) {
 	var why []string
 	if !p.linked {
 		why = append(why, "no connection to NATS")
@@ -340,7 +340,7 @@ func (p *peers) judge(now time.Time) (s State) {
 }
 
 func (p *peers) unheard() string {
-	if p.node.mute {
+	if p.node.unlinked {
 		return "this one has no relay (relay.listen or relay.url) to hear it by"
 	}
 	return "is not heard"

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/relay"
 )
 
 // quick makes nodes notice sooner that they do not hear each other. In calm the
 // database is never asked: what crosses then, the relay brought.
-var quick = relay.Config{Beat: 100 * time.Millisecond, Heal: 200 * time.Millisecond, HealCalm: time.Hour}
+var quick = relay.Config{Heartbeat: 100 * time.Millisecond, Heal: 200 * time.Millisecond, HealCalm: time.Hour}
 
 // TestSomebodyIsOnlineWhereverHeIs, and no more when his node has ended.
 func TestSomebodyIsOnlineWhereverHeIs(t *testing.T) {
@@ -49,7 +50,7 @@ func TestSomebodyIsOnlineWhereverHeIs(t *testing.T) {
 func TestAccessEndsOnEveryNode(t *testing.T) {
 	t.Parallel()
 	a, b, _ := pair(t, quick)
-	a.relay.Revoked([]chat.TokenHash{{1}, {2}}, "ada", false)
+	a.relay.Revoked([]model.TokenHash{{1}, {2}}, "ada", false)
 	until(t, "sessions end", b.access.has("session 2 of ada is closed"))
 	a.relay.Revoked(nil, "ada", false)
 	until(t, "a user is disabled", b.access.has("ada is disabled"))
@@ -115,7 +116,7 @@ func TestWhatDoesNotFitIsFound(t *testing.T) {
 	for range senders {
 		all.Go(func() {
 			for i := range each {
-				a.say(id, "ada", fmt.Sprint(i))
+				a.publish(id, "ada", fmt.Sprint(i))
 			}
 		})
 	}

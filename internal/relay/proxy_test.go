@@ -9,12 +9,12 @@ import (
 
 // proxy is the network between two nodes.
 type proxy struct {
-	t      testing.TB
-	l      net.Listener
-	target string
-	cut    atomic.Bool    // no connections
-	mute   [2]atomic.Bool // to the target, and back: everything is swallowed
-	done   sync.WaitGroup
+	t        testing.TB
+	l        net.Listener
+	target   string
+	cut      atomic.Bool    // no connections
+	unlinked [2]atomic.Bool // to the target, and back: everything is swallowed
+	done     sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
 	conns map[net.Conn]bool
@@ -66,7 +66,7 @@ func (p *proxy) pump(to, from net.Conn, way int) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
-		if !p.mute[way].Load() && n > 0 {
+		if !p.unlinked[way].Load() && n > 0 {
 			if _, err := to.Write(b[:n]); err != nil {
 				return
 			}
@@ -92,7 +92,7 @@ func (p *proxy) sever() { p.cut.Store(true); p.end() }
 
 func (p *proxy) mend() {
 	p.cut.Store(false)
-	for way := range p.mute {
-		p.mute[way].Store(false)
+	for way := range p.unlinked {
+		p.unlinked[way].Store(false)
 	}
 }

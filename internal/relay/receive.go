@@ -56,13 +56,13 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 	case kindJoins:
 		note, ok := read[joinsNote](body)
 		if ok && (len(n.hub.Here(note.Users)) > 0 || n.hub.Listens(note.Channel)) {
-			n.send(errand(note))
+			n.send(joinLookup(note))
 		}
 		return ok
 	case kindTyping:
 		note, ok := read[typingNote](body)
 		if ok && note.User.Valid() {
-			n.hub.TypingAfar(note.Channel, note.User, note.Types, note.At)
+			n.hub.RemoteTyping(note.Channel, note.User, note.Types, note.At)
 		}
 		return ok
 	case kindRead:
@@ -74,7 +74,7 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 		}
 		return ok
 	case kindPresence, kindAsk, kindAnswer:
-		return n.asks.take(h, body)
+		return n.presenceQueries.take(h, body)
 	case kindRevoke:
 		note, ok := read[revokeNote](body)
 		if ok && note.User.Valid() {
@@ -90,7 +90,7 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 	case kindBeat:
 		note, ok := read[beatNote](body)
 		if ok {
-			n.peers.took(h, note, time.Now())
+			n.peers.received(h, note, time.Now())
 		}
 		return ok
 	case kindBye:
@@ -113,7 +113,7 @@ func (n *Node) takeEvents(h header, body []byte) bool {
 	if lag, known := n.peers.lag(h.node, h.at); known {
 		n.config.Metrics.Lag.Observe(lag.Seconds())
 	}
-	n.hub.Hear(events)
+	n.hub.ApplyRemote(events)
 	return true
 }
 
@@ -127,8 +127,8 @@ func (n *Node) failed(_ *nats.Conn, sub *nats.Subscription, err error) {
 	n.config.Log.Warn("relay", "err", err)
 }
 
-// asks are questions to the other nodes: who is online with them?
-type asks struct {
+// presenceQueries are questions to the other nodes: who is online with them?
+type presenceQueries struct {
 	node *Node
 	wake chan struct{}
 
@@ -152,13 +152,13 @@ const (
 	askedMost  = 500  // users in a question
 )
 
-func newAsks(n *Node) *asks {
-	return &asks{node: n, wake: make(chan struct{}, 1), open: make(map[uint64]*ask), due: make(map[chat.UserID]struct{})}
+func newAsks(n *Node) *presenceQueries {
+	return &presenceQueries{node: n, wake: make(chan struct{}, 1), open: make(map[uint64]*ask), due: make(map[chat.UserID]struct{})}
 }
 
 // later has the other nodes asked for users soon, by nobody who waits.
-func (a *asks) later(users []chat.UserID) {
-	if a.node.mute {
+func (a *presenceQueries) later(users []chat.UserID) {
+	if a.node.unlinked {
 		return
 	}
 	a.mu.Lock()
@@ -173,7 +173,7 @@ func (a *asks) later(users []chat.UserID) {
 }
 
 // run asks what is to be asked later until ctx ends.
-func (a *asks) run(ctx context.Context) {
+func (a *presenceQueries) run(ctx context.Context) {
 	for {
 		select {
 		case <-a.wake:
@@ -193,7 +193,7 @@ func (a *asks) run(ctx context.Context) {
 }
 
 // online asks all nodes that are heard and waits for them, but not for long.
-func (a *asks) online(users []chat.UserID) (online []chat.UserID) {
+func (a *presenceQueries) online(users []chat.UserID) (online []chat.UserID) {
 	if users == nil {
 		return a.one(nil)
 	}
@@ -209,7 +209,7 @@ func (a *asks) online(users []chat.UserID) (online []chat.UserID) {
 	return slices.Concat(answers...)
 }
 
-func (a *asks) one(users []chat.UserID) []chat.UserID {
+func (a *presenceQueries) one(users []chat.UserID) []chat.UserID {
 	q := &ask{users: users, waits: a.node.peers.names(), done: make(chan struct{})}
 	if len(q.waits) == 0 {
 		return nil
@@ -223,7 +223,7 @@ func (a *asks) one(users []chat.UserID) []chat.UserID {
 	id := a.last
 	a.open[id] = q
 	a.mu.Unlock()
-	if a.node.out.say(kindAsk, toAll, a.node.config.Now(), askNote{Ask: id, All: users == nil, Users: users}) == nil {
+	if a.node.out.publish(kindAsk, toAll, a.node.config.Now(), askNote{Ask: id, All: users == nil, Users: users}) == nil {
 		t := time.NewTimer(askWait)
 		select {
 		case <-q.done:
@@ -238,13 +238,13 @@ func (a *asks) one(users []chat.UserID) []chat.UserID {
 }
 
 // take answers a question, or takes an answer, or news of somebody.
-func (a *asks) take(h header, body []byte) bool {
+func (a *presenceQueries) take(h header, body []byte) bool {
 	n := a.node
 	switch h.kind {
 	case kindPresence:
 		note, ok := read[presenceNote](body)
 		if ok {
-			n.hub.PresenceAfar(h.node, note.User, note.Online)
+			n.hub.RemotePresence(h.node, note.User, note.Online)
 		}
 		return ok
 	case kindAsk:
@@ -258,8 +258,8 @@ func (a *asks) take(h header, body []byte) bool {
 		if note.All {
 			note.Users = nil
 		}
-		online := n.hub.OnlineHere(note.Users)
-		n.out.put(parcel{kind: kindAnswer, subject: toNode + h.node, body: answerNote{Ask: note.Ask, Online: online[:min(len(online), answerMost)]}})
+		online := n.hub.LocalOnline(note.Users)
+		n.out.put(outgoing{kind: kindAnswer, subject: toNode + h.node, body: answerNote{Ask: note.Ask, Online: online[:min(len(online), answerMost)]}})
 		return true
 	default:
 		note, ok := read[answerNote](body)
@@ -270,7 +270,7 @@ func (a *asks) take(h header, body []byte) bool {
 	}
 }
 
-func (a *asks) answered(node string, note answerNote) {
+func (a *presenceQueries) answered(node string, note answerNote) {
 	a.mu.Lock()
 	q := a.open[note.Ask]
 	if q == nil || !q.waits[node] {
@@ -289,7 +289,7 @@ func (a *asks) answered(node string, note answerNote) {
 		is[id] = true
 	}
 	for _, id := range users {
-		a.node.hub.PresenceAfar(node, id, is[id])
+		a.node.hub.RemotePresence(node, id, is[id])
 	}
 }
 

@@ -25,25 +25,26 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // Database is where the truth is.
 type Database interface {
-	// Beat notes that a node lives and gives how often each node that is not
+	// Heartbeat notes that a node lives and gives how often each node that is not
 	// forgotten did so, by id.
-	Beat(ctx context.Context, id, version string) (beats map[string]int64, err error)
+	Heartbeat(ctx context.Context, id, version string) (beats map[string]int64, err error)
 	// ForgetNode drops a node that has not lived since it had as many beats,
-	// LeaveNodes one that ends.
+	// Deregister one that ends.
 	ForgetNode(ctx context.Context, id string, beats int64) error
-	LeaveNodes(ctx context.Context, id string) error
-	// Ahead gives the heads of those channels that are further than known.
-	Ahead(ctx context.Context, known map[chat.ID]chat.Seq) (map[chat.ID]chat.Seq, error)
-	// Joins gives entries after a time by which memberships began.
-	Joins(ctx context.Context, after chat.Time) ([]chat.Event, error)
-	// Joined tells since when those of the users who are members of a channel are,
+	Deregister(ctx context.Context, id string) error
+	// HeadsBeyond gives the heads of those channels that are further than known.
+	HeadsBeyond(ctx context.Context, known map[chat.ID]chat.Seq) (map[chat.ID]chat.Seq, error)
+	// RecentJoins gives entries after a time by which memberships began.
+	RecentJoins(ctx context.Context, after chat.Time) ([]chat.Entry, error)
+	// JoinSeqs tells since when those of the users who are members of a channel are,
 	// and how far it is.
-	Joined(ctx context.Context, channel chat.ID, users []chat.UserID) (map[chat.UserID]chat.Seq, chat.Seq, error)
-	Revocations(ctx context.Context, after int64, limit int) ([]chat.Revocation, error)
+	JoinSeqs(ctx context.Context, channel chat.ID, users []chat.UserID) (map[chat.UserID]chat.Seq, chat.Seq, error)
+	Revocations(ctx context.Context, after int64, limit int) ([]model.Revocation, error)
 	LastRevocation(ctx context.Context) (int64, error)
 	// ForgetUser and ForgetReads drop what is remembered of a user, and of how far a
 	// channel's members have read.
@@ -53,7 +54,7 @@ type Database interface {
 
 // Access ends what users have open here, because another node ended their access.
 type Access interface {
-	RevokedElsewhere(closed []chat.TokenHash, user chat.UserID)
+	RevokedElsewhere(closed []model.TokenHash, user chat.UserID)
 	EnabledElsewhere(user chat.UserID)
 }
 
@@ -71,10 +72,10 @@ type Config struct {
 	Database Database
 	Access   Access
 
-	// Beat is how often a node says that it lives. Default 500 ms. After two and a
+	// Heartbeat is how often a node says that it lives. Default 500 ms. After two and a
 	// half of them without a word it is silent; after ten it is gone, with all whom
 	// it had online.
-	Beat time.Duration
+	Heartbeat time.Duration
 	// Heal is how often the database is asked while not all nodes hear each other,
 	// HealCalm how often otherwise. Defaults 2 s and 30 s.
 	Heal, HealCalm time.Duration
@@ -88,7 +89,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	set(&c.Beat, 500*time.Millisecond)
+	set(&c.Heartbeat, 500*time.Millisecond)
 	set(&c.Heal, 2*time.Second)
 	set(&c.HealCalm, 30*time.Second)
 	if c.QueueBytes == 0 {
@@ -110,20 +111,20 @@ func (c Config) withDefaults() Config {
 // journal.Publisher. Make one with New, Start it once its hub is there; Close ends
 // it.
 type Node struct {
-	config Config
-	id     string
-	raw    [8]byte // the id on the wire
-	mute   bool    // there is no link: the others know this node by the database alone
-	hub    *hub.Hub
-	link   *link // nil when mute
+	config   Config
+	id       string
+	raw      [8]byte // the id on the wire
+	unlinked bool    // there is no link: the others know this node by the database alone
+	hub      *hub.Hub
+	link     *link // nil when mute
 
-	out      *outbox
-	interest *interest
-	peers    *peers
-	asks     *asks
-	healer   *healer
-	in       chan *nats.Msg
-	errands  chan errand
+	out             *outbox
+	subscriptions   *subscriptions
+	peers           *peers
+	presenceQueries *presenceQueries
+	reconciler      *reconciler
+	in              chan *nats.Msg
+	errands         chan joinLookup
 
 	started atomic.Bool
 	stop    context.CancelFunc // of what works
@@ -132,16 +133,16 @@ type Node struct {
 
 // New makes a Node that takes what is told and sends nothing yet.
 func New(c Config) *Node {
-	n := &Node{config: c.withDefaults(), mute: !c.Link.IsSet(), in: make(chan *nats.Msg, inboxMost), errands: make(chan errand, errandsMost)}
+	n := &Node{config: c.withDefaults(), unlinked: !c.Link.IsSet(), in: make(chan *nats.Msg, inboxMost), errands: make(chan joinLookup, errandsMost)}
 	if _, err := rand.Read(n.raw[:]); err != nil {
 		panic("relay: " + err.Error()) // documented never to happen
 	}
 	n.id = hex.EncodeToString(n.raw[:])
 	n.out = newOutbox(n)
-	n.interest = newInterest(n)
+	n.subscriptions = newInterest(n)
 	n.peers = newPeers(n)
-	n.asks = newAsks(n)
-	n.healer = newHealer(n)
+	n.presenceQueries = newAsks(n)
+	n.reconciler = newHealer(n)
 	return n
 }
 
@@ -156,10 +157,10 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 	n.hub = h
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := n.healer.begin(ctx); err != nil {
+	if err := n.reconciler.begin(ctx); err != nil {
 		return err
 	}
-	if !n.mute {
+	if !n.unlinked {
 		if err := n.connect(); err != nil {
 			return err
 		}
@@ -167,17 +168,17 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 	running, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.started.Store(true)
-	n.done.Go(func() { n.healer.run(running) }) // ends when Close cancels running
-	if n.mute {
+	n.done.Go(func() { n.reconciler.run(running) }) // ends when Close cancels running
+	if n.unlinked {
 		return nil
 	}
-	n.done.Go(func() { n.receive(running) })       // ends when Close cancels running
-	n.done.Go(func() { n.runErrands(running) })    // ends when Close cancels running
-	n.done.Go(func() { n.out.run() })              // ends when Close closes the outbox
-	n.done.Go(func() { n.interest.run(running) })  // ends when Close cancels running
-	n.done.Go(func() { n.peers.run(running) })     // ends when Close cancels running
-	n.done.Go(func() { n.asks.run(running) })      // ends when Close cancels running
-	n.done.Go(func() { n.link.discover(running) }) // ends when Close cancels running
+	n.done.Go(func() { n.receive(running) })             // ends when Close cancels running
+	n.done.Go(func() { n.runErrands(running) })          // ends when Close cancels running
+	n.done.Go(func() { n.out.run() })                    // ends when Close closes the outbox
+	n.done.Go(func() { n.subscriptions.run(running) })   // ends when Close cancels running
+	n.done.Go(func() { n.peers.run(running) })           // ends when Close cancels running
+	n.done.Go(func() { n.presenceQueries.run(running) }) // ends when Close cancels running
+	n.done.Go(func() { n.link.discover(running) })       // ends when Close cancels running
 	n.config.Log.Info("relay started", "node", n.id, "link", n.link.String())
 	return nil
 }
@@ -197,7 +198,7 @@ func (n *Node) connect() (err error) {
 // subscribeFixed subscribes to what every node hears.
 func (n *Node) subscribeFixed() error {
 	fixed := []string{n.subject(toAll), n.subject(toNode + n.id)}
-	n.interest.fixed = len(fixed)
+	n.subscriptions.fixed = len(fixed)
 	n.config.Metrics.Subscriptions.Set(float64(len(fixed)))
 	for _, subject := range fixed {
 		if _, err := n.link.conn.ChanSubscribe(subject, n.in); err != nil {
@@ -215,16 +216,16 @@ func (n *Node) Close(ctx context.Context) error {
 		return nil
 	}
 	n.stop()
-	n.out.put(parcel{kind: kindBye, subject: toAll, body: struct{}{}})
+	n.out.put(outgoing{kind: kindBye, subject: toAll, body: struct{}{}})
 	n.out.close()
 	var err error
-	if !n.mute {
+	if !n.unlinked {
 		err = n.out.wait(ctx)
 		n.link.flush(ctx)
 		n.link.close()
 	}
 	n.done.Wait()
-	if leave := n.config.Database.LeaveNodes(ctx, n.id); leave != nil {
+	if leave := n.config.Database.Deregister(ctx, n.id); leave != nil {
 		// The others find out by themselves that it does not live any more.
 		n.config.Log.Warn("say in the database that this node ends", "err", leave)
 	}
@@ -232,10 +233,10 @@ func (n *Node) Close(ctx context.Context) error {
 }
 
 // Publish tells the hub here, and then the other nodes. See journal.Publisher.
-func (n *Node) Publish(events []chat.Event) {
+func (n *Node) Publish(events []chat.Entry) {
 	n.hub.Publish(events)
 	if len(events) > 0 {
-		n.out.put(parcel{kind: kindEvents, events: events})
+		n.out.put(outgoing{kind: kindEvents, events: events})
 	}
 }
 
@@ -243,63 +244,63 @@ func (n *Node) Publish(events []chat.Event) {
 func (n *Node) Doubt(channels []chat.ID) {
 	n.hub.Doubt(channels)
 	for _, id := range channels {
-		n.out.put(parcel{kind: kindHead, subject: toChannel + id.String(), body: headNote{Channel: id}})
+		n.out.put(outgoing{kind: kindHead, subject: toChannel + id.String(), body: headNote{Channel: id}})
 	}
 }
 
 // Revoked tells the other nodes whose access ended here, or was given back. See
 // auth.Authenticator.
-func (n *Node) Revoked(closed []chat.TokenHash, user chat.UserID, enabled bool) {
+func (n *Node) Revoked(closed []model.TokenHash, user chat.UserID, enabled bool) {
 	note := revokeNote{User: user, Enabled: enabled}
 	for _, h := range closed {
 		note.Closed = append(note.Closed, h[:])
 	}
-	n.healer.told(note)
-	n.out.put(parcel{kind: kindRevoke, subject: toAll, body: note})
+	n.reconciler.told(note)
+	n.out.put(outgoing{kind: kindRevoke, subject: toAll, body: note})
 }
 
 // UserChanged tells the other nodes to forget what they remember of a user. See
 // store.Options.
 func (n *Node) UserChanged(user chat.UserID) {
-	n.out.put(parcel{kind: kindUser, subject: toAll, body: userNote{User: user}})
+	n.out.put(outgoing{kind: kindUser, subject: toAll, body: userNote{User: user}})
 }
 
-// Typing, ReadUpTo, Presence, Listen, Unlisten, Watch, Unwatch and Online are
+// Typing, PublishReadReceipt, Presence, Listen, Unlisten, Watch, Unwatch and Online are
 // hub.Relay.
 
 // Typing tells the nodes that listen to the channel.
 func (n *Node) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
-	n.out.putIfRoom(parcel{kind: kindTyping, subject: toChannel + channel.String(), body: typingNote{channel, user, isTyping, at}})
+	n.out.putIfRoom(outgoing{kind: kindTyping, subject: toChannel + channel.String(), body: typingNote{channel, user, isTyping, at}})
 }
 
-// ReadUpTo tells the nodes that listen to the channel.
-func (n *Node) ReadUpTo(r chat.ReadReceiptFrame) {
-	n.out.putIfRoom(parcel{kind: kindRead, subject: toChannel + r.ChannelID.String(), body: r})
+// PublishReadReceipt tells the nodes that listen to the channel.
+func (n *Node) PublishReadReceipt(r chat.ReadReceiptFrame) {
+	n.out.putIfRoom(outgoing{kind: kindRead, subject: toChannel + r.ChannelID.String(), body: r})
 }
 
 // Presence tells the nodes on which somebody watches the user.
 func (n *Node) Presence(user chat.UserID, online bool) {
-	n.out.putIfRoom(parcel{kind: kindPresence, subject: toUser + token(user), body: presenceNote{user, online}})
+	n.out.putIfRoom(outgoing{kind: kindPresence, subject: toUser + token(user), body: presenceNote{user, online}})
 }
 
 // Listen subscribes to a channel, soon.
-func (n *Node) Listen(channel chat.ID) { n.interest.want(toChannel+channel.String(), true) }
+func (n *Node) Listen(channel chat.ID) { n.subscriptions.want(toChannel+channel.String(), true) }
 
 // Unlisten ends that.
-func (n *Node) Unlisten(channel chat.ID) { n.interest.want(toChannel+channel.String(), false) }
+func (n *Node) Unlisten(channel chat.ID) { n.subscriptions.want(toChannel+channel.String(), false) }
 
 // Watch subscribes to a user's coming and going, soon.
-func (n *Node) Watch(user chat.UserID) { n.interest.want(toUser+token(user), true) }
+func (n *Node) Watch(user chat.UserID) { n.subscriptions.want(toUser+token(user), true) }
 
 // Unwatch ends that.
-func (n *Node) Unwatch(user chat.UserID) { n.interest.want(toUser+token(user), false) }
+func (n *Node) Unwatch(user chat.UserID) { n.subscriptions.want(toUser+token(user), false) }
 
 // Online asks the other nodes, and waits a fifth of a second at most.
 func (n *Node) Online(users []chat.UserID) []chat.UserID {
-	if n.mute {
+	if n.unlinked {
 		return nil
 	}
-	return n.asks.online(users)
+	return n.presenceQueries.online(users)
 }
 
 // State says how it is between the nodes, for people.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // TestEntriesCrossInOrderAndOnce: both nodes commit to one channel, and listeners on
@@ -20,7 +21,7 @@ func TestEntriesCrossInOrderAndOnce(t *testing.T) {
 	for _, n := range []*node{a, b} {
 		both.Go(func() {
 			for i := range each {
-				n.say(id, "ada", fmt.Sprint(i))
+				n.publish(id, "ada", fmt.Sprint(i))
 			}
 		})
 	}
@@ -46,7 +47,7 @@ func TestThreeNodesHearEachOther(t *testing.T) {
 	conns := []*conn{a.connect("ada"), b.connect("bob"), c.connect("eve")}
 	last := chat.Seq(1)
 	for i := range 30 {
-		last = []*node{a, b, c}[i%3].say(id, "ada", fmt.Sprint(i)).Seq
+		last = []*node{a, b, c}[i%3].publish(id, "ada", fmt.Sprint(i)).Seq
 	}
 	for _, conn := range conns {
 		conn.hears(id, 2, last)
@@ -64,9 +65,9 @@ func TestWhoBecomesAMemberElsewhereHears(t *testing.T) {
 	id := a.channel("ada")
 	a.users("bob", "eve")
 	bob, eve := b.connect("bob"), b.connect("eve")
-	a.say(id, "ada", "before")
-	joined := a.member(chat.AddMember, id, "ada", "bob")
-	last := a.say(id, "ada", "after")
+	a.publish(id, "ada", "before")
+	joined := a.member(state.AddMember, id, "ada", "bob")
+	last := a.publish(id, "ada", "after")
 	bob.hears(id, joined.Seq, last.Seq)
 	bob.seen("that he is a member", func(w wire) bool { return w.Type == chat.EventChannelJoined && w.ChannelID == id })
 	for _, w := range bob.frames() {
@@ -77,7 +78,7 @@ func TestWhoBecomesAMemberElsewhereHears(t *testing.T) {
 
 	// A channel with its founders.
 	other := a.channel("ada", "bob")
-	last = a.say(other, "ada", "welcome")
+	last = a.publish(other, "ada", "welcome")
 	bob.hears(other, 1, last.Seq)
 	if len(eve.frames()) > 0 {
 		t.Errorf("who is no member got %+v", eve.frames())
@@ -90,14 +91,14 @@ func TestWhoIsRemovedElsewhereHearsNoMore(t *testing.T) {
 	a, b, _ := pair(t, quick)
 	id := a.channel("ada", "bob", "eve")
 	bob, eve := b.connect("bob"), b.connect("eve")
-	a.say(id, "ada", "before")
-	removed := a.member(chat.RemoveMember, id, "ada", "bob")
-	last := a.say(id, "ada", "secret")
+	a.publish(id, "ada", "before")
+	removed := a.member(state.RemoveMember, id, "ada", "bob")
+	last := a.publish(id, "ada", "secret")
 	eve.hears(id, 2, last.Seq)
 	bob.seen("that he is no member", func(w wire) bool { return w.ChannelID == id && w.Seq == removed.Seq })
 
-	again := a.member(chat.AddMember, id, "ada", "bob")
-	last = a.say(id, "ada", "again")
+	again := a.member(state.AddMember, id, "ada", "bob")
+	last = a.publish(id, "ada", "again")
 	bob.hears(id, again.Seq, last.Seq)
 	for _, w := range bob.frames() {
 		if w.Data.Content == "secret" {
@@ -119,7 +120,7 @@ func TestTypingAndReadsCross(t *testing.T) {
 	bob.seen("that ada types", func(w wire) bool {
 		return w.Type == chat.EventTyping && w.ChannelID == id && w.UserID == "ada" && w.IsTyping
 	})
-	a.hub.ReadUpTo(chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id, UserID: "ada", LastReadSeq: 1})
+	a.hub.PublishReadReceipt(chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id, UserID: "ada", LastReadSeq: 1})
 	bob.seen("that ada has read", func(w wire) bool {
 		return w.Type == chat.EventReadReceipt && w.ChannelID == id && w.UserID == "ada" && w.LastRead == 1
 	})
@@ -133,19 +134,19 @@ func TestANodeHearsOnlyWhatSomebodyListensTo(t *testing.T) {
 	a.connect("eve")
 	for range 20 {
 		id := a.channel("ada")
-		a.say(id, "ada", "to nobody on the other node")
+		a.publish(id, "ada", "to nobody on the other node")
 	}
 	id := a.channel("ada", "bob")
 	least := b.subscriptions()
 	bob := b.connect("bob")
-	last := a.say(id, "ada", "to bob")
+	last := a.publish(id, "ada", "to bob")
 	bob.hears(id, 2, last.Seq)
 	b.settled(least + 1)
 	before := b.counted(b.numbers.Relay.Received, "events")
 	bob.close()
 	b.settled(least)
-	a.say(id, "ada", "to nobody")
-	a.member(chat.AddMember, id, "ada", b.users("eve")) // told to all nodes
+	a.publish(id, "ada", "to nobody")
+	a.member(state.AddMember, id, "ada", b.users("eve")) // told to all nodes
 	until(t, "it is told", func() bool { return b.counted(b.numbers.Relay.Received, "joins") > 21 })
 	if n := b.counted(b.numbers.Relay.Received, "events") - before; n != 0 {
 		t.Errorf("%v messages of entries came to nobody", n)

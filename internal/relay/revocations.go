@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 const (
@@ -15,16 +16,16 @@ const (
 
 // revocations applies those that are new; a few older ones may have been committed
 // late.
-func (h *healer) revocations(ctx context.Context) error {
+func (h *reconciler) revocations(ctx context.Context) error {
 	fresh, err := h.newRevocations(ctx)
 	last := make(map[chat.UserID]int64) // of those about all that a user has
 	for _, v := range fresh {
-		if v.Hash == (chat.TokenHash{}) {
+		if v.Hash == (model.TokenHash{}) {
 			last[v.UserID] = v.ID
 		}
 	}
 	for _, v := range fresh {
-		if v.Hash != (chat.TokenHash{}) || last[v.UserID] == v.ID { // what was taken back is over
+		if v.Hash != (model.TokenHash{}) || last[v.UserID] == v.ID { // what was taken back is over
 			h.apply(v)
 		}
 	}
@@ -32,7 +33,7 @@ func (h *healer) revocations(ctx context.Context) error {
 }
 
 // newRevocations gives those that were not given before.
-func (h *healer) newRevocations(ctx context.Context) (fresh []chat.Revocation, err error) {
+func (h *reconciler) newRevocations(ctx context.Context) (fresh []model.Revocation, err error) {
 	for from := max(0, h.revoked-revokedOverlap); ; {
 		all, err := h.node.config.Database.Revocations(ctx, from, revokedMost)
 		for _, v := range all {
@@ -54,7 +55,7 @@ func (h *healer) newRevocations(ctx context.Context) (fresh []chat.Revocation, e
 }
 
 // apply ends access, if only once more: what was told is not relied upon.
-func (h *healer) apply(v chat.Revocation) {
+func (h *reconciler) apply(v model.Revocation) {
 	key := v
 	key.ID = 0
 	h.mu.Lock()
@@ -67,10 +68,10 @@ func (h *healer) apply(v chat.Revocation) {
 	switch {
 	case v.Enabled:
 		h.node.config.Access.EnabledElsewhere(v.UserID)
-	case v.Hash == (chat.TokenHash{}):
+	case v.Hash == (model.TokenHash{}):
 		h.node.config.Access.RevokedElsewhere(nil, v.UserID)
 	default:
-		h.node.config.Access.RevokedElsewhere([]chat.TokenHash{v.Hash}, v.UserID)
+		h.node.config.Access.RevokedElsewhere([]model.TokenHash{v.Hash}, v.UserID)
 	}
 }
 
@@ -79,19 +80,19 @@ func (h *healer) apply(v chat.Revocation) {
 const heardMost = 10_000
 
 // told notes what this node or another has said already of access that ended.
-func (h *healer) told(note revokeNote) {
+func (h *reconciler) told(note revokeNote) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.heard) >= heardMost {
 		clear(h.heard) // applied twice it does no harm
 	}
-	v := chat.Revocation{UserID: note.User, Enabled: note.Enabled}
+	v := model.Revocation{UserID: note.User, Enabled: note.Enabled}
 	if len(note.Closed) == 0 {
 		h.heard[v] = true
 	}
 	for _, b := range note.Closed {
 		if len(b) == len(v.Hash) {
-			v.Hash = chat.TokenHash(b)
+			v.Hash = model.TokenHash(b)
 			h.heard[v] = true
 		}
 	}

@@ -171,13 +171,13 @@ const sameLogged = 30 * time.Second
 func (l *natsLog) Noticef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
 
 // Warnf is server.Logger's.
-func (l *natsLog) Warnf(format string, v ...any) { l.rarely(slog.LevelDebug, format, v) }
+func (l *natsLog) Warnf(format string, v ...any) { l.rateLimited(slog.LevelDebug, format, v) }
 
 // Errorf is server.Logger's.
-func (l *natsLog) Errorf(format string, v ...any) { l.rarely(slog.LevelDebug, format, v) }
+func (l *natsLog) Errorf(format string, v ...any) { l.rateLimited(slog.LevelDebug, format, v) }
 
 // Fatalf is server.Logger's. The start fails of what it says.
-func (l *natsLog) Fatalf(format string, v ...any) { l.rarely(slog.LevelError, format, v) }
+func (l *natsLog) Fatalf(format string, v ...any) { l.rateLimited(slog.LevelError, format, v) }
 
 // Debugf is server.Logger's.
 func (*natsLog) Debugf(string, ...any) {}
@@ -185,9 +185,9 @@ func (*natsLog) Debugf(string, ...any) {}
 // Tracef is server.Logger's.
 func (*natsLog) Tracef(string, ...any) {}
 
-// rarely logs what people must know as a warning, and the same not again for a
+// rateLimited logs what people must know as a warning, and the same not again for a
 // while.
-func (l *natsLog) rarely(level slog.Level, format string, v []any) {
+func (l *natsLog) rateLimited(level slog.Level, format string, v []any) {
 	text := fmt.Sprintf(format, v...)
 	class := ""
 	for _, c := range []struct{ word, means string }{

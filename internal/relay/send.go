@@ -9,12 +9,12 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// parcel is something to be said: entries, or one body.
-type parcel struct {
+// outgoing is something to be said: entries, or one body.
+type outgoing struct {
 	kind    kind
 	subject string // see toAll
 	body    any
-	events  []chat.Event // of any channels, in the order of each
+	events  []chat.Entry // of any channels, in the order of each
 	at      time.Time
 	size    int
 }
@@ -26,7 +26,7 @@ type outbox struct {
 	over chan struct{} // closed when all is said and nothing more comes
 
 	mu      sync.Mutex // guards what follows
-	waiting []parcel
+	waiting []outgoing
 	bytes   int
 	lost    bool // something was dropped of which the others must know
 	closed  bool
@@ -40,15 +40,15 @@ func newOutbox(n *Node) *outbox {
 }
 
 // eventSize is about what an entry takes on the wire.
-func eventSize(ev *chat.Event) int {
+func eventSize(ev *chat.Entry) int {
 	n := 256 + len(ev.Content)
 	if ev.Message != nil {
 		n += 256 + len(ev.Message.Content)
 	}
-	return n + 64*len(ev.Founders)
+	return n + 64*len(ev.InitialMembers)
 }
 
-func (p *parcel) measure() {
+func (p *outgoing) measure() {
 	p.size = 256
 	for i := range p.events {
 		p.size += eventSize(&p.events[i])
@@ -57,13 +57,13 @@ func (p *parcel) measure() {
 
 // put takes a parcel, or drops it when there is no room: the others will find what
 // they miss in the database.
-func (o *outbox) put(p parcel) { o.add(p, 1) }
+func (o *outbox) put(p outgoing) { o.add(p, 1) }
 
 // putIfRoom is put for what is missed least: it is dropped first.
-func (o *outbox) putIfRoom(p parcel) { o.add(p, 2) }
+func (o *outbox) putIfRoom(p outgoing) { o.add(p, 2) }
 
-func (o *outbox) add(p parcel, share int) {
-	if o.node.mute || o.node.peers.isAlone() {
+func (o *outbox) add(p outgoing, share int) {
+	if o.node.unlinked || o.node.peers.isAlone() {
 		return
 	}
 	p.at = o.node.config.Now()
@@ -110,7 +110,7 @@ func (o *outbox) wait(ctx context.Context) error {
 	}
 }
 
-func (o *outbox) take() (all []parcel, lost, closed bool) {
+func (o *outbox) take() (all []outgoing, lost, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	all, lost, closed = o.waiting, o.lost, o.closed
@@ -126,7 +126,7 @@ func (o *outbox) run() {
 		for i := range all {
 			lost = o.send(&all[i]) != nil || lost
 		}
-		if lost && o.say(kindLost, toAll, o.node.config.Now(), struct{}{}) != nil {
+		if lost && o.publish(kindLost, toAll, o.node.config.Now(), struct{}{}) != nil {
 			o.mu.Lock()
 			o.lost = true // with the next
 			o.mu.Unlock()
@@ -148,20 +148,20 @@ const (
 	joinersMost   = 500
 )
 
-func (o *outbox) send(p *parcel) error {
+func (o *outbox) send(p *outgoing) error {
 	if p.events == nil {
-		return o.say(p.kind, p.subject, p.at, p.body)
+		return o.publish(p.kind, p.subject, p.at, p.body)
 	}
 	var errs error
 	for from := 0; from < len(p.events); {
 		ev := &p.events[from]
-		if joins := ev.Joins(); len(joins) > 0 {
+		if joins := ev.JoinedUsers(); len(joins) > 0 {
 			errs = errors.Join(errs, o.sendJoins(ev, joins, p.at))
 			from++
 			continue
 		}
 		to, size := from, 0
-		for to < len(p.events) && to-from < togetherMost && p.events[to].ChannelID == ev.ChannelID && len(p.events[to].Joins()) == 0 {
+		for to < len(p.events) && to-from < togetherMost && p.events[to].ChannelID == ev.ChannelID && len(p.events[to].JoinedUsers()) == 0 {
 			if size += eventSize(&p.events[to]); size > togetherBytes && to > from {
 				break
 			}
@@ -175,28 +175,28 @@ func (o *outbox) send(p *parcel) error {
 
 // sendEvents sends entries of one channel; what is too large for that is only
 // named.
-func (o *outbox) sendEvents(events []chat.Event, at time.Time) error {
+func (o *outbox) sendEvents(events []chat.Entry, at time.Time) error {
 	subject := toChannel + events[0].ChannelID.String()
-	err := o.say(kindEvents, subject, at, entriesOf(events))
+	err := o.publish(kindEvents, subject, at, entriesOf(events))
 	if errors.Is(err, errTooLarge) {
-		return o.say(kindHead, subject, at, headNote{Channel: events[0].ChannelID})
+		return o.publish(kindHead, subject, at, headNote{Channel: events[0].ChannelID})
 	}
 	return err
 }
 
 // sendJoins tells all nodes who becomes a member by an entry: it is news for those
 // on which nobody listens to the channel yet.
-func (o *outbox) sendJoins(ev *chat.Event, joins []chat.UserID, at time.Time) (errs error) {
+func (o *outbox) sendJoins(ev *chat.Entry, joins []chat.UserID, at time.Time) (errs error) {
 	for len(joins) > 0 {
 		some := joins[:min(len(joins), joinersMost)]
 		joins = joins[len(some):]
-		errs = errors.Join(errs, o.say(kindJoins, toAll, at, joinsNote{Channel: ev.ChannelID, Seq: ev.Seq, Users: some}))
+		errs = errors.Join(errs, o.publish(kindJoins, toAll, at, joinsNote{Channel: ev.ChannelID, Seq: ev.Seq, Users: some}))
 	}
 	return errs
 }
 
-// say publishes one message. It may wait for the link, but not for long.
-func (o *outbox) say(k kind, to string, at time.Time, body any) error {
+// publish publishes one message. It may wait for the link, but not for long.
+func (o *outbox) publish(k kind, to string, at time.Time, body any) error {
 	n := o.node
 	m, err := n.encode(k, at.UnixMicro(), body)
 	if err == nil {

@@ -45,7 +45,7 @@ func heardFromTheDatabase(t *testing.T, a, b *node) {
 	id := a.channel("ada", "bob")
 	bob := b.connect("bob")
 	for i := range 3 {
-		last := a.say(id, "ada", fmt.Sprint(i))
+		last := a.publish(id, "ada", fmt.Sprint(i))
 		bob.hears(id, 2, last.Seq)
 	}
 	s := b.relay.State()
@@ -77,13 +77,13 @@ func TestNodesProveThemselvesByCertificates(t *testing.T) {
 	together(t, a, b)
 	id := a.channel("ada", "bob")
 	bob := b.connect("bob")
-	a.say(id, "ada", "x")
+	a.publish(id, "ada", "x")
 	bob.hears(id, 2, 2)
 
 	eve := start(t, url, with(stranger, "others", a.relay.RouteAddress()))
 	c.Link = relay.Link{Listen: "127.0.0.1:0", Secret: secret, Routes: []string{a.relay.RouteAddress()}}
 	plain := start(t, url, c)
-	a.say(id, "ada", "y")
+	a.publish(id, "ada", "y")
 	bob.hears(id, 2, 3)
 	for _, n := range []*node{eve, plain} {
 		until(t, "a stranger sees that he is not heard", func() bool { return n.relay.State().Nodes >= 2 })
@@ -171,20 +171,20 @@ func TestANATSElsewhereMayEndAndComeBack(t *testing.T) {
 	a, b, s := met(t)
 	id := a.channel("ada", "bob")
 	bob := b.connect("bob")
-	a.say(id, "ada", "x")
+	a.publish(id, "ada", "x")
 	bob.hears(id, 2, 2)
 	port := s.Addr().(*net.TCPAddr).Port
 	s.Shutdown()
 	s.WaitForShutdown()
 	for i := range 3 {
-		a.say(id, "ada", fmt.Sprint(i))
+		a.publish(id, "ada", fmt.Sprint(i))
 	}
 	bob.hears(id, 2, 5)
 	until(t, "b sees it", func() bool { return strings.Contains(b.relay.State().Why, "no connection") })
 	elsewhere(t, port)
 	together(t, a, b)
 	before := b.counted(b.numbers.Relay.Received, "events")
-	a.say(id, "ada", "y")
+	a.publish(id, "ada", "y")
 	bob.hears(id, 2, 6)
 	until(t, "the relay brings it", func() bool { return b.counted(b.numbers.Relay.Received, "events") > before })
 }
@@ -214,7 +214,7 @@ func TestNodesOfAnotherDatabaseAreNotHeard(t *testing.T) {
 	other := start(t, pgtest.Database(t), c)
 	id := a.channel("ada", "bob")
 	bob := b.connect("bob")
-	a.say(id, "ada", "x")
+	a.publish(id, "ada", "x")
 	bob.hears(id, 2, 2)
 	if st := other.relay.State(); st.Peers != 0 || st.Nodes != 0 {
 		t.Errorf("the other thinks %+v", st)
@@ -232,7 +232,7 @@ func TestNobodyGainsByForgedMessages(t *testing.T) {
 	id := a.channel("ada", "bob")
 	b.users("eve")
 	bob, eve := b.connect("bob"), b.connect("eve")
-	a.say(id, "ada", "x")
+	a.publish(id, "ada", "x")
 	bob.hears(id, 2, 2)
 	nc, err := nats.Connect(s.ClientURL(), nats.Token(secret))
 	if err != nil {
@@ -274,7 +274,7 @@ func TestNobodyGainsByForgedMessages(t *testing.T) {
 		until(t, why+" is counted", func() bool { return b.counted(b.numbers.Relay.Ignored, why) > 0 })
 	}
 	for i := range 300 {
-		last := a.say(id, "ada", fmt.Sprint(i))
+		last := a.publish(id, "ada", fmt.Sprint(i))
 		if i%100 == 0 {
 			bob.hears(id, 2, last.Seq)
 		}

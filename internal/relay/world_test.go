@@ -17,8 +17,10 @@ import (
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/pgtest"
 	"github.com/chowk-chat/chowk/internal/relay"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -60,7 +62,7 @@ func (a *access) note(format string, args ...any) {
 	a.told = append(a.told, fmt.Sprintf(format, args...))
 }
 
-func (a *access) RevokedElsewhere(closed []chat.TokenHash, user chat.UserID) {
+func (a *access) RevokedElsewhere(closed []model.TokenHash, user chat.UserID) {
 	if len(closed) == 0 {
 		a.note("%s is disabled", user)
 	}
@@ -224,7 +226,7 @@ func (n *node) answered() {
 	})
 }
 
-func (n *node) commit(c chat.Change) *chat.Event {
+func (n *node) commit(c state.Change) *chat.Entry {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -236,36 +238,36 @@ func (n *node) commit(c chat.Change) *chat.Event {
 		n.t.Error(err)
 		return nil
 	}
-	return out.Event
+	return out.Entry
 }
 
-func change(kind chat.ChangeKind, channel chat.ID, by chat.UserID) chat.Change {
-	return chat.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: chat.TimeOf(time.Now()), Allowed: chat.Members}
+func change(kind state.ChangeKind, channel chat.ID, by chat.UserID) state.Change {
+	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: chat.TimeOf(time.Now()), Allowed: chat.Members}
 }
 
 // channel makes one of which the users are members.
 func (n *node) channel(users ...chat.UserID) chat.ID {
 	n.t.Helper()
 	n.users(users...)
-	c := change(chat.CreateChannel, chat.ID{}, users[0])
+	c := change(state.CreateChannel, chat.ID{}, users[0])
 	c.ChannelID, c.Allowed = c.ID, chat.Anyone
 	c.Channel = &chat.Channel{ID: c.ID, Name: "c", ChannelType: chat.Group, CreatedBy: users[0], IsPrivate: true}
 	for _, u := range users {
-		c.Members = append(c.Members, chat.Founder{UserID: u, Role: chat.Owner})
+		c.Members = append(c.Members, state.InitialMember{UserID: u, Role: chat.RoleOwner})
 	}
 	n.commit(c)
 	return c.ID
 }
 
-func (n *node) say(channel chat.ID, by chat.UserID, text string) *chat.Event {
-	c := change(chat.SendMessage, channel, by)
+func (n *node) publish(channel chat.ID, by chat.UserID, text string) *chat.Entry {
+	c := change(state.SendMessage, channel, by)
 	c.Message = &chat.Message{ID: c.ID, ChannelID: channel, UserID: by, Content: text, MessageType: chat.Text}
 	return n.commit(c)
 }
 
-func (n *node) member(kind chat.ChangeKind, channel chat.ID, by, user chat.UserID) *chat.Event {
+func (n *node) member(kind state.ChangeKind, channel chat.ID, by, user chat.UserID) *chat.Entry {
 	c := change(kind, channel, by)
-	c.Subject, c.Role = user, chat.Plain
+	c.Subject, c.Role = user, chat.RoleMember
 	return n.commit(c)
 }
 

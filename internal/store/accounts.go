@@ -5,10 +5,11 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // CreateAccount adds a user with a password. See auth.Store.
-func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation chat.TokenHash, onlyFirst bool) (created chat.User, err error) {
+func (s *Store) CreateAccount(ctx context.Context, a model.Account, invitation model.TokenHash, onlyFirst bool) (created chat.User, err error) {
 	defer s.forgetUser(a.ID)
 	err = s.db.write(ctx, "create_account", func(c conn) error {
 		// Two first users at once: the row of the administrator decides. (SQLite has one writer.)
@@ -25,8 +26,8 @@ func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation ch
 		if onlyFirst && others > 0 {
 			return chat.Errorf(chat.Forbidden, "Sign-up is closed. Ask the administrator for an account.")
 		}
-		if invitation != (chat.TokenHash{}) {
-			if _, err := spend(c, invitation, chat.TicketInvitation, a.CreatedAt); err != nil {
+		if invitation != (model.TokenHash{}) {
+			if _, err := spend(c, invitation, model.TicketInvitation, a.CreatedAt); err != nil {
 				return chat.Errorf(chat.Forbidden, "This invitation is not valid any more. Ask for another.")
 			}
 		}
@@ -39,20 +40,20 @@ func (s *Store) CreateAccount(ctx context.Context, a chat.Account, invitation ch
 }
 
 // AccountByEmail compares without regard to case. See auth.Store.
-func (s *Store) AccountByEmail(ctx context.Context, email string) (*chat.Account, error) {
+func (s *Store) AccountByEmail(ctx context.Context, email string) (*model.Account, error) {
 	return s.account(ctx, "account_by_email", "lower(u.email) = $1", strings.ToLower(email))
 }
 
 // Account gives a user with the password's hash. See auth.Store.
-func (s *Store) Account(ctx context.Context, id chat.UserID) (*chat.Account, error) {
+func (s *Store) Account(ctx context.Context, id chat.UserID) (*model.Account, error) {
 	return s.account(ctx, "account", "u.id = $1", id)
 }
 
-func (s *Store) account(ctx context.Context, name, where string, arg any) (a *chat.Account, err error) {
+func (s *Store) account(ctx context.Context, name, where string, arg any) (a *model.Account, err error) {
 	err = s.db.read(ctx, name, func(c conn) error {
 		a = nil
 		err := query(c, nameMark+name+"\nSELECT "+userColumns+", u.password_hash FROM users u WHERE "+where, func(r row) error {
-			a = new(chat.Account)
+			a = new(model.Account)
 			return r.scan(append(userInto(&a.User), &a.PasswordHash)...)
 		}, arg)
 		if err == nil && a == nil {
@@ -64,7 +65,7 @@ func (s *Store) account(ctx context.Context, name, where string, arg any) (a *ch
 }
 
 // SetPassword replaces the password and closes sessions. See auth.Store.
-func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, keep chat.TokenHash) (closed []chat.TokenHash, err error) {
+func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, keep model.TokenHash) (closed []model.TokenHash, err error) {
 	err = s.db.write(ctx, "set_password", func(c conn) error {
 		if err := updateUser(c, "-- name: set_password\nUPDATE users SET password_hash = $2 WHERE id = $1 RETURNING id", user, hash); err != nil {
 			return err
@@ -84,17 +85,17 @@ func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 }
 
 // SetActive enables or disables a user. See auth.Store.
-func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (closed []chat.TokenHash, err error) {
+func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (closed []model.TokenHash, err error) {
 	defer s.forgetUser(user)
 	err = s.db.write(ctx, "set_active", func(c conn) error {
 		if err := updateUser(c, "-- name: set_active\nUPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil {
 			return err
 		}
-		revoke(c, user, chat.TokenHash{}, active)
+		revoke(c, user, model.TokenHash{}, active)
 		if active {
 			return c.flush()
 		}
-		closed, err = closeSessions(c, user, chat.TokenHash{})
+		closed, err = closeSessions(c, user, model.TokenHash{})
 		return err
 	})
 	return closed, err
@@ -110,9 +111,9 @@ func updateUser(c conn, sql string, user chat.UserID, value any) error {
 }
 
 // closeSessions ends all sessions of a user but one, and notes it.
-func closeSessions(c conn, user chat.UserID, keep chat.TokenHash) (closed []chat.TokenHash, err error) {
+func closeSessions(c conn, user chat.UserID, keep model.TokenHash) (closed []model.TokenHash, err error) {
 	err = query(c, "-- name: close_sessions\nDELETE FROM sessions WHERE user_id = $1 AND hash <> $2 RETURNING hash", func(r row) error {
-		var h chat.TokenHash
+		var h model.TokenHash
 		err := r.scan(&h)
 		closed = append(closed, h)
 		return err

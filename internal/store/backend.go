@@ -24,8 +24,8 @@ type backend interface {
 	write(ctx context.Context, unit string, f func(conn) error) error
 	// readAt is read on any copy of the database on which the channel has come to seq.
 	readAt(ctx context.Context, unit string, channel chat.ID, seq chat.Seq, f func(conn) error) error
-	// copies is how many replicas there are.
-	copies() int
+	// replicaCount is how many replicas there are.
+	replicaCount() int
 	// reserved is read on the connection that is kept apart, for what must be
 	// answered when all others are taken.
 	reserved(ctx context.Context, unit string, f func(conn) error) error

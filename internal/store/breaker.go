@@ -58,10 +58,10 @@ func (b *breaker) failed(since time.Time) {
 		return
 	}
 	b.open = true
-	b.done.Go(b.heal) // ends when the database answers, or with close
+	b.done.Go(b.reset) // ends when the database answers, or with close
 }
 
-func (b *breaker) heal() {
+func (b *breaker) reset() {
 	b.changed(true)
 	for {
 		ctx, cancel := context.WithTimeout(b.stop, pingTimeout)

@@ -9,6 +9,7 @@ import (
 	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // caches keep what is read often and changes seldom: never a right.
@@ -97,7 +98,7 @@ func (s *Store) ForgetUser(id chat.UserID) {
 	s.memory.authors.forget(id)
 }
 
-// Users gives those of the users that exist. See verb.Store. Those who ask for the
+// Users gives those of the users that exist. See command.Store. Those who ask for the
 // same ones at the same time share a statement.
 func (s *Store) Users(ctx context.Context, ids []chat.UserID) ([]chat.User, error) {
 	found, err := s.caches.users.BulkGet(ctx, ids, otter.BulkLoaderFunc[chat.UserID, chat.User](func(ctx context.Context, ids []chat.UserID) (map[chat.UserID]chat.User, error) {
@@ -126,7 +127,7 @@ func shared(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), loadLimit)
 }
 
-// Members lists a channel's members. See verb.Store.
+// Members lists a channel's members. See command.Store.
 func (s *Store) Members(ctx context.Context, channel chat.ID, viewer chat.UserID) ([]chat.Member, error) {
 	now, err := s.membersVersion(ctx, channel, viewer)
 	if err != nil {
@@ -200,7 +201,7 @@ func (s *Store) loadMembers(ctx context.Context, channel chat.ID) (l *memberList
 func (s *Store) ForgetReads(channel chat.ID) { s.caches.members.Invalidate(channel) }
 
 // readsMoved forgets what is known of how far members have read.
-func (s *Store) readsMoved(reads []chat.Read) {
+func (s *Store) readsMoved(reads []state.Read) {
 	for i := range reads {
 		if reads[i].Ordinal > 0 {
 			continue // with each message of one's own: these may be late

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -114,7 +115,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 func TestMembersAreNeverStale(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	here, there := open(t, store.Options{URL: url}), open(t, store.Options{URL: url, Beside: true})
+	here, there := open(t, store.Options{URL: url}), open(t, store.Options{URL: url, SharedOpen: true})
 	f := &fleet{t: t, world: here}
 	f.found()
 	channel := f.channels[0]
@@ -135,9 +136,9 @@ func TestMembersAreNeverStale(t *testing.T) {
 			})
 		}
 	}
-	change := func(w *world, kind chat.ChangeKind, who chat.UserID, role chat.Role) {
+	change := func(w *world, kind state.ChangeKind, who chat.UserID, role chat.Role) {
 		t.Helper()
-		out, err := w.Commit(t.Context(), []chat.Change{{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Members, At: 1, Subject: who, Role: role}})
+		out, err := w.Commit(t.Context(), []state.Change{{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Members, At: 1, Subject: who, Role: role}})
 		if err != nil || out[0].Err != nil {
 			t.Fatal(err, out)
 		}
@@ -151,14 +152,14 @@ func TestMembersAreNeverStale(t *testing.T) {
 		if i := slices.IndexFunc(all, func(m chat.Member) bool { return m.UserID == who }); i >= 0 {
 			return all[i].Role
 		}
-		return chat.Nobody
+		return chat.NotMember
 	}
 	for i := range 30 {
 		who := chat.UserID(fmt.Sprint("user", i%5))
 		for step, c := range []struct {
-			kind chat.ChangeKind
+			kind state.ChangeKind
 			role chat.Role
-		}{{chat.AddMember, chat.Plain}, {chat.UpdateMember, chat.Admin}, {chat.RemoveMember, chat.Nobody}} {
+		}{{state.AddMember, chat.RoleMember}, {state.UpdateMember, chat.RoleAdmin}, {state.RemoveMember, chat.NotMember}} {
 			by := here
 			if (i+step)%2 == 1 {
 				by = there

@@ -26,7 +26,7 @@ type channelInList struct{ chat.Channel }
 
 const mine = "SELECT " + channelColumns + ", " + membershipColumns + " FROM members m JOIN channels c ON c.id = m.channel_id "
 
-// Channels lists the user's channels with one statement. See verb.Store.
+// Channels lists the user's channels with one statement. See command.Store.
 func (s *Store) Channels(ctx context.Context, user chat.UserID, includeArchived bool) (all []chat.Channel, err error) {
 	err = s.db.read(ctx, "channels", func(c conn) error {
 		all = []chat.Channel{}
@@ -41,7 +41,7 @@ func (s *Store) Channels(ctx context.Context, user chat.UserID, includeArchived 
 	return all, err
 }
 
-// Channel gives one channel. See verb.Store.
+// Channel gives one channel. See command.Store.
 func (s *Store) Channel(ctx context.Context, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
 	err = s.db.read(ctx, "channel", func(c conn) error {
 		found, err = channelFor(c, id, viewer)
@@ -70,7 +70,7 @@ func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, er
 	return found, err
 }
 
-// DirectChannel finds the channel of a DirectKey. See verb.Store.
+// DirectChannel finds the channel of a DirectKey. See command.Store.
 func (s *Store) DirectChannel(ctx context.Context, key string, viewer chat.UserID) (found *chat.Channel, err error) {
 	err = s.db.read(ctx, "direct_channel", func(c conn) error {
 		var id chat.ID
@@ -92,7 +92,7 @@ func like(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(s))
 }
 
-// Browse lists public channels. See verb.Store.
+// Browse lists public channels. See command.Store.
 func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, limit int) (all []chat.Channel, err error) {
 	err = s.db.read(ctx, "browse", func(c conn) error {
 		all = []chat.Channel{}
@@ -108,7 +108,7 @@ func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, lim
 	return all, err
 }
 
-// SetMembership changes the user's own settings. See verb.Store.
+// SetMembership changes the user's own settings. See command.Store.
 func (s *Store) SetMembership(ctx context.Context, channel chat.ID, user chat.UserID, p chat.MembershipPatch) error {
 	return s.db.write(ctx, "set_membership", func(c conn) error {
 		if err := mustBeMember(c, channel, user); err != nil {

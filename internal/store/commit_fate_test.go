@@ -16,6 +16,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -120,16 +121,16 @@ func founded(t *testing.T, s *store.Store) chat.ID {
 	if _, err := s.EnsureUser(t.Context(), chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
 		t.Fatal(err)
 	}
-	c := chat.Change{Kind: chat.CreateChannel, ID: chat.NewID(), Actor: "ada", Allowed: chat.Anyone, Members: []chat.Founder{{UserID: "ada", Role: chat.Owner}}}
+	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: "ada", Allowed: chat.Anyone, Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}}}
 	c.ChannelID, c.Channel = c.ID, &chat.Channel{ID: c.ID, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}
-	if out, err := s.Commit(t.Context(), []chat.Change{c}); err != nil || out[0].Err != nil {
+	if out, err := s.Commit(t.Context(), []state.Change{c}); err != nil || out[0].Err != nil {
 		t.Fatal(err, out)
 	}
 	return c.ID
 }
 
-func sending(channel chat.ID, text string) chat.Change {
-	c := chat.Change{Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Members, At: 1}
+func sending(channel chat.ID, text string) state.Change {
+	c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Members, At: 1}
 	c.Message = &chat.Message{ID: c.ID, Content: text, MessageType: chat.Text}
 	return c
 }
@@ -154,8 +155,8 @@ func TestAnAnswerThatIsLostAppliesNothingTwice(t *testing.T) {
 					t.Errorf("refused: %v %v", err, out.Err)
 					return
 				}
-				if old, twice := acked.LoadOrStore(out.Event.Seq, c.ID); twice {
-					t.Errorf("seq %d is told for %v and %v", out.Event.Seq, old, c.ID)
+				if old, twice := acked.LoadOrStore(out.Entry.Seq, c.ID); twice {
+					t.Errorf("seq %d is told for %v and %v", out.Entry.Seq, old, c.ID)
 				}
 			}
 		})
@@ -189,7 +190,7 @@ func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 	defer func() { _ = j.Close(context.Background()) }()
 	all.Store(true)
 	_, err := j.Commit(t.Context(), sending(channel, "perhaps"))
-	if !errors.Is(err, chat.ErrFateUnknown) || chat.AsError(err).Message != chat.ErrFateUnknown.Message {
+	if !errors.Is(err, chat.ErrOutcomeUnknown) || chat.AsError(err).Message != chat.ErrOutcomeUnknown.Message {
 		t.Errorf("got %v, want it to be unknown", err)
 	}
 	proxy.closed.Store(true) // and no answers: what is tried now has never begun
@@ -197,7 +198,7 @@ func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 		_, _ = j.Commit(t.Context(), sending(channel, "perhaps"))
 	}
 	_, err = j.Commit(t.Context(), sending(channel, "surely not"))
-	if err == nil || errors.Is(err, chat.ErrFateUnknown) {
+	if err == nil || errors.Is(err, chat.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want it to be refused for certain", err)
 	}
 	all.Store(false)
@@ -229,13 +230,13 @@ func TestWhatOffendsTheDatabaseFailsAlone(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = s.Close() })
 			channel := founded(t, s)
-			var group []chat.Change
+			var group []state.Change
 			for i := range 512 {
 				group = append(group, sending(channel, fmt.Sprint(i)))
 			}
 			// A second channel under the first one's id, by another change: no rule of
 			// ours expects that.
-			bad := chat.Change{Kind: chat.CreateChannel, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Anyone, Channel: &chat.Channel{Name: "again", ChannelType: chat.Group}}
+			bad := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Anyone, Channel: &chat.Channel{Name: "again", ChannelType: chat.Group}}
 			group[300] = bad
 			count.commits.Store(0)
 			outs, err := s.Commit(t.Context(), group)

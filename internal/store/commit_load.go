@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 const channelColumns = `c.id, c.name, c.description, c.channel_type, c.is_private, c.is_archived, c.created_by, c.tutor_id, c.subject, c.topic,
@@ -41,7 +42,7 @@ func (g *group) wants() wanted {
 	for i := range g.changes {
 		c := &g.changes[i]
 		w.users = append(w.users, c.Actor)
-		if c.Kind == chat.CreateChannel {
+		if c.Kind == state.CreateChannel {
 			w.changes = append(w.changes, c.ID)
 			if c.DirectKey != "" {
 				w.directs = append(w.directs, c.DirectKey)
@@ -54,18 +55,18 @@ func (g *group) wants() wanted {
 		w.channels = append(w.channels, c.ChannelID)
 		w.pairs = append(w.pairs, pairKey{c.ChannelID, c.Actor})
 		switch c.Kind {
-		case chat.SendMessage:
+		case state.SendMessage:
 			w.messages = append(w.messages, c.ID)
 			if c.Message.ParentMessageID != nil {
 				w.messages = append(w.messages, *c.Message.ParentMessageID)
 			}
 			continue
-		case chat.AddReaction, chat.RemoveReaction:
+		case state.AddReaction, state.RemoveReaction:
 			w.reactions = append(w.reactions, c.MessageID)
 			w.messages = append(w.messages, c.MessageID)
-		case chat.EditMessage, chat.DeleteMessage:
+		case state.EditMessage, state.DeleteMessage:
 			w.messages = append(w.messages, c.MessageID)
-		case chat.AddMember, chat.RemoveMember, chat.UpdateMember:
+		case state.AddMember, state.RemoveMember, state.UpdateMember:
 			w.pairs = append(w.pairs, pairKey{c.ChannelID, c.Subject})
 			w.users = append(w.users, c.Subject)
 			w.owners = append(w.owners, c.ChannelID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // TestBothWaysOfCommittingDoTheSame commits the same random groups to four
@@ -38,7 +39,7 @@ func TestBothWaysOfCommittingDoTheSame(t *testing.T) {
 					}
 				}
 			}
-			for i, groups := range append([][]chat.Change{w.founding()}, w.groups(60)...) {
+			for i, groups := range append([][]state.Change{w.founding()}, w.groups(60)...) {
 				var first string
 				for k, s := range stores {
 					got := w.commit(t, s, groups, k%2 == 0)
@@ -71,37 +72,37 @@ type randomWorld struct {
 	at       chat.Time
 	users    []chat.UserID
 	channels []chat.ID
-	sent     []chat.Change // some of what was sent
+	sent     []state.Change // some of what was sent
 }
 
 func newRandomWorld(seed uint64) *randomWorld {
 	return &randomWorld{Rand: rand.New(rand.NewPCG(seed, 1)), at: 1_700_000_000_000_000, users: []chat.UserID{"ada", "bob", "cyd", "dan", "eve", "ghost"}}
 }
 
-func (w *randomWorld) change(kind chat.ChangeKind, channel chat.ID, by chat.UserID) chat.Change {
+func (w *randomWorld) change(kind state.ChangeKind, channel chat.ID, by chat.UserID) state.Change {
 	w.at += chat.Time(w.IntN(2000) - 500) // clocks differ
-	return chat.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: w.at, Allowed: chat.Members, OrAuthor: true}
+	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: w.at, Allowed: chat.Members, AllowAuthor: true}
 }
 
 // founding makes five channels, the last of which is not made.
-func (w *randomWorld) founding() (group []chat.Change) {
+func (w *randomWorld) founding() (group []state.Change) {
 	for range 5 {
 		id := chat.NewID()
 		w.channels = append(w.channels, id)
-		c := w.change(chat.CreateChannel, id, "ada")
+		c := w.change(state.CreateChannel, id, "ada")
 		c.ID, c.Allowed = id, chat.Anyone
 		c.Channel = &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: "ada", CreatedAt: c.At, UpdatedAt: c.At}
-		for i, role := range []chat.Role{chat.Owner, chat.Admin, chat.Plain, chat.Guest} {
-			c.Members = append(c.Members, chat.Founder{UserID: w.users[i], Role: role})
+		for i, role := range []chat.Role{chat.RoleOwner, chat.RoleAdmin, chat.RoleMember, chat.RoleGuest} {
+			c.Members = append(c.Members, state.InitialMember{UserID: w.users[i], Role: role})
 		}
 		group = append(group, c)
 	}
 	return group[:4]
 }
 
-func (w *randomWorld) groups(n int) (all [][]chat.Change) {
+func (w *randomWorld) groups(n int) (all [][]state.Change) {
 	for range n {
-		var group []chat.Change
+		var group []state.Change
 		onlySends := w.IntN(3) > 0
 		for range 1 + w.IntN(12) {
 			c := w.send()
@@ -115,7 +116,7 @@ func (w *randomWorld) groups(n int) (all [][]chat.Change) {
 	return all
 }
 
-func (w *randomWorld) send() chat.Change {
+func (w *randomWorld) send() state.Change {
 	if w.IntN(40) == 0 && len(w.sent) > 0 { // a duplicate, or another message under its id
 		c := w.sent[w.IntN(len(w.sent))]
 		if w.IntN(2) == 0 {
@@ -124,8 +125,8 @@ func (w *randomWorld) send() chat.Change {
 		}
 		return c
 	}
-	c := w.change(chat.SendMessage, w.channels[w.IntN(len(w.channels))], w.users[w.IntN(len(w.users))])
-	c.OrAuthor = false
+	c := w.change(state.SendMessage, w.channels[w.IntN(len(w.channels))], w.users[w.IntN(len(w.users))])
+	c.AllowAuthor = false
 	switch w.IntN(12) {
 	case 0:
 		c.Allowed = chat.Managers
@@ -154,39 +155,39 @@ func (w *randomWorld) send() chat.Change {
 	return c
 }
 
-func (w *randomWorld) other() chat.Change {
-	c := w.change(chat.EditMessage, w.channels[w.IntN(len(w.channels))], w.users[w.IntN(len(w.users))])
+func (w *randomWorld) other() state.Change {
+	c := w.change(state.EditMessage, w.channels[w.IntN(len(w.channels))], w.users[w.IntN(len(w.users))])
 	if len(w.sent) > 0 {
 		on := w.sent[w.IntN(len(w.sent))]
 		c.MessageID, c.ChannelID = on.ID, on.ChannelID
 	}
-	c.Subject, c.Role, c.Emoji, c.Content = w.users[w.IntN(len(w.users))], chat.Plain, fmt.Sprint("e", w.IntN(3)), fmt.Sprint("edit ", w.IntN(1000))
-	switch kinds := []chat.ChangeKind{chat.EditMessage, chat.DeleteMessage, chat.AddReaction, chat.RemoveReaction, chat.AddMember, chat.RemoveMember, chat.UpdateMember, chat.UpdateChannel}; kinds[w.IntN(len(kinds))] {
-	case chat.UpdateChannel:
-		c.Kind = chat.UpdateChannel
+	c.Subject, c.Role, c.Emoji, c.Content = w.users[w.IntN(len(w.users))], chat.RoleMember, fmt.Sprint("e", w.IntN(3)), fmt.Sprint("edit ", w.IntN(1000))
+	switch kinds := []state.ChangeKind{state.EditMessage, state.DeleteMessage, state.AddReaction, state.RemoveReaction, state.AddMember, state.RemoveMember, state.UpdateMember, state.UpdateChannel}; kinds[w.IntN(len(kinds))] {
+	case state.UpdateChannel:
+		c.Kind = state.UpdateChannel
 		archived := w.IntN(8) == 0
 		c.Patch.IsArchived = &archived
-	case chat.RemoveMember:
-		c.Kind = chat.RemoveMember
-	case chat.UpdateMember:
-		c.Kind, c.Role = chat.UpdateMember, chat.RoleNames[1+w.IntN(3)]
-	case chat.AddMember:
-		c.Kind, c.Allowed = chat.AddMember, chat.Anyone
-	case chat.DeleteMessage:
-		c.Kind, c.Allowed = chat.DeleteMessage, chat.Managers
-	case chat.AddReaction:
-		c.Kind = chat.AddReaction
-	case chat.RemoveReaction:
-		c.Kind = chat.RemoveReaction
+	case state.RemoveMember:
+		c.Kind = state.RemoveMember
+	case state.UpdateMember:
+		c.Kind, c.Role = state.UpdateMember, chat.RoleNames[1+w.IntN(3)]
+	case state.AddMember:
+		c.Kind, c.Allowed = state.AddMember, chat.Anyone
+	case state.DeleteMessage:
+		c.Kind, c.Allowed = state.DeleteMessage, chat.Managers
+	case state.AddReaction:
+		c.Kind = state.AddReaction
+	case state.RemoveReaction:
+		c.Kind = state.RemoveReaction
 	}
 	return c
 }
 
 // commit commits a group quickly or not, and shows what became of it.
-func (w *randomWorld) commit(t *testing.T, s *Store, group []chat.Change, quick bool) string {
+func (w *randomWorld) commit(t *testing.T, s *Store, group []state.Change, fastPath bool) string {
 	t.Helper()
-	u, err := s.attempt(t.Context(), group, quick)
-	if err != nil && quick {
+	u, err := s.attempt(t.Context(), group, fastPath)
+	if err != nil && fastPath {
 		u, err = s.attempt(t.Context(), group, false)
 	}
 	if err != nil {
@@ -202,7 +203,7 @@ func (w *randomWorld) commit(t *testing.T, s *Store, group []chat.Change, quick 
 			fmt.Fprintf(&b, "%d: %s %s\n", group[i].Kind, e.Code, e.Message)
 			continue
 		}
-		text, err := json.Marshal([]any{o.Event, o.Duplicate, o.Message, o.Channel})
+		text, err := json.Marshal([]any{o.Entry, o.Duplicate, o.Message, o.Channel})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 const (
@@ -25,7 +26,7 @@ type recentIDs struct {
 }
 
 // allNew says whether to expect none of the changes to be a duplicate.
-func (r *recentIDs) allNew(changes []chat.Change) bool {
+func (r *recentIDs) allNew(changes []state.Change) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.share > duplicatesMost {
@@ -43,7 +44,7 @@ func (r *recentIDs) allNew(changes []chat.Change) bool {
 	return true
 }
 
-func (r *recentIDs) note(changes []chat.Change, outcomes []chat.Outcome) {
+func (r *recentIDs) note(changes []state.Change, outcomes []state.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	duplicates := 0

@@ -4,19 +4,20 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 func TestManyDuplicatesTurnTheQuickWayOff(t *testing.T) {
 	var r recentIDs
-	group := func(n int) []chat.Change {
-		all := make([]chat.Change, n)
+	group := func(n int) []state.Change {
+		all := make([]state.Change, n)
 		for i := range all {
 			all[i].ID = chat.NewID()
 		}
 		return all
 	}
-	commit := func(g []chat.Change, duplicates int) {
-		outcomes := make([]chat.Outcome, len(g))
+	commit := func(g []state.Change, duplicates int) {
+		outcomes := make([]state.Outcome, len(g))
 		for i := range duplicates {
 			outcomes[i].Duplicate = true
 		}

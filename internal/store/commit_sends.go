@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // sends are the part of a group that is nothing but new messages in channels to
@@ -14,7 +15,7 @@ import (
 // exists fails all, nothing is consumed, and the group is decided in memory,
 // which knows how to answer duplicates.
 type sends struct {
-	group   []chat.Change
+	group   []state.Change
 	index   []int // into group
 	allowed chat.Roles
 	heads   map[chat.ID]*sendHead // of channels that exist
@@ -47,7 +48,7 @@ type sendHead struct {
 
 // splitSends tells new messages from the rest of a group. What belongs to one
 // channel stays together, in its order.
-func splitSends(group []chat.Change, memory *memory) (s *sends, rest []int) {
+func splitSends(group []state.Change, memory *memory) (s *sends, rest []int) {
 	s = &sends{group: group, memory: memory}
 	var others map[chat.ID]bool
 	for i := range group {
@@ -71,8 +72,8 @@ func splitSends(group []chat.Change, memory *memory) (s *sends, rest []int) {
 
 // plain says whether a change is a new message like the others: the same roles may
 // send it, it answers to no parent, and the databases can hold its text.
-func (s *sends) plain(c *chat.Change) bool {
-	if c.Kind != chat.SendMessage || c.Message == nil || c.Allowed.Has(chat.Nobody) || storable(c) != nil {
+func (s *sends) plain(c *state.Change) bool {
+	if c.Kind != state.SendMessage || c.Message == nil || c.Allowed.Has(chat.NotMember) || storable(c) != nil {
 		return false
 	}
 	m := c.Message
@@ -116,7 +117,7 @@ func (s *sends) findAuthors(c conn) {
 
 // outcomes tells what became of each, as the statement numbered them, and which
 // must be decided again.
-func (s *sends) outcomes(into []chat.Outcome) (again []int) {
+func (s *sends) outcomes(into []state.Outcome) (again []int) {
 	s.memory.authors.remember(s.found)
 	for k, i := range s.index {
 		c := &s.group[i]

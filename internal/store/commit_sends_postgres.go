@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // knownSQL stores messages of senders who were let send before: nothing has
@@ -171,7 +172,7 @@ func (s *sends) messages(places []int) []any {
 		c := &s.group[s.index[place]]
 		m := c.Message
 		channels[k], ids[k], users[k], contents[k], clients[k] = c.ChannelID, c.ID, c.Actor, m.Content, m.ClientID
-		hashes[k], at[k] = m.BodyHash(), int64(c.At)
+		hashes[k], at[k] = state.BodyHash(m), int64(c.At)
 		anyKind = anyKind || m.MessageType != chat.Text
 		anyMention = anyMention || len(m.MentionedUserIDs) > 0
 		files = files || !m.FileInfo.IsZero()
@@ -182,7 +183,7 @@ func (s *sends) messages(places []int) []any {
 			kinds = append(kinds, (*string)(&m.MessageType))
 		}
 		if anyMention {
-			text := mentions(m)
+			text := mentionsText(m)
 			mentioned = append(mentioned, &text)
 		}
 		if files {

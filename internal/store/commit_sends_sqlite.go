@@ -7,6 +7,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // repeat carries a statement out n times, prepared once. Values are bound as they
@@ -58,7 +59,7 @@ func (s *sends) readRoles(db *sqliteConn) map[pairKey]chat.Role {
 	for _, i := range s.index {
 		p := pairKey{s.group[i].ChannelID, s.group[i].Actor}
 		if _, known := roles[p]; !known {
-			roles[p] = chat.Nobody
+			roles[p] = chat.NotMember
 			pairs = append(pairs, p)
 		}
 	}
@@ -88,7 +89,7 @@ func (s *sends) admit(roles map[pairKey]chat.Role) (admitted []int) {
 			continue
 		}
 		role := roles[pairKey{c.ChannelID, c.Actor}]
-		if mayNot(c, head.archived, role, false) != nil {
+		if checkAllowed(c, head.archived, role, false) != nil {
 			head.refused = append(head.refused, int64(k+1))
 			continue
 		}
@@ -116,9 +117,9 @@ func (s *sends) insertEach(db *sqliteConn, admitted []int) {
 			q.BindText(5, string(c.Actor))
 			q.BindText(6, m.Content)
 			q.BindText(7, string(m.MessageType))
-			q.BindText(8, mentions(m))
+			q.BindText(8, mentionsText(m))
 			q.BindText(9, m.ClientID)
-			q.BindInt64(10, m.BodyHash())
+			q.BindInt64(10, state.BodyHash(m))
 			for k, p := range [...]*string{m.FileURL, m.FileName, m.FileType} {
 				if p == nil {
 					q.BindNull(11 + k)
@@ -152,7 +153,7 @@ func (s *sends) moveHeads(db *sqliteConn) {
 }
 
 // moveOwnReads moves the cursors of those who have just sent what they read.
-func (c *sqliteConn) moveOwnReads(reads []chat.Read, index []int) {
+func (c *sqliteConn) moveOwnReads(reads []state.Read, index []int) {
 	c.repeat(`-- name: read_own
 		UPDATE members SET last_read_seq = ?3, read_ordinal = ?4, last_read_at = ?5 WHERE channel_id = ?1 AND user_id = ?2 AND last_read_seq < ?3`, len(index),
 		func(q *sqlite.Stmt, i int) {

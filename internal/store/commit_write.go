@@ -31,7 +31,7 @@ func (g *group) write(c conn, d *dialect) {
 				thread_reply_count = $9, thread_last_reply_at = $10, updated_at = $11, file_url = $12, file_name = $13, file_type = $14, file_size = $15, mentions = $16
 			WHERE channel_id = $1 AND seq = $2`, []any{
 			m.ChannelID, m.Seq, m.Content, m.IsEdited, timeOr0(m.EditedAt), m.IsDeleted, timeOr0(m.DeletedAt), m.ReactionCount,
-			m.ThreadReplyCount, timeOr0(m.ThreadLastReplyAt), m.UpdatedAt, m.FileURL, m.FileName, m.FileType, m.FileSize, mentions(&m.Message),
+			m.ThreadReplyCount, timeOr0(m.ThreadLastReplyAt), m.UpdatedAt, m.FileURL, m.FileName, m.FileType, m.FileSize, mentionsText(&m.Message),
 		}, nil)
 	}
 	for i, ev := range g.newEvents {
@@ -47,7 +47,7 @@ func timeOr0(t *chat.Time) chat.Time {
 	return *t
 }
 
-func mentions(m *chat.Message) string {
+func mentionsText(m *chat.Message) string {
 	var b strings.Builder
 	for i, u := range m.MentionedUserIDs {
 		if i > 0 {
@@ -66,7 +66,7 @@ const messageInsert = `-- name: insert_messages
 func (g *group) writeEach(c conn, fresh []*messageRow) {
 	for _, m := range fresh {
 		c.queue(messageInsert+" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)", []any{
-			m.ChannelID, m.Seq, m.ID, m.Ordinal, m.UserID, m.Content, string(m.MessageType), m.ParentMessageID, mentions(&m.Message), m.ClientID, m.bodyHash,
+			m.ChannelID, m.Seq, m.ID, m.Ordinal, m.UserID, m.Content, string(m.MessageType), m.ParentMessageID, mentionsText(&m.Message), m.ClientID, m.bodyHash,
 			m.FileURL, m.FileName, m.FileType, m.FileSize, m.ThreadReplyCount, timeOr0(m.ThreadLastReplyAt), m.ReactionCount, m.IsEdited, timeOr0(m.EditedAt),
 			m.IsDeleted, timeOr0(m.DeletedAt), m.CreatedAt, m.UpdatedAt,
 		}, nil)
@@ -95,7 +95,7 @@ func (g *group) writeArrays(c conn, fresh []*messageRow) {
 		)
 		for i, m := range fresh {
 			channels[i], ids[i], parents[i], seqs[i], ordinals[i], hashes[i] = m.ChannelID, m.ID, (*[16]byte)(m.ParentMessageID), m.Seq, m.Ordinal, m.bodyHash
-			users[i], contents[i], types[i], mentioned[i], clients[i] = m.UserID, m.Content, string(m.MessageType), mentions(&m.Message), m.ClientID
+			users[i], contents[i], types[i], mentioned[i], clients[i] = m.UserID, m.Content, string(m.MessageType), mentionsText(&m.Message), m.ClientID
 			urls[i], names[i], kinds[i], sizes[i] = m.FileURL, m.FileName, m.FileType, m.FileSize
 			replies[i], repliedAt[i], reactions[i] = m.ThreadReplyCount, int64(timeOr0(m.ThreadLastReplyAt)), m.ReactionCount
 			edited[i], editedAt[i], deleted[i], deletedAt[i] = m.IsEdited, int64(timeOr0(m.EditedAt)), m.IsDeleted, int64(timeOr0(m.DeletedAt))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -45,7 +46,7 @@ const (
 )
 
 // Publish is the journal's.
-func (f *fleet) Publish(events []chat.Event) {
+func (f *fleet) Publish(events []chat.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, ev := range events {
@@ -87,9 +88,9 @@ func (f *fleet) found() {
 	}
 	for range fleetChannels {
 		id := chat.NewID()
-		out, err := f.world.Commit(ctx, []chat.Change{{
-			Kind: chat.CreateChannel, ID: id, ChannelID: id, Actor: "ada", Allowed: chat.Anyone, At: chat.TimeOf(time.Now()),
-			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []chat.Founder{{UserID: "ada", Role: chat.Owner}},
+		out, err := f.world.Commit(ctx, []state.Change{{
+			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: "ada", Allowed: chat.Anyone, At: chat.TimeOf(time.Now()),
+			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}},
 		}})
 		if err != nil || out[0].Err != nil {
 			f.t.Fatal(err, out)
@@ -99,9 +100,9 @@ func (f *fleet) found() {
 }
 
 // message is one to the n-th channel.
-func (f *fleet) message(n int) chat.Change {
-	c := chat.Change{
-		Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: f.channels[n%len(f.channels)], Actor: "ada", Allowed: chat.Members, At: chat.TimeOf(time.Now()),
+func (f *fleet) message(n int) state.Change {
+	c := state.Change{
+		Kind: state.SendMessage, ID: chat.NewID(), ChannelID: f.channels[n%len(f.channels)], Actor: "ada", Allowed: chat.Members, At: chat.TimeOf(time.Now()),
 	}
 	c.Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: "ada", Content: "hello", MessageType: chat.Text}
 	return c
@@ -135,7 +136,7 @@ func (f *fleet) sender(ctx context.Context, number int) {
 }
 
 // settled notes what was answered; true when there is nothing more to try.
-func (f *fleet) settled(c *chat.Change, out chat.Outcome, err error, attempt int, once bool) bool {
+func (f *fleet) settled(c *state.Change, out state.Outcome, err error, attempt int, once bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -147,7 +148,7 @@ func (f *fleet) settled(c *chat.Change, out chat.Outcome, err error, attempt int
 		f.acks.Add(1)
 		f.acked[c.ID] = out.Message.Seq
 		return true
-	case errors.Is(err, chat.ErrFateUnknown):
+	case errors.Is(err, chat.ErrOutcomeUnknown):
 		f.unknowns.Add(1)
 	case code(err) == chat.Overloaded, code(err) == chat.Unavailable:
 		f.refusals.Add(1)
@@ -175,7 +176,7 @@ func (f *fleet) land() {
 func (f *fleet) check(url string) {
 	f.t.Helper()
 	stored := make(map[chat.ID]chat.Seq)
-	second, err := store.Open(context.Background(), store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, Beside: true})
+	second, err := store.Open(context.Background(), store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, SharedOpen: true})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func (f *fleet) check(url string) {
 	f.t.Logf("%d acknowledged, %d refused, %d answers in doubt", len(f.acked), f.refusals.Load(), f.unknowns.Load())
 }
 
-func (f *fleet) stored(stored map[chat.ID]chat.Seq, ev chat.Event) {
+func (f *fleet) stored(stored map[chat.ID]chat.Seq, ev chat.Entry) {
 	if ev.Message == nil {
 		return
 	}
@@ -225,7 +226,7 @@ func (f *fleet) stored(stored map[chat.ID]chat.Seq, ev chat.Event) {
 	}
 }
 
-func logOf(t *testing.T, s *store.Store, channel chat.ID) (all []chat.Event) {
+func logOf(t *testing.T, s *store.Store, channel chat.ID) (all []chat.Entry) {
 	t.Helper()
 	for {
 		log, err := s.Log(context.Background(), channel, chat.Seq(len(all)), 1000)

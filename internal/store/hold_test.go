@@ -51,7 +51,7 @@ type publisher struct {
 	hub   *hub.Hub
 }
 
-func (p publisher) Publish(events []chat.Event) { p.stall.pass("publishing"); p.hub.Publish(events) }
+func (p publisher) Publish(events []chat.Entry) { p.stall.pass("publishing"); p.hub.Publish(events) }
 func (p publisher) Doubt(ids []chat.ID)         { p.stall.pass("doubting"); p.hub.Doubt(ids) }
 
 // TestWhoeverWaitsHoldsNoConnection stalls the sockets and the publisher in the

@@ -22,10 +22,10 @@ type payload struct {
 	Founders      []chat.UserID `json:"founders,omitempty"`
 }
 
-func payloadOf(ev *chat.Event) string {
+func payloadOf(ev *chat.Entry) string {
 	p := payload{
 		Content: ev.Content, Emoji: ev.Emoji, ReactionCount: ev.ReactionCount, Subject: ev.Subject, Role: ev.Role,
-		Channel: ev.Channel, Founders: ev.Founders,
+		Channel: ev.Channel, Founders: ev.InitialMembers,
 	}
 	if !ev.MessageID.IsZero() {
 		p.MessageID = &ev.MessageID
@@ -39,8 +39,8 @@ func payloadOf(ev *chat.Event) string {
 
 const changeColumns = "channel_id, seq, type, user_id, at, payload"
 
-func scanChange(r row, before ...any) (*chat.Event, error) {
-	ev := new(chat.Event)
+func scanChange(r row, before ...any) (*chat.Entry, error) {
+	ev := new(chat.Entry)
 	var text string
 	if err := r.scan(append(before, &ev.ChannelID, &ev.Seq, (*string)(&ev.Type), &ev.UserID, &ev.At, &text)...); err != nil {
 		return ev, err
@@ -49,7 +49,7 @@ func scanChange(r row, before ...any) (*chat.Event, error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return ev, fmt.Errorf("decode change %d of channel %s: %w", ev.Seq, ev.ChannelID, err)
 	}
-	ev.Content, ev.Emoji, ev.ReactionCount, ev.Subject, ev.Role, ev.Channel, ev.Founders = p.Content, p.Emoji, p.ReactionCount, p.Subject, p.Role, p.Channel, p.Founders
+	ev.Content, ev.Emoji, ev.ReactionCount, ev.Subject, ev.Role, ev.Channel, ev.InitialMembers = p.Content, p.Emoji, p.ReactionCount, p.Subject, p.Role, p.Channel, p.Founders
 	if p.MessageID != nil {
 		ev.MessageID = *p.MessageID
 	}
@@ -57,13 +57,13 @@ func scanChange(r row, before ...any) (*chat.Event, error) {
 }
 
 // Log is LogTo for somebody who does not know how far the log goes.
-func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) ([]chat.Event, error) {
+func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit int) ([]chat.Entry, error) {
 	return s.LogTo(ctx, channel, after, limit, 0)
 }
 
 // LogTo gives a channel's entries after a seq. See hub.Store. A replica that has
 // come to head knows of every edit and deletion up to there as well.
-func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) (log []chat.Event, err error) {
+func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) (log []chat.Entry, err error) {
 	err = s.db.readAt(ctx, "log", channel, head, func(c conn) error {
 		log = nil
 		c.queue("-- name: log_floor\nSELECT log_floor FROM channels WHERE id = $1 AND log_floor > $2", []any{channel, after}, func(row) error {
@@ -72,7 +72,7 @@ func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limi
 		c.queue("-- name: log_messages\nSELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			m := new(chat.Message)
 			err := scanAuthored(r, m)
-			log = append(log, chat.Event{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m})
+			log = append(log, chat.Entry{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m})
 			return err
 		})
 		c.queue("-- name: log_changes\nSELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {
@@ -85,7 +85,7 @@ func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limi
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(log, func(a, b chat.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(log, func(a, b chat.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 	// The two statements may have seen different moments: what is beyond a hole is
 	// for the next call.
 	for i := range log {

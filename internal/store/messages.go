@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 const messageColumns = `m.id, m.channel_id, m.seq, m.ordinal, m.user_id, m.content, m.message_type, m.parent_id, m.thread_reply_count, m.thread_last_reply_at,
@@ -49,11 +50,11 @@ func scanAuthored(r row, m *chat.Message) error {
 	return err
 }
 
-// History gives a page of messages, newest first. See verb.Store. Whether the
+// History gives a page of messages, newest first. See command.Store. Whether the
 // viewer may see it, and how far the channel goes, only the primary says; the page
 // may come from a replica that has come as far.
-func (s *Store) History(ctx context.Context, q chat.HistoryQuery) (page []chat.Message, err error) {
-	if s.db.copies() == 0 {
+func (s *Store) History(ctx context.Context, q model.HistoryQuery) (page []chat.Message, err error) {
+	if s.db.replicaCount() == 0 {
 		err = s.db.read(ctx, "history", func(c conn) error {
 			if err := mustBeMember(c, q.ChannelID, q.Viewer); err != nil {
 				return err
@@ -82,7 +83,7 @@ func (s *Store) History(ctx context.Context, q chat.HistoryQuery) (page []chat.M
 	return page, err
 }
 
-func historyPage(c conn, q chat.HistoryQuery) (page []chat.Message, err error) {
+func historyPage(c conn, q model.HistoryQuery) (page []chat.Message, err error) {
 	page = []chat.Message{}
 	sql, args := historyQuery(q)
 	if !q.BeforeID.IsZero() {
@@ -107,7 +108,7 @@ func historyPage(c conn, q chat.HistoryQuery) (page []chat.Message, err error) {
 
 // historyQuery builds the page's statement. Paging is by seq, which is the order
 // of the channel: neither random ids nor equal times can make it skip anything.
-func historyQuery(q chat.HistoryQuery) (sql string, args []any) {
+func historyQuery(q model.HistoryQuery) (sql string, args []any) {
 	where, order := "m.channel_id = $1 AND NOT m.is_deleted", "DESC"
 	args = []any{q.ChannelID, q.Limit}
 	next := func(condition string, arg any) {
@@ -160,7 +161,7 @@ func addReactions(c conn, page []chat.Message) error {
 	}, ids)
 }
 
-// Message gives one message. See verb.Store.
+// Message gives one message. See command.Store.
 func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.UserID) (m *chat.Message, err error) {
 	err = s.db.read(ctx, "message", func(c conn) error {
 		if err := mustBeMember(c, channel, viewer); err != nil {

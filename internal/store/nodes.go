@@ -5,14 +5,15 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // What several nodes that share a database ask it about each other, because nothing
 // that carries news between them is trusted.
 
-// Beat notes that a node lives, and gives how often each did so that was not
+// Heartbeat notes that a node lives, and gives how often each did so that was not
 // forgotten, by id.
-func (s *Store) Beat(ctx context.Context, id, version string) (beats map[string]int64, err error) {
+func (s *Store) Heartbeat(ctx context.Context, id, version string) (beats map[string]int64, err error) {
 	err = s.db.write(ctx, "beat", func(c conn) error {
 		beats = make(map[string]int64)
 		c.queue(`-- name: beat
@@ -36,8 +37,8 @@ func (s *Store) ForgetNode(ctx context.Context, id string, beats int64) error {
 	})
 }
 
-// LeaveNodes drops a node that ends.
-func (s *Store) LeaveNodes(ctx context.Context, id string) error {
+// Deregister drops a node that ends.
+func (s *Store) Deregister(ctx context.Context, id string) error {
 	return s.db.write(ctx, "leave_nodes", func(c conn) error {
 		return exec(c, "-- name: leave_nodes\nDELETE FROM nodes WHERE id = $1", id)
 	})
@@ -46,9 +47,9 @@ func (s *Store) LeaveNodes(ctx context.Context, id string) error {
 // aheadMost is how many channels one statement asks for.
 const aheadMost = 20_000
 
-// Ahead gives the heads of the channels that are further than known says. There may
+// HeadsBeyond gives the heads of the channels that are further than known says. There may
 // be many: it asks in one statement for each 20,000.
-func (s *Store) Ahead(ctx context.Context, known map[chat.ID]chat.Seq) (map[chat.ID]chat.Seq, error) {
+func (s *Store) HeadsBeyond(ctx context.Context, known map[chat.ID]chat.Seq) (map[chat.ID]chat.Seq, error) {
 	ahead := make(map[chat.ID]chat.Seq)
 	ids := make([]chat.ID, 0, min(len(known), aheadMost))
 	ask := func() error {
@@ -79,13 +80,13 @@ func (s *Store) Ahead(ctx context.Context, known map[chat.ID]chat.Seq) (map[chat
 	return ahead, ask()
 }
 
-// joinsMost bounds an answer of Joins.
+// joinsMost bounds an answer of RecentJoins.
 const joinsMost = 10_000
 
-// Joins gives the newest entries after a time by which memberships began, at most
+// RecentJoins gives the newest entries after a time by which memberships began, at most
 // 10,000, in no order. The time of an entry is that of the node that made it, a
 // moment before it was committed.
-func (s *Store) Joins(ctx context.Context, after chat.Time) (joins []chat.Event, err error) {
+func (s *Store) RecentJoins(ctx context.Context, after chat.Time) (joins []chat.Entry, err error) {
 	err = s.db.read(ctx, "joins", func(c conn) error {
 		joins = nil
 		return query(c, "-- name: joins\nSELECT "+changeColumns+" FROM changes WHERE at > $1 AND type IN ('member_joined', 'channel_joined') ORDER BY at DESC LIMIT $2", func(r row) error {
@@ -97,9 +98,9 @@ func (s *Store) Joins(ctx context.Context, after chat.Time) (joins []chat.Event,
 	return joins, err
 }
 
-// Joined tells since which seq those of the users who are members of a channel are
+// JoinSeqs tells since which seq those of the users who are members of a channel are
 // (0 for founders), and the channel's head.
-func (s *Store) Joined(ctx context.Context, channel chat.ID, users []chat.UserID) (joined map[chat.UserID]chat.Seq, head chat.Seq, err error) {
+func (s *Store) JoinSeqs(ctx context.Context, channel chat.ID, users []chat.UserID) (joined map[chat.UserID]chat.Seq, head chat.Seq, err error) {
 	err = s.db.read(ctx, "joined", func(c conn) error {
 		joined, head = make(map[chat.UserID]chat.Seq), 0
 		return query(c, `-- name: joined
@@ -120,11 +121,11 @@ const revocationsKept = 24 * time.Hour
 
 // Revocations gives those after an id, at most limit, in the order of their ids.
 // What another transaction is about to commit may yet come before the last.
-func (s *Store) Revocations(ctx context.Context, after int64, limit int) (all []chat.Revocation, err error) {
+func (s *Store) Revocations(ctx context.Context, after int64, limit int) (all []model.Revocation, err error) {
 	err = s.db.read(ctx, "revocations", func(c conn) error {
 		all = nil
 		return query(c, "-- name: revocations\nSELECT id, user_id, hash, enabled FROM revocations WHERE id > $1 ORDER BY id LIMIT $2", func(r row) error {
-			var v chat.Revocation
+			var v model.Revocation
 			err := r.scan(&v.ID, &v.UserID, &v.Hash, &v.Enabled)
 			all = append(all, v)
 			return err
@@ -142,6 +143,6 @@ func (s *Store) LastRevocation(ctx context.Context) (id int64, err error) {
 }
 
 // revoke queues the note that access ended, or came back.
-func revoke(c conn, user chat.UserID, hash chat.TokenHash, enabled bool) {
+func revoke(c conn, user chat.UserID, hash model.TokenHash, enabled bool) {
 	c.queue("-- name: add_revocation\nINSERT INTO revocations (user_id, hash, enabled, at) VALUES ($1, $2, $3, $4)", []any{user, hash, enabled, chat.TimeOf(time.Now())}, nil)
 }

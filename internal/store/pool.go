@@ -100,7 +100,7 @@ func (s *Store) PoolStats() PoolStats {
 }
 
 // add adds up what ledgers know.
-func (s *PoolStats) add(ledgers ...*ledger) {
+func (s *PoolStats) add(ledgers ...*leases) {
 	for _, l := range ledgers {
 		n, oldest := l.waiting()
 		s.Waiting += n

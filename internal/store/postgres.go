@@ -21,21 +21,21 @@ type postgresDB struct {
 	url     string
 	options Pool
 	instruments
-	main     lender
-	apart    lender // without a pool when there is one connection in all
+	main     leasedPool
+	apart    leasedPool // without a pool when there is one connection in all
 	replicas []*replica
 	turn     atomic.Uint64 // whose it is among the replicas
 
 	opened, closed atomic.Int64
 }
 
-// lender lends the connections of a pool, and writes down to whom.
-type lender struct {
+// leasedPool lends the connections of a pool, and writes down to whom.
+type leasedPool struct {
 	pool    *pgxpool.Pool
-	ledger  *ledger
+	leases  *leases
 	breaker *breaker
-	// spare says that others are asked instead: what it refuses is refused to nobody.
-	spare bool
+	// optional says that others are asked instead: what it refuses is refused to nobody.
+	optional bool
 }
 
 var postgresDialect = dialect{
@@ -75,7 +75,7 @@ func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, 
 		if err != nil {
 			return nil, err
 		}
-		db.apart = lender{pool: pool, ledger: newLedger(1, "the connection kept apart: limit of 1", in.watch, in.observer)}
+		db.apart = leasedPool{pool: pool, leases: newLedger(1, "the connection kept apart: limit of 1", in.watch, in.observer)}
 	}
 	pool, err := db.connect(ctx, db.url, kept, most)
 	if err != nil {
@@ -83,9 +83,9 @@ func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, 
 		return nil, err
 	}
 	limit := fmt.Sprintf("pool limit of size %d overflow %d", db.options.Size, db.options.Overflow)
-	db.main = lender{pool: pool, ledger: newLedger(most, limit, in.watch, in.observer)}
-	db.main.ledger.kept = kept
-	db.main.breaker = newBreaker(db.ping, db.turned)
+	db.main = leasedPool{pool: pool, leases: newLedger(most, limit, in.watch, in.observer)}
+	db.main.leases.kept = kept
+	db.main.breaker = newBreaker(db.ping, db.converted)
 	db.apart.breaker = db.main.breaker
 	if err := db.openReplicas(ctx, o.ReadURLs); err != nil {
 		return nil, errors.Join(err, db.close())
@@ -175,8 +175,8 @@ func (db *postgresDB) history(ctx context.Context) (history string, err error) {
 	return history, err
 }
 
-// spare is the lender for what must not wait for the others.
-func (db *postgresDB) spare() lender {
+// optional is the lender for what must not wait for the others.
+func (db *postgresDB) optional() leasedPool {
 	if db.apart.pool == nil {
 		return db.main
 	}
@@ -187,7 +187,7 @@ func (db *postgresDB) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	ask := func() error {
-		return db.lend(ctx, "ping", db.spare(), pingTimeout, func(c *postgresConn) error {
+		return db.lend(ctx, "ping", db.optional(), pingTimeout, func(c *postgresConn) error {
 			return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
 		})
 	}
@@ -199,11 +199,11 @@ func (db *postgresDB) ping(ctx context.Context) error {
 }
 
 func (db *postgresDB) reserved(ctx context.Context, unit string, f func(conn) error) error {
-	return db.lend(ctx, unit, db.spare(), db.options.Wait, func(c *postgresConn) error { return c.all(f) })
+	return db.lend(ctx, unit, db.optional(), db.options.Wait, func(c *postgresConn) error { return c.all(f) })
 }
 
-// turned says that the database went away or came back.
-func (db *postgresDB) turned(open bool) {
+// converted says that the database went away or came back.
+func (db *postgresDB) converted(open bool) {
 	if open {
 		db.watch.log.Error("the database does not answer: work is refused until it does")
 	} else {
@@ -217,14 +217,14 @@ func (db *postgresDB) stats() PoolStats {
 		Size: db.options.Size, Overflow: db.options.Overflow, Most: int(stat.MaxConns()), Unreachable: db.main.breaker.isOpen(),
 		Idle: int(stat.IdleConns()), Constructing: int(stat.ConstructingConns()), Opened: db.opened.Load(), Closed: db.closed.Load(),
 	}
-	s.add(db.main.ledger)
+	s.add(db.main.leases)
 	for _, r := range db.replicas {
 		s.Replicas = append(s.Replicas, r.stats())
 	}
 	return s
 }
 
-func (l lender) close() {
+func (l leasedPool) close() {
 	if l.pool != nil {
 		l.pool.Close()
 	}

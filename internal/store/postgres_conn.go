@@ -93,7 +93,7 @@ func (db *postgresDB) explain(ctx context.Context, sql string) (plan string, err
 	}
 	text := fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = %d; SET LOCAL plan_cache_mode = force_generic_plan; PREPARE chowk_explain AS %s; EXPLAIN EXECUTE %s; DEALLOCATE chowk_explain; COMMIT",
 		explainTimeout.Milliseconds(), sql, execute)
-	err = db.lend(ctx, "explain", db.spare(), explainTimeout, func(c *postgresConn) error {
+	err = db.lend(ctx, "explain", db.optional(), explainTimeout, func(c *postgresConn) error {
 		results, err := c.raw.PgConn().Exec(c.ctx, text).ReadAll()
 		if err != nil {
 			_, undo := c.raw.PgConn().Exec(c.ctx, "ROLLBACK; DEALLOCATE ALL").ReadAll()

@@ -4,6 +4,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // forPostgres gives pgx the types that it knows.
@@ -21,9 +22,9 @@ func forPostgres(args []any) []any {
 				ids[j] = a[j]
 			}
 			out[i] = ids
-		case chat.TokenHash:
+		case model.TokenHash:
 			out[i] = a[:]
-		case []chat.TokenHash:
+		case []model.TokenHash:
 			hashes := make([][]byte, len(a))
 			for j := range a {
 				hashes[j] = a[j][:]
@@ -61,7 +62,7 @@ func (r postgresRow) scan(into ...any) error {
 			dest[i] = (*string)(p)
 		case *chat.Time:
 			dest[i] = (*int64)(p)
-		case *chat.TokenHash:
+		case *model.TokenHash:
 			b := new([]byte)
 			dest[i] = b
 			after = append(after, func() { copy(p[:], *b) })

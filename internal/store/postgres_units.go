@@ -89,25 +89,25 @@ func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn
 
 // lend borrows a connection for f and gives it back. Nothing is logged or counted
 // before that: no connection is held while anything but the database is waited for.
-func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait time.Duration, f func(*postgresConn) error) error {
+func (db *postgresDB) lend(ctx context.Context, unit string, from leasedPool, wait time.Duration, f func(*postgresConn) error) error {
 	asked := time.Now()
-	h, err := from.ledger.take(ctx, unit, wait)
+	h, err := from.leases.take(ctx, unit, wait)
 	if err != nil {
 		return db.noTurn(ctx, unit, from, asked, err)
 	}
 	pooled, err := db.acquire(ctx, from.pool, wait-time.Since(asked))
 	if err != nil {
-		from.ledger.give(h)
+		from.leases.give(h)
 		return db.notOpened(ctx, unit, from, asked, err)
 	}
 	taken := time.Now()
-	from.ledger.on(h, pooled.Conn().PgConn().PID())
-	held, cancel := from.ledger.bound(ctx)
+	from.leases.on(h, pooled.Conn().PgConn().PID())
+	held, cancel := from.leases.withHardLimit(ctx)
 	c := &postgresConn{unit: unit, ctx: held, raw: pooled.Conn()}
 	err = work(f, c)
 	broken := c.raw.IsClosed()
 	pooled.Release()
-	from.ledger.give(h)
+	from.leases.give(h)
 	cancel()
 	if broken && silent(err) {
 		from.breaker.failed(taken)
@@ -116,7 +116,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from lender, wait t
 	}
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
-	err = explained(from.ledger.judge(held, h, err), broken)
+	err = explained(from.leases.countCancelled(held, h, err), broken)
 	if db.trace.Traces(ctx) {
 		at := c.raw.Config()
 		db.trace.Unit(ctx, traced(unit, "postgresql", at.Host, int(at.Port), asked, taken, c.done, err))
@@ -135,15 +135,15 @@ func (db *postgresDB) acquire(ctx context.Context, pool *pgxpool.Pool, wait time
 }
 
 // noTurn says that everybody else has the connections.
-func (db *postgresDB) noTurn(ctx context.Context, unit string, from lender, asked time.Time, err error) error {
+func (db *postgresDB) noTurn(ctx context.Context, unit string, from leasedPool, asked time.Time, err error) error {
 	db.refusedBy(ctx, from, unit, whyNoTurn(ctx, err), asked)
-	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.ledger.exhausted(time.Since(asked)), err, errNotBegun)))
+	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, errNotBegun)))
 }
 
 // refusedBy counts a unit of work that got no connection, unless it may still get
 // one elsewhere.
-func (db *postgresDB) refusedBy(ctx context.Context, from lender, unit, why string, asked time.Time) {
-	if from.spare {
+func (db *postgresDB) refusedBy(ctx context.Context, from leasedPool, unit, why string, asked time.Time) {
+	if from.optional {
 		db.passedOver(ctx, unit, why, asked)
 	} else {
 		db.refused(ctx, unit, why, asked)
@@ -162,7 +162,7 @@ func whyNoTurn(ctx context.Context, err error) string {
 }
 
 // notOpened says that the database could not be reached for a connection.
-func (db *postgresDB) notOpened(ctx context.Context, unit string, from lender, asked time.Time, err error) error {
+func (db *postgresDB) notOpened(ctx context.Context, unit string, from leasedPool, asked time.Time, err error) error {
 	why := "unreachable"
 	if ctx.Err() != nil {
 		why = "gave_up"

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // readRow is what a read cursor is decided upon.
@@ -16,7 +17,7 @@ type readRow struct {
 }
 
 // CommitReads moves read cursors forward as one group. See journal.Store.
-func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []chat.ReadOutcome, err error) {
+func (s *Store) CommitReads(ctx context.Context, reads []state.Read) (outcomes []state.ReadResult, err error) {
 	order := make([]int, len(reads)) // rows are locked in one order everywhere
 	for i := range order {
 		order[i] = i
@@ -33,7 +34,7 @@ func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []
 		}
 	}
 	err = s.db.write(ctx, "commit_reads", func(c conn) error {
-		outcomes = make([]chat.ReadOutcome, len(reads))
+		outcomes = make([]state.ReadResult, len(reads))
 		if s.db.dialect().arrays {
 			moveKnownReads(c, reads, known)
 			moveReads(c, reads, asked, outcomes)
@@ -49,7 +50,7 @@ func (s *Store) CommitReads(ctx context.Context, reads []chat.Read) (outcomes []
 }
 
 // moveEach moves cursors one after the other, where that costs no round trips.
-func (s *Store) moveEach(c conn, reads []chat.Read, index []int, outcomes []chat.ReadOutcome) error {
+func (s *Store) moveEach(c conn, reads []state.Read, index []int, outcomes []state.ReadResult) error {
 	for _, i := range index {
 		var state *readRow
 		var named int64
@@ -66,7 +67,7 @@ func (s *Store) moveEach(c conn, reads []chat.Read, index []int, outcomes []chat
 	return c.flush()
 }
 
-func (s *Store) loadRead(c conn, r *chat.Read, into **readRow, named *int64) {
+func (s *Store) loadRead(c conn, r *state.Read, into **readRow, named *int64) {
 	c.queue(`-- name: read_cursor
 		SELECT m.last_read_seq, m.read_ordinal, c.last_seq, c.message_count FROM members m JOIN channels c ON c.id = m.channel_id
 		WHERE m.channel_id = $1 AND m.user_id = $2`, []any{r.ChannelID, r.UserID}, func(row row) error {
@@ -79,7 +80,7 @@ func (s *Store) loadRead(c conn, r *chat.Read, into **readRow, named *int64) {
 }
 
 // newest finds the newest message up to where the reader has read.
-func (s *Store) newest(c conn, r *chat.Read, state *readRow, named int64, out *chat.ReadOutcome) {
+func (s *Store) newest(c conn, r *state.Read, state *readRow, named int64, out *state.ReadResult) {
 	to := r.Seq
 	switch {
 	case state == nil:
@@ -100,7 +101,7 @@ func (s *Store) newest(c conn, r *chat.Read, state *readRow, named int64, out *c
 	})
 }
 
-func moveRead(c conn, r *chat.Read, state *readRow, out *chat.ReadOutcome) {
+func moveRead(c conn, r *state.Read, state *readRow, out *state.ReadResult) {
 	if out.Err != nil {
 		return
 	}

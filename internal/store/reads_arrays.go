@@ -2,6 +2,7 @@ package store
 
 import (
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // Read cursors where statements over arrays save round trips: PostgreSQL. A cursor
@@ -10,7 +11,7 @@ import (
 // in one order everywhere: the arrays are sorted.
 
 // moveKnownReads moves the cursors of those who have just sent what they read.
-func moveKnownReads(c conn, reads []chat.Read, index []int) {
+func moveKnownReads(c conn, reads []state.Read, index []int) {
 	if len(index) == 0 {
 		return
 	}
@@ -26,7 +27,7 @@ func moveKnownReads(c conn, reads []chat.Read, index []int) {
 }
 
 // moveReads moves cursors to what was asked for, and tells where they are.
-func moveReads(c conn, reads []chat.Read, index []int, outcomes []chat.ReadOutcome) {
+func moveReads(c conn, reads []state.Read, index []int, outcomes []state.ReadResult) {
 	if len(index) == 0 {
 		return
 	}
@@ -65,14 +66,14 @@ func moveReads(c conn, reads []chat.Read, index []int, outcomes []chat.ReadOutco
 		FROM found LEFT JOIN upd ON upd.n = found.n`, []any{channels, users, seqs, named, at}, func(r row) error {
 		var n int64
 		var there bool
-		var out chat.ReadOutcome
+		var out state.ReadResult
 		var newest *chat.ID
 		if err := r.scan(&n, &there, &out.LastReadSeq, &newest, &out.Moved, &out.UnreadCount); err != nil {
 			return err
 		}
 		switch {
 		case !there:
-			out = chat.ReadOutcome{Err: notFound("Message")}
+			out = state.ReadResult{Err: notFound("Message")}
 		case newest != nil:
 			out.MessageID = *newest
 		}
@@ -81,7 +82,7 @@ func moveReads(c conn, reads []chat.Read, index []int, outcomes []chat.ReadOutco
 	})
 }
 
-func readKeys(reads []chat.Read, index []int) (channels []chat.ID, users []chat.UserID, at []int64) {
+func readKeys(reads []state.Read, index []int) (channels []chat.ID, users []chat.UserID, at []int64) {
 	channels, users, at = make([]chat.ID, len(index)), make([]chat.UserID, len(index)), make([]int64, len(index))
 	for k, i := range index {
 		channels[k], users[k], at[k] = reads[i].ChannelID, reads[i].UserID, int64(reads[i].At)

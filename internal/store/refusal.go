@@ -34,7 +34,7 @@ func unavailable(why error) error { return refuse(why, errUnavailable) }
 
 // fateUnknown is for a change that may have been committed: the two others say that
 // it was not.
-func fateUnknown(why error) error { return refuse(why, chat.ErrFateUnknown) }
+func fateUnknown(why error) error { return refuse(why, chat.ErrOutcomeUnknown) }
 
 // refuse spreads those who were refused together over the time in which they try
 // again.

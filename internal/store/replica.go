@@ -30,7 +30,7 @@ type ReplicaStats struct {
 // replica is a standby that may be asked for what it has got already.
 type replica struct {
 	name string
-	lender
+	leasedPool
 	served, behind, failed atomic.Int64
 
 	mu      sync.Mutex // guards what follows
@@ -62,9 +62,9 @@ func (db *postgresDB) openReplica(ctx context.Context, url string) (*replica, er
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{name: name, lender: lender{pool: pool, ledger: newLedger(db.options.Size, "replica "+name+": limit of "+strconv.Itoa(db.options.Size), db.watch, db.observer), spare: true}}
+	r := &replica{name: name, leasedPool: leasedPool{pool: pool, leases: newLedger(db.options.Size, "replica "+name+": limit of "+strconv.Itoa(db.options.Size), db.watch, db.observer), optional: true}}
 	r.breaker = newBreaker(func(ctx context.Context) error {
-		return db.lend(ctx, "ping_replica", r.lender, pingTimeout, func(c *postgresConn) error {
+		return db.lend(ctx, "ping_replica", r.leasedPool, pingTimeout, func(c *postgresConn) error {
 			return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
 		})
 	}, func(open bool) {
@@ -125,7 +125,7 @@ func (db *postgresDB) readOn(ctx context.Context, r *replica, unit string, chann
 	there := false
 	short, cancel := context.WithTimeout(ctx, replicaLimit)
 	defer cancel()
-	err = db.lend(short, unit, r.lender, replicaWait, func(c *postgresConn) error {
+	err = db.lend(short, unit, r.leasedPool, replicaWait, func(c *postgresConn) error {
 		there = false
 		c.queue("-- name: replica_at\nSELECT last_seq FROM channels WHERE id = $1 AND last_seq >= $2", []any{channel, seq}, func(row) error {
 			there = true
@@ -147,11 +147,11 @@ func isChatError(err error) bool {
 	return errors.As(err, &e)
 }
 
-func (db *postgresDB) copies() int { return len(db.replicas) }
+func (db *postgresDB) replicaCount() int { return len(db.replicas) }
 
 func (r *replica) stats() ReplicaStats {
 	return ReplicaStats{
-		Name: r.name, Out: r.out(), InUse: len(r.ledger.snapshot()),
+		Name: r.name, Out: r.out(), InUse: len(r.leases.snapshot()),
 		Served: r.served.Load(), Behind: r.behind.Load(), Failed: r.failed.Load(),
 	}
 }

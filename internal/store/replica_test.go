@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -21,11 +23,11 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 	head := chat.Seq(1) // the channel's making
 	send := func() {
 		t.Helper()
-		out, err := w.Commit(t.Context(), []chat.Change{f.message(0)})
+		out, err := w.Commit(t.Context(), []state.Change{f.message(0)})
 		if err != nil || out[0].Err != nil {
 			t.Fatal(err, out)
 		}
-		head = out[0].Event.Seq
+		head = out[0].Entry.Seq
 	}
 	// right reads both ways and wants everything, wherever it is from.
 	right := func() {
@@ -36,11 +38,11 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 		if err != nil || chat.Seq(len(log)) != head {
 			t.Fatalf("the log has %d of %d entries: %v", len(log), head, err)
 		}
-		page, err := w.History(ctx, chat.HistoryQuery{ChannelID: channel, Viewer: "ada", Limit: 1000})
+		page, err := w.History(ctx, model.HistoryQuery{ChannelID: channel, Viewer: "ada", Limit: 1000})
 		if err != nil || chat.Seq(len(page)) != head-1 {
 			t.Fatalf("the history has %d of %d messages: %v", len(page), head-1, err)
 		}
-		if _, err := w.History(ctx, chat.HistoryQuery{ChannelID: channel, Viewer: "eve", Limit: 1}); code(err) != chat.Forbidden && code(err) != code(chat.ErrAccessDenied) {
+		if _, err := w.History(ctx, model.HistoryQuery{ChannelID: channel, Viewer: "eve", Limit: 1}); code(err) != chat.Forbidden && code(err) != code(chat.ErrAccessDenied) {
 			t.Fatalf("an outsider got %v", err)
 		}
 	}

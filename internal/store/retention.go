@@ -29,7 +29,7 @@ func (s *Store) ForgetChanges(ctx context.Context, before chat.Time, limit int) 
 		if err != nil || len(floors) == 0 {
 			return err
 		}
-		if err := s.raiseFloors(c, floors); err != nil {
+		if err := s.raiseRetentionFloors(c, floors); err != nil {
 			return fmt.Errorf("raise the floor of the log: %w", err)
 		}
 		for id, floor := range floors {
@@ -44,8 +44,8 @@ func (s *Store) ForgetChanges(ctx context.Context, before chat.Time, limit int) 
 	return n, err
 }
 
-// raiseFloors notes up to where entries may be missing from now on.
-func (s *Store) raiseFloors(c conn, floors map[chat.ID]chat.Seq) error {
+// raiseRetentionFloors notes up to where entries may be missing from now on.
+func (s *Store) raiseRetentionFloors(c conn, floors map[chat.ID]chat.Seq) error {
 	ids := make([]chat.ID, 0, len(floors))
 	for id := range floors {
 		ids = append(ids, id)

@@ -4,23 +4,24 @@ import (
 	"context"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // sessionUser is an open session and whose it is.
 type sessionUser struct {
-	session chat.Session
+	session model.Login
 	user    chat.User
 }
 
 // OpenSession keeps a log-in. See auth.Store.
-func (s *Store) OpenSession(ctx context.Context, n chat.Session) error {
+func (s *Store) OpenSession(ctx context.Context, n model.Login) error {
 	return s.db.write(ctx, "open_session", func(c conn) error {
 		return exec(c, "-- name: open_session\nINSERT INTO sessions (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", n.Hash, n.UserID, n.CreatedAt, n.ExpiresAt)
 	})
 }
 
 // Session finds an open session and its user. See auth.Store.
-func (s *Store) Session(ctx context.Context, hash chat.TokenHash) (*chat.Session, *chat.User, error) {
+func (s *Store) Session(ctx context.Context, hash model.TokenHash) (*model.Login, *chat.User, error) {
 	found, ok, err := s.sessions.get(ctx, hash)
 	if err == nil && !ok {
 		err = notFound("Session")
@@ -31,9 +32,9 @@ func (s *Store) Session(ctx context.Context, hash chat.TokenHash) (*chat.Session
 	return &found.session, &found.user, nil
 }
 
-func (s *Store) loadSessions(ctx context.Context, hashes []chat.TokenHash) (all map[chat.TokenHash]sessionUser, err error) {
+func (s *Store) loadSessions(ctx context.Context, hashes []model.TokenHash) (all map[model.TokenHash]sessionUser, err error) {
 	err = s.readOrReserved(ctx, "sessions", func(c conn) error {
-		all = make(map[chat.TokenHash]sessionUser, len(hashes))
+		all = make(map[model.TokenHash]sessionUser, len(hashes))
 		return query(c, "-- name: sessions\nSELECT s.hash, s.user_id, s.created_at, s.expires_at, "+userColumns+" FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.hash = ANY($1)", func(r row) error {
 			var su sessionUser
 			err := r.scan(append([]any{&su.session.Hash, &su.session.UserID, &su.session.CreatedAt, &su.session.ExpiresAt}, userInto(&su.user)...)...)
@@ -45,7 +46,7 @@ func (s *Store) loadSessions(ctx context.Context, hashes []chat.TokenHash) (all 
 }
 
 // CloseSession ends a log-in. See auth.Store.
-func (s *Store) CloseSession(ctx context.Context, hash chat.TokenHash) error {
+func (s *Store) CloseSession(ctx context.Context, hash model.TokenHash) error {
 	return s.db.write(ctx, "close_session", func(c conn) error {
 		var user chat.UserID
 		err := query(c, "-- name: close_session\nDELETE FROM sessions WHERE hash = $1 RETURNING user_id", func(r row) error { return r.scan(&user) }, hash)
@@ -69,7 +70,7 @@ func (s *Store) DeleteExpired(ctx context.Context, t chat.Time) error {
 }
 
 // AddTicket keeps a ticket. See auth.Store.
-func (s *Store) AddTicket(ctx context.Context, t chat.Ticket) error {
+func (s *Store) AddTicket(ctx context.Context, t model.Ticket) error {
 	return s.db.write(ctx, "add_ticket", func(c conn) error {
 		return exec(c, "-- name: add_ticket\nINSERT INTO tickets (hash, purpose, user_id, email, uses, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
 			t.Hash, string(t.Purpose), t.UserID, t.Email, t.Uses, t.CreatedAt, t.ExpiresAt)
@@ -77,7 +78,7 @@ func (s *Store) AddTicket(ctx context.Context, t chat.Ticket) error {
 }
 
 // SpendTicket takes one use of a ticket. See auth.Store.
-func (s *Store) SpendTicket(ctx context.Context, hash chat.TokenHash, purpose chat.TicketPurpose, now chat.Time) (t *chat.Ticket, err error) {
+func (s *Store) SpendTicket(ctx context.Context, hash model.TokenHash, purpose model.TicketPurpose, now chat.Time) (t *model.Ticket, err error) {
 	err = s.db.write(ctx, "spend_ticket", func(c conn) error {
 		t, err = spend(c, hash, purpose, now)
 		return err
@@ -85,11 +86,11 @@ func (s *Store) SpendTicket(ctx context.Context, hash chat.TokenHash, purpose ch
 	return t, err
 }
 
-func spend(c conn, hash chat.TokenHash, purpose chat.TicketPurpose, now chat.Time) (t *chat.Ticket, err error) {
+func spend(c conn, hash model.TokenHash, purpose model.TicketPurpose, now chat.Time) (t *model.Ticket, err error) {
 	err = query(c, `-- name: spend_ticket
 		UPDATE tickets SET uses = uses - 1 WHERE hash = $1 AND purpose = $2 AND uses > 0 AND expires_at > $3
 		RETURNING hash, purpose, user_id, email, uses, created_at, expires_at`, func(r row) error {
-		t = new(chat.Ticket)
+		t = new(model.Ticket)
 		var uses int64
 		err := r.scan(&t.Hash, (*string)(&t.Purpose), &t.UserID, &t.Email, &uses, &t.CreatedAt, &t.ExpiresAt)
 		t.Uses = int(uses)

@@ -39,7 +39,7 @@ type sqliteDB struct {
 // finds one in the channel.
 type sqlitePool struct {
 	idle   chan *sqlite.Conn
-	ledger *ledger
+	leases *leases
 }
 
 var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING", send: (*sends).each}
@@ -58,7 +58,7 @@ func openSQLite(ctx context.Context, path string, o Options, in instruments) (*s
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	var lock *os.File
-	if !o.Beside {
+	if !o.SharedOpen {
 		var err error
 		if lock, err = lockFile(path + ".lock"); err != nil {
 			return nil, err
@@ -76,7 +76,7 @@ func openSQLite(ctx context.Context, path string, o Options, in instruments) (*s
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.closeIdle(), db.unlock())
 	}
-	if !o.Beside {
+	if !o.SharedOpen {
 		db.startMarking()
 	}
 	return db, nil
@@ -156,7 +156,7 @@ func (db *sqliteDB) ping(ctx context.Context) error {
 
 func (db *sqliteDB) stats() PoolStats {
 	s := PoolStats{Most: cap(db.readers.idle) + cap(db.writer.idle), Opened: int64(cap(db.readers.idle) + cap(db.writer.idle) + cap(db.apart.idle))}
-	s.add(db.writer.ledger, db.readers.ledger)
+	s.add(db.writer.leases, db.readers.leases)
 	s.Idle = s.Most - s.InUse
 	return s
 }
@@ -202,7 +202,7 @@ func (db *sqliteDB) readAt(ctx context.Context, unit string, _ chat.ID, _ chat.S
 	return db.read(ctx, unit, f)
 }
 
-func (*sqliteDB) copies() int { return 0 }
+func (*sqliteDB) replicaCount() int { return 0 }
 
 func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
 	db.marker.work.Add(1)
@@ -221,30 +221,30 @@ func (db *sqliteDB) reserved(ctx context.Context, unit string, f func(conn) erro
 // before that.
 func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait time.Duration, f func(*sqliteConn) error) error {
 	asked := time.Now()
-	h, err := from.ledger.take(ctx, unit, wait)
+	h, err := from.leases.take(ctx, unit, wait)
 	if err != nil {
 		db.refused(ctx, unit, whyNoTurn(ctx, err), asked)
-		return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.ledger.exhausted(time.Since(asked)), err, errNotBegun)))
+		return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, errNotBegun)))
 	}
 	var raw *sqlite.Conn
 	select {
 	case raw = <-from.idle:
 	case <-db.closed: // close takes the connections without a turn
-		from.ledger.give(h)
+		from.leases.give(h)
 		return fmt.Errorf("%s: %w", unit, unavailable(errors.New("the store is closed")))
 	}
 	taken := time.Now()
-	held, cancel := from.ledger.bound(ctx)
+	held, cancel := from.leases.withHardLimit(ctx)
 	c := &sqliteConn{unit: unit, raw: raw}
 	raw.SetInterrupt(held.Done())
 	err = work(f, c)
 	raw.SetInterrupt(nil)
 	from.idle <- raw
-	from.ledger.give(h)
+	from.leases.give(h)
 	cancel()
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
-	err = sqliteError(from.ledger.judge(held, h, err))
+	err = sqliteError(from.leases.countCancelled(held, h, err))
 	if db.trace.Traces(ctx) {
 		db.trace.Unit(ctx, traced(unit, "sqlite", "", 0, asked, taken, c.done, err))
 	}

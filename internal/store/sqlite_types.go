@@ -9,6 +9,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // forSQLite rewrites $1 to ?1 — SQLite takes $1 for a name, bound in order of
@@ -16,7 +17,7 @@ import (
 func forSQLite(sql string, args []any) string {
 	for i, a := range args {
 		switch a.(type) {
-		case []chat.ID, []chat.TokenHash:
+		case []chat.ID, []model.TokenHash:
 			n := fmt.Sprint("$", i+1)
 			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT unhex(value) FROM json_each("+n+"))")
 		case []string, []chat.UserID:
@@ -47,7 +48,7 @@ func bind(s *sqlite.Stmt, i int, a any) error {
 		s.BindText(i, string(a))
 	case chat.ID:
 		s.BindBytes(i, a[:])
-	case chat.TokenHash:
+	case model.TokenHash:
 		s.BindBytes(i, a[:])
 	case *string:
 		return bindPointer(s, i, a)
@@ -61,7 +62,7 @@ func bind(s *sqlite.Stmt, i int, a any) error {
 		return bindPointer(s, i, a)
 	case []chat.ID:
 		return bindJSON(s, i, hexes(a))
-	case []chat.TokenHash:
+	case []model.TokenHash:
 		return bindJSON(s, i, hexes(a))
 	case []string, []chat.UserID:
 		return bindJSON(s, i, a)
@@ -85,13 +86,13 @@ func bindJSON(s *sqlite.Stmt, i int, v any) error {
 	return err
 }
 
-func hexes[T chat.ID | chat.TokenHash](ids []T) []string {
+func hexes[T chat.ID | model.TokenHash](ids []T) []string {
 	all := make([]string, len(ids))
 	for i := range ids {
 		switch id := any(ids[i]).(type) {
 		case chat.ID:
 			all[i] = hex.EncodeToString(id[:])
-		case chat.TokenHash:
+		case model.TokenHash:
 			all[i] = hex.EncodeToString(id[:])
 		}
 	}
@@ -133,7 +134,7 @@ func scanSQLite(s *sqlite.Stmt, i int, p any) error {
 		*p = chat.UserID(s.ColumnText(i))
 	case *chat.ID:
 		s.ColumnBytes(i, p[:])
-	case *chat.TokenHash:
+	case *model.TokenHash:
 		s.ColumnBytes(i, p[:])
 	case **string:
 		*p = new(string)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
@@ -28,9 +29,9 @@ type Options struct {
 	ReadURLs []string
 	// Pool is for PostgreSQL, but for its waits.
 	Pool Pool
-	// Beside opens a SQLite file that a server may have open, for a command that
+	// SharedOpen opens a SQLite file that a server may have open, for a command that
 	// touches nothing of which the server's sockets must be told.
-	Beside bool
+	SharedOpen bool
 	// HoldSoft is when a unit of work that still has its connection is logged,
 	// HoldHard when it is cancelled. Defaults 1 s and 5 s.
 	HoldSoft, HoldHard time.Duration
@@ -99,16 +100,16 @@ func (noObserver) Cancelled(string)                                {}
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
-	db         backend
-	slow       *slowLog
-	caches     *caches
-	epoch      string
-	durability string
-	standings  *gatherer[chat.UserID, []chat.Standing]
-	heads      *gatherer[chat.ID, chat.Seq]
-	sessions   *gatherer[chat.TokenHash, sessionUser]
-	ensured    *gatherer[*chat.User, ensured]
-	memory     memory
+	db            backend
+	slow          *slowLog
+	caches        *caches
+	epoch         string
+	durability    string
+	channelStates *batcher[chat.UserID, []chat.ChannelState]
+	heads         *batcher[chat.ID, chat.Seq]
+	sessions      *batcher[model.TokenHash, sessionUser]
+	ensured       *batcher[*chat.User, ensured]
+	memory        memory
 
 	userChanged func(chat.UserID) // may be nil
 }
@@ -133,10 +134,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.caches.close()
 		return nil, errors.Join(err, db.close())
 	}
-	s.standings = newGatherer(s.loadStandings)
-	s.heads = newGatherer(s.loadHeads)
-	s.sessions = newGatherer(s.loadSessions)
-	s.ensured = newGatherer(s.ensureUsers)
+	s.channelStates = newBatcher(s.loadStandings)
+	s.heads = newBatcher(s.loadHeads)
+	s.sessions = newBatcher(s.loadSessions)
+	s.ensured = newBatcher(s.ensureUsers)
 	return s, nil
 }
 
@@ -197,7 +198,7 @@ func (s *Store) readOrReserved(ctx context.Context, unit string, f func(conn) er
 
 // Close waits for the units of work under way and disconnects.
 func (s *Store) Close() error {
-	for _, g := range []interface{ close() }{s.standings, s.heads, s.sessions, s.ensured} {
+	for _, g := range []interface{ close() }{s.channelStates, s.heads, s.sessions, s.ensured} {
 		g.close()
 	}
 	s.slow.close()

@@ -10,6 +10,8 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/hub"
+	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -62,9 +64,9 @@ func TestAThousandSocketsAtOnceCostADozenStatements(t *testing.T) {
 		defer live.Close()
 		sockets := make([]*hub.Socket, stormUsers)
 		atOnce(stormUsers, func(i int) {
-			s, standings, err := live.Attach(context.Background(), deaf{}, stormUser(i), 0, false)
-			if err != nil || len(standings) != 10 {
-				t.Errorf("socket %d: %d channels, %v", i, len(standings), err)
+			s, channelStates, err := live.Attach(context.Background(), deaf{}, stormUser(i), 0, false)
+			if err != nil || len(channelStates) != 10 {
+				t.Errorf("socket %d: %d channels, %v", i, len(channelStates), err)
 				return
 			}
 			s.Open()
@@ -133,18 +135,18 @@ func stormUser(i int) chat.UserID { return chat.UserID(fmt.Sprintf("user%d", i))
 
 // stormPeople makes users with a session each, every one in ten channels of a
 // hundred.
-func stormPeople(t *testing.T, w *world) (hashes []chat.TokenHash) {
+func stormPeople(t *testing.T, w *world) (hashes []model.TokenHash) {
 	t.Helper()
-	hashes = make([]chat.TokenHash, stormUsers)
+	hashes = make([]model.TokenHash, stormUsers)
 	now := chat.TimeOf(time.Now())
 	var work sync.WaitGroup
 	for part := range 8 {
 		work.Go(func() {
 			for i := part; i < stormUsers; i += 8 {
-				hashes[i] = chat.TokenHash{1, byte(i), byte(i >> 8)}
+				hashes[i] = model.TokenHash{1, byte(i), byte(i >> 8)}
 				_, err := w.EnsureUser(context.Background(), chat.User{ID: stormUser(i), Name: "Name", IsActive: true, CreatedAt: now})
 				if err == nil {
-					err = w.OpenSession(context.Background(), chat.Session{Hash: hashes[i], UserID: stormUser(i), CreatedAt: now, ExpiresAt: now + 1e12})
+					err = w.OpenSession(context.Background(), model.Login{Hash: hashes[i], UserID: stormUser(i), CreatedAt: now, ExpiresAt: now + 1e12})
 				}
 				if err != nil {
 					t.Error(err)
@@ -153,15 +155,15 @@ func stormPeople(t *testing.T, w *world) (hashes []chat.TokenHash) {
 		})
 	}
 	work.Wait()
-	var changes []chat.Change
+	var changes []state.Change
 	for c := range 100 {
 		id := chat.NewID()
-		change := chat.Change{
-			Kind: chat.CreateChannel, ID: id, ChannelID: id, Actor: stormUser(0), Allowed: chat.Anyone, At: now,
+		change := state.Change{
+			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: stormUser(0), Allowed: chat.Anyone, At: now,
 			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: stormUser(0)},
 		}
 		for i := range 100 { // user i*10 + c%10
-			change.Members = append(change.Members, chat.Founder{UserID: stormUser(i*10 + c%10), Role: chat.Owner})
+			change.Members = append(change.Members, state.InitialMember{UserID: stormUser(i*10 + c%10), Role: chat.RoleOwner})
 		}
 		changes = append(changes, change)
 	}

@@ -5,10 +5,11 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // FindUsers lists active users by the beginning of a name, an email or an id. See
-// verb.Store.
+// command.Store.
 func (s *Store) FindUsers(ctx context.Context, text string, limit int) ([]chat.User, error) {
 	return s.usersBy(ctx, "find_users", `WHERE u.is_active AND (lower(u.name) LIKE $1 ESCAPE '\' OR lower(COALESCE(u.email, '')) LIKE $1 ESCAPE '\' OR lower(u.id) LIKE $1 ESCAPE '\')
 		ORDER BY lower(u.name), u.id LIMIT $2`, like(text)+"%", limit)
@@ -25,9 +26,9 @@ func (s *Store) usersBy(ctx context.Context, unit, where string, args ...any) (a
 	return all, err
 }
 
-// Acquainted gives those of the users who share a channel with viewer. See
-// verb.Store.
-func (s *Store) Acquainted(ctx context.Context, viewer chat.UserID, users []chat.UserID) (known []chat.UserID, err error) {
+// SharesChannel gives those of the users who share a channel with viewer. See
+// command.Store.
+func (s *Store) SharesChannel(ctx context.Context, viewer chat.UserID, users []chat.UserID) (known []chat.UserID, err error) {
 	err = s.db.read(ctx, "acquainted", func(c conn) error {
 		known = []chat.UserID{}
 		return query(c, `-- name: acquainted
@@ -60,13 +61,13 @@ func emailIsFree(c conn, email string, except chat.UserID) error {
 
 var errEmailTaken = &chat.Error{Code: chat.Conflict, Field: "email", Message: "Email already registered"}
 
-func insertUser(c conn, a chat.Account) error {
+func insertUser(c conn, a model.Account) error {
 	putUser(c, a, "")
 	return c.flush()
 }
 
 // putUser queues the insertion of a user, and what to do when there is one.
-func putUser(c conn, a chat.Account, conflict string) {
+func putUser(c conn, a model.Account, conflict string) {
 	u := a.User
 	if u.Role == "" {
 		u.Role = "student"

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // ensured is what became of one user of a token.
@@ -67,7 +68,7 @@ func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.U
 	if errors.Is(err, errNotBegun) {
 		return err
 	}
-	if err != nil && len(news) > 1 && offends(err) {
+	if err != nil && len(news) > 1 && isStatementError(err) {
 		half := len(news) / 2
 		for _, part := range [][]*chat.User{news[:half], news[half:]} {
 			if err := s.putUsers(ctx, part, all); err != nil {
@@ -107,7 +108,7 @@ func putTogether(c conn, news []*chat.User) (done map[*chat.User]ensured, err er
 			}
 			owners[email] = u.ID
 		}
-		putUser(c, chat.Account{User: *u}, ` ON CONFLICT (id) DO UPDATE SET name = COALESCE(NULLIF(excluded.name, ''), users.name),
+		putUser(c, model.Account{User: *u}, ` ON CONFLICT (id) DO UPDATE SET name = COALESCE(NULLIF(excluded.name, ''), users.name),
 			email = COALESCE(excluded.email, users.email), picture = COALESCE(excluded.picture, users.picture),
 			first_name = COALESCE(excluded.first_name, users.first_name), last_name = COALESCE(excluded.last_name, users.last_name),
 			is_verified = excluded.is_verified`)

@@ -13,6 +13,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -100,7 +101,7 @@ type groups struct {
 }
 
 // Commit is the store's.
-func (g *groups) Commit(ctx context.Context, changes []chat.Change) ([]chat.Outcome, error) {
+func (g *groups) Commit(ctx context.Context, changes []state.Change) ([]state.Outcome, error) {
 	g.groups.Add(1)
 	g.changes.Add(int64(len(changes)))
 	return g.Store.Commit(ctx, changes)
@@ -113,7 +114,7 @@ func (g *groups) String() string {
 // nobody is told of what is committed: the fan-out is measured elsewhere.
 type nobody struct{}
 
-func (nobody) Publish([]chat.Event) {}
+func (nobody) Publish([]chat.Entry) {}
 func (nobody) Doubt([]chat.ID)      {}
 
 func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error) {
@@ -133,8 +134,8 @@ func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error
 func (c *chowk) send(ctx context.Context, channel chat.ID, user chat.UserID) error {
 	id := chat.NewID()
 	at := chat.TimeOf(time.Now())
-	out, err := c.journal.Commit(ctx, chat.Change{
-		Kind: chat.SendMessage, ID: id, ChannelID: channel, Actor: user, At: at, Allowed: chat.Members,
+	out, err := c.journal.Commit(ctx, state.Change{
+		Kind: state.SendMessage, ID: id, ChannelID: channel, Actor: user, At: at, Allowed: chat.Members,
 		Message: &chat.Message{
 			ID: id, ChannelID: channel, UserID: user, Content: content, ClientID: id.String(), MessageType: chat.Text,
 			CreatedAt: at, UpdatedAt: at, Reactions: []chat.Reaction{},

@@ -84,7 +84,7 @@ func everybody(ctx context.Context, s *store.Store, w *world) error {
 }
 
 func oneUser(ctx context.Context, s *store.Store, u chat.UserID, want int) error {
-	all, err := s.Standings(ctx, u)
+	all, err := s.ChannelStates(ctx, u)
 	if err == nil && len(all) != want {
 		err = fmt.Errorf("user %s got %d memberships, want %d", u, len(all), want)
 	}

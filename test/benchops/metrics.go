@@ -21,13 +21,13 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/gateway"
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
-	"github.com/chowk-chat/chowk/internal/verb"
 	"github.com/chowk-chat/chowk/test/usage"
 )
 
@@ -260,9 +260,9 @@ func innerMain(order string) error {
 	if err != nil {
 		return err
 	}
-	rules := &verb.Rules{Journal: writer, Store: db, Live: live, Now: time.Now}
+	rules := &command.Service{Journal: writer, Store: db, Realtime: live, Now: time.Now}
 	gate := gateway.New(gateway.Config{
-		Rules: rules, Hub: live, Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.Door{}, Poller: poller,
+		Rules: rules, Hub: live, Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.OriginPolicy{}, Poller: poller,
 		Metrics: numbers.Gateway, Epoch: db.Epoch(), Limits: gateway.Limits{EventsPerSecond: 100_000, EventsBurst: 1_000_000},
 	})
 	channels, err := innerChannels(ctx, db, rules, o.Senders)
@@ -287,7 +287,7 @@ func innerMain(order string) error {
 	return nil // and all of it ends with the process
 }
 
-func innerChannels(ctx context.Context, db *store.Store, rules *verb.Rules, senders int) ([]chat.ID, error) {
+func innerChannels(ctx context.Context, db *store.Store, rules *command.Service, senders int) ([]chat.ID, error) {
 	channels := make([]chat.ID, senders/perChannel)
 	g, ctx := errgroup.WithContext(ctx)
 	for c := range channels {
@@ -300,7 +300,7 @@ func innerChannels(ctx context.Context, db *store.Store, rules *verb.Rules, send
 				}
 				members = append(members, u)
 			}
-			ch, err := rules.CreateChannel(ctx, verb.Caller{User: members[0]}, chat.CreateChannelRequest{Name: "bench", MemberIDs: members[1:]})
+			ch, err := rules.CreateChannel(ctx, command.Caller{User: members[0]}, chat.CreateChannelRequest{Name: "bench", MemberIDs: members[1:]})
 			if err != nil {
 				return err
 			}

@@ -60,7 +60,7 @@ type talker struct {
 }
 
 // unknownText is how an answer says that the fate of a change is unknown.
-var unknownText = []byte(chat.ErrFateUnknown.Message)
+var unknownText = []byte(chat.ErrOutcomeUnknown.Message)
 
 // dial opens a socket; room is how many answers one who hurries may leave out.
 func dial(ctx context.Context, url string, user chat.UserID, channel chat.ID) (*talker, error) {

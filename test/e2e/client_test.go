@@ -48,21 +48,21 @@ type frame struct {
 		Parent   string `json:"parent_message_id"`
 	} `json:"data"`
 	Response struct {
-		Status    string               `json:"status"`
-		Error     string               `json:"error"`
-		Code      string               `json:"code"`
-		MessageID string               `json:"message_id"`
-		Seq       int64                `json:"seq"`
-		LastSeq   int64                `json:"last_seq"`
-		Read      int64                `json:"last_read_seq"`
-		Unread    int64                `json:"unread_count"`
-		Duplicate bool                 `json:"duplicate"`
-		Online    []string             `json:"online"`
-		Channels  map[string]chat.Span `json:"channels"`
+		Status    string                   `json:"status"`
+		Error     string                   `json:"error"`
+		Code      string                   `json:"code"`
+		MessageID string                   `json:"message_id"`
+		Seq       int64                    `json:"seq"`
+		LastSeq   int64                    `json:"last_seq"`
+		Read      int64                    `json:"last_read_seq"`
+		Unread    int64                    `json:"unread_count"`
+		Duplicate bool                     `json:"duplicate"`
+		Online    []string                 `json:"online"`
+		Channels  map[string]chat.SeqRange `json:"channels"`
 	} `json:"response"`
-	Channels   []chat.Standing      `json:"channels"`
-	Resumed    map[string]chat.Span `json:"resumed"`
-	ChannelIDs []string             `json:"channel_ids"`
+	Channels   []chat.ChannelState      `json:"channels"`
+	Resumed    map[string]chat.SeqRange `json:"resumed"`
+	ChannelIDs []string                 `json:"channel_ids"`
 	raw        string
 }
 

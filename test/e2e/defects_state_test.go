@@ -312,7 +312,7 @@ func TestD42PublicChannelsCanBeJoined(t *testing.T) {
 		}
 		var members []chat.Member
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/members", "bob", nil).into(t, &members)
-		if len(members) != 2 || members[0].Role != chat.Owner || members[1].UserID != "bob" || members[1].User.Name != "bob" {
+		if len(members) != 2 || members[0].Role != chat.RoleOwner || members[1].UserID != "bob" || members[1].User.Name != "bob" {
 			t.Errorf("the members are %+v", members)
 		}
 		s.must(http.StatusNoContent, http.MethodDelete, "/channels/"+id+"/members/bob", "bob", nil)

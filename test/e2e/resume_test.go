@@ -29,7 +29,7 @@ func TestAReconnectIsOneRoundTrip(t *testing.T) {
 			ada.send(id, text)
 		}
 		again := s.resumeFrom("bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): heard.Seq}))
-		if got := again.hello.Resumed[id]; got != (chat.Span{From: heard.Seq, To: heard.Seq + 2}) {
+		if got := again.hello.Resumed[id]; got != (chat.SeqRange{From: heard.Seq, To: heard.Seq + 2}) {
 			t.Errorf("the connection frame says %+v", got)
 		}
 		ada.send(id, "live")

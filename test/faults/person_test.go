@@ -71,7 +71,7 @@ func (p *person) options() client.Options {
 					p.log.Add(history.Record{Kind: history.Resumed, Seq: seq}, id)
 				}
 			},
-			Level: func() { p.log.Add(history.Record{Kind: history.Level}, chat.ID{}) },
+			CaughtUp: func() { p.log.Add(history.Record{Kind: history.Level}, chat.ID{}) },
 			Received: func(ev client.Event) {
 				if ev.Seq > 0 {
 					p.log.Add(p.record(history.Received, &ev), ev.ChannelID)
@@ -141,9 +141,9 @@ func (p *person) take(ev *client.Event) {
 			client.ReasonEpoch: history.ReasonEpoch, client.ReasonAhead: history.ReasonAhead,
 			client.ReasonHistory: history.ReasonHistory, client.ReasonJoined: history.ReasonJoined,
 		}
-		p.log.Add(history.Record{Kind: history.Told, What: reasons[ev.Reason], Seq: ev.Seq}, ev.ChannelID)
+		p.log.Add(history.Record{Kind: history.Resyncs, What: reasons[ev.Reason], Seq: ev.Seq}, ev.ChannelID)
 	case ev.Seq > 0:
-		p.log.Add(p.record(history.Handed, ev), ev.ChannelID)
+		p.log.Add(p.record(history.Delivered, ev), ev.ChannelID)
 	case ev.Type == chat.EventChannelLeft:
 		p.log.Add(history.Record{Kind: history.Parted}, ev.ChannelID)
 	default:

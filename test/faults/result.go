@@ -50,7 +50,7 @@ type Result struct {
 // ResultOf takes the numbers out of a report.
 func ResultOf(r *history.Report) Result {
 	result := Result{
-		Messages: r.Messages, Changes: r.Acked, Entries: r.Handed, Refused: r.Refused, Unknown: r.Unknown, Received: r.Received, Repeated: r.Repeated, Told: r.Told,
+		Messages: r.Messages, Changes: r.Acked, Entries: r.Delivered, Refused: r.Refused, Unknown: r.Unknown, Received: r.Received, Repeated: r.Repeated, Told: r.Resyncs,
 		Violations: make(map[string]int), FirstAck: r.FirstAck, Resumed: r.Resumed, HandOver: r.Staleness.P99,
 	}
 	for _, v := range r.Violations {

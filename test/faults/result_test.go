@@ -15,7 +15,7 @@ func TestResultsBecomeATable(t *testing.T) {
 	if all, err := Read(file); err != nil || len(all) != 0 {
 		t.Fatalf("of no file: %v, %v", all, err)
 	}
-	good := ResultOf(&history.Report{Messages: 1_234_567, Handed: 999, Received: 200, Repeated: 1, FirstAck: []time.Duration{2 * time.Second, 30 * time.Millisecond, time.Millisecond}})
+	good := ResultOf(&history.Report{Messages: 1_234_567, Delivered: 999, Received: 200, Repeated: 1, FirstAck: []time.Duration{2 * time.Second, 30 * time.Millisecond, time.Millisecond}})
 	good.Database, good.Fault, good.Times = "sqlite", "server killed (-9)", 3
 	bad := ResultOf(&history.Report{Messages: 1, Violations: []history.Violation{{Rule: history.NoGap, Count: 2}, {Rule: history.RealTime, Count: 3}, {Rule: history.Removal, Count: 4}, {Rule: history.NoRepeat, Count: 5}}})
 	bad.Database, bad.Fault = "postgres", "nothing"

@@ -17,6 +17,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/client"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -59,28 +60,28 @@ func fill(t *testing.T, db database, users, perChannel, messages int) (channels 
 		t.Fatal(err)
 	}
 	defer s.Close()
-	commit := func(changes []chat.Change) {
+	commit := func(changes []state.Change) {
 		outs, err := s.Commit(ctx, changes)
 		if err != nil || outs[0].Err != nil {
 			t.Fatalf("fill the database: %v, %v", err, outs)
 		}
 	}
 	for first := 0; first < users; first += perChannel {
-		ch := chat.Change{Kind: chat.CreateChannel, ID: chat.NewID(), Actor: chat.UserID(name(first)), At: 1, Allowed: chat.Anyone}
+		ch := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: chat.UserID(name(first)), At: 1, Allowed: chat.Anyone}
 		ch.ChannelID = ch.ID
 		ch.Channel = &chat.Channel{ID: ch.ID, Name: "c", ChannelType: chat.Group, CreatedBy: ch.Actor, IsPrivate: true}
 		for i := first; i < first+perChannel; i++ {
 			if _, err := s.EnsureUser(ctx, chat.User{ID: chat.UserID(name(i)), Name: name(i), IsActive: true, CreatedAt: 1}); err != nil {
 				t.Fatal(err)
 			}
-			ch.Members = append(ch.Members, chat.Founder{UserID: chat.UserID(name(i)), Role: chat.Owner})
+			ch.Members = append(ch.Members, state.InitialMember{UserID: chat.UserID(name(i)), Role: chat.RoleOwner})
 		}
-		commit([]chat.Change{ch})
+		commit([]state.Change{ch})
 		channels = append(channels, ch.ID)
 		for n := 0; n < messages; {
-			var group []chat.Change
+			var group []state.Change
 			for ; n < messages && len(group) < 500; n++ {
-				c := chat.Change{Kind: chat.SendMessage, ID: chat.NewID(), ChannelID: ch.ID, Actor: ch.Actor, At: 1, Allowed: chat.Members}
+				c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: ch.ID, Actor: ch.Actor, At: 1, Allowed: chat.Members}
 				c.Message = &chat.Message{ID: c.ID, ChannelID: ch.ID, UserID: ch.Actor, Content: fmt.Sprintf("message %d of a hundred bytes or so, as people write them to each other every day", n), MessageType: chat.Text}
 				group = append(group, c)
 			}

@@ -18,13 +18,13 @@ var (
 	at  = chat.TimeOf(chat.Time(1772366400123456).Std())
 )
 
-func event(kind chat.EventType) *chat.Event {
-	return &chat.Event{
+func event(kind chat.EventType) *chat.Entry {
+	return &chat.Entry{
 		Type: kind, ChannelID: id1, Seq: 7, UserID: "u1", At: at, MessageID: id2, Content: "hi", Emoji: "👍",
-		ReactionCount: 2, Subject: "u2", Role: chat.Plain,
+		ReactionCount: 2, Subject: "u2", Role: chat.RoleMember,
 		Channel: &chat.Channel{
 			ID: id1, Name: "general", ChannelType: chat.Group, CreatedBy: "u1", Topic: ptr("all"), LastMessageAt: &at,
-			MyMembership: &chat.Membership{UserID: "u1", Role: chat.Owner},
+			MyMembership: &chat.Membership{UserID: "u1", Role: chat.RoleOwner},
 		},
 		Message: &chat.Message{
 			ID: id2, ChannelID: id1, Seq: 7, UserID: "u1", Content: "hi", MessageType: chat.Text, ParentMessageID: &id1,
@@ -39,7 +39,7 @@ func frames() []any {
 	all := []any{
 		chat.ConnectionFrame{
 			Type: chat.EventConnection, Status: "connected", UserID: "u1", Timestamp: at, ConnectionID: "x",
-			Epoch: "e", Durability: "disk", HeartbeatS: 30, Channels: []chat.Standing{{ID: id1, LastSeq: 42}},
+			Epoch: "e", Durability: "disk", HeartbeatS: 30, Channels: []chat.ChannelState{{ID: id1, LastSeq: 42}},
 		},
 		chat.ConnectionFrame{
 			Type: chat.EventConnection, Status: "connected", UserID: "u1", Timestamp: at, ConnectionID: "x",
@@ -66,8 +66,8 @@ func frames() []any {
 	} {
 		e := event(kind)
 		all = append(all, e.Wire())
-		if e.Special() != "" {
-			all = append(all, e.WireSpecial())
+		if e.PersonalRecipient() != "" {
+			all = append(all, e.WirePersonal())
 		}
 	}
 	last := chat.Seq(9)
@@ -81,7 +81,7 @@ func frames() []any {
 		"read_receipt":       {chat.ReadReply{Status: "sent", LastReadSeq: 7}},
 		"join_channel":       {chat.JoinReply{Status: "joined", ChannelID: id1, LastSeq: &last}},
 		"leave_channel":      {chat.JoinReply{Status: "left", ChannelID: id1}},
-		"resume":             {chat.ResumeReply{Status: "resumed", Channels: map[chat.ID]chat.Span{id1: {From: 1, To: 9}}}, chat.ResumeReply{Status: "resumed"}},
+		"resume":             {chat.ResumeReply{Status: "resumed", Channels: map[chat.ID]chat.SeqRange{id1: {From: 1, To: 9}}}, chat.ResumeReply{Status: "resumed"}},
 		"subscribe_presence": {chat.WatchReply{Status: "subscribed", Online: []chat.UserID{"u2"}}, chat.WatchReply{Status: "subscribed"}},
 	}
 	for name, list := range responses {

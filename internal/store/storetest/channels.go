@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-func (b *bench) onMember(kind chat.ChangeKind, channel chat.ID, by, subject chat.UserID, role chat.Role) chat.Outcome {
+func (b *bench) onMember(kind state.ChangeKind, channel chat.ID, by, subject chat.UserID, role chat.Role) state.Outcome {
 	b.t.Helper()
 	c := b.change(kind, channel, by)
 	c.Allowed, c.Subject, c.Role = chat.Managers, subject, role
@@ -23,28 +25,28 @@ func (b *bench) onMember(kind chat.ChangeKind, channel chat.ID, by, subject chat
 func testMembers(t *testing.T, b *bench) {
 	b.users("eve", "dan")
 	id := b.channel("ada", "bob")
-	add := b.onMember(chat.AddMember, id, "ada", "eve", chat.Admin)
-	if add.Err != nil || add.Event.Type != chat.EventMemberJoined || add.Event.Channel.MemberCount != 3 || add.Event.Subject != "eve" {
+	add := b.onMember(state.AddMember, id, "ada", "eve", chat.RoleAdmin)
+	if add.Err != nil || add.Entry.Type != chat.EventMemberJoined || add.Entry.Channel.MemberCount != 3 || add.Entry.Subject != "eve" {
 		t.Errorf("got %+v", add)
 	}
-	if again := b.onMember(chat.AddMember, id, "ada", "eve", chat.Admin); again.Event != nil || !again.Duplicate || again.Err != nil {
+	if again := b.onMember(state.AddMember, id, "ada", "eve", chat.RoleAdmin); again.Entry != nil || !again.Duplicate || again.Err != nil {
 		t.Errorf("adding a member: %+v", again) // D-45
 	}
-	b.refused(b.onMember(chat.AddMember, id, "bob", "dan", chat.Plain), chat.Forbidden)
-	b.refused(b.onMember(chat.AddMember, id, "eve", "dan", chat.Owner), chat.Forbidden) // D-57
-	b.refused(b.onMember(chat.AddMember, id, "ada", "no one", chat.Plain), chat.NotFound)
-	b.refused(b.onMember(chat.AddMember, id, "dan", "dan", chat.Plain), chat.Forbidden) // it is private
-	b.refused(b.onMember(chat.RemoveMember, id, "eve", "ada", ""), chat.Forbidden)
-	b.refused(b.onMember(chat.UpdateMember, id, "ada", "ada", chat.Plain), chat.Conflict)
-	b.refused(b.onMember(chat.RemoveMember, id, "ada", "ada", ""), chat.Conflict)
-	if out := b.onMember(chat.UpdateMember, id, "ada", "eve", chat.Owner); out.Err != nil || out.Event.Role != chat.Owner {
+	b.refused(b.onMember(state.AddMember, id, "bob", "dan", chat.RoleMember), chat.Forbidden)
+	b.refused(b.onMember(state.AddMember, id, "eve", "dan", chat.RoleOwner), chat.Forbidden) // D-57
+	b.refused(b.onMember(state.AddMember, id, "ada", "no one", chat.RoleMember), chat.NotFound)
+	b.refused(b.onMember(state.AddMember, id, "dan", "dan", chat.RoleMember), chat.Forbidden) // it is private
+	b.refused(b.onMember(state.RemoveMember, id, "eve", "ada", ""), chat.Forbidden)
+	b.refused(b.onMember(state.UpdateMember, id, "ada", "ada", chat.RoleMember), chat.Conflict)
+	b.refused(b.onMember(state.RemoveMember, id, "ada", "ada", ""), chat.Conflict)
+	if out := b.onMember(state.UpdateMember, id, "ada", "eve", chat.RoleOwner); out.Err != nil || out.Entry.Role != chat.RoleOwner {
 		t.Errorf("got %+v", out)
 	}
-	if out := b.onMember(chat.RemoveMember, id, "ada", "ada", ""); out.Err != nil {
+	if out := b.onMember(state.RemoveMember, id, "ada", "ada", ""); out.Err != nil {
 		t.Errorf("leaving with another owner there: %v", out.Err)
 	}
 	b.refused(b.commit(b.message(id, "ada", "x")), chat.Forbidden)
-	b.refused(b.onMember(chat.RemoveMember, id, "eve", "ada", ""), chat.NotFound)
+	b.refused(b.onMember(state.RemoveMember, id, "eve", "ada", ""), chat.NotFound)
 	members, err := b.s.Members(t.Context(), id, "bob")
 	if err != nil || len(members) != 2 || members[1].User.Name == "" {
 		t.Errorf("got %+v, %v", members, err)
@@ -53,8 +55,8 @@ func testMembers(t *testing.T, b *bench) {
 	b.fails(err, chat.Forbidden)
 
 	public := b.channelOf(chat.Channel{Name: "open", ChannelType: chat.Group}, "ada")
-	b.refused(b.onMember(chat.AddMember, public, "dan", "dan", chat.Owner), chat.Forbidden)
-	if out := b.onMember(chat.AddMember, public, "dan", "dan", chat.Plain); out.Err != nil { // D-42
+	b.refused(b.onMember(state.AddMember, public, "dan", "dan", chat.RoleOwner), chat.Forbidden)
+	if out := b.onMember(state.AddMember, public, "dan", "dan", chat.RoleMember); out.Err != nil { // D-42
 		t.Errorf("joining a public channel: %v", out.Err)
 	}
 	b.log(id)
@@ -73,27 +75,27 @@ func testRemovedMember(t *testing.T, b *bench) {
 		stop := make(chan struct{})
 		for w := range 3 {
 			s := []*store.Store{b.s, other, other}[w]
-			var messages []chat.Change
+			var messages []state.Change
 			for range 30 {
 				messages = append(messages, b.message(id, "bob", "x"))
 			}
 			sending.Go(func() { // ends with the test
 				for _, m := range messages {
-					if _, err := s.Commit(context.WithoutCancel(t.Context()), []chat.Change{m}); err != nil {
+					if _, err := s.Commit(context.WithoutCancel(t.Context()), []state.Change{m}); err != nil {
 						t.Errorf("commit: %v", err)
 					}
 				}
 			})
 		}
-		removed := b.onMember(chat.RemoveMember, id, "ada", "bob", "")
+		removed := b.onMember(state.RemoveMember, id, "ada", "bob", "")
 		sending.Wait()
 		close(stop)
 		if removed.Err != nil {
 			t.Fatal(removed.Err)
 		}
 		for _, ev := range b.log(id) {
-			if ev.Type == chat.EventMessage && ev.Seq > removed.Event.Seq {
-				t.Fatalf("bob was removed at %d and has a message at %d", removed.Event.Seq, ev.Seq)
+			if ev.Type == chat.EventMessage && ev.Seq > removed.Entry.Seq {
+				t.Fatalf("bob was removed at %d and has a message at %d", removed.Entry.Seq, ev.Seq)
 			}
 		}
 	}
@@ -101,14 +103,14 @@ func testRemovedMember(t *testing.T, b *bench) {
 
 func testDirect(t *testing.T, b *bench) {
 	b.users("ada", "bob")
-	key := chat.DirectKey("ada", "bob")
+	key := state.DirectKey("ada", "bob")
 	var opening sync.WaitGroup
 	ids := make([]chat.ID, 8)
 	for i := range ids {
 		users := []chat.UserID{"ada", "bob"}
 		c := b.creation(chat.Channel{Name: "DM", ChannelType: chat.Direct, IsPrivate: true}, key, users[i%2], users[(i+1)%2])
 		opening.Go(func() { // ends with the test
-			outs, err := b.s.Commit(context.WithoutCancel(t.Context()), []chat.Change{c})
+			outs, err := b.s.Commit(context.WithoutCancel(t.Context()), []state.Change{c})
 			if err != nil || outs[0].Err != nil {
 				t.Errorf("open: %v, %+v", err, outs)
 				return
@@ -126,11 +128,11 @@ func testDirect(t *testing.T, b *bench) {
 	if err != nil || found.ID != ids[0] || found.MyMembership == nil {
 		t.Errorf("got %+v, %v", found, err)
 	}
-	_, err = b.s.DirectChannel(t.Context(), chat.DirectKey("ada", "eve"), "ada")
+	_, err = b.s.DirectChannel(t.Context(), state.DirectKey("ada", "eve"), "ada")
 	b.fails(err, chat.NotFound)
 	b.users("eve")
-	b.refused(b.onMember(chat.AddMember, ids[0], "ada", "eve", chat.Plain), chat.Conflict)
-	b.refused(b.onMember(chat.RemoveMember, ids[0], "ada", "ada", ""), chat.Conflict)
+	b.refused(b.onMember(state.AddMember, ids[0], "ada", "eve", chat.RoleMember), chat.Conflict)
+	b.refused(b.onMember(state.RemoveMember, ids[0], "ada", "ada", ""), chat.Conflict)
 }
 
 func testChannels(t *testing.T, b *bench) {
@@ -140,13 +142,13 @@ func testChannels(t *testing.T, b *bench) {
 	b.send(busy, "ada", "x")
 	all, err := b.s.Channels(t.Context(), "ada", false)
 	b.must(err)
-	if len(all) != 2 || all[0].ID != busy || all[0].MyMembership.Role != chat.Owner || all[0].MemberCount != 2 || all[0].MessageCount != 1 || all[0].LastSeq != 2 {
+	if len(all) != 2 || all[0].ID != busy || all[0].MyMembership.Role != chat.RoleOwner || all[0].MemberCount != 2 || all[0].MessageCount != 1 || all[0].LastSeq != 2 {
 		t.Errorf("got %+v", all)
 	}
 	topic, yes := "news", true
-	patch := b.change(chat.UpdateChannel, quiet, "ada")
+	patch := b.change(state.UpdateChannel, quiet, "ada")
 	patch.Patch = chat.ChannelPatch{Topic: &topic, IsArchived: &yes}
-	if out := b.commit(patch); out.Err != nil || *out.Event.Channel.Topic != topic {
+	if out := b.commit(patch); out.Err != nil || *out.Entry.Channel.Topic != topic {
 		t.Errorf("got %+v", out)
 	}
 	if all, err = b.s.Channels(t.Context(), "ada", false); err != nil || len(all) != 1 {
@@ -183,11 +185,11 @@ func testHistory(t *testing.T, b *bench) {
 	for i := range 25 {
 		sent = append(sent, b.send(id, "ada", fmt.Sprint(i)))
 	}
-	gone := b.change(chat.DeleteMessage, id, "ada")
+	gone := b.change(state.DeleteMessage, id, "ada")
 	gone.MessageID = sent[20].ID
 	b.commit(gone)
 	seen := 0
-	q := chat.HistoryQuery{ChannelID: id, Viewer: "ada", Limit: 10}
+	q := model.HistoryQuery{ChannelID: id, Viewer: "ada", Limit: 10}
 	for last := int64(1 << 40); ; { // D-18
 		page, err := b.s.History(t.Context(), q)
 		b.must(err)
@@ -207,13 +209,13 @@ func testHistory(t *testing.T, b *bench) {
 		t.Errorf("paging showed %d of 24", seen)
 	}
 	for name, c := range map[string]struct {
-		q           chat.HistoryQuery
+		q           model.HistoryQuery
 		first, last string
 		n           int
 	}{
-		"before a time":            {chat.HistoryQuery{BeforeTime: sent[5].CreatedAt, Limit: 3}, "4", "2", 3},
-		"after a seq":              {chat.HistoryQuery{AfterSeq: sent[5].Seq, Limit: 3}, "8", "6", 3},
-		"before an id in a thread": {chat.HistoryQuery{BeforeID: sent[5].ID, ParentID: chat.NewID(), Limit: 3}, "", "", 0},
+		"before a time":            {model.HistoryQuery{BeforeTime: sent[5].CreatedAt, Limit: 3}, "4", "2", 3},
+		"after a seq":              {model.HistoryQuery{AfterSeq: sent[5].Seq, Limit: 3}, "8", "6", 3},
+		"before an id in a thread": {model.HistoryQuery{BeforeID: sent[5].ID, ParentID: chat.NewID(), Limit: 3}, "", "", 0},
 	} {
 		c.q.ChannelID, c.q.Viewer = id, "ada"
 		page, err := b.s.History(t.Context(), c.q)
@@ -221,9 +223,9 @@ func testHistory(t *testing.T, b *bench) {
 			t.Errorf("%s: %+v, %v", name, page, err)
 		}
 	}
-	_, err := b.s.History(t.Context(), chat.HistoryQuery{ChannelID: id, Viewer: "eve", Limit: 1})
+	_, err := b.s.History(t.Context(), model.HistoryQuery{ChannelID: id, Viewer: "eve", Limit: 1})
 	b.fails(err, chat.Forbidden)
-	_, err = b.s.History(t.Context(), chat.HistoryQuery{ChannelID: id, Viewer: "ada", Limit: 1, BeforeID: chat.NewID()})
+	_, err = b.s.History(t.Context(), model.HistoryQuery{ChannelID: id, Viewer: "ada", Limit: 1, BeforeID: chat.NewID()})
 	b.fails(err, chat.NotFound)
 }
 
@@ -231,14 +233,14 @@ func testLog(t *testing.T, b *bench) {
 	b.users("eve")
 	id := b.channel("ada", "bob")
 	m := b.send(id, "ada", "x")
-	edit := b.change(chat.EditMessage, id, "ada")
+	edit := b.change(state.EditMessage, id, "ada")
 	edit.MessageID, edit.Content = m.ID, "y"
 	b.commit(edit)
-	react := b.change(chat.AddReaction, id, "bob")
+	react := b.change(state.AddReaction, id, "bob")
 	react.MessageID, react.Emoji = m.ID, "👍"
 	b.commit(react)
-	b.onMember(chat.AddMember, id, "ada", "eve", chat.Guest)
-	b.onMember(chat.RemoveMember, id, "ada", "eve", "")
+	b.onMember(state.AddMember, id, "ada", "eve", chat.RoleGuest)
+	b.onMember(state.RemoveMember, id, "ada", "eve", "")
 	log := b.log(id)
 	want := []chat.EventType{
 		chat.EventChannelJoined, chat.EventMessage, chat.EventMessageUpdated, chat.EventMessageReaction, chat.EventMemberJoined, chat.EventMemberLeft,
@@ -248,8 +250,8 @@ func testLog(t *testing.T, b *bench) {
 			t.Errorf("entry %d: %+v", i+1, ev)
 		}
 	}
-	if log[0].Channel == nil || len(log[0].Founders) != 2 || log[1].Message.User == nil || log[2].Content != "y" || log[2].MessageID != m.ID ||
-		log[3].Emoji != "👍" || log[3].ReactionCount != 1 || log[4].Subject != "eve" || log[4].Role != chat.Guest || log[4].Channel == nil || log[5].Subject != "eve" {
+	if log[0].Channel == nil || len(log[0].InitialMembers) != 2 || log[1].Message.User == nil || log[2].Content != "y" || log[2].MessageID != m.ID ||
+		log[3].Emoji != "👍" || log[3].ReactionCount != 1 || log[4].Subject != "eve" || log[4].Role != chat.RoleGuest || log[4].Channel == nil || log[5].Subject != "eve" {
 		t.Errorf("got %+v", log)
 	}
 	part, err := b.s.Log(t.Context(), id, 2, 2)

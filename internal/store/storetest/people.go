@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
-func (b *bench) read(r chat.Read) chat.ReadOutcome {
+func (b *bench) read(r state.Read) state.ReadResult {
 	b.t.Helper()
 	r.At = b.now()
-	outs, err := b.s.CommitReads(b.t.Context(), []chat.Read{r})
+	outs, err := b.s.CommitReads(b.t.Context(), []state.Read{r})
 	b.must(err)
 	return outs[0]
 }
@@ -24,32 +26,32 @@ func testReads(t *testing.T, b *bench) {
 		sent = append(sent, b.send(id, "ada", fmt.Sprint(i)))
 	}
 	foreign := b.send(other, "ada", "x")
-	if out := b.read(chat.Read{ChannelID: id, UserID: "bob", MessageID: sent[2].ID}); out.Err != nil || out.LastReadSeq != sent[2].Seq || out.UnreadCount != 2 || !out.Moved || out.MessageID != sent[2].ID {
+	if out := b.read(state.Read{ChannelID: id, UserID: "bob", MessageID: sent[2].ID}); out.Err != nil || out.LastReadSeq != sent[2].Seq || out.UnreadCount != 2 || !out.Moved || out.MessageID != sent[2].ID {
 		t.Errorf("got %+v", out)
 	}
-	if out := b.read(chat.Read{ChannelID: id, UserID: "bob", Seq: 2}); out.Err != nil || out.LastReadSeq != sent[2].Seq || out.Moved {
+	if out := b.read(state.Read{ChannelID: id, UserID: "bob", Seq: 2}); out.Err != nil || out.LastReadSeq != sent[2].Seq || out.Moved {
 		t.Errorf("backwards: %+v", out)
 	}
-	if out := b.read(chat.Read{ChannelID: id, UserID: "bob", Seq: 1000}); out.LastReadSeq != sent[4].Seq || out.UnreadCount != 0 {
+	if out := b.read(state.Read{ChannelID: id, UserID: "bob", Seq: 1000}); out.LastReadSeq != sent[4].Seq || out.UnreadCount != 0 {
 		t.Errorf("beyond the head: %+v", out)
 	}
-	if out := b.read(chat.Read{ChannelID: id, UserID: "ada"}); out.LastReadSeq != sent[4].Seq || out.UnreadCount != 0 {
+	if out := b.read(state.Read{ChannelID: id, UserID: "ada"}); out.LastReadSeq != sent[4].Seq || out.UnreadCount != 0 {
 		t.Errorf("all there is: %+v", out)
 	}
 	for _, c := range []struct {
-		read chat.Read
+		read state.Read
 		code chat.Code
 	}{
-		{chat.Read{ChannelID: id, UserID: "bob", MessageID: foreign.ID}, chat.NotFound}, // D-32
-		{chat.Read{ChannelID: id, UserID: "bob", MessageID: chat.NewID()}, chat.NotFound},
-		{chat.Read{ChannelID: id, UserID: "eve"}, chat.Forbidden},
-		{chat.Read{ChannelID: chat.NewID(), UserID: "bob"}, chat.Forbidden},
+		{state.Read{ChannelID: id, UserID: "bob", MessageID: foreign.ID}, chat.NotFound}, // D-32
+		{state.Read{ChannelID: id, UserID: "bob", MessageID: chat.NewID()}, chat.NotFound},
+		{state.Read{ChannelID: id, UserID: "eve"}, chat.Forbidden},
+		{state.Read{ChannelID: chat.NewID(), UserID: "bob"}, chat.Forbidden},
 	} {
 		if out := b.read(c.read); out.Err == nil || chat.AsError(out.Err).Code != c.code {
 			t.Errorf("%+v: %+v, want %s", c.read, out, c.code)
 		}
 	}
-	outs, err := b.s.CommitReads(t.Context(), []chat.Read{{ChannelID: other, UserID: "ada"}, {ChannelID: id, UserID: "eve"}, {ChannelID: id, UserID: "ada"}})
+	outs, err := b.s.CommitReads(t.Context(), []state.Read{{ChannelID: other, UserID: "ada"}, {ChannelID: id, UserID: "eve"}, {ChannelID: id, UserID: "ada"}})
 	if err != nil || outs[0].Err != nil || outs[1].Err == nil || outs[2].Err != nil {
 		t.Errorf("a bad one among good ones: %+v, %v", outs, err)
 	}
@@ -61,14 +63,14 @@ func testUnread(t *testing.T, b *bench) {
 	first := b.send(id, "ada", "1")
 	b.send(id, "ada", "2")
 	third := b.send(id, "ada", "3")
-	edit := b.change(chat.EditMessage, id, "ada") // an entry that is no message
+	edit := b.change(state.EditMessage, id, "ada") // an entry that is no message
 	edit.MessageID, edit.Content = first.ID, "1!"
 	b.commit(edit)
 	unread := func(user chat.UserID) int64 {
 		t.Helper()
 		all, err := b.s.Channels(t.Context(), user, false)
 		b.must(err)
-		st, err := b.s.Standings(t.Context(), user)
+		st, err := b.s.ChannelStates(t.Context(), user)
 		b.must(err)
 		if st[0].UnreadCount != all[0].UnreadCount || st[0].LastSeq != all[0].LastSeq || st[0].ID != id {
 			t.Errorf("the standings say %+v, the list %+v", st[0], all[0])
@@ -78,17 +80,17 @@ func testUnread(t *testing.T, b *bench) {
 	if n := unread("bob"); n != 3 {
 		t.Errorf("%d unread, want 3", n)
 	}
-	b.onMember(chat.AddMember, id, "ada", "eve", chat.Plain)
+	b.onMember(state.AddMember, id, "ada", "eve", chat.RoleMember)
 	if n := unread("eve"); n != 0 {
 		t.Errorf("a newcomer has %d unread", n)
 	}
-	gone := b.change(chat.DeleteMessage, id, "ada")
+	gone := b.change(state.DeleteMessage, id, "ada")
 	gone.MessageID = third.ID
 	b.commit(gone)
 	if n := unread("bob"); n != 2 {
 		t.Errorf("%d unread after a deletion, want 2", n)
 	}
-	if out := b.read(chat.Read{ChannelID: id, UserID: "bob", MessageID: first.ID}); out.UnreadCount != 1 {
+	if out := b.read(state.Read{ChannelID: id, UserID: "bob", MessageID: first.ID}); out.UnreadCount != 1 {
 		t.Errorf("got %+v", out)
 	}
 }
@@ -101,7 +103,7 @@ func testGather(t *testing.T, b *bench) {
 	for i := range 1000 {
 		user := []chat.UserID{"ada", "bob", "eve"}[i%3]
 		asking.Go(func() { // ends with the test
-			st, err := b.s.Standings(t.Context(), user)
+			st, err := b.s.ChannelStates(t.Context(), user)
 			if err != nil || len(st) != map[chat.UserID]int{"ada": 1, "bob": 1}[user] {
 				wrong.Add(1)
 			}
@@ -136,7 +138,7 @@ func testUsers(t *testing.T, b *bench) {
 			t.Errorf("find %q: %+v, %v", text, found, err)
 		}
 	}
-	known, err := b.s.Acquainted(t.Context(), "ada", []chat.UserID{"ada", "bob", "Eve%", "nobody"})
+	known, err := b.s.SharesChannel(t.Context(), "ada", []chat.UserID{"ada", "bob", "Eve%", "nobody"})
 	if err != nil || fmt.Sprint(known) != "[ada bob]" {
 		t.Errorf("got %v, %v", known, err)
 	}
@@ -146,12 +148,12 @@ func testUsers(t *testing.T, b *bench) {
 	}
 }
 
-func (b *bench) account(email string) chat.Account {
-	return chat.Account{User: chat.User{ID: chat.UserID(chat.NewID().String()), Name: email, Email: &email, IsActive: true, CreatedAt: b.now()}, PasswordHash: "hash"}
+func (b *bench) account(email string) model.Account {
+	return model.Account{User: chat.User{ID: chat.UserID(chat.NewID().String()), Name: email, Email: &email, IsActive: true, CreatedAt: b.now()}, PasswordHash: "hash"}
 }
 
 func testAccounts(t *testing.T, b *bench) {
-	var none chat.TokenHash
+	var none model.TokenHash
 	a := b.account("Ada@example.org")
 	first, err := b.s.CreateAccount(t.Context(), a, none, true)
 	if err != nil || !first.IsAdmin {
@@ -164,7 +166,7 @@ func testAccounts(t *testing.T, b *bench) {
 	if u, err := b.s.CreateAccount(t.Context(), b.account("bob@example.org"), none, false); err != nil || u.IsAdmin {
 		t.Errorf("got %+v, %v", u, err)
 	}
-	_, err = b.s.CreateAccount(t.Context(), b.account("eve@example.org"), chat.TokenHash{1}, false)
+	_, err = b.s.CreateAccount(t.Context(), b.account("eve@example.org"), model.TokenHash{1}, false)
 	b.fails(err, chat.Forbidden)
 	found, err := b.s.AccountByEmail(t.Context(), "ADA@example.org")
 	if err != nil || found.ID != a.ID || found.PasswordHash != "hash" || !found.IsAdmin {
@@ -189,9 +191,9 @@ func testAccounts(t *testing.T, b *bench) {
 
 func testSessions(t *testing.T, b *bench) {
 	b.users("ada")
-	open := func(n byte, expires chat.Time) chat.TokenHash {
-		h := chat.TokenHash{n}
-		b.must(b.s.OpenSession(t.Context(), chat.Session{Hash: h, UserID: "ada", CreatedAt: 1, ExpiresAt: expires}))
+	open := func(n byte, expires chat.Time) model.TokenHash {
+		h := model.TokenHash{n}
+		b.must(b.s.OpenSession(t.Context(), model.Login{Hash: h, UserID: "ada", CreatedAt: 1, ExpiresAt: expires}))
 		return h
 	}
 	one, two, old := open(1, 100), open(2, 100), open(3, 10)
@@ -199,7 +201,7 @@ func testSessions(t *testing.T, b *bench) {
 	if err != nil || s.UserID != "ada" || u.ID != "ada" || s.ExpiresAt != 100 {
 		t.Errorf("got %+v, %+v, %v", s, u, err)
 	}
-	_, _, err = b.s.Session(t.Context(), chat.TokenHash{9})
+	_, _, err = b.s.Session(t.Context(), model.TokenHash{9})
 	b.fails(err, chat.NotFound)
 	b.must(b.s.DeleteExpired(t.Context(), 50))
 	_, _, err = b.s.Session(t.Context(), old)
@@ -218,17 +220,17 @@ func testSessions(t *testing.T, b *bench) {
 }
 
 func testTickets(t *testing.T, b *bench) {
-	hash := chat.TokenHash{7}
-	b.must(b.s.AddTicket(t.Context(), chat.Ticket{Hash: hash, Purpose: chat.TicketInvitation, UserID: "ada", Email: "e", Uses: 2, CreatedAt: 1, ExpiresAt: 100}))
-	_, err := b.s.SpendTicket(t.Context(), hash, chat.TicketResetPassword, 1)
+	hash := model.TokenHash{7}
+	b.must(b.s.AddTicket(t.Context(), model.Ticket{Hash: hash, Purpose: model.TicketInvitation, UserID: "ada", Email: "e", Uses: 2, CreatedAt: 1, ExpiresAt: 100}))
+	_, err := b.s.SpendTicket(t.Context(), hash, model.TicketResetPassword, 1)
 	b.fails(err, chat.NotFound)
-	_, err = b.s.SpendTicket(t.Context(), hash, chat.TicketInvitation, 100)
+	_, err = b.s.SpendTicket(t.Context(), hash, model.TicketInvitation, 100)
 	b.fails(err, chat.NotFound)
 	var spent atomic.Int64
 	var spending sync.WaitGroup
 	for range 10 {
 		spending.Go(func() { // ends with the test
-			if ticket, err := b.s.SpendTicket(t.Context(), hash, chat.TicketInvitation, 1); err == nil && ticket.UserID == "ada" {
+			if ticket, err := b.s.SpendTicket(t.Context(), hash, model.TicketInvitation, 1); err == nil && ticket.UserID == "ada" {
 				spent.Add(1)
 			}
 		})

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // testRetention: forgotten changes are told from those that never were, and
@@ -12,12 +14,12 @@ func testRetention(t *testing.T, b *bench) {
 	id, other := b.channel("ada", "bob"), b.channel("ada")
 	m := b.send(id, "ada", "first")
 	for _, text := range []string{"second", "third", "fourth"} {
-		edit := b.change(chat.EditMessage, id, "ada")
+		edit := b.change(state.EditMessage, id, "ada")
 		edit.MessageID, edit.Content = m.ID, text
 		b.commit(edit)
 	}
 	limit := b.now()
-	react := b.change(chat.AddReaction, id, "bob")
+	react := b.change(state.AddReaction, id, "bob")
 	react.MessageID, react.Emoji = m.ID, "👍"
 	b.commit(react) // seq 6
 
@@ -39,7 +41,7 @@ func testRetention(t *testing.T, b *bench) {
 	if err != nil || len(log) != 1 || log[0].Seq != 6 || log[0].Type != chat.EventMessageReaction {
 		t.Errorf("what is kept: %+v, %v", log, err)
 	}
-	page, err := b.s.History(t.Context(), chat.HistoryQuery{ChannelID: id, Viewer: "bob", Limit: 10})
+	page, err := b.s.History(t.Context(), model.HistoryQuery{ChannelID: id, Viewer: "bob", Limit: 10})
 	if err != nil || len(page) != 1 || page[0].Content != "fourth" || page[0].ReactionCount != 1 {
 		t.Errorf("the messages are as they were: %+v, %v", page, err)
 	}

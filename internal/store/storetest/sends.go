@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
 // testRefusedAmongOthers: whoever is refused leaves no hole in the seqs and
@@ -15,7 +16,7 @@ func testRefusedAmongOthers(t *testing.T, b *bench) {
 	for round := range 4 { // what is remembered of the first must not matter
 		guest := b.message(id, "bob", "only managers may")
 		guest.Allowed = chat.Managers
-		group := []chat.Change{
+		group := []state.Change{
 			b.message(id, "ada", "1"), b.message(id, "eve", "no member"), b.message(id, "bob", "2"), b.message(other, "eve", "no member"),
 			b.message(id, "ada", "3"), b.message(chat.NewID(), "ada", "no channel"), guest, b.message(other, "bob", "1"),
 		}
@@ -38,15 +39,15 @@ func testRefusedAmongOthers(t *testing.T, b *bench) {
 	if n := len(b.log(id)) + len(b.log(other)); n != 2+4*4 {
 		t.Errorf("the logs have %d entries", n)
 	}
-	b.refusedSince(id, "bob", func() { b.onMember(chat.UpdateMember, id, "ada", "bob", chat.Guest) }, chat.Members&^chat.GuestOnly)
-	b.refusedSince(other, "bob", func() { b.onMember(chat.RemoveMember, other, "ada", "bob", "") }, chat.Members)
+	b.refusedSince(id, "bob", func() { b.onMember(state.UpdateMember, id, "ada", "bob", chat.RoleGuest) }, chat.Members&^chat.GuestOnly)
+	b.refusedSince(other, "bob", func() { b.onMember(state.RemoveMember, other, "ada", "bob", "") }, chat.Members)
 }
 
 // refusedSince checks that a sender who was let in a moment ago is refused from the
 // moment of a change.
 func (b *bench) refusedSince(channel chat.ID, user chat.UserID, change func(), allowed chat.Roles) {
 	b.t.Helper()
-	send := func() chat.Outcome {
+	send := func() state.Outcome {
 		c := b.message(channel, user, "x")
 		c.Allowed = allowed
 		return b.commit(c)
@@ -66,7 +67,7 @@ func testOwnReads(t *testing.T, b *bench) {
 	first, second := b.send(id, "ada", "1"), b.send(id, "ada", "2")
 	read := func(user chat.UserID, m *chat.Message) {
 		t.Helper()
-		outs, err := b.s.CommitReads(t.Context(), []chat.Read{
+		outs, err := b.s.CommitReads(t.Context(), []state.Read{
 			{ChannelID: id, UserID: user, Seq: m.Seq, Ordinal: m.Ordinal, At: b.now()},
 			{ChannelID: id, UserID: "bob", Seq: first.Seq, At: b.now()},
 		})
@@ -76,7 +77,7 @@ func testOwnReads(t *testing.T, b *bench) {
 		}
 	}
 	unread := func() int64 {
-		all, err := b.s.Standings(t.Context(), "ada")
+		all, err := b.s.ChannelStates(t.Context(), "ada")
 		b.must(err)
 		return all[0].UnreadCount
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -61,7 +62,7 @@ func testMessages(t *testing.T, b *bench) {
 	url, size := "https://example.org/a.png", int64(5)
 	c.Message.MentionedUserIDs, c.Message.FileURL, c.Message.FileSize, c.Message.ClientID = []chat.UserID{"bob", "eve"}, &url, &size, "k"
 	out := b.commit(c)
-	if out.Err != nil || out.Event.Seq != 2 || out.Event.Message.User.Name != "Name of ada" {
+	if out.Err != nil || out.Entry.Seq != 2 || out.Entry.Message.User.Name != "Name of ada" {
 		t.Fatalf("got %+v", out)
 	}
 	m, err := b.s.Message(t.Context(), id, c.ID, "bob")
@@ -102,7 +103,7 @@ func testOrderUnderLoad(t *testing.T, b *bench) {
 	for w := range committers {
 		running.Go(func() { // ends with the test
 			for range groups {
-				var group []chat.Change
+				var group []state.Change
 				for i := range size {
 					mu.Lock()
 					group = append(group, b.message(channels[(w+i)%len(channels)], "ada", "x"))
@@ -124,10 +125,10 @@ func testOrderUnderLoad(t *testing.T, b *bench) {
 						of = make(map[chat.Seq]chat.ID)
 						acked[group[i].ChannelID] = of
 					}
-					if of[o.Event.Seq] != (chat.ID{}) {
-						t.Errorf("seq %d was given twice", o.Event.Seq)
+					if of[o.Entry.Seq] != (chat.ID{}) {
+						t.Errorf("seq %d was given twice", o.Entry.Seq)
 					}
-					of[o.Event.Seq] = group[i].ID
+					of[o.Entry.Seq] = group[i].ID
 				}
 				mu.Unlock()
 			}
@@ -154,48 +155,48 @@ func testDuplicates(t *testing.T, b *bench) {
 	first := b.commit(c)
 	again := c
 	again.At = b.now()
-	for _, group := range [][]chat.Change{{again}, {b.message(id, "bob", "x"), again, again}} {
+	for _, group := range [][]state.Change{{again}, {b.message(id, "bob", "x"), again, again}} {
 		outs, err := b.s.Commit(t.Context(), group)
 		b.must(err)
 		out := outs[len(outs)-1]
-		if out.Err != nil || !out.Duplicate || out.Event.Seq != first.Event.Seq || out.Message.CreatedAt != c.At {
+		if out.Err != nil || !out.Duplicate || out.Entry.Seq != first.Entry.Seq || out.Message.CreatedAt != c.At {
 			t.Errorf("got %+v", out)
 		}
 	}
 	twice := b.message(id, "ada", "twice in a group")
-	outs, err := b.s.Commit(t.Context(), []chat.Change{twice, twice})
+	outs, err := b.s.Commit(t.Context(), []state.Change{twice, twice})
 	b.must(err)
-	if outs[0].Duplicate || !outs[1].Duplicate || outs[0].Event.Seq != outs[1].Event.Seq {
+	if outs[0].Duplicate || !outs[1].Duplicate || outs[0].Entry.Seq != outs[1].Entry.Seq {
 		t.Errorf("got %+v", outs)
 	}
-	for _, change := range []func(*chat.Change){
-		func(c *chat.Change) { m := *c.Message; m.Content = "another"; c.Message = &m },
-		func(c *chat.Change) { c.Actor = "bob" },
-		func(c *chat.Change) { c.ChannelID = other },
+	for _, change := range []func(*state.Change){
+		func(c *state.Change) { m := *c.Message; m.Content = "another"; c.Message = &m },
+		func(c *state.Change) { c.Actor = "bob" },
+		func(c *state.Change) { c.ChannelID = other },
 	} {
 		forged := again
 		change(&forged)
 		b.refused(b.commit(forged), chat.Conflict)
 	}
-	edit := b.change(chat.EditMessage, id, "ada")
+	edit := b.change(state.EditMessage, id, "ada")
 	edit.MessageID, edit.Content = c.ID, "edited"
 	b.commit(edit)
 	if out := b.commit(again); out.Err != nil || !out.Duplicate {
 		t.Errorf("a repeated send after an edit: %+v", out)
 	}
 	// Stored is stored, whatever the author may do here by now.
-	leave := b.change(chat.RemoveMember, id, "ada")
+	leave := b.change(state.RemoveMember, id, "ada")
 	leave.Actor, leave.Subject = "bob", "bob"
 	bobs := b.message(id, "bob", "bob's last")
 	said := b.commit(bobs)
 	if out := b.commit(leave); out.Err != nil {
 		t.Fatal(out.Err)
 	}
-	if out := b.commit(bobs); out.Err != nil || !out.Duplicate || out.Event.Seq != said.Event.Seq {
+	if out := b.commit(bobs); out.Err != nil || !out.Duplicate || out.Entry.Seq != said.Entry.Seq {
 		t.Errorf("a repeated send after leaving: %+v", out)
 	}
 	b.refused(b.commit(b.message(id, "bob", "after leaving")), chat.Forbidden)
-	if out := b.commit(edit); out.Err != nil || !out.Duplicate || out.Event == nil || out.Event.Content != "edited" {
+	if out := b.commit(edit); out.Err != nil || !out.Duplicate || out.Entry == nil || out.Entry.Content != "edited" {
 		t.Errorf("a repeated edit: %+v", out)
 	}
 	b.log(id)
@@ -204,21 +205,21 @@ func testDuplicates(t *testing.T, b *bench) {
 func testEdits(t *testing.T, b *bench) {
 	id := b.channel("ada", "bob")
 	m := b.send(id, "ada", "old")
-	edit := func(by chat.UserID, message chat.ID, text string) chat.Outcome {
-		c := b.change(chat.EditMessage, id, by)
+	edit := func(by chat.UserID, message chat.ID, text string) state.Outcome {
+		c := b.change(state.EditMessage, id, by)
 		c.Allowed, c.MessageID, c.Content = 0, message, text
 		return b.commit(c)
 	}
-	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Event.Type != chat.EventMessageUpdated || !out.Message.IsEdited || out.Message.Content != "new" {
+	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Entry.Type != chat.EventMessageUpdated || !out.Message.IsEdited || out.Message.Content != "new" {
 		t.Errorf("got %+v", out)
 	}
-	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Event != nil {
+	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Entry != nil {
 		t.Errorf("an edit that changes nothing: %+v", out)
 	}
 	b.refused(edit("bob", m.ID, "x"), chat.Forbidden)
 	b.refused(edit("ada", chat.NewID(), "x"), chat.NotFound)
-	remove := func(by chat.UserID, allowed chat.Roles) chat.Outcome {
-		c := b.change(chat.DeleteMessage, id, by)
+	remove := func(by chat.UserID, allowed chat.Roles) state.Outcome {
+		c := b.change(state.DeleteMessage, id, by)
 		c.Allowed, c.MessageID = allowed, m.ID
 		return b.commit(c)
 	}
@@ -226,7 +227,7 @@ func testEdits(t *testing.T, b *bench) {
 	reply := b.message(id, "bob", "re")
 	reply.Message.ParentMessageID = &m.ID
 	b.commit(reply)
-	if out := remove("ada", chat.Managers); out.Err != nil || out.Event.MessageID != m.ID {
+	if out := remove("ada", chat.Managers); out.Err != nil || out.Entry.MessageID != m.ID {
 		t.Errorf("got %+v", out)
 	}
 	b.refused(remove("ada", chat.Managers), chat.NotFound)
@@ -235,7 +236,7 @@ func testEdits(t *testing.T, b *bench) {
 	if err != nil || !gone.IsDeleted || gone.Content != "" || gone.DeletedAt == nil {
 		t.Errorf("the tombstone: %+v, %v", gone, err)
 	}
-	archive := b.change(chat.UpdateChannel, id, "ada")
+	archive := b.change(state.UpdateChannel, id, "ada")
 	yes := true
 	archive.Patch.IsArchived = &yes
 	b.commit(archive)
@@ -246,14 +247,14 @@ func testEdits(t *testing.T, b *bench) {
 func testReactions(t *testing.T, b *bench) {
 	id := b.channel("ada", "bob")
 	m := b.send(id, "ada", "x")
-	react := func(kind chat.ChangeKind, by chat.UserID, emoji string) chat.Outcome {
+	react := func(kind state.ChangeKind, by chat.UserID, emoji string) state.Outcome {
 		c := b.change(kind, id, by)
 		c.MessageID, c.Emoji = m.ID, emoji
 		return b.commit(c)
 	}
 	for i, by := range []chat.UserID{"ada", "bob", "bob"} {
-		out := react(chat.AddReaction, by, "👍")
-		if out.Err != nil || (out.Event == nil) != (i == 2) {
+		out := react(state.AddReaction, by, "👍")
+		if out.Err != nil || (out.Entry == nil) != (i == 2) {
 			t.Errorf("reaction %d: %+v", i, out)
 		}
 	}
@@ -261,17 +262,17 @@ func testReactions(t *testing.T, b *bench) {
 	if err != nil || got.ReactionCount != 2 || len(got.Reactions) != 2 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if out := react(chat.RemoveReaction, "ada", "👍"); out.Event == nil || out.Event.ReactionCount != 1 {
+	if out := react(state.RemoveReaction, "ada", "👍"); out.Entry == nil || out.Entry.ReactionCount != 1 {
 		t.Errorf("got %+v", out)
 	}
-	if out := react(chat.RemoveReaction, "ada", "👍"); out.Event != nil || out.Err != nil {
+	if out := react(state.RemoveReaction, "ada", "👍"); out.Entry != nil || out.Err != nil {
 		t.Errorf("got %+v", out)
 	}
 	for i := range chat.MaxReactions - 1 {
-		react(chat.AddReaction, "ada", fmt.Sprint(i))
+		react(state.AddReaction, "ada", fmt.Sprint(i))
 	}
-	b.refused(react(chat.AddReaction, "ada", "one too many"), chat.Conflict)
-	if out := react(chat.AddReaction, "ada", "👍"); out.Err != nil {
+	b.refused(react(state.AddReaction, "ada", "one too many"), chat.Conflict)
+	if out := react(state.AddReaction, "ada", "👍"); out.Err != nil {
 		t.Errorf("one that is there: %v", out.Err)
 	}
 	b.log(id)
@@ -279,14 +280,14 @@ func testReactions(t *testing.T, b *bench) {
 
 func testBadChange(t *testing.T, b *bench) {
 	id := b.channel("ada")
-	outs, err := b.s.Commit(t.Context(), []chat.Change{
+	outs, err := b.s.Commit(t.Context(), []state.Change{
 		b.message(id, "ada", "good"), b.message(id, "eve", "not a member"), b.message(id, "ada", "a\x00b"), b.message(id, "ada", "\xff"), b.message(id, "ada", "good too"),
 	})
 	b.must(err)
 	b.refused(outs[1], chat.Forbidden)
 	b.refused(outs[2], chat.BadRequest)
 	b.refused(outs[3], chat.BadRequest)
-	if outs[0].Err != nil || outs[4].Err != nil || outs[4].Event.Seq != outs[0].Event.Seq+1 {
+	if outs[0].Err != nil || outs[4].Err != nil || outs[4].Entry.Seq != outs[0].Entry.Seq+1 {
 		t.Errorf("got %+v and %+v", outs[0], outs[4])
 	}
 	if n := len(b.log(id)); n != 3 {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -48,34 +49,34 @@ func (b *bench) channelOf(ch chat.Channel, users ...chat.UserID) chat.ID {
 	return out.Channel.ID
 }
 
-func (b *bench) creation(ch chat.Channel, key string, users ...chat.UserID) chat.Change {
-	c := chat.Change{Kind: chat.CreateChannel, ID: chat.NewID(), Actor: users[0], At: b.now(), Allowed: chat.Anyone, DirectKey: key}
+func (b *bench) creation(ch chat.Channel, key string, users ...chat.UserID) state.Change {
+	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: users[0], At: b.now(), Allowed: chat.Anyone, DirectKey: key}
 	c.ChannelID = c.ID
 	ch.ID, ch.CreatedBy, ch.CreatedAt, ch.UpdatedAt = c.ID, users[0], c.At, c.At
 	c.Channel = &ch
 	for i, u := range users {
-		role := chat.Plain
+		role := chat.RoleMember
 		if i == 0 {
-			role = chat.Owner
+			role = chat.RoleOwner
 		}
-		c.Members = append(c.Members, chat.Founder{UserID: u, Role: role})
+		c.Members = append(c.Members, state.InitialMember{UserID: u, Role: role})
 	}
 	return c
 }
 
-func (b *bench) commit(c chat.Change) chat.Outcome {
+func (b *bench) commit(c state.Change) state.Outcome {
 	b.t.Helper()
-	out, err := b.s.Commit(b.t.Context(), []chat.Change{c})
+	out, err := b.s.Commit(b.t.Context(), []state.Change{c})
 	b.must(err)
 	return out[0]
 }
 
-func (b *bench) change(kind chat.ChangeKind, channel chat.ID, by chat.UserID) chat.Change {
-	return chat.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: b.now(), Allowed: chat.Members, OrAuthor: true}
+func (b *bench) change(kind state.ChangeKind, channel chat.ID, by chat.UserID) state.Change {
+	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: b.now(), Allowed: chat.Members, AllowAuthor: true}
 }
 
-func (b *bench) message(channel chat.ID, by chat.UserID, text string) chat.Change {
-	c := b.change(chat.SendMessage, channel, by)
+func (b *bench) message(channel chat.ID, by chat.UserID, text string) state.Change {
+	c := b.change(state.SendMessage, channel, by)
 	c.Message = &chat.Message{ID: c.ID, ChannelID: channel, UserID: by, Content: text, MessageType: chat.Text}
 	return c
 }
@@ -90,10 +91,10 @@ func (b *bench) send(channel chat.ID, by chat.UserID, text string) *chat.Message
 }
 
 // refused checks that a change was refused with a code.
-func (b *bench) refused(out chat.Outcome, code chat.Code) {
+func (b *bench) refused(out state.Outcome, code chat.Code) {
 	b.t.Helper()
 	if out.Err == nil || chat.AsError(out.Err).Code != code {
-		b.t.Errorf("got %v (%+v), want %s", out.Err, out.Event, code)
+		b.t.Errorf("got %v (%+v), want %s", out.Err, out.Entry, code)
 	}
 }
 
@@ -105,9 +106,9 @@ func (b *bench) fails(err error, code chat.Code) {
 }
 
 // log reads a channel's whole log and checks that it has no hole.
-func (b *bench) log(channel chat.ID) []chat.Event {
+func (b *bench) log(channel chat.ID) []chat.Entry {
 	b.t.Helper()
-	var all []chat.Event
+	var all []chat.Entry
 	for {
 		page, err := b.s.Log(b.t.Context(), channel, int64(len(all)), 100)
 		b.must(err)

@@ -1,0 +1,304 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/go-json-experiment/json"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/command"
+)
+
+// door is a Server at work.
+type door struct {
+	*Server
+	mux     *http.ServeMux
+	sockets *http.ServeMux // nil without a socket door
+	api     huma.API
+	origins map[string]bool
+	buckets *buckets
+}
+
+func newDoor(s *Server) *door {
+	speakProblems()
+	d := &door{Server: s, mux: http.NewServeMux(), origins: make(map[string]bool), buckets: newBuckets(s.Now)}
+	for _, origin := range s.CORSOrigins {
+		if o, err := auth.ParseOrigin(origin); err == nil {
+			d.origins[o] = true
+		}
+	}
+	if s.Socket != nil {
+		d.sockets = http.NewServeMux()
+		d.sockets.Handle("GET "+prefix+"/ws", s.Socket)
+		d.sockets.Handle("GET "+prefix+"/ws/{user_id}", s.Socket)
+	}
+	d.api = humago.New(trailingSlashMux{d.mux}, config())
+	d.channelCalls()
+	d.messageCalls()
+	d.peopleCalls()
+	d.accountCalls()
+	d.adminCalls()
+	d.documents()
+	return d
+}
+
+// trailingSlashMux is a mux on which a path that ends in a slash is that path alone, with
+// the slash and without: the old system redirected, which loses a POST's body in
+// some clients.
+type trailingSlashMux struct{ *http.ServeMux }
+
+// HandleFunc implements [humago.Mux].
+func (m trailingSlashMux) HandleFunc(pattern string, f func(http.ResponseWriter, *http.Request)) {
+	if bare, ok := strings.CutSuffix(pattern, "/"); ok {
+		m.ServeMux.HandleFunc(bare, f)
+		pattern += "{$}"
+	}
+	m.ServeMux.HandleFunc(pattern, f)
+}
+
+// idText and timeText stand for the ids and times of package chat in the schemas.
+type idText string
+
+// Schema implements [huma.SchemaProvider].
+func (*idText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
+}
+
+type timeText string
+
+// Schema implements [huma.SchemaProvider].
+func (*timeText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "date-time"}
+}
+
+func config() huma.Config {
+	schemas := newRegistry()
+	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
+	c := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "chowk", Version: "1",
+				Description: "Real-time messaging. What comes in here goes the same way as what comes in over a socket (`GET /api/v1/ws`): same checks, same commit, same fan-out.",
+			},
+			Components: &huma.Components{
+				Schemas: schemas,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer": {Type: "http", Scheme: "bearer"},
+					"cookie": {Type: "apiKey", In: "cookie", Name: auth.CookieName},
+				},
+			},
+			Tags: []*huma.Tag{
+				{Name: tagChannels, Description: "Conversations and who is in them"},
+				{Name: tagMessages, Description: "What is said"},
+				{Name: tagPeople, Description: "Who is there"},
+				{Name: tagAccounts, Description: "Signing up, logging in and out"},
+				{Name: tagAdmin, Description: "For whoever runs the server"},
+			},
+		},
+		Formats:       map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat: "application/json",
+	}
+	// Names that we do not know are ignored, so that newer clients can talk to
+	// older servers.
+	c.AllowAdditionalPropertiesByDefault = true
+	return c
+}
+
+func marshal(w io.Writer, v any) error {
+	return json.MarshalWrite(w, v)
+}
+
+// unmarshal decodes a body as the socket door decodes an envelope's data, and says
+// what is wrong without repeating what was sent.
+func unmarshal(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if err == nil {
+		return nil
+	}
+	var semantic *json.SemanticError
+	if !errors.As(err, &semantic) {
+		return errors.New(chat.TextBadJSON)
+	}
+	field := strings.TrimPrefix(strings.ReplaceAll(string(semantic.JSONPointer), "/", "."), ".")
+	if field == "" || len(field) > 64 {
+		field = "The body"
+	}
+	return errors.New(field + " must be " + expected(semantic.GoType))
+}
+
+// expected says in words what a field of type t takes.
+func expected(t reflect.Type) string {
+	if t == nil {
+		return "of another type"
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == reflect.TypeFor[chat.ID]() {
+		return "a UUID such as 0190a5e2-7b1c-7d3e-8f00-0123456789ab"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int64, reflect.Int:
+		return "a whole number"
+	case reflect.Slice:
+		return "an array"
+	default:
+		return "an object"
+	}
+}
+
+// call is one line of the tables: method and path, and what it does in words.
+type call struct {
+	route   string // METHOD /path
+	id      string
+	summary string
+	tag     string
+	status  int  // of success, 200 when 0
+	public  bool // needs no token
+	hold    bool // the old page must get its answer before its own frame
+}
+
+type answer[T any] struct{ Body T }
+
+// add puts a call that answers with a body on the table.
+func add[I, O any](d *door, c call, f func(context.Context, caller, *I) (O, error)) {
+	op := d.operation(c)
+	huma.Register(d.api, op, func(ctx context.Context, in *I) (*answer[O], error) {
+		x := exchangeOf(ctx)
+		out, err := f(ctx, x.caller, in)
+		if err != nil {
+			return nil, x.problem(err, d.described(c))
+		}
+		return &answer[O]{out}, nil
+	})
+}
+
+// do puts a call on the table that answers with nothing: 204.
+func do[I any](d *door, c call, f func(context.Context, caller, *I) error) {
+	c.status = http.StatusNoContent
+	op := d.operation(c)
+	huma.Register(d.api, op, func(ctx context.Context, in *I) (*struct{}, error) {
+		x := exchangeOf(ctx)
+		if err := f(ctx, x.caller, in); err != nil {
+			return nil, x.problem(err, d.described(c))
+		}
+		return nil, nil //nolint:nilnil // huma's way of saying that there is no body
+	})
+}
+
+func (d *door) operation(c call) huma.Operation {
+	method, path, _ := strings.Cut(c.route, " ")
+	op := huma.Operation{
+		OperationID: c.id, Method: method, Path: prefix + path, Summary: c.summary, Tags: []string{c.tag},
+		DefaultStatus: c.status, MaxBodyBytes: maxBody + 1,
+		// Longer than the call may take: a read deadline that passes while the call
+		// runs would look like a client that went away.
+		BodyReadTimeout: 2 * callTimeout,
+		// The rules check what is in a body, in the same words for both doors.
+		SkipValidateBody: true,
+		Middlewares:      huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) { d.admit(ctx, c, next) }},
+	}
+	if c.status == 0 {
+		op.DefaultStatus = http.StatusOK
+	}
+	if !c.public {
+		op.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}}
+	}
+	return op
+}
+
+// described finds the operation as huma completed it, with its parameters.
+func (d *door) described(c call) *huma.Operation {
+	method, path, _ := strings.Cut(c.route, " ")
+	item := d.api.OpenAPI().Paths[prefix+path]
+	for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+		if op != nil && op.Method == method {
+			return op
+		}
+	}
+	return &huma.Operation{OperationID: c.id}
+}
+
+// admit lets a request through to its call: known, not forged, not too fast, JSON.
+func (d *door) admit(ctx huma.Context, c call, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	x := exchangeOf(r.Context())
+	if err := d.check(x, r, c); err != nil {
+		x.fail(x.problem(err, ctx.Operation()))
+		return
+	}
+	if ctx.Operation().RequestBody != nil && !isJSON(r.Header.Get("Content-Type")) {
+		p := newProblem(chat.Errorf(chat.BadRequest, "The body must be application/json"), "")
+		p.setStatus(http.StatusUnsupportedMediaType)
+		x.fail(p)
+		return
+	}
+	if c.hold && d.OldPage && d.DelayOwnEcho != nil {
+		if channel, err := chat.ParseID(r.PathValue("id")); err == nil {
+			x.after = append(x.after, d.DelayOwnEcho(x.caller.User, channel))
+		}
+	}
+	next(ctx)
+}
+
+func (d *door) check(x *requestLog, r *http.Request, c call) error {
+	if c.public {
+		// Whoever logs a browser in decides as whom it acts, so a page of another
+		// site must not. Programs name no origin.
+		if r.Header.Get("Origin") != "" {
+			return d.forgery(r, auth.SourceCookie)
+		}
+		return nil
+	}
+	token, source := auth.TokenFrom(r)
+	if source != auth.SourceHeader && source != auth.SourceCookie {
+		return auth.ErrNotAuthenticated // elsewhere is for sockets, where browsers leave no choice
+	}
+	if token == "" {
+		return auth.ErrBadToken
+	}
+	if err := d.forgery(r, source); err != nil {
+		return err
+	}
+	identity, err := d.Auth.Authenticate(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	x.caller.Identity, x.caller.Caller = identity, command.Caller{User: identity.User}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	return d.buckets.take(identity.User)
+}
+
+// forgery refuses a change that another site's page may have had a browser make.
+// The pages that may read answers with a user's credentials may also make changes
+// with them.
+func (d *door) forgery(r *http.Request, source auth.Source) error {
+	if origins := r.Header["Origin"]; len(origins) == 1 && d.corsAllowed(origins[0]) {
+		return nil
+	}
+	return d.Door.CheckForgery(r, source)
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+}

@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chowk-chat/chowk/internal/bench/report"
+)
+
+// resources watches what the server says of itself, at its operations listener.
+type resources struct {
+	url string
+
+	mu    sync.Mutex // guards what follows
+	first map[string]float64
+	last  map[string]float64
+	most  map[string]float64
+	held  float64 // memory with every socket open and nothing else
+}
+
+const (
+	cpuMetric        = "process_cpu_seconds_total"
+	memoryMetric     = "process_resident_memory_bytes"
+	goroutinesMetric = "go_goroutines"
+	useEvery         = 500 * time.Millisecond
+	useTimeout       = 2 * time.Second
+)
+
+// watch looks again and again until ctx ends; a look that fails is left out.
+func (u *resources) watch(ctx context.Context) {
+	for sleep(ctx, useEvery) {
+		_ = u.look(ctx)
+	}
+}
+
+func (u *resources) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, useTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(u.url, "/")+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	r.Close = true // nothing stays open that the server would have to wait for
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return fmt.Errorf("read the server's metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	found := make(map[string]float64)
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case cpuMetric, memoryMetric, goroutinesMetric:
+			if v, err := strconv.ParseFloat(value, 64); err == nil {
+				found[name] = v
+			}
+		}
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("read the server's metrics: %s has none of a process", u.url)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.first == nil {
+		u.first, u.most = found, make(map[string]float64)
+	}
+	u.last = found
+	for name, v := range found {
+		u.most[name] = max(u.most[name], v)
+	}
+	return nil
+}
+
+// opened notes that all sockets are open.
+func (u *resources) opened(ctx context.Context) {
+	if u.look(ctx) == nil {
+		u.mu.Lock()
+		u.held = u.last[memoryMetric]
+		u.mu.Unlock()
+	}
+}
+
+func (u *resources) report(sockets int64) *report.Server {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.first == nil {
+		return nil
+	}
+	s := &report.Server{
+		CPUSeconds: u.last[cpuMetric] - u.first[cpuMetric], MemoryStart: u.first[memoryMetric], MemoryMost: u.most[memoryMetric],
+		Goroutines: u.most[goroutinesMetric],
+	}
+	if grown := u.held - s.MemoryStart; sockets > 0 && grown > 0 {
+		s.PerSocket = grown / float64(sockets)
+	}
+	return s
+}

@@ -1,0 +1,198 @@
+// Package chowk holds the house up: the tests here are about all rooms together.
+package chowk_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/chowk-chat/chowk/"
+
+// rooms says which of our packages each may import, besides chat and
+// internal/metric. A package that is not here fails the test: a new room is a
+// decision.
+var rooms = map[string][]string{
+	"chat":                     {},
+	"internal/metric":          {},
+	"internal/state":           {},
+	"internal/model":           {},
+	"internal/frame":           {},
+	"internal/netpoll":         {},
+	"internal/trace":           {},
+	"internal/trace/otlp":      {"internal/trace"},
+	"internal/store":           {"internal/store/migrations", "internal/trace", "internal/state", "internal/model"},
+	"internal/journal":         {"internal/trace", "internal/state"},
+	"internal/command":         {"internal/state", "internal/model"},
+	"internal/hub":             {"internal/frame", "internal/trace", "internal/state"},
+	"internal/relay":           {"internal/hub", "internal/model"},
+	"internal/auth":            {"internal/model"},
+	"internal/gateway":         {"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace", "internal/model"},
+	"internal/api":             {"internal/command", "internal/auth", "internal/trace", "web", "internal/model"},
+	"internal/ops":             {},
+	"internal/canary":          {},
+	"client":                   {},
+	"internal/history":         {},
+	"internal/faultclock":      {},
+	"internal/doctor":          {"internal/store", "internal/ops", "internal/relay"},
+	"internal/bench":           {"internal/bench/report", "internal/frame"},
+	"internal/bench/report":    {},
+	"internal/bench/oldways":   {},
+	"internal/bench/incident":  {"internal/bench", "internal/bench/oldways", "internal/bench/report"},
+	"web":                      {},
+	"cmd/chowk":                {"*"},
+	"deploy/gen":               {},
+	"internal/pgtest":          {},
+	"internal/chowktest":       {},
+	"internal/store/storetest": {"internal/store", "internal/pgtest", "internal/state", "internal/model"},
+	"test/schema":              {},
+	"test/faults":              {"internal/history"},
+	"test/faults/table":        {"test/faults"},
+	"test/withpg":              {"internal/pgtest"},
+	"test/usage":               {},
+	"test/benchdb":             {"internal/store", "internal/journal", "internal/pgtest", "internal/state", "test/usage"},
+	"test/benchops": {
+		"client", "internal/auth", "internal/bench", "internal/bench/report", "internal/chowktest", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
+		"internal/netpoll", "internal/pgtest", "internal/store", "internal/command", "test/usage",
+	},
+}
+
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	Doc        string
+	Imports    []string
+	GoFiles    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,Imports,GoFiles", "./...").Output()
+	if err != nil {
+		t.Fatalf("list packages: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("read the list of packages: %v", err)
+		}
+		if len(p.GoFiles) > 0 {
+			all = append(all, p)
+		}
+	}
+}
+
+func TestRoomsImportOnlyWhatTheTableAllows(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := rooms[room]
+		if !known {
+			t.Errorf("%s is in no line of the table of rooms", room)
+			continue
+		}
+		for _, imported := range p.Imports {
+			ours, isOurs := strings.CutPrefix(imported, module)
+			if !isOurs || ours == "chat" && room != "chat" || ours == "internal/metric" && room != "internal/metric" {
+				continue
+			}
+			if !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s may not import %s", room, ours)
+			}
+		}
+	}
+}
+
+func TestOnlyTheStoreKnowsADatabase(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasPrefix(room, "internal/store") || room == "internal/pgtest" || room == "test/benchdb" {
+			continue
+		}
+		if room == "test/benchops" {
+			continue // it looks from outside whether what was acknowledged is stored
+		}
+		if room == "internal/bench/oldways" {
+			continue // it models servers that hold connections, to show what comes of it
+		}
+		for _, imported := range p.Imports {
+			for _, driver := range []string{"database/sql", "github.com/jackc/", "zombiezen.com/go/sqlite", "modernc.org/", "github.com/pressly/goose"} {
+				if strings.HasPrefix(imported, driver) {
+					t.Errorf("%s imports %s", room, imported)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// goers are the rooms that may start goroutines.
+var goers = []string{
+	"internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll", "internal/store", "internal/auth", "internal/canary",
+	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg", "test/benchdb", "test/benchops", "client",
+	"internal/bench", "internal/bench/incident", "internal/bench/oldways",
+}
+
+func TestGoroutinesStartOnlyInNamedRoomsAndSayWhenTheyEnd(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		for _, name := range p.GoFiles {
+			fset := token.NewFileSet()
+			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			says := make(map[int]bool)
+			for _, group := range f.Comments {
+				for _, c := range group.List {
+					if strings.Contains(c.Text, "ends ") {
+						says[fset.Position(c.Pos()).Line] = true
+					}
+				}
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				line, ok := startsGoroutine(fset, n)
+				if !ok {
+					return true
+				}
+				if !slices.Contains(goers, room) {
+					t.Errorf("%s/%s:%d starts a goroutine in a room that may not", room, name, line)
+				}
+				if !says[line] && !says[line-1] {
+					t.Errorf("%s/%s:%d starts a goroutine without saying when it ends", room, name, line)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// startsGoroutine finds go statements and calls of a Go method.
+func startsGoroutine(fset *token.FileSet, n ast.Node) (line int, ok bool) {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return fset.Position(n.Pos()).Line, true
+	case *ast.CallExpr:
+		if sel, isSel := n.Fun.(*ast.SelectorExpr); isSel && sel.Sel.Name == "Go" && len(n.Args) == 1 {
+			return fset.Position(sel.Sel.Pos()).Line, true
+		}
+	}
+	return 0, false
+}
