@@ -68,7 +68,7 @@ func startServer(dir string) (*server, error) {
 	_ = l.Close()
 	s := &server{url: "http://" + address, args: []string{
 		"serve", "--listen=" + address, "--auth=none", "--data-dir=" + dir, "--log.format=json", "--drain.window=1s",
-		"--limits.events-per-second=100000", "--limits.events-burst=100000",
+		"--limits.commands-per-second=100000", "--limits.commands-burst=100000",
 	}}
 	return s, s.start()
 }

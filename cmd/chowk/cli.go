@@ -87,6 +87,9 @@ func (c invocation) run(ctx context.Context) int {
 		return exited
 	}
 	if err != nil {
+		if renamed := renamedFlag(c.args); renamed != nil {
+			return c.fail(exitUsage, renamed)
+		}
 		return c.fail(exitUsage, errors.New(err.Error()+"\nTry `chowk --help`."))
 	}
 	name, _, _ := strings.Cut(parsed.Command(), " ") // without its arguments
@@ -145,7 +148,7 @@ func newSettingFlags() reflect.Value {
 	var fields []reflect.StructField
 	for i, s := range settings() {
 		f := reflect.StructField{Name: "F" + strconv.Itoa(i), Type: reflect.TypeFor[string]()}
-		tag := fmt.Sprintf("name:%q help:%q placeholder:%q", s.flag, strings.ReplaceAll(s.help, "$", "$$"), s.placeholder())
+		tag := fmt.Sprintf("name:%q help:%q placeholder:%q", s.name, strings.ReplaceAll(s.help, "$", "$$"), s.placeholder())
 		if s.typ == reflect.TypeFor[bool]() {
 			f.Type = reflect.TypeFor[bool]()
 			tag += ` negatable:""`
@@ -153,10 +156,8 @@ func newSettingFlags() reflect.Value {
 		if s.typ.Kind() == reflect.Slice {
 			f.Type = reflect.TypeFor[[]string]()
 		}
-		if plain := strings.ReplaceAll(s.name, ".", "-"); plain != s.flag {
+		if plain := strings.ReplaceAll(s.name, ".", "-"); plain != s.name {
 			tag += fmt.Sprintf(" aliases:%q", plain)
-		} else if s.name != s.flag {
-			tag += fmt.Sprintf(" aliases:%q", s.name)
 		}
 		f.Tag = reflect.StructTag(tag)
 		fields = append(fields, f)
@@ -174,7 +175,7 @@ func givenFlags(parsed *kong.Context, flags reflect.Value) map[string]string {
 	}
 	found := make(map[string]string)
 	for i, s := range settings() {
-		if _, ok := names[s.flag]; !ok {
+		if _, ok := names[s.name]; !ok {
 			continue
 		}
 		switch v := flags.Elem().Field(i).Interface().(type) {

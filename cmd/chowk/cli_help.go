@@ -101,7 +101,7 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 	fmt.Fprint(w, "\nSettings, as flags (see `chowk --help` for the environment and the file):\n")
 	printFlag(w, "--config FILE", "YAML file of settings. Without it ./chowk.yaml is read if there is one.")
 	for _, s := range settings() {
-		name := "--" + s.flag
+		name := "--" + s.name
 		if s.typ.Kind() != reflect.Bool {
 			name += " " + s.placeholder()
 		}

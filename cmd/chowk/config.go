@@ -36,24 +36,24 @@ type Config struct {
 	Deflate Size `name:"deflate" default:"0" min:"0" max:"16MiB" help:"Events of at least this size are compressed (permessage-deflate) for clients that ask for it; 0 is never."`
 
 	Auth struct {
-		Mode         auth.Mode     `name:"auth" default:"accounts" enum:"accounts,jwt,none" help:"Where users come from: accounts made here, an application's JWTs, or none (a token is a user id; for development)."`
-		NoneAnywhere bool          `name:"auth.none-anywhere" flag:"auth-none-anywhere" help:"Allow auth=none on an address that others can reach. Everybody can then be anybody."`
-		JWTSecret    string        `name:"auth.jwt-secret" is:"jwt-secret" secret:"all" help:"Secret of HS256 tokens, 32 bytes or more."`
-		JWTKeyFile   string        `name:"auth.jwt-key-file" help:"Public keys (PEM) or JWK set of RS256, ES256 and EdDSA tokens."`
-		JWKSURL      string        `name:"auth.jwks-url" is:"jwks" secret:"url" help:"The same from a URL or a file, renewed as keys rotate."`
-		JWTIssuer    string        `name:"auth.jwt-issuer" help:"What the tokens' iss must be."`
-		JWTAudience  string        `name:"auth.jwt-audience" help:"What the tokens' aud must hold."`
-		SessionTTL   time.Duration `name:"auth.session-ttl" default:"720h" min:"1m" max:"8760h" help:"How long a log-in lasts."`
-		Signup       auth.Signup   `name:"auth.signup" default:"open" enum:"open,invite,closed" help:"Who may make an account. The first one can always be made, and is the administrator's."`
+		Mode          auth.Mode     `name:"auth" default:"accounts" enum:"accounts,jwt,none" help:"Where users come from: accounts made here, an application's JWTs, or none (a token is a user id; for development)."`
+		AllowInsecure bool          `name:"auth.allow-insecure" help:"Allow auth=none on an address that others can reach. Everybody can then be anybody."`
+		JWTSecret     string        `name:"auth.jwt-secret" is:"jwt-secret" secret:"all" help:"Secret of HS256 tokens, 32 bytes or more."`
+		JWTKeyFile    string        `name:"auth.jwt-key-file" help:"Public keys (PEM) or JWK set of RS256, ES256 and EdDSA tokens."`
+		JWKSURL       string        `name:"auth.jwks-url" is:"jwks" secret:"url" help:"The same from a URL or a file, renewed as keys rotate."`
+		JWTIssuer     string        `name:"auth.jwt-issuer" help:"What the tokens' iss must be."`
+		JWTAudience   string        `name:"auth.jwt-audience" help:"What the tokens' aud must hold."`
+		SessionTTL    time.Duration `name:"auth.session-ttl" default:"720h" min:"1m" max:"8760h" help:"How long a log-in lasts."`
+		Signup        auth.Signup   `name:"auth.signup" default:"open" enum:"open,invite,closed" help:"Who may make an account. The first one can always be made, and is the administrator's."`
 	}
 
 	Pool struct {
-		Size        int           `name:"pool.size" default:"10" min:"1" max:"1000" help:"PostgreSQL connections that are kept."`
-		Overflow    int           `name:"pool.overflow" default:"20" min:"0" max:"1000" help:"More of them under load, closed when idle."`
-		Wait        time.Duration `name:"pool.wait" default:"250ms" min:"50ms" max:"10s" help:"How long what people wait for waits for a connection (SQLite's as well), before they are told to come back."`
-		Timeout     time.Duration `name:"pool.timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for one."`
-		MaxLifetime time.Duration `name:"pool.max-lifetime" default:"1h" min:"1m" max:"168h" help:"When a connection is replaced."`
-		MaxIdleTime time.Duration `name:"pool.max-idle-time" default:"5s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
+		Size              int           `name:"pool.size" default:"10" min:"1" max:"1000" help:"PostgreSQL connections that are kept."`
+		Overflow          int           `name:"pool.overflow" default:"20" min:"0" max:"1000" help:"More of them under load, closed when idle."`
+		RequestTimeout    time.Duration `name:"pool.request-timeout" default:"250ms" min:"50ms" max:"10s" help:"How long what people wait for waits for a connection (SQLite's as well), before they are told to come back."`
+		BackgroundTimeout time.Duration `name:"pool.background-timeout" default:"30s" min:"100ms" max:"10m" help:"How long background work waits for one."`
+		MaxLifetime       time.Duration `name:"pool.max-lifetime" default:"1h" min:"1m" max:"168h" help:"When a connection is replaced."`
+		MaxIdleTime       time.Duration `name:"pool.max-idle-time" default:"5s" min:"1s" max:"168h" help:"When an idle connection beyond the size is closed."`
 	}
 
 	DB struct {
@@ -79,12 +79,12 @@ type Config struct {
 		MessageBytes           Size          `name:"limits.message-bytes" default:"64KiB" min:"1KiB" max:"16MiB" help:"Largest event that a client may send."`
 		FrameBytes             Size          `name:"limits.frame-bytes" default:"0" min:"0" max:"16MiB" help:"Largest WebSocket frame of which an event may consist; 0 is as large as the event."`
 		Fragments              int           `name:"limits.fragments" default:"64" min:"1" max:"100000" help:"WebSocket frames of which an event may consist."`
-		MessageTime            time.Duration `name:"limits.message-time" default:"30s" min:"1s" max:"10m" help:"How long an event may take from its first byte to its last."`
+		MessageReadTimeout     time.Duration `name:"limits.message-read-timeout" default:"30s" min:"1s" max:"10m" help:"How long an event may take from its first byte to its last."`
 		PartialBytes           Size          `name:"limits.partial-bytes" default:"64MiB" min:"1MiB" max:"64GiB" help:"Memory for events of which only a part has come, all sockets together."`
-		EventsPerSecond        int           `name:"limits.events-per-second" default:"50" min:"1" max:"100000" help:"Events that one socket may send a second."`
-		EventsBurst            int           `name:"limits.events-burst" default:"100" min:"1" max:"1000000" help:"Events that it may send at once after being quiet."`
-		UserEventsPerSecond    int           `name:"limits.user-events-per-second" default:"0" min:"0" max:"400000" help:"Events that all sockets of one user may send a second; 0 is four times what one may."`
-		UserEventsBurst        int           `name:"limits.user-events-burst" default:"0" min:"0" max:"4000000" help:"Events that they may send at once after being quiet; 0 is four times what one may."`
+		CommandsPerSecond      int           `name:"limits.commands-per-second" default:"50" min:"1" max:"100000" help:"Events that one socket may send a second."`
+		CommandsBurst          int           `name:"limits.commands-burst" default:"100" min:"1" max:"1000000" help:"Events that it may send at once after being quiet."`
+		UserCommandsPerSecond  int           `name:"limits.user-commands-per-second" default:"0" min:"0" max:"400000" help:"Events that all sockets of one user may send a second; 0 is four times what one may."`
+		UserCommandsBurst      int           `name:"limits.user-commands-burst" default:"0" min:"0" max:"4000000" help:"Events that they may send at once after being quiet; 0 is four times what one may."`
 		ControlFramesPerSecond int           `name:"limits.control-frames-per-second" default:"20" min:"1" max:"100000" help:"WebSocket pings and pongs that one socket may send a second; twice as many at once."`
 	}
 
@@ -93,7 +93,7 @@ type Config struct {
 	}
 
 	Journal struct {
-		Lanes int `name:"journal.lanes" default:"2" min:"1" max:"64" help:"Group commits under way at once on PostgreSQL. SQLite has one writer, and so one."`
+		Workers int `name:"journal.workers" default:"2" min:"1" max:"64" help:"Group commits under way at once on PostgreSQL. SQLite has one writer, and so one."`
 	}
 
 	Relay struct {

@@ -22,8 +22,8 @@ func (c *Config) complete() (problems []error) {
 
 	hasKey := c.Auth.JWTSecret != "" || c.Auth.JWTKeyFile != "" || c.Auth.JWKSURL != ""
 	switch {
-	case c.Auth.Mode == auth.ModeNone && !c.Auth.NoneAnywhere && !isLoopback(c.Listen):
-		wrong("%s: auth is \"none\", which lets everybody be anybody, but listen is %q, which others can reach; listen on 127.0.0.1, choose accounts or jwt, or say --auth-none-anywhere", from("auth"), c.Listen)
+	case c.Auth.Mode == auth.ModeNone && !c.Auth.AllowInsecure && !isLoopback(c.Listen):
+		wrong("%s: auth is \"none\", which lets everybody be anybody, but listen is %q, which others can reach; listen on 127.0.0.1, choose accounts or jwt, or set --auth.allow-insecure", from("auth"), c.Listen)
 	case c.Auth.Mode == auth.ModeNone && hasKey:
 		wrong("%s: auth is \"none\", but a JWT secret or key is set; choose jwt, or take it away", from("auth"))
 	case c.Auth.Mode == auth.ModeJWT && !hasKey:
@@ -127,7 +127,7 @@ func (c *Config) checkRoutes(wrong func(string, ...any), from func(string) strin
 func (c *Config) warnings() (all []string) {
 	for _, s := range settings() {
 		if c.sources[s.name].Kind == "flag" && s.secret == "all" {
-			all = append(all, "--"+s.flag+" is on the command line, which every user of this machine can read; "+s.env+" is not")
+			all = append(all, "--"+s.name+" is on the command line, which every user of this machine can read; "+s.env+" is not")
 		}
 	}
 	if c.Auth.Mode == auth.ModeNone {

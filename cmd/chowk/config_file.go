@@ -132,6 +132,10 @@ func (r *fileReader) pair(prefix string, v *ast.MappingValueNode) {
 }
 
 func (r *fileReader) nested(name string, key ast.Node, v *ast.MappingValueNode) {
+	if err := renamedInFile(name); err != nil {
+		r.problem(key, "%v", err)
+		return
+	}
 	if !slices.ContainsFunc(r.all, func(s setting) bool { return strings.HasPrefix(s.name, name+".") }) {
 		r.problem(key, "%s: no such setting%s", name, didYouMean(name, r.names()))
 		return

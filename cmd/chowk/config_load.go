@@ -20,7 +20,7 @@ const envPrefix = "CHOWK_"
 
 // setting is one line of Config.
 type setting struct {
-	name, flag, env    string
+	name, env          string // the name is the flag as well
 	defaultValue, help string
 	enum               []string
 	min, max, is       string
@@ -44,13 +44,10 @@ func settingsOf(t reflect.Type, at []int) (all []setting) {
 			continue
 		}
 		s := setting{
-			name: name, flag: f.Tag.Get("flag"), env: envName(name),
+			name: name, env: envName(name),
 			defaultValue: f.Tag.Get("default"), help: f.Tag.Get("help"),
 			min: f.Tag.Get("min"), max: f.Tag.Get("max"), is: f.Tag.Get("is"),
 			secret: f.Tag.Get("secret"), index: index, typ: f.Type,
-		}
-		if s.flag == "" {
-			s.flag = name
 		}
 		if enum := f.Tag.Get("enum"); enum != "" {
 			s.enum = strings.Split(enum, ",")
@@ -93,7 +90,7 @@ func loadConfig(flags map[string]string, environ []string, file string) (Config,
 			g = e
 		}
 		if f, ok := flags[s.name]; ok {
-			g = given{f, source{Kind: "flag", Where: "--" + s.flag}}
+			g = given{f, source{Kind: "flag", Where: "--" + s.name}}
 		}
 		c.sources[s.name] = g.from
 		if err := s.set(v.FieldByIndex(s.index), g.value); err != nil {
@@ -136,6 +133,8 @@ func fromEnv(all []setting, environ []string) (map[string]given, []error) {
 		switch {
 		case ok:
 			found[name] = given{value, source{Kind: "env", Where: key}}
+		case renamedInEnv(key) != nil:
+			problems = append(problems, renamedInEnv(key))
 		case !serviceLink(key, value):
 			problems = append(problems, fmt.Errorf("%s: no such setting%s", key, didYouMean(key, known)))
 		}

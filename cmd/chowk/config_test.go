@@ -38,7 +38,7 @@ func TestTheLinesOfConfigAreSound(t *testing.T) {
 		if !name.MatchString(s.name) || s.help == "" || !strings.HasSuffix(s.help, ".") {
 			t.Errorf("%s: name or help", s.name)
 		}
-		for _, key := range []string{s.env, "--" + s.flag} {
+		for _, key := range []string{s.env, "--" + s.name} {
 			if seen[key] {
 				t.Errorf("%s stands for two settings", key)
 			}
@@ -67,7 +67,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Listen != "127.0.0.1:8080" || c.DatabaseURL != "sqlite:chowk-data/chowk.db" || c.Auth.Mode != auth.ModeAccounts ||
-		c.Pool.Size != 10 || c.Pool.Overflow != 20 || c.Pool.Timeout != 30*time.Second || c.Ring.Bytes != 64<<20 ||
+		c.Pool.Size != 10 || c.Pool.Overflow != 20 || c.Pool.BackgroundTimeout != 30*time.Second || c.Ring.Bytes != 64<<20 ||
 		c.Limits.MessageBytes != 65536 || c.Auth.SessionTTL != 720*time.Hour || c.BaseURL() != "http://127.0.0.1:8080" {
 		t.Errorf("%+v", c)
 	}
@@ -175,7 +175,7 @@ func TestBadSettingsStopTheStart(t *testing.T) {
 		{"no ratio", "", []string{"CHOWK_TRACE_RATIO=NaN"}, nil, `CHOWK_TRACE_RATIO: trace.ratio is "NaN", but must be a number from 0 to 1`},
 		{"sender", "mail.from: nobody", nil, nil, `chowk.yaml:1: mail.from is "nobody", but must be an address such as chat@example.org or Chat <chat@example.org>`},
 		{"jwks", "auth.jwks-url: ftp://x/y", nil, nil, "chowk.yaml:1: auth.jwks-url is not shown here, but must be an https:// URL or a file"},
-		{"none for others", "", nil, map[string]string{"auth": "none", "listen": "0.0.0.0:80"}, `--auth: auth is "none", which lets everybody be anybody, but listen is "0.0.0.0:80", which others can reach; listen on 127.0.0.1, choose accounts or jwt, or say --auth-none-anywhere`},
+		{"none for others", "", nil, map[string]string{"auth": "none", "listen": "0.0.0.0:80"}, `--auth: auth is "none", which lets everybody be anybody, but listen is "0.0.0.0:80", which others can reach; listen on 127.0.0.1, choose accounts or jwt, or set --auth.allow-insecure`},
 		{"jwt without a key", "", []string{"CHOWK_AUTH=jwt"}, nil, `CHOWK_AUTH: auth is "jwt", but nothing says how to check tokens; set one of auth.jwt-secret (best as CHOWK_AUTH_JWT_SECRET), auth.jwt-key-file, auth.jwks-url`},
 		{"none with a key", "auth: {mode: none, jwt-key-file: k}", nil, nil, `chowk.yaml:1: auth is "none", but a JWT secret or key is set; choose jwt, or take it away`},
 		{"two kinds of keys", "auth: {jwks-url: https://x/y, jwt-key-file: k}", nil, nil, "chowk.yaml:1: auth.jwt-key-file and auth.jwks-url are both set; choose one"},
@@ -217,7 +217,7 @@ func TestContradictionsThatAreNone(t *testing.T) {
 		{"auth": "none", "listen": "127.0.0.1:1"},
 		{"auth": "none", "listen": "localhost:1"},
 		{"auth": "none", "listen": "[::1]:1"},
-		{"auth": "none", "listen": ":1", "auth.none-anywhere": "true"},
+		{"auth": "none", "listen": ":1", "auth.allow-insecure": "true"},
 		{"auth": "jwt", "auth.jwks-url": "https://host.example/keys"},
 		{"auth": "jwt", "auth.jwks-url": "/etc/keys.json"},
 		{"auth": "jwt", "auth.jwt-secret": testSecret, "auth.jwt-key-file": "k.pem", "auth.jwt-issuer": "host"},
@@ -312,7 +312,7 @@ func TestNoSecretInAnyOutput(t *testing.T) {
 }
 
 func TestConfigAsJSON(t *testing.T) {
-	_, out, _ := call(t, newBooks(), []string{"CHOWK_ORIGINS=https://a.example"}, "config", "--json", "--pool.timeout", "90s")
+	_, out, _ := call(t, newBooks(), []string{"CHOWK_ORIGINS=https://a.example"}, "config", "--json", "--pool.background-timeout", "90s")
 	var all []shownSetting
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		t.Fatal(err)
@@ -323,8 +323,8 @@ func TestConfigAsJSON(t *testing.T) {
 	for _, s := range all {
 		var want shownSetting
 		switch s.Name {
-		case "pool.timeout":
-			want = shownSetting{s.Name, "1m30s", "flag", "--pool.timeout"}
+		case "pool.background-timeout":
+			want = shownSetting{s.Name, "1m30s", "flag", "--pool.background-timeout"}
 		case "origins":
 			want = shownSetting{s.Name, []any{"https://a.example"}, "env", "CHOWK_ORIGINS"}
 		case "pool.size":
@@ -348,9 +348,9 @@ func TestFlagSpellings(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ want, flag string }{
-		{`auth.none-anywhere +true +--auth-none-anywhere`, "--auth-none-anywhere"},
-		{`auth.none-anywhere +true +--auth-none-anywhere`, "--auth.none-anywhere"},
-		{`auth.none-anywhere +false +--auth-none-anywhere`, "--auth-none-anywhere=false"},
+		{`auth.allow-insecure +true +--auth.allow-insecure`, "--auth-allow-insecure"},
+		{`auth.allow-insecure +true +--auth.allow-insecure`, "--auth.allow-insecure"},
+		{`auth.allow-insecure +false +--auth.allow-insecure`, "--auth-allow-insecure=false"},
 		{`origins +https://a.example,https://b.example +--origins`, "--origins=https://a.example,https://b.example"},
 	} {
 		_, out, errOut := call(t, newBooks(), nil, "config", c.flag)
@@ -384,7 +384,7 @@ func FuzzFile(f *testing.F) {
 func TestThePoolIsAsItIsSet(t *testing.T) {
 	var c Config
 	p := &c.Pool
-	p.Size, p.Overflow, p.Wait, p.Timeout, p.MaxLifetime, p.MaxIdleTime = 1, 2, 3, 4, 5, 6
+	p.Size, p.Overflow, p.RequestTimeout, p.BackgroundTimeout, p.MaxLifetime, p.MaxIdleTime = 1, 2, 3, 4, 5, 6
 	want := store.Pool{Size: 1, Overflow: 2, Wait: 3, Timeout: 4, MaxLifetime: 5, MaxIdleTime: 6}
 	if got := storeOptions(c).Pool; got != want {
 		t.Errorf("got %+v, want %+v", got, want)

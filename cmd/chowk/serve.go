@@ -101,11 +101,11 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.buildHub(ctx); err != nil {
 		return err
 	}
-	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Lanes: s.lanes(), Trace: traces, TraceFanout: s.hub.Follow})
+	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Lanes: s.journalWorkers(), Trace: traces, TraceFanout: s.hub.Follow})
 	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now, OpenDirectory: true}
 
 	if s.poller, err = netpoll.New(netpoll.Options{
-		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, Partial: cfg.Limits.MessageTime,
+		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, Partial: cfg.Limits.MessageReadTimeout,
 	}); err != nil {
 		return fmt.Errorf("start the poller: %w", err)
 	}
@@ -118,8 +118,8 @@ func (s *server) build(ctx context.Context) (err error) {
 		Limits: gateway.Limits{
 			Sockets: sockets, SocketsPerUser: cfg.Limits.SocketsPerUser, SocketsPerAddress: cfg.Limits.SocketsPerAddress,
 			HandshakesPerSecond: cfg.Limits.HandshakesPerSecond,
-			EventsPerSecond:     cfg.Limits.EventsPerSecond, EventsBurst: cfg.Limits.EventsBurst,
-			UserEventsPerSecond: cfg.Limits.UserEventsPerSecond, UserEventsBurst: cfg.Limits.UserEventsBurst,
+			EventsPerSecond:     cfg.Limits.CommandsPerSecond, EventsBurst: cfg.Limits.CommandsBurst,
+			UserEventsPerSecond: cfg.Limits.UserCommandsPerSecond, UserEventsBurst: cfg.Limits.UserCommandsBurst,
 			ControlFramesPerSecond: cfg.Limits.ControlFramesPerSecond, PartialBytes: int(cfg.Limits.PartialBytes),
 			Frame: frame.Limits{Message: int(cfg.Limits.MessageBytes), Frame: int(cfg.Limits.FrameBytes), Fragments: cfg.Limits.Fragments},
 		},
@@ -152,11 +152,11 @@ func (s *server) buildHub(ctx context.Context) (err error) {
 
 // lanes is how many groups are committed at a time. On SQLite a second lane would
 // only wait for the first, and refuse its own group when that takes long.
-func (s *server) lanes() int {
+func (s *server) journalWorkers() int {
 	if s.db.Kind() == "sqlite" {
 		return 1
 	}
-	return s.cfg.Journal.Lanes
+	return s.cfg.Journal.Workers
 }
 
 func (s *server) buildAuth(ctx context.Context) (err error) {
@@ -315,7 +315,7 @@ func storeOptions(cfg Config) store.Options {
 		overflow = -1 // none, where 0 means the default
 	}
 	return store.Options{URL: cfg.DatabaseURL, ReadURLs: cfg.DatabaseRead, Pool: store.Pool{
-		Size: cfg.Pool.Size, Overflow: overflow, Wait: cfg.Pool.Wait, Timeout: cfg.Pool.Timeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
+		Size: cfg.Pool.Size, Overflow: overflow, Wait: cfg.Pool.RequestTimeout, Timeout: cfg.Pool.BackgroundTimeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
 	}, HoldSoft: cfg.DB.HoldSoft, HoldHard: cfg.DB.HoldHard, SlowQuery: cfg.DB.SlowQuery, NoPlans: cfg.DB.Plans == "off"}
 }
 

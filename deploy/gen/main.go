@@ -43,7 +43,7 @@ const node = `job=~"$job",instance=~"$instance"`
 
 var sections = []section{
 	{"Sockets", []string{"chowk_socket", "chowk_handshake", "chowk_resumes", "chowk_draining"}, nil},
-	{"Events", []string{"chowk_event"}, nil},
+	{"Commands", []string{"chowk_command"}, nil},
 	{"Journal: the way in", []string{"chowk_journal"}, nil},
 	{"Hub: the way out", []string{"chowk_delivery", "chowk_hub"}, nil},
 	{"Database", []string{"chowk_db", "chowk_database", "chowk_cache"}, nil},
@@ -64,11 +64,11 @@ var sections = []section{
 var glance = []panel{
 	{title: "Canary", stat: true, help: "1: messages come back.", queries: []query{{"min(chowk_canary_ok{" + node + "})", ""}}},
 	{title: "Sockets", stat: true, queries: []query{{"sum(chowk_sockets{" + node + "})", ""}}},
-	{title: "Messages a second", stat: true, queries: []query{{`sum(rate(chowk_events_total{event="new_message",result="ok",` + node + `}[$__rate_interval]))`, ""}}},
+	{title: "Messages a second", stat: true, queries: []query{{`sum(rate(chowk_commands_total{command="new_message",result="ok",` + node + `}[$__rate_interval]))`, ""}}},
 	{title: "Sends refused", stat: true, unit: "percentunit", queries: []query{{
-		`1 - sum(rate(chowk_events_total{event="new_message",result="ok",` + node + `}[$__rate_interval])) / sum(rate(chowk_events_total{event="new_message",` + node + `}[$__rate_interval]))`, "",
+		`1 - sum(rate(chowk_commands_total{command="new_message",result="ok",` + node + `}[$__rate_interval])) / sum(rate(chowk_commands_total{command="new_message",` + node + `}[$__rate_interval]))`, "",
 	}}},
-	{title: "Ack, p99", stat: true, unit: "s", queries: []query{{quantile("0.99", "chowk_event_seconds", `event="new_message",`, ""), ""}}},
+	{title: "Ack, p99", stat: true, unit: "s", queries: []query{{quantile("0.99", "chowk_command_duration_seconds", `command="new_message",`, ""), ""}}},
 	{title: "Delivery lag, p99", stat: true, unit: "s", queries: []query{{quantile("0.99", "chowk_delivery_lag_seconds", "", ""), ""}}},
 }
 

@@ -28,7 +28,7 @@ var plans = map[string]Plan{
 }
 
 func TestEveryScenarioMeasuresARealServer(t *testing.T) {
-	url, ops := serve(t, "--auth=none", "--limits.events-per-second=100000")
+	url, ops := serve(t, "--auth=none", "--limits.commands-per-second=100000")
 	for name, p := range plans {
 		for _, old := range []bool{false, true} {
 			if old && name != idle && name != storm && name != fanout {
@@ -138,7 +138,7 @@ func TestProcessesShareTheSockets(t *testing.T) {
 func TestTokensAreSignedWithTheSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV"
-	url, _ := serve(t, "--limits.events-per-second=100000", "--auth=jwt", "--auth.jwt-secret="+secret, "--auth.jwt-issuer=app")
+	url, _ := serve(t, "--limits.commands-per-second=100000", "--auth=jwt", "--auth.jwt-secret="+secret, "--auth.jwt-issuer=app")
 	p := plans[send]
 	p.Scenario, p.URL, p.Identity = send, url, Identity{Secret: secret, Issuer: "app"}
 	if r, err := Run(t.Context(), p, Options{}); err != nil || len(r.Findings) > 0 {
@@ -214,7 +214,7 @@ func TestWhatIsMissingIsFound(t *testing.T) {
 
 func TestRefusalsAreCountedByTheirCodes(t *testing.T) {
 	t.Parallel()
-	url, _ := serve(t, "--auth=none", "--limits.events-per-second=10", "--limits.events-burst=5")
+	url, _ := serve(t, "--auth=none", "--limits.commands-per-second=10", "--limits.commands-burst=5")
 	r, err := Run(t.Context(), Plan{
 		Scenario: send, URL: url, Sockets: 1, ConnectRate: 100, Senders: 1, Rate: 100, InFlight: 100, Duration: second,
 	}, Options{})

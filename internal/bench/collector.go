@@ -234,7 +234,7 @@ func (b *collector) findings() []string {
 	say(int64(b.plan.Sockets)-b.most, "%s sockets of %s were never open at the same time as the others", report.Count(int64(b.plan.Sockets)))
 	say(c[ended], "%s sockets were ended by the server or the network")
 	say(c[unanswered], "%s events had no answer when their socket ended")
-	say(codes["rate_limited"], "%s events were refused because one socket may send only so many a second (limits.events-per-second): use more senders, or raise it for the measurement")
+	say(codes["rate_limited"], "%s events were refused because one socket may send only so many a second (limits.commands-per-second): use more senders, or raise it for the measurement")
 	say(codes["overloaded"], "%s events or handshakes were refused because the server was busy")
 	say(codes["http 503"], "%s handshakes were refused with 503: the server takes only so many a second (limits.handshakes-per-second) and so many at once (limits.sockets, open files)")
 	return said

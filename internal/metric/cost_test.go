@@ -53,7 +53,7 @@ func TestASlowEventIsFoundInTheLog(t *testing.T) {
 	}
 	found := 0
 	for _, f := range families {
-		if f.GetName() != "chowk_event_seconds" {
+		if f.GetName() != "chowk_command_duration_seconds" {
 			continue
 		}
 		h := f.GetMetric()[0].GetHistogram()

@@ -103,15 +103,15 @@ func build(discard bool) *Metrics {
 		Queued:    b.gauge("chowk_journal_queued", "Changes that wait for their group."),
 		Refused:   b.counter("chowk_journal_refused_total", "Changes refused because the queue was full or the wait too long."),
 		Group:     b.histogram("chowk_journal_group_size", "Changes per commit.", prometheus.ExponentialBuckets(1, 2, 10)),
-		Commit:    b.histogram("chowk_journal_commit_seconds", "Duration of a group's commit.", latency),
+		Commit:    b.histogram("chowk_journal_commit_duration_seconds", "Duration of a group's commit.", latency),
 		ReadGroup: b.histogram("chowk_journal_read_group_size", "Read cursors per commit.", prometheus.ExponentialBuckets(1, 2, 10)),
 	}
 	m.Hub = &Hub{
 		Channels:      b.gauge("chowk_hub_channels", "Channels that somebody listens to here."),
-		Subscriptions: b.gauge("chowk_hub_cursors", "Cursors: one for each socket and channel it hears."),
+		Subscriptions: b.gauge("chowk_hub_subscriptions", "Cursors: one for each socket and channel it hears."),
 		Delivered:     b.counter("chowk_hub_delivered_total", "Events written to sockets."),
 		Writes:        b.counter("chowk_hub_writes_total", "Writes that carried them; fewer than events when several are due at once."),
-		Behind:        b.counter("chowk_hub_behind_total", "Times that a cursor fell behind because its socket took no more."),
+		Behind:        b.counter("chowk_hub_fell_behind_total", "Times that a cursor fell behind because its socket took no more."),
 		CaughtUp:      b.counter("chowk_hub_caught_up_total", "Times that a cursor became level again."),
 		GapFills:      b.counter("chowk_hub_gap_fills_total", "Reads of the log for entries that were not seen happen."),
 		Resyncs:       b.counter("chowk_hub_resyncs_total", "Cursors whose client was told to load the channel again, because the log does not reach back to them."),
@@ -122,10 +122,10 @@ func build(discard bool) *Metrics {
 	m.Gateway = &Gateway{
 		Sockets:    b.gauge("chowk_sockets", "Open sockets."),
 		Handshakes: b.counters("chowk_handshakes_total", "Socket handshakes by result.", "result"),
-		Events:     b.counters("chowk_events_total", "Events from clients by type and result.", "event", "result"),
-		Duration:   b.histograms("chowk_event_seconds", "Time from an event's arrival to its answer.", latency, "event"),
+		Events:     b.counters("chowk_commands_total", "Commands from clients by type and result.", "command", "result"),
+		Duration:   b.histograms("chowk_command_duration_seconds", "Time from a command's arrival to its answer.", latency, "command"),
 		Closed:     b.counters("chowk_sockets_closed_total", "Sockets closed by reason.", "reason"),
-		Handshake:  b.histogram("chowk_handshake_seconds", "Time from a handshake's request to its answer.", latency),
+		Handshake:  b.histogram("chowk_handshake_duration_seconds", "Time from a handshake's request to its answer.", latency),
 		Resumes:    b.counters("chowk_resumes_total", "Channels that reconnecting clients resumed, by result: ok, denied, or why the client must load the channel again (epoch: another history; ahead: a cursor beyond the channel's head).", "result"),
 	}
 	m.Gateway.Held = &HeldWrites{
@@ -135,10 +135,10 @@ func build(discard bool) *Metrics {
 	m.Store = &Store{
 		Wait:          b.histograms("chowk_db_wait_seconds", "Time a unit of work waited for a connection.", latency, "unit"),
 		Hold:          b.histograms("chowk_db_hold_seconds", "Time a unit of work held a connection.", latency, "unit"),
-		Statement:     b.histograms("chowk_db_statement_seconds", "Duration of round trips: of a statement, or under their unit's name of several sent together.", latency, "name"),
+		Statement:     b.histograms("chowk_db_statement_duration_seconds", "Duration of round trips: of a statement, or under their unit's name of several sent together.", latency, "name"),
 		Statements:    b.counters("chowk_db_statements_total", "Statements sent.", "name"),
 		Errors:        b.counters("chowk_db_errors_total", "Round trips that ended in an error.", "name"),
-		Refusals:      b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "why"),
+		Refusals:      b.counters("chowk_db_refusals_total", "Units of work that got no connection.", "unit", "reason"),
 		Held:          b.counters("chowk_db_held_too_long_total", "Units of work that held their connection beyond the soft limit.", "unit"),
 		Cancellations: b.counters("chowk_db_hold_cancelled_total", "Units of work cancelled at the hard limit.", "unit"),
 	}

@@ -35,7 +35,7 @@ func newNode(b builder) *Node {
 		base:      residentBytes(),
 	}
 	n.backlogged = n.describe(b, "chowk_sockets_backlogged", "Open sockets whose peer does not take what was written to it.")
-	n.perSocket = n.describe(b, "chowk_socket_bytes", "Resident memory of this process beyond that at its start, for each open socket; not told for fewer than 100.")
+	n.perSocket = n.describe(b, "chowk_socket_memory_bytes", "Resident memory of this process beyond that at its start, for each open socket; not told for fewer than 100.")
 	b.m.Registry.MustRegister(n)
 	return n
 }
@@ -107,8 +107,8 @@ func newCanary(b builder) *Canary {
 	c := &Canary{
 		OK:       b.gauge("chowk_canary_ok", "1 when the last canary message came back, in order and in time; 0 when it did not, and while there is none yet."),
 		Last:     b.gauge("chowk_canary_last_success_timestamp_seconds", "When one last did."),
-		Trip:     b.histogram("chowk_canary_seconds", "Time from sending a canary message until it came back to the sender's other socket.", latency),
-		Failures: b.counters("chowk_canary_failures_total", "Canary messages that failed, by where: connect, send, deliver, order.", "at"),
+		Trip:     b.histogram("chowk_canary_round_trip_seconds", "Time from sending a canary message until it came back to the sender's other socket.", latency),
+		Failures: b.counters("chowk_canary_failures_total", "Canary messages that failed, by the stage at which they failed: connect, send, deliver, order.", "stage"),
 	}
 	for _, at := range []string{"connect", "send", "deliver", "order"} {
 		c.Failures.WithLabelValues(at) // there from the start: an alert sees the first one

@@ -67,7 +67,7 @@ func TestNoAlertFiresInCalm(t *testing.T) {
 			t.Logf("%s: %v %v: this machine was not calm", counter, n, err)
 		}
 	}
-	done, err := prom.query(`sum(increase(chowk_events_total{result="ok"}[1h]))`)
+	done, err := prom.query(`sum(increase(chowk_commands_total{result="ok"}[1h]))`)
 	if err != nil || len(done) != 1 || done[0].number() < lasts.Seconds()*20 {
 		t.Errorf("that was no load: %v, %v", done, err)
 	}

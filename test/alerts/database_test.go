@@ -55,7 +55,7 @@ var databaseFaults = []fault{
 	},
 	{
 		name: "users are locked", what: "`LOCK TABLE users` while twelve people look for users, with a pool of 2 + 1",
-		fires: []string{"ChowkPoolExhausted", "ChowkPoolStanding"},
+		fires: []string{"ChowkPoolExhausted", "ChowkPoolQueuePersists"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)
 			c := newCrowd(t, st.serve(t, url, smallPool...))

@@ -50,7 +50,7 @@ var machineFaults = []fault{
 	{
 		name: "sockets hold memory", what: "1,050 sockets that have sent the first 100 KB of an event", fires: []string{"ChowkMemoryPerSocket"},
 		arrange: func(t *testing.T, st *stage) func() func() {
-			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0", "--limits.message-bytes=1MiB", "--limits.partial-bytes=256MiB", "--limits.message-time=10m")
+			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0", "--limits.message-bytes=1MiB", "--limits.partial-bytes=256MiB", "--limits.message-read-timeout=10m")
 			return func() func() {
 				c := newCrowd(t, s)
 				c.openAll(1050, func(i int) (*peer, error) { return c.half(user(i%10), 100_000) })

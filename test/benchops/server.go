@@ -76,8 +76,8 @@ func (b *bench) serve(ctx context.Context, database string, settings ...string) 
 // generous lifts what bounds a single socket, where few sockets stand for many
 // people.
 var generous = []string{
-	"--limits.events-per-second=100000", "--limits.events-burst=1000000",
-	"--limits.user-events-per-second=400000", "--limits.user-events-burst=4000000",
+	"--limits.commands-per-second=100000", "--limits.commands-burst=1000000",
+	"--limits.user-commands-per-second=400000", "--limits.user-commands-burst=4000000",
 }
 
 func (s *server) start() error {
@@ -202,7 +202,7 @@ func (s *server) watch(ctx context.Context) *watch {
 		for pause(ctx, watchEvery) {
 			n := s.numbers(ctx)
 			w.inUse = max(w.inUse, n["chowk_db_pool_in_use"])
-			w.connections = max(w.connections, n["chowk_db_pool_in_use"]+n["chowk_db_pool_idle"]+n["chowk_db_pool_constructing"]+1)
+			w.connections = max(w.connections, n["chowk_db_pool_in_use"]+n["chowk_db_pool_idle"]+n["chowk_db_pool_opening"]+1)
 			w.memory = max(w.memory, n["process_resident_memory_bytes"])
 			w.goroutines = max(w.goroutines, n["go_goroutines"])
 		}

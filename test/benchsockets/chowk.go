@@ -70,7 +70,7 @@ func (c *chowk) start(binary string) error {
 	cmd := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--ops.listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.dir, "data"),
 		"--database-url", c.database, "--auth", "jwt", "--log.level", "info", "--log.format", "json", "--canary.interval", "0s", "--drain.window", "0s",
 		"--pool.size", "10", "--pool.overflow", "0", "--limits.sockets-per-user", "50", "--limits.handshakes-per-second", "1000000",
-		"--limits.events-per-second", "100000", "--limits.events-burst", "100000")
+		"--limits.commands-per-second", "100000", "--limits.commands-burst", "100000")
 	cmd.Env = append(os.Environ(), "CHOWK_AUTH_JWT_SECRET="+secret)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -57,7 +57,7 @@ func isSlow(i int) bool { return i%10 == 5 }
 
 // slowParts measures while all read, and then while the slow ones do not.
 func (b *bench) slowParts(t *chowk, tr *ordered, slow []*sock, groups, perSecond int) error {
-	behind, err := t.counter("chowk_hub_behind_total")
+	behind, err := t.counter("chowk_hub_fell_behind_total")
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (b *bench) slowParts(t *chowk, tr *ordered, slow []*sock, groups, perSecond
 		if err := until(time.Minute, func() bool { return tr.complete(first, count) }); err != nil {
 			return err
 		}
-		now, err := t.counter("chowk_hub_behind_total")
+		now, err := t.counter("chowk_hub_fell_behind_total")
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ test('40 tabs in one channel over a pool of 10 + 20', async (t) => {
   assert.ok(database, 'CHOWK_PG_URL is not set: run make test-browser');
   // Forty tabs keep a small machine busy for seconds, and nobody's wait for a connection
   // is to end because of that: this is about whether there are enough of them.
-  const pool = ['--pool.size=10', '--pool.overflow=20', '--pool.wait=10s', '--db.hold-hard=20s'];
+  const pool = ['--pool.size=10', '--pool.overflow=20', '--pool.request-timeout=10s', '--db.hold-hard=20s'];
   const server = await serve('--auth=none', `--database-url=${database}`, ...pool);
   t.after(() => server.stop());
   const browser = await launch();

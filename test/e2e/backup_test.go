@@ -36,7 +36,7 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 	dir := t.TempDir()
 	database := "database-url=sqlite:" + filepath.Join(dir, "chowk.db")
 	file := filepath.Join(dir, "backup.db")
-	s := serve(t, database, "auth=none", "limits.events-per-second=100000", "limits.events-burst=100000")
+	s := serve(t, database, "auth=none", "limits.commands-per-second=100000", "limits.commands-burst=100000")
 	id := s.channel("ada", "bob")
 	ada := s.dial("ada")
 	first := ada.send(id, "before").Response.Seq

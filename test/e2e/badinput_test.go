@@ -122,7 +122,7 @@ func TestTooManyErrorsCloseTheSocket(t *testing.T) {
 
 func TestHasteIsRefusedAndForgiven(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "auth=none", "limits.events-per-second=50", "limits.events-burst=5")
+	s := serve(t, "auth=none", "limits.commands-per-second=50", "limits.commands-burst=5")
 	id := s.channel("ada")
 	c := s.dial("ada")
 	refused := 0

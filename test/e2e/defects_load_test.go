@@ -52,7 +52,7 @@ func TestD04PresenceGoesToThoseWhoAsked(t *testing.T) {
 func (s *server) statements() (sum float64) {
 	s.t.Helper()
 	_, body := fetch(s.t, s.ops+"/metrics")
-	for _, m := range regexp.MustCompile(`(?m)^chowk_db_statement_seconds_count\{[^}]*\} (\S+)`).FindAllStringSubmatch(body, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^chowk_db_statement_duration_seconds_count\{[^}]*\} (\S+)`).FindAllStringSubmatch(body, -1) {
 		if strings.Contains(m[0], `name="ping"`) {
 			continue // is the database there?
 		}

@@ -121,7 +121,7 @@ func TestD18D19PagingSkipsNothing(t *testing.T) {
 		if contents(page) != "6 5 4" {
 			t.Errorf("after a seq: %s", contents(page))
 		}
-	}, "limits.events-per-second=100000", "limits.events-burst=100000")
+	}, "limits.commands-per-second=100000", "limits.commands-burst=100000")
 }
 
 // TestD23OneOrder: what is heard live and what is read later have one order and
@@ -226,13 +226,13 @@ func TestD36NothingIsKeptOfThoseWhoAreGone(t *testing.T) {
 			c.ok("subscribe_presence", map[string]any{"channel_id": id})
 			here = append(here, c)
 		}
-		if got := s.metric("chowk_hub_cursors"); got != 20 {
+		if got := s.metric("chowk_hub_subscriptions"); got != 20 {
 			t.Errorf("20 sockets in one channel have %v cursors", got)
 		}
 		for _, c := range here {
 			_ = c.conn.CloseNow()
 		}
-		for _, name := range []string{"chowk_sockets", "chowk_hub_cursors", "chowk_hub_channels"} {
+		for _, name := range []string{"chowk_sockets", "chowk_hub_subscriptions", "chowk_hub_channels"} {
 			eventually(t, name+" is 0", func() bool { return s.metric(name) == 0 })
 		}
 		var online struct{ Count int }

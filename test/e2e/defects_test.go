@@ -88,7 +88,7 @@ func TestD03OneReaderThatStalls(t *testing.T) {
 				t.Fatalf("the stalled reader got seq %d, want %d", seq, i+2)
 			}
 		}
-	}, "limits.events-per-second=100000", "limits.events-burst=100000")
+	}, "limits.commands-per-second=100000", "limits.commands-burst=100000")
 }
 
 func TestD16JoiningAndLeavingDuringABroadcast(t *testing.T) {
@@ -119,7 +119,7 @@ func TestD16JoiningAndLeavingDuringABroadcast(t *testing.T) {
 				t.Fatalf("got seq %d, want %d", got.Seq, i+2)
 			}
 		}
-	}, "limits.events-per-second=100000", "limits.events-burst=100000")
+	}, "limits.commands-per-second=100000", "limits.commands-burst=100000")
 }
 
 func TestD24AnIDIsTheSameInUpperCase(t *testing.T) {

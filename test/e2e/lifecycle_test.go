@@ -68,7 +68,7 @@ func TestSIGTERMDrains(t *testing.T) {
 func TestKilledServersLoseNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
-		s := serve(t, database, "auth=none", "limits.events-per-second=100000", "limits.events-burst=100000")
+		s := serve(t, database, "auth=none", "limits.commands-per-second=100000", "limits.commands-burst=100000")
 		id := s.channel("ada", "bob")
 		ada, bob := s.dial("ada"), s.dial("bob")
 		epoch := bob.hello.Epoch
@@ -184,7 +184,7 @@ func TestHandshakesThatAreNone(t *testing.T) {
 func TestDevelopmentModeStaysAtHome(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command(binary, "serve", "--auth=none", "--listen=0.0.0.0:0", "--data-dir="+t.TempDir()).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "auth-none-anywhere") {
+	if err == nil || !strings.Contains(string(out), "auth.allow-insecure") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
@@ -219,7 +219,7 @@ func TestTwoServersDoNotShareOneFile(t *testing.T) {
 func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
-		s := serve(t, database, "auth=none", "drain.window=500ms", "limits.events-per-second=100000", "limits.events-burst=100000")
+		s := serve(t, database, "auth=none", "drain.window=500ms", "limits.commands-per-second=100000", "limits.commands-burst=100000")
 		const senders = 20
 		users := make([]string, senders)
 		for i := range users {
@@ -288,7 +288,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 			t.Fatalf("exit: %v\n%s", err, s.log.text())
 		}
 
-		s = serve(t, database, "auth=none", "limits.events-per-second=100000", "limits.events-burst=100000")
+		s = serve(t, database, "auth=none", "limits.commands-per-second=100000", "limits.commands-burst=100000")
 		there := make(map[string]int64)
 		ada := s.dial("ada")
 		ada.ok("resume", map[string]any{"epoch": ada.hello.Epoch, "cursors": map[string]any{id: 0}})

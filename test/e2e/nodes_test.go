@@ -185,7 +185,7 @@ func TestNodesThatDoNotHearEachOther(t *testing.T) {
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the database" })
 	bob.send(id, "and back")
 	ada.expect("message", func(f *frame) bool { return f.Data.Content == "and back" })
-	if b.metric(`chowk_relay_healed_total{what="channels"}`) == 0 {
+	if b.metric(`chowk_relay_reconciled_total{kind="channels"}`) == 0 {
 		t.Error("what the database told is not counted")
 	}
 	between.mend()
@@ -242,7 +242,7 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 		b.must(http.StatusUnauthorized, http.MethodGet, "/channels/", off.token, nil)
 		between.cut()
 	}
-	if b.metric(`chowk_relay_healed_total{what="revocations"}`) == 0 {
+	if b.metric(`chowk_relay_reconciled_total{kind="revocations"}`) == 0 {
 		t.Error("what the database told is not counted")
 	}
 }

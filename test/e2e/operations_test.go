@@ -78,14 +78,14 @@ func TestOperationsHaveTheirOwnListener(t *testing.T) {
 	bob.expect("message", nil)
 	for name, least := range map[string]float64{
 		"chowk_sockets": 2,
-		`chowk_events_total{event="new_message",result="ok"}`:       1,
-		"chowk_delivery_lag_seconds_count":                          1,
-		`chowk_database_info{durability="disk",kind="sqlite"}`:      1,
-		`chowk_handshakes_total{result="ok"}`:                       2,
-		"go_goroutines":                                             1,
-		"process_open_fds":                                          1,
-		`chowk_db_hold_seconds_count{unit="commit"}`:                1,
-		`chowk_event_seconds_bucket{event="new_message",le="+Inf"}`: 1,
+		`chowk_commands_total{command="new_message",result="ok"}`:                1,
+		"chowk_delivery_lag_seconds_count":                                       1,
+		`chowk_database_info{durability="disk",kind="sqlite"}`:                   1,
+		`chowk_handshakes_total{result="ok"}`:                                    2,
+		"go_goroutines":                                                          1,
+		"process_open_fds":                                                       1,
+		`chowk_db_hold_seconds_count{unit="commit"}`:                             1,
+		`chowk_command_duration_seconds_bucket{command="new_message",le="+Inf"}`: 1,
 	} {
 		if got := s.metric(name); got < least {
 			t.Errorf("%s is %v, want at least %v", name, got, least)
@@ -178,7 +178,7 @@ func TestTheCanaryMeetsWhatUsersMeet(t *testing.T) {
 			}
 			s := serve(t, settings...)
 			s.until("the canary is well", func() bool {
-				return s.metric("chowk_canary_ok") == 1 && s.metric("chowk_canary_seconds_count") > 5
+				return s.metric("chowk_canary_ok") == 1 && s.metric("chowk_canary_round_trip_seconds_count") > 5
 			})
 			if got := s.metric("chowk_sockets"); got != 0 {
 				t.Errorf("%v sockets", got)
@@ -213,14 +213,14 @@ func TestTheCanaryFallsSilentWithTheDatabase(t *testing.T) {
 	s.until("the canary is well", well)
 	pg.Stop()
 	s.until("the canary is not", func() bool {
-		return !well() && s.metric(`chowk_canary_failures_total{at="send"}`)+s.metric(`chowk_canary_failures_total{at="connect"}`) > 0
+		return !well() && s.metric(`chowk_canary_failures_total{stage="send"}`)+s.metric(`chowk_canary_failures_total{stage="connect"}`) > 0
 	})
 	pg.Start()
 	s.until("the canary is well again", well)
 	s.stop()
 	s = serve(t, "database-url="+pg.URL(), "auth=none", "canary.interval=20ms")
 	s.until("the canary is well after a restart", well)
-	if n := s.metric(`chowk_canary_failures_total{at="order"}`); n != 0 {
+	if n := s.metric(`chowk_canary_failures_total{stage="order"}`); n != 0 {
 		t.Errorf("%v out of order", n)
 	}
 }

@@ -344,7 +344,7 @@ func TestACollectorThatIsNoUse(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, "auth=none", "trace.endpoint=http://"+c.address, "trace.ratio=1", "drain.window=0s", "drain.timeout=10s",
-				"limits.events-per-second=100000", "limits.events-burst=100000", "limits.user-events-per-second=400000", "limits.user-events-burst=400000")
+				"limits.commands-per-second=100000", "limits.commands-burst=100000", "limits.user-commands-per-second=400000", "limits.user-commands-burst=400000")
 			channel := s.channel("ada")
 			ada := s.dial("ada")
 			for i := range 600 { // each of eight spans and more

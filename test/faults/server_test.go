@@ -82,7 +82,7 @@ func serveOn(t *testing.T, c *cable, db database, settings ...string) *server {
 	s := &server{t: t, cable: c, address: chowktest.FreeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
 	s.args = append([]string{
 		"serve", "--listen=" + s.address, "--auth=jwt", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=" + heartbeat.String(), "--drain.window=2s",
-		"--database-url=" + db.url(), "--limits.events-per-second=100000", "--limits.events-burst=100000", "--data-dir=" + t.TempDir(),
+		"--database-url=" + db.url(), "--limits.commands-per-second=100000", "--limits.commands-burst=100000", "--data-dir=" + t.TempDir(),
 	}, settings...)
 	if c != nil {
 		s.address = net.JoinHostPort(serverAddress, port(s.address))

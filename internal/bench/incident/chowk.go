@@ -39,7 +39,7 @@ func (o *Options) chowk(ctx context.Context, url string) (server, error) {
 	}
 	c := &child{dir: dir}
 	c.cmd = exec.Command(o.Chowk, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen=off", "--data-dir="+dir, "--log.format=json", //nolint:gosec,noctx // this program; Close ends it
-		"--drain.window=0s", fmt.Sprint("--pool.size=", o.Size), fmt.Sprint("--pool.overflow=", o.Overflow), fmt.Sprint("--pool.timeout=", o.Timeout))
+		"--drain.window=0s", fmt.Sprint("--pool.size=", o.Size), fmt.Sprint("--pool.overflow=", o.Overflow), fmt.Sprint("--pool.background-timeout=", o.Timeout))
 	c.cmd.Dir = dir
 	c.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "CHOWK_") }), "CHOWK_DATABASE_URL="+url)
 	if c.log, err = c.cmd.StderrPipe(); err != nil {

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestAnOldNameStopsTheStartAndNamesTheNewOne, in the file, in the environment and on
+// the command line.
+func TestAnOldNameStopsTheStartAndNamesTheNewOne(t *testing.T) {
+	for old, name := range renamedSettings {
+		t.Run(old, func(t *testing.T) {
+			group, key, _ := strings.Cut(old, ".")
+			for _, yaml := range []string{old + ": 1\n", group + ":\n  " + key + ": 1\n", group + ": {" + key + ": 1}\n"} {
+				_, err := load(t, yaml, nil, nil)
+				want := old + " has been renamed to " + name
+				if err == nil || !strings.HasPrefix(err.Error(), "chowk.yaml:") || !strings.HasSuffix(err.Error(), ": "+want) {
+					t.Errorf("%q: got error %v, want %s", yaml, err, want)
+				}
+			}
+
+			_, err := load(t, "", []string{envName(old) + "=1"}, nil)
+			if want := envName(old) + " has been renamed to " + envName(name); err == nil || err.Error() != want {
+				t.Errorf("environment: got error %v, want %s", err, want)
+			}
+
+			for _, flag := range []string{"--" + old, "--" + group + "-" + key, "--no-" + old} {
+				code, out, errOut := call(t, newBooks(), nil, "serve", flag+"=1")
+				if want := "chowk: " + flag + " has been renamed to --" + name + "\n"; code != exitUsage || out != "" || errOut != want {
+					t.Errorf("%s: got exit code %d and %q, want %q", flag, code, errOut, want)
+				}
+			}
+		})
+	}
+}
+
+// TestNewNamesExist: each old name leads to a setting, and none is a setting itself.
+func TestNewNamesExist(t *testing.T) {
+	isSetting := func(name string) bool {
+		return slices.ContainsFunc(settings(), func(s setting) bool { return s.name == name })
+	}
+	for old, name := range renamedSettings {
+		if isSetting(old) || !isSetting(name) {
+			t.Errorf("%s was renamed to %s: want a setting of the new name only", old, name)
+		}
+	}
+}
