@@ -1,6 +1,6 @@
 /**
- * Exponential backoff with full jitter: anything from nothing to the bound, so that
- * clients that lost one server do not all come back at the same moment.
+ * Exponential backoff with full jitter: each delay is random between zero and a bound that doubles, so that clients
+ * that lost the same server do not all reconnect at once.
  */
 export class Backoff {
   private attempt = 0;
@@ -11,12 +11,14 @@ export class Backoff {
     private readonly random: () => number,
   ) {}
 
+  /** Returns the next delay in milliseconds. */
   next(): number {
     const bound = Math.min(this.capMs, this.baseMs * 2 ** Math.min(this.attempt, 30));
     this.attempt++;
     return Math.round(this.random() * bound);
   }
 
+  /** Starts again with the shortest bound. */
   reset(): void {
     this.attempt = 0;
   }

@@ -4,10 +4,19 @@ import { Emitter } from './emitter.ts';
 import { asChowkError, ChowkError, disconnected } from './error.ts';
 import { Outbox } from './outbox.ts';
 import { Pending } from './pending.ts';
-import type { ConnectionFrame, ErrorFrame, NoticeFrame, Requests, RequestType, SendReply, ServerEvent, ServerFrame } from './types.ts';
+import type {
+  ConnectionFrame,
+  ErrorFrame,
+  NoticeFrame,
+  Requests,
+  RequestType,
+  SendReply,
+  ServerEvent,
+  ServerFrame,
+} from './types.ts';
 import { uuidv7 } from './uuid.ts';
 
-/** What the client needs of a WebSocket. */
+/** The part of a WebSocket that the client uses. */
 export interface SocketLike {
   onmessage: ((e: { data: unknown }) => void) | null;
   onclose: ((e: { code: number }) => void) | null;
@@ -16,39 +25,42 @@ export interface SocketLike {
 }
 
 export interface ClientOptions {
-  /** The address of the socket, such as wss://chat.example.org/api/v1/ws */
+  /** URL of the WebSocket endpoint, such as wss://chat.example.org/api/v1/ws. */
   url: string;
-  /** Left out, the browser's cookie says who it is. */
+  /** Access token. Without one, the browser's cookie authenticates the socket. */
   token?: string;
-  /** How many messages may wait to be sent, 100 unless it is given. */
+  /** Maximum number of unsent messages. Default: 100. */
   outboxLimit?: number;
-  /** Makes a socket, for tests and other platforms. */
+  /** Opens a socket. Replace it in tests and on platforms without WebSocket. */
   dial?: (url: string, protocols: string[]) => SocketLike;
+  /** Source of jitter: a number from 0 to 1. Default: Math.random. */
   random?: () => number;
 }
 
-/** waiting: the connection was lost and will be made again. stopped: it will not. */
+/** waiting: the connection was lost and the client will reconnect. stopped: it will not. */
 export type ConnectionState = 'stopped' | 'connecting' | 'connected' | 'waiting';
 
 export interface ClientEvents {
   state: ConnectionState;
+  /** The client is opening a socket. */
   dialling: { url: string };
-  /** A socket was refused, or ended before its first frame; attempt counts from 1. */
+  /** A socket was refused, or closed before its first frame. attempt counts from 1. */
   refused: { attempt: number };
-  /** A socket is open. Its missed events come after this. */
+  /** A socket is open. Events that were missed follow. */
   connection: ConnectionFrame;
-  /** A channel's events in order and each once, and the latest state of things. */
+  /** An event: entries of a channel's log arrive in order and exactly once. */
   event: ServerEvent;
-  /** What was seen of a channel does not fit its history: load it again. */
+  /** The channel cannot be resumed from what the client has seen. Reload it. */
   resync: { channel_id: string };
   notice: NoticeFrame;
-  /** The token is no longer good (4001) or the user is disabled (4003). */
+  /** The token has expired (4001) or the user is disabled (4003). The client has stopped. */
   unauthorized: { code: number };
 }
 
 export interface Sending {
-  /** The message's id, as soon as it exists. */
+  /** Identifies the message. If it is a UUID of version 7, it is the id of the stored message. */
   client_id: string;
+  /** Resolves when the message is stored; rejects with a ChowkError when it never will be. */
   done: Promise<SendReply>;
 }
 
@@ -58,17 +70,17 @@ const answerTimeoutMs = 20_000;
 const pongTimeoutMs = 10_000;
 const backoffBaseMs = 500;
 const backoffCapMs = 30_000;
-/** A connection that held this long was a good one: the next failure is a first one. */
+/** After this long, a connection counts as stable and the backoff starts again. */
 const stableMs = 5_000;
-/** While the browser says that there is no network, its word is checked this often. */
+/** Minimum delay between attempts while the browser reports that it is offline. */
 const offlineRetryMs = 5_000;
-/** The server bounds the size of one request. */
+/** Maximum number of channels in one resume request; the server limits its size. */
 const maxResume = 500;
 
 const closeTokenExpired = 4001;
 const closeUserDisabled = 4003;
 
-/** One user's connection to chowk: at most one socket, kept open until close(). */
+/** One user's connection to chowk: at most one socket, which is reopened until close() is called. */
 export class ChowkClient extends Emitter<ClientEvents> {
   private readonly cursors = new Cursors();
   private readonly pending = new Pending(answerTimeoutMs);
@@ -100,7 +112,7 @@ export class ChowkClient extends Emitter<ClientEvents> {
     return this.current;
   }
 
-  /** Connects, and stays connected until close(). Doing it twice changes nothing. */
+  /** Connects, and reconnects until close() is called. Calling it again has no effect. */
   connect(): void {
     if (this.current !== 'stopped') return;
     listen('online', this.wake);
@@ -108,19 +120,19 @@ export class ChowkClient extends Emitter<ClientEvents> {
     this.dial();
   }
 
-  /** Ends the connection. What was not sent is refused. */
+  /** Closes the connection and rejects all unsent messages. */
   close(): void {
     this.stop();
     this.outbox.clear(new ChowkError('unavailable', 'The connection was closed before the message was sent.'));
   }
 
-  /** Tries at once instead of waiting, when something says that it may work now. */
+  /** Reconnects now instead of after the current delay; if connected, checks that the server still answers. */
   readonly wake = (): void => {
     if (this.current === 'waiting') this.dial();
     else this.probe();
   };
 
-  /** Asks for something and gives the answer, or rejects with a ChowkError. */
+  /** Sends a command. Resolves with the server's reply or rejects with a ChowkError. */
   request<T extends RequestType>(type: T, data: Requests[T][0]): Promise<Requests[T][1]> {
     const socket = this.socket;
     if (this.current !== 'connected' || !socket) return Promise.reject(disconnected());
@@ -130,20 +142,20 @@ export class ChowkClient extends Emitter<ClientEvents> {
   }
 
   /**
-   * Sends a message, now or when there is a connection again, exactly once. To send
-   * one again that was refused, give its client_id.
+   * Sends a message exactly once: now, or as soon as the client is connected. To retry a message that was rejected,
+   * pass its client_id.
    */
-  send(channelId: string, content: string, more: { client_id?: string; parent_message_id?: string } = {}): Sending {
-    const client_id = more.client_id ?? uuidv7();
-    return { client_id, done: this.outbox.add({ channel_id: channelId, content, ...more, client_id }) };
+  send(channelId: string, content: string, options: { client_id?: string; parent_message_id?: string } = {}): Sending {
+    const client_id = options.client_id ?? uuidv7();
+    return { client_id, done: this.outbox.add({ channel_id: channelId, content, ...options, client_id }) };
   }
 
-  /** How many messages wait to be sent. */
+  /** Number of messages that the server has not acknowledged. */
   get unsent(): number {
     return this.outbox.size;
   }
 
-  /** Says from where a channel is known, for whoever loaded it again. */
+  /** Sets the seq up to which a channel is known, after it was reloaded. */
   setCursor(channelId: string, seq: number): void {
     this.cursors.set(channelId, seq);
   }
@@ -162,20 +174,20 @@ export class ChowkClient extends Emitter<ClientEvents> {
     const token = this.options.token;
     const socket = this.dialSocket(this.address(), token ? [protocol, `bearer.${token}`] : [protocol]);
     this.socket = socket;
-    // A socket that was given up may still speak: it is no longer listened to.
+    // An abandoned socket may still deliver frames. They are ignored.
     socket.onmessage = (e) => socket === this.socket && this.receive(e.data);
     socket.onclose = (e) => socket === this.socket && this.lost(e.code);
     this.openTimer = setTimeout(() => this.drop(), openTimeoutMs);
   }
 
-  /** With what was seen last, so that what was missed comes without another round trip. */
+  /** Returns the URL with the cursors of the last connection, so that resuming takes no further round trip. */
   private address(): string {
     const resume = this.cursors.handshake();
     if (!resume) return this.options.url;
     return `${this.options.url}${this.options.url.includes('?') ? '&' : '?'}resume=${resume}`;
   }
 
-  /** Gives the socket up without waiting for the other side. */
+  /** Abandons the socket without waiting for the server to close it. */
   private drop(): void {
     const socket = this.socket;
     if (!socket) return;
@@ -201,7 +213,7 @@ export class ChowkClient extends Emitter<ClientEvents> {
     this.retryTimer = setTimeout(() => this.dial(), ms);
   }
 
-  /** Forgets the socket and whatever belongs to it. */
+  /** Discards the socket, its timers and its pending requests. */
   private release(): void {
     this.socket = undefined;
     for (const t of [this.openTimer, this.idleTimer, this.stableTimer, this.drainTimer]) clearTimeout(t);
@@ -219,12 +231,12 @@ export class ChowkClient extends Emitter<ClientEvents> {
   }
 
   private receive(data: unknown): void {
-    this.awaitSilence();
+    this.restartIdleTimer();
     let frame: ServerFrame;
     try {
       frame = JSON.parse(String(data)) as ServerFrame;
     } catch {
-      return; // not of this protocol
+      return; // not a frame of this protocol
     }
     switch (frame.type) {
       case 'connection':
@@ -232,7 +244,7 @@ export class ChowkClient extends Emitter<ClientEvents> {
       case 'ack':
         return this.pending.resolve(frame.id, frame.response);
       case 'error':
-        return this.refusal(frame);
+        return this.rejected(frame);
       case 'notice':
         return this.notice(frame);
       case 'pong':
@@ -253,10 +265,10 @@ export class ChowkClient extends Emitter<ClientEvents> {
     for (const channel_id of resync) this.emit('resync', { channel_id });
     for (let i = 0; i < resume.length; i += maxResume) void this.resume(resume.slice(i, i + maxResume));
     this.outbox.flush();
-    this.awaitSilence();
+    this.restartIdleTimer();
   }
 
-  /** Asks for what was missed. When that cannot be had, the channels are to be loaded again. */
+  /** Requests the missed events. If the server cannot provide them, the channels must be reloaded. */
   private async resume(channels: string[]): Promise<void> {
     const socket = this.socket;
     try {
@@ -278,21 +290,21 @@ export class ChowkClient extends Emitter<ClientEvents> {
     this.emit('resync', { channel_id: channel });
   }
 
-  private refusal(frame: ErrorFrame): void {
+  private rejected(frame: ErrorFrame): void {
     if (frame.id) {
       this.pending.reject(frame.id, new ChowkError(frame.code, frame.message, frame.retry_after_ms));
       return;
     }
     for (const id of frame.channel_ids ?? []) {
       if (frame.code !== 'resync') this.cursors.forget(id);
-      else if (!this.cursors.isReset(id)) this.resync(id);
+      else if (!this.cursors.takeReset(id)) this.resync(id);
     }
   }
 
   private notice(frame: NoticeFrame): void {
     this.emit('notice', frame);
     if (frame.code !== 'draining') return;
-    // The server chose the moment so that its clients do not all go at once.
+    // Each client gets a different delay, so that they do not all reconnect at once.
     const socket = this.socket;
     clearTimeout(this.drainTimer);
     this.drainTimer = setTimeout(() => socket === this.socket && this.drop(), frame.reconnect_after_ms ?? 0);
@@ -311,12 +323,12 @@ export class ChowkClient extends Emitter<ClientEvents> {
     }
   }
 
-  private awaitSilence(): void {
+  private restartIdleTimer(): void {
     clearTimeout(this.idleTimer);
     if (this.current === 'connected') this.idleTimer = setTimeout(this.probe, this.heartbeatMs);
   }
 
-  /** Finds out whether anybody is still there. */
+  /** Pings the server, and abandons the socket if nothing arrives in time. */
   private readonly probe = (): void => {
     if (this.current !== 'connected') return;
     this.socket?.send('{"type":"ping"}');

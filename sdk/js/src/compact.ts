@@ -1,6 +1,6 @@
 /**
- * The compact form of a resume, for the handshake's query: the epoch, a dot, and in
- * base64url for each channel the 16 bytes of its id and its seq as a varint.
+ * Returns the compact form of a resume for the query of the handshake: the epoch, a dot, and in base64url the 16 bytes
+ * of each channel's id, followed by its seq as a varint.
  */
 export function compact(epoch: string, cursors: Iterable<[string, number]>): string {
   const bytes: number[] = [];

@@ -2,15 +2,15 @@ import { compact } from './compact.ts';
 import type { ConnectionFrame, LogEvent } from './types.ts';
 
 /**
- * What to do with an event of a channel's log: show it, drop it because it was seen
- * or will come again, or ask for what is missing before it.
+ * What to do with an entry of a channel's log: deliver it, drop it because it was delivered before or will be sent
+ * again, or request the missing entries before it.
  */
 export type Verdict = 'deliver' | 'drop' | 'gap';
 
-/** Channels in the query of a handshake: about 25 characters each, of an address of at most 16 KB. */
-const maxInAddress = 400;
+/** Maximum number of channels in the query of a handshake: about 25 characters each, in a URL of at most 16 KB. */
+const maxInURL = 400;
 
-/** How far the client has seen each channel. */
+/** The last seq that was delivered of each channel. */
 export class Cursors {
   private epoch: string | undefined;
   private readonly seqs = new Map<string, number>();
@@ -30,24 +30,20 @@ export class Cursors {
     this.resuming.delete(channel);
   }
 
-  /**
-   * What a handshake resumes from, undefined when nothing was seen yet, or more than
-   * fits into an address.
-   */
+  /** Returns the compact resume for a handshake, or undefined if there is nothing to resume or too much for a URL. */
   handshake(): string | undefined {
-    if (this.epoch === undefined || this.seqs.size === 0 || this.seqs.size > maxInAddress) return undefined;
+    if (this.epoch === undefined || this.seqs.size === 0 || this.seqs.size > maxInURL) return undefined;
     return compact(this.epoch, this.seqs);
   }
 
-  /** Whether a channel is to be reloaded already, so that the server's word for it is no news. */
-  isReset(channel: string): boolean {
+  /** Reports, once, whether opened() returned the channel to be reloaded; the server reports it as well. */
+  takeReset(channel: string): boolean {
     return this.reset.delete(channel);
   }
 
   /**
-   * Takes the first frame of a socket. Channels in which something was missed are to
-   * be resumed; those whose history is not the one that was seen, reloaded. The
-   * others are heard from where they stand.
+   * Processes the first frame of a socket. Returns the channels to resume because entries were missed, and the channels
+   * to reload because their history is not the one that was seen. All others continue at their current seq.
    */
   opened(frame: ConnectionFrame): { resume: string[]; resync: string[] } {
     const sameHistory = this.epoch === undefined || this.epoch === frame.epoch;
@@ -74,7 +70,7 @@ export class Cursors {
     return { resume, resync };
   }
 
-  /** The data of a resume of these channels, from what was seen last. */
+  /** Returns the data of a resume of these channels, and marks them as resuming. */
   resume(channels: string[]): { epoch: string; cursors: Record<string, number> } {
     const cursors: Record<string, number> = {};
     for (const id of channels) {
@@ -86,10 +82,12 @@ export class Cursors {
     return { epoch: this.epoch ?? '', cursors };
   }
 
+  /** Ends the resume of these channels. */
   resumed(channels: string[]): void {
     for (const id of channels) this.resuming.delete(id);
   }
 
+  /** Returns what to do with an entry, and advances the channel's cursor if it is to be delivered. */
   accept(event: LogEvent): Verdict {
     const { channel_id: id, seq } = event;
     const last = this.seqs.get(id);
@@ -98,9 +96,9 @@ export class Cursors {
       return 'deliver';
     }
     if (last !== undefined && seq <= last) return 'drop';
-    // A membership begins where it begins: what was before is no gap.
+    // A membership may begin at any seq: entries before it are not missing.
     if (last !== undefined && seq > last + 1 && event.type !== 'channel_joined') {
-      // What overtakes a resume is sent again by it.
+      // An entry that overtakes a resume is sent again by it.
       return this.resuming.has(id) ? 'drop' : 'gap';
     }
     this.seqs.set(id, seq);

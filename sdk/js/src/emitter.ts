@@ -1,10 +1,10 @@
 type Listener<T> = (value: T) => void;
 
-/** Typed events. A listener that throws does not keep others from hearing. */
+/** Typed events. A listener that throws does not prevent the others from being called. */
 export class Emitter<Events extends object> {
   private readonly listeners = new Map<keyof Events, Set<Listener<never>>>();
 
-  /** Returns a function that ends it. */
+  /** Adds a listener and returns a function that removes it. */
   on<K extends keyof Events>(name: K, listener: Listener<Events[K]>): () => void {
     let set = this.listeners.get(name);
     if (!set) this.listeners.set(name, (set = new Set()));
@@ -17,7 +17,7 @@ export class Emitter<Events extends object> {
       try {
         (listener as Listener<Events[K]>)(value);
       } catch (e) {
-        // Whoever runs the page sees it as any uncaught error.
+        // Reported like any other uncaught error.
         queueMicrotask(() => {
           throw e;
         });

@@ -1,6 +1,8 @@
 import type { ErrorCode } from './types.ts';
 
-/** Something that the server refused, or that could not be asked. */
+const retryableCodes = new Set<ErrorCode>(['rate_limited', 'overloaded', 'unavailable', 'internal']);
+
+/** A request that the server refused or that could not be sent. */
 export class ChowkError extends Error {
   override name = 'ChowkError';
 
@@ -8,7 +10,7 @@ export class ChowkError extends Error {
     readonly code: ErrorCode,
     message: string,
     readonly retryAfterMs = 0,
-    /** The HTTP status of a REST call, 0 for a socket. */
+    /** HTTP status of a REST call; 0 for a command on a socket or when there was no response. */
     readonly status = 0,
   ) {
     super(message);
@@ -16,15 +18,16 @@ export class ChowkError extends Error {
 
   /** Whether the same request may succeed later. */
   get retryable(): boolean {
-    return this.code === 'rate_limited' || this.code === 'overloaded' || this.code === 'unavailable' || this.code === 'internal';
+    return retryableCodes.has(this.code);
   }
 }
 
-/** The error of whoever asks while there is no connection, or loses it before the answer. */
+/** Returns the error of a request made while there is no connection, or whose connection was lost before the reply. */
 export function disconnected(): ChowkError {
-  return new ChowkError('unavailable', 'There is no connection to the server at this moment. Try again when it is back.');
+  return new ChowkError('unavailable', "You're offline. Try again when you've reconnected.");
 }
 
+/** Returns e as a ChowkError: other errors get the code internal. */
 export function asChowkError(e: unknown): ChowkError {
   return e instanceof ChowkError ? e : new ChowkError('internal', e instanceof Error ? e.message : String(e));
 }

@@ -12,19 +12,18 @@ interface Entry {
 
 export interface OutboxOptions {
   limit: number;
-  /** Sends and gives the answer; it rejects when the connection is lost. */
+  /** Sends a message and resolves with the reply; rejects when the connection is lost. */
   transmit(request: SendRequest): Promise<SendReply>;
   connected(): boolean;
 }
 
-/** How often an answer that the server itself calls its own mistake is asked for again. */
-const maxInternal = 5;
+/** Maximum number of attempts when the server answers with the code internal. */
+const maxInternalAttempts = 5;
 
 /**
- * Messages that the server has not answered for. Each keeps its client_id until it
- * is acknowledged or refused for good, so sending it again never makes a second one.
- * One of a channel is under way at a time: a refusal that passes must not let later
- * ones overtake.
+ * Messages that the server has not acknowledged. Each keeps its client_id until it is acknowledged or permanently
+ * refused, so sending it again never creates a second message. Each channel has at most one message in flight, so that
+ * a temporary refusal does not let later messages overtake it.
  */
 export class Outbox {
   private readonly entries: Entry[] = [];
@@ -36,11 +35,11 @@ export class Outbox {
     return this.entries.length;
   }
 
+  /** Adds a message. Resolves with the reply to it, or rejects when it is permanently refused. */
   add(request: SendRequest): Promise<SendReply> {
     if (this.entries.length >= this.options.limit) {
-      return Promise.reject(
-        new ChowkError('overloaded', `${this.options.limit} messages already wait to be sent. Wait until the connection is back.`),
-      );
+      const message = `You already have ${this.options.limit} unsent messages. Wait until they have been sent.`;
+      return Promise.reject(new ChowkError('overloaded', message));
     }
     return new Promise<SendReply>((resolve, reject) => {
       this.entries.push({ request, attempts: 0, inFlight: false, notBefore: 0, resolve, reject });
@@ -48,7 +47,7 @@ export class Outbox {
     });
   }
 
-  /** Sends what may be sent. It is called whenever that may have changed. */
+  /** Sends every message that can be sent now. Called whenever that may have changed. */
   flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -67,7 +66,7 @@ export class Outbox {
     if (wait < Infinity) this.timer = setTimeout(() => this.flush(), wait);
   }
 
-  /** Refuses everything that waits, for a client that is closed. */
+  /** Rejects all messages, when the client is closed. */
   clear(error: ChowkError): void {
     clearTimeout(this.timer);
     for (const entry of this.entries.splice(0)) entry.reject(error);
@@ -81,7 +80,7 @@ export class Outbox {
       if (this.remove(entry)) entry.resolve(reply);
     } catch (e) {
       const error = asChowkError(e);
-      if (!error.retryable || (error.code === 'internal' && entry.attempts >= maxInternal)) {
+      if (!error.retryable || (error.code === 'internal' && entry.attempts >= maxInternalAttempts)) {
         if (this.remove(entry)) entry.reject(error);
       } else {
         entry.notBefore = performance.now() + (error.retryAfterMs || (this.options.connected() ? 1000 : 0));

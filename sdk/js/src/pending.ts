@@ -6,18 +6,19 @@ interface Waiting {
   timer: ReturnType<typeof setTimeout>;
 }
 
-/** Requests on one socket that wait for their answer. */
+/** Requests on one socket that have no reply yet. */
 export class Pending {
   private readonly waiting = new Map<string, Waiting>();
   private last = 0;
 
   constructor(private readonly timeoutMs: number) {}
 
+  /** Adds a request. Returns its id and a promise of its reply. */
   add(): { id: string; answer: Promise<unknown> } {
     const id = `c-${++this.last}`;
     const answer = new Promise<unknown>((resolve, reject) => {
       const timer = setTimeout(
-        () => this.reject(id, new ChowkError('unavailable', 'The server did not answer in time. Try again.')),
+        () => this.reject(id, new ChowkError('unavailable', "The server didn't answer in time. Try again.")),
         this.timeoutMs,
       );
       this.waiting.set(id, { resolve, reject, timer });

@@ -3,21 +3,23 @@ import { asChowkError, ChowkError } from './error.ts';
 import type { Account, AuthConfig, Channel, ErrorCode, Member, Message, UserRef } from './types.ts';
 
 export interface RestOptions {
-  /** Where the API is, such as https://chat.example.org/api/v1; same origin unless it is given. */
+  /** URL of the API, such as https://chat.example.org/api/v1. Default: /api/v1 of the page's origin. */
   base?: string;
-  /** Left out, the browser's cookie says who it is. */
+  /** Access token. Without one, the browser's cookie authenticates the calls. */
   token?: string;
   fetch?: typeof fetch;
 }
 
+/** Maximum number of attempts at a read. */
 const maxTries = 4;
 
+/** Body of an error response (RFC 9457). */
 interface Problem {
   detail?: string;
   code?: ErrorCode;
 }
 
-/** The REST calls. Each rejects with a ChowkError. */
+/** The REST API. Every call rejects with a ChowkError. */
 export class Rest {
   constructor(private readonly options: RestOptions = {}) {}
 
@@ -29,7 +31,8 @@ export class Rest {
   logOut = () => this.call<void>('POST', '/auth/logout');
   changePassword = (current_password: string, new_password: string) =>
     this.call<void>('POST', '/auth/change-password', { current_password, new_password });
-  requestPasswordReset = (email: string) => this.call<{ message: string }>('POST', '/auth/password-reset-request', { email });
+  requestPasswordReset = (email: string) =>
+    this.call<{ message: string }>('POST', '/auth/password-reset-request', { email });
   confirmPasswordReset = (token: string, new_password: string) =>
     this.call<{ message: string }>('POST', '/auth/password-reset-confirm', { token, new_password });
   verifyEmail = (token: string) => this.call<{ message: string }>('POST', '/auth/verify-email', { token });
@@ -46,9 +49,10 @@ export class Rest {
 
   members = (id: string) => this.call<Member[]>('GET', `/channels/${id}/members`);
   addMembers = (id: string, user_ids: string[]) => this.call<void>('POST', `/channels/${id}/members`, { user_ids });
-  removeMember = (id: string, user: string) => this.call<void>('DELETE', `/channels/${id}/members/${encodeURIComponent(user)}`);
+  removeMember = (id: string, user: string) =>
+    this.call<void>('DELETE', `/channels/${id}/members/${encodeURIComponent(user)}`);
 
-  /** A page of messages, newest first. */
+  /** Returns a page of messages, newest first. limit defaults to 50. */
   messages = (id: string, page: { limit?: number; before_id?: string } = {}) => {
     const query = new URLSearchParams({ limit: String(page.limit ?? 50) });
     if (page.before_id) query.set('before_id', page.before_id);
@@ -59,7 +63,7 @@ export class Rest {
   findUsers = (query: string) => this.call<UserRef[]>('GET', `/users?query=${encodeURIComponent(query)}`);
   users = (ids: string[]) => this.call<UserRef[]>('GET', `/users?ids=${ids.map(encodeURIComponent).join(',')}`);
 
-  /** Calls, and asks again for what only reads when the server is too busy for it. */
+  /** Makes a call, and repeats reads that the server was too busy to answer. */
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const backoff = new Backoff(500, 8_000, Math.random);
     for (let tries = 1; ; tries++) {
@@ -86,16 +90,17 @@ export class Rest {
     try {
       response = await (this.options.fetch ?? fetch)((this.options.base ?? '/api/v1') + path, init);
     } catch {
-      throw new ChowkError('unavailable', 'The server cannot be reached. Check the network, and try again.');
+      throw new ChowkError('unavailable', "Can't reach the server. Check your connection and try again.");
     }
-    if (!response.ok) throw await refusal(response);
+    if (!response.ok) throw await errorOf(response);
     return (response.status === 204 ? undefined : await response.json()) as T;
   }
 }
 
-async function refusal(response: Response): Promise<ChowkError> {
+async function errorOf(response: Response): Promise<ChowkError> {
   const problem = (await response.json().catch(() => ({}))) as Problem;
   const code = problem.code ?? (response.status >= 500 ? 'unavailable' : 'bad_request');
   const retryAfter = Number(response.headers.get('Retry-After') ?? 0) * 1000;
-  return new ChowkError(code, problem.detail ?? `The server answered ${response.status}. Try again.`, retryAfter || 0, response.status);
+  const message = problem.detail ?? `The server responded with status ${response.status}. Try again.`;
+  return new ChowkError(code, message, retryAfter || 0, response.status);
 }

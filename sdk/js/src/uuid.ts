@@ -2,14 +2,14 @@ let lastMs = 0;
 let counter = 0;
 
 /**
- * A UUID of version 7 (RFC 9562). Those made in one page are in order: within a
- * millisecond the 12 bits after the time count up.
+ * Returns a UUID of version 7 (RFC 9562, section 5.7). UUIDs of one page sort in the order in which they were created:
+ * within a millisecond, the 12 bits after the timestamp count up (section 6.2, method 1).
  */
 export function uuidv7(now: number = Date.now()): string {
   const b = crypto.getRandomValues(new Uint8Array(16));
   if (now > lastMs) {
     lastMs = now;
-    counter = ((b[6]! << 8) | b[7]!) & 0x7ff; // half the room is left to count
+    counter = ((b[6]! << 8) | b[7]!) & 0x7ff; // starts in the lower half, which leaves room to count
   } else if (++counter > 0xfff) {
     lastMs++;
     counter = 0;

@@ -7,14 +7,14 @@ afterEach(() => vi.useRealTimers());
 const tick = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
 
 describe('connecting', () => {
-  test('offers the protocol and the token, and never puts the token into the address', () => {
+  test('offers the protocol and the token as subprotocols, and never puts the token into the URL', () => {
     const t = start({ token: 'secret' });
     expect(t.last().protocols).toEqual(['chowk.v1', 'bearer.secret']);
     expect(t.last().url).not.toContain('secret');
     expect(start().last().protocols).toEqual(['chowk.v1']);
   });
 
-  test('has one socket, however often it is asked', async () => {
+  test('opens one socket, however often connect and wake are called', async () => {
     const t = start();
     t.client.connect();
     t.client.wake();
@@ -30,7 +30,7 @@ describe('connecting', () => {
     expect(t.open().length).toBeLessThanOrEqual(1);
   });
 
-  test('waits longer after each failure, within the bounds of full jitter', async () => {
+  test('backs off exponentially, with full jitter', async () => {
     for (const [random, share] of [
       [() => 0, 0],
       [() => 0.999999, 1],
@@ -48,7 +48,7 @@ describe('connecting', () => {
     }
   });
 
-  test('counts a connection as good only after it held', async () => {
+  test('resets the backoff only after a connection has been stable', async () => {
     const t = start({ random: () => 0.999999 });
     for (let n = 0; n < 4; n++) {
       t.last().hello();
@@ -63,7 +63,7 @@ describe('connecting', () => {
     expect(t.sockets).toHaveLength(6);
   });
 
-  test('gives up a socket that never says hello', async () => {
+  test('abandons a socket that never sends its first frame', async () => {
     const t = start();
     const refused = vi.fn();
     t.client.on('refused', refused);
@@ -74,7 +74,7 @@ describe('connecting', () => {
     expect(t.sockets).toHaveLength(2);
   });
 
-  test.each([4001, 4003])('stops for good at close code %i', async (code) => {
+  test.each([4001, 4003])('stops permanently at close code %i', async (code) => {
     const t = start();
     const unauthorized = vi.fn();
     t.client.on('unauthorized', unauthorized);
@@ -86,7 +86,7 @@ describe('connecting', () => {
     expect(t.sockets).toHaveLength(1);
   });
 
-  test('leaves a draining server when it was told to, and hears nothing more of the old socket', async () => {
+  test('leaves a draining server after the requested delay, and ignores the old socket from then on', async () => {
     const t = start();
     const old = t.last();
     old.hello({ c: 1 });
@@ -101,7 +101,7 @@ describe('connecting', () => {
     expect(t.sockets).toHaveLength(2);
   });
 
-  test('pings when nothing was heard, and leaves when nobody answers', async () => {
+  test('pings an idle socket, and abandons it if there is no answer', async () => {
     const t = start();
     t.last().hello();
     await tick(29_000);
@@ -119,7 +119,7 @@ describe('connecting', () => {
   });
 });
 
-describe('the network', () => {
+describe('the browser', () => {
   const target = new EventTarget();
   beforeEach(() => {
     vi.stubGlobal('addEventListener', target.addEventListener.bind(target));
@@ -127,7 +127,7 @@ describe('the network', () => {
   });
   afterEach(() => vi.unstubAllGlobals());
 
-  test('comes back: the client does too, at once', async () => {
+  test('goes online: the client reconnects at once', async () => {
     vi.stubGlobal('navigator', { onLine: false });
     const t = start();
     t.last().hello();
@@ -141,7 +141,7 @@ describe('the network', () => {
     expect(t.sockets).toHaveLength(2);
   });
 
-  test('goes: the client finds out whether the socket lives', async () => {
+  test('goes offline: the client checks that the socket is alive', async () => {
     const t = start();
     t.last().hello();
     target.dispatchEvent(new Event('offline'));
@@ -150,14 +150,14 @@ describe('the network', () => {
 });
 
 describe('a channel', () => {
-  test('is heard in order and each event once', () => {
+  test('delivers its events in order and once', () => {
     const t = start();
     t.last().hello({ c: 3 });
     for (const seq of [3, 4, 4, 2, 5]) t.last().message('c', seq);
     expect(t.seqs()).toEqual([4, 5]);
   });
 
-  test('is resumed from where it was seen, with nothing twice', async () => {
+  test('resumes after the last delivered event, without duplicates', async () => {
     const t = start();
     t.last().hello({ c: 3, d: 7, quiet: 1 });
     t.last().message('c', 4);
@@ -175,7 +175,7 @@ describe('a channel', () => {
     expect(s.of('resume')).toHaveLength(1);
   });
 
-  test('is resumed by the handshake, without another round trip', async () => {
+  test('resumes in the handshake, without another round trip', async () => {
     const c = '0190a5e2-7b1c-7d3e-8f00-0123456789ab';
     const t = start();
     expect(t.last().url).toBe('ws://test/api/v1/ws');
@@ -190,7 +190,7 @@ describe('a channel', () => {
     expect(s.of('resume')).toEqual([]);
   });
 
-  test('of another history is reported once, though the server says so too', async () => {
+  test('with a new epoch is reported once, although the server reports it as well', async () => {
     const t = start();
     t.last().hello({ c: 3 });
     t.last().end();
@@ -202,7 +202,7 @@ describe('a channel', () => {
     expect(t.seqs()).toEqual([10]);
   });
 
-  test('that has a gap is asked for what is missing, once', async () => {
+  test('with a gap requests the missing events, once', async () => {
     const t = start();
     const s = t.last();
     s.hello({ c: 1 });
@@ -216,7 +216,7 @@ describe('a channel', () => {
     expect(t.seqs()).toEqual([2, 3, 4, 5]);
   });
 
-  test('is resumed again when the server was too busy', async () => {
+  test('resumes again when the server was too busy', async () => {
     const t = start();
     const s = t.last();
     s.hello({ c: 1 });
@@ -226,7 +226,7 @@ describe('a channel', () => {
     expect(s.of('resume')).toHaveLength(2);
   });
 
-  test('of another history is to be loaded again', async () => {
+  test('with a new epoch must be reloaded', async () => {
     const t = start();
     t.last().hello({ c: 3, d: 1 });
     t.last().end();
@@ -238,7 +238,7 @@ describe('a channel', () => {
     expect(t.seqs()).toEqual([10]);
   });
 
-  test('that is behind what was seen is to be loaded again', async () => {
+  test('that is behind its cursor must be reloaded', async () => {
     const t = start();
     t.last().hello({ c: 3 });
     t.last().end();
@@ -247,7 +247,7 @@ describe('a channel', () => {
     expect(t.resyncs).toEqual(['c']);
   });
 
-  test('is loaded again when the server says so', () => {
+  test('must be reloaded when the server sends resync', () => {
     const t = start();
     t.last().hello({ c: 3 });
     t.last().say({ type: 'error', code: 'resync', event: 'resume', channel_ids: ['c'], message: '' });
@@ -258,7 +258,7 @@ describe('a channel', () => {
     expect(t.seqs()).toEqual([9]);
   });
 
-  test('that the user joins in the middle has no gap before it', () => {
+  test('that the user joins later has no gap before it', () => {
     const t = start();
     t.last().hello({ c: 3 });
     t.last().say({ type: 'channel_left', channel_id: 'c', seq: 4 });
@@ -270,7 +270,7 @@ describe('a channel', () => {
 });
 
 describe('the outbox', () => {
-  test('sends with a version 7 UUID, and resolves with the ack', async () => {
+  test('sends with a version 7 UUID, and resolves with the reply', async () => {
     const t = start();
     t.last().hello();
     const { client_id, done } = t.client.send('c', 'hello');
@@ -282,7 +282,7 @@ describe('the outbox', () => {
     expect(t.client.unsent).toBe(0);
   });
 
-  test('sends again after a reconnect, under the same client_id, until it is acknowledged', async () => {
+  test('resends after a reconnect, with the same client_id, until the message is acknowledged', async () => {
     const t = start();
     t.last().hello();
     const { client_id, done } = t.client.send('c', 'one');
@@ -298,7 +298,7 @@ describe('the outbox', () => {
     expect(t.last().of('new_message').map((m) => m.data['content'])).toEqual(['one', 'two']);
   });
 
-  test('waits as long as the server asks, and lets nothing overtake', async () => {
+  test('waits as long as the server requests, and keeps the order', async () => {
     const t = start();
     t.last().hello();
     void t.client.send('c', 'one');
@@ -315,7 +315,7 @@ describe('the outbox', () => {
     expect(sent()).toEqual(['one', 'elsewhere', 'one', 'two']);
   });
 
-  test('gives back what is refused for good, and goes on', async () => {
+  test('rejects a permanently refused message, and continues with the next', async () => {
     const t = start();
     t.last().hello();
     const first = t.client.send('c', 'one');
@@ -327,7 +327,7 @@ describe('the outbox', () => {
     expect(t.last().of('new_message')).toHaveLength(2);
   });
 
-  test('sends again what was not answered in time', async () => {
+  test('resends a message that was not acknowledged in time', async () => {
     const t = start();
     t.last().hello();
     void t.client.send('c', 'one');
@@ -338,9 +338,10 @@ describe('the outbox', () => {
     expect(t.last().of('new_message')).toHaveLength(2);
   });
 
-  test('is bounded, and is emptied when the client is closed', async () => {
+  test('is bounded, and is cleared when the client is closed', async () => {
     const t = start({ outboxLimit: 2 });
-    const waiting = [t.client.send('c', '1'), t.client.send('c', '2')].map((s) => expect(s.done).rejects.toThrow('closed'));
+    const sent = [t.client.send('c', '1'), t.client.send('c', '2')];
+    const waiting = sent.map((s) => expect(s.done).rejects.toThrow('closed'));
     await expect(t.client.send('c', '3').done).rejects.toMatchObject({ code: 'overloaded' });
     t.client.close();
     await Promise.all(waiting);
@@ -349,11 +350,12 @@ describe('the outbox', () => {
   });
 });
 
-test('a request without a connection, or whose connection is lost, says so', async () => {
+test('a request rejects when there is no connection or the connection is lost', async () => {
   const t = start();
   await expect(t.client.request('join_channel', { channel_id: 'c' })).rejects.toMatchObject({ code: 'unavailable' });
   t.last().hello();
-  const lost = expect(t.client.request('join_channel', { channel_id: 'c' })).rejects.toMatchObject({ code: 'unavailable' });
+  const request = t.client.request('join_channel', { channel_id: 'c' });
+  const lost = expect(request).rejects.toMatchObject({ code: 'unavailable' });
   t.last().end();
   await lost;
 });

@@ -1,6 +1,6 @@
 import { ChowkClient, type ClientOptions, type ServerEvent, type SocketLike } from '../src/index.ts';
 
-/** A socket whose other side is the test. */
+/** A socket with the test as its server. */
 export class FakeSocket implements SocketLike {
   onmessage: ((e: { data: unknown }) => void) | null = null;
   onclose: ((e: { code: number }) => void) | null = null;
@@ -59,7 +59,7 @@ export class FakeSocket implements SocketLike {
   }
 }
 
-/** A client, the sockets that it opened, and what it told. */
+/** Starts a client. Returns it with the sockets that it opens and the events that it emits. */
 export function start(options: Partial<ClientOptions> = {}) {
   const sockets: FakeSocket[] = [];
   const client = new ChowkClient({

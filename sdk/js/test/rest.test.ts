@@ -7,26 +7,30 @@ afterEach(() => vi.useRealTimers());
 const problem = (status: number, code: string, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify({ detail: `it is ${code}`, code }), { status, headers });
 
-/** A server that gives these answers, the last one for ever. */
+/** A server that returns these responses in turn, and then the last one repeatedly. */
 function server(...answers: (() => Response)[]) {
   const calls: { url: string; init: RequestInit }[] = [];
   const fetch = vi.fn(async (url: string, init: RequestInit) => {
     calls.push({ url, init });
     return (answers.length > 1 ? answers.shift()! : answers[0]!)();
-  });
-  return { calls, rest: new Rest({ base: '/api/v1', token: 't', fetch: fetch as unknown as typeof globalThis.fetch }) };
+  }) as unknown as typeof globalThis.fetch;
+  return { calls, rest: new Rest({ base: '/api/v1', token: 't', fetch }) };
 }
 
-test('a call has its token, its path and its body', async () => {
+test('a call sends its token, path and body', async () => {
   const { calls, rest } = server(() => new Response('{"id":"c"}', { status: 201 }));
   await expect(rest.createChannel({ name: 'tea' })).resolves.toEqual({ id: 'c' });
   expect(calls[0]).toMatchObject({
     url: '/api/v1/channels/',
-    init: { method: 'POST', body: '{"name":"tea"}', headers: { Authorization: 'Bearer t', 'Content-Type': 'application/json' } },
+    init: {
+      method: 'POST',
+      body: '{"name":"tea"}',
+      headers: { Authorization: 'Bearer t', 'Content-Type': 'application/json' },
+    },
   });
 });
 
-test('what only reads is asked again when the server is busy, after as long as it says', async () => {
+test('a read is repeated when the server is busy, after the requested delay', async () => {
   const { calls, rest } = server(() => problem(503, 'overloaded', { 'Retry-After': '2' }), () => new Response('[]'));
   const answer = rest.channels();
   await vi.advanceTimersByTimeAsync(1999);
@@ -35,15 +39,19 @@ test('what only reads is asked again when the server is busy, after as long as i
   await expect(answer).resolves.toEqual([]);
 });
 
-test('it is not asked for ever', async () => {
+test('a read is not repeated forever', async () => {
   const { calls, rest } = server(() => problem(503, 'unavailable'));
-  const answer = expect(rest.channels()).rejects.toMatchObject({ code: 'unavailable', status: 503, message: 'it is unavailable' });
+  const answer = expect(rest.channels()).rejects.toMatchObject({
+    code: 'unavailable',
+    status: 503,
+    message: 'it is unavailable',
+  });
   await vi.advanceTimersByTimeAsync(60_000);
   await answer;
   expect(calls).toHaveLength(4);
 });
 
-test('what changes something, and what is refused, is not asked again', async () => {
+test('writes and refused calls are not repeated', async () => {
   const busy = server(() => problem(503, 'overloaded'));
   await expect(busy.rest.logIn('a', 'b')).rejects.toMatchObject({ code: 'overloaded' });
   const refused = server(() => problem(403, 'forbidden'));
@@ -51,9 +59,10 @@ test('what changes something, and what is refused, is not asked again', async ()
   expect([busy.calls.length, refused.calls.length]).toEqual([1, 1]);
 });
 
-test('an answer that is no problem+json, and none at all, are said in words', async () => {
+test('a response other than problem+json, and no response, have a readable message', async () => {
   const proxy = server(() => new Response('<html>', { status: 404 }));
-  await expect(proxy.rest.channels()).rejects.toMatchObject({ status: 404, message: 'The server answered 404. Try again.' });
+  const message = 'The server responded with status 404. Try again.';
+  await expect(proxy.rest.channels()).rejects.toMatchObject({ status: 404, message });
   const away = server(() => {
     throw new TypeError('network');
   });
