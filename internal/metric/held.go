@@ -34,9 +34,9 @@ func (h *HeldWrites) Look() {
 	h.Found.Inc()
 }
 
-// unitOfWork is the function of the store in which all work with a connection is
+// unitOfWork is the function in which all work with a connection is
 // done.
-const unitOfWork = "github.com/chowk-chat/chowk/internal/store.work["
+const unitOfWork = "github.com/chowk-chat/chowk/internal/database.holdConnection["
 
 // HoldsConnection says whether the calling goroutine holds a connection of the
 // store's.

@@ -5,22 +5,23 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
 // CreateAccount adds a user with a password. See auth.Store.
 func (s *Store) CreateAccount(ctx context.Context, a model.Account, invitation model.TokenHash, onlyFirst bool) (created chat.User, err error) {
 	defer s.forgetUser(a.ID)
-	err = s.db.write(ctx, "create_account", func(c conn) error {
+	err = s.db.Write(ctx, "create_account", func(c conn) error {
 		// Two first users at once: the row of the administrator decides. (SQLite has one writer.)
-		if err := exec(c, "-- name: lock_accounts\nINSERT INTO meta (name, value) VALUES ('accounts', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", []byte("taken")); err != nil {
+		if err := database.Exec(c, "-- name: lock_accounts\nINSERT INTO meta (name, value) VALUES ('accounts', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", []byte("taken")); err != nil {
 			return err
 		}
 		if err := emailIsFree(c, *a.Email, a.ID); err != nil {
 			return err
 		}
 		var others int64
-		if err := query(c, "-- name: count_accounts\nSELECT count(*) FROM users WHERE password_hash <> ''", func(r row) error { return r.scan(&others) }); err != nil {
+		if err := database.Query(c, "-- name: count_accounts\nSELECT count(*) FROM users WHERE password_hash <> ''", func(r row) error { return r.Scan(&others) }); err != nil {
 			return err
 		}
 		if onlyFirst && others > 0 {
@@ -50,11 +51,11 @@ func (s *Store) Account(ctx context.Context, id chat.UserID) (*model.Account, er
 }
 
 func (s *Store) account(ctx context.Context, name, where string, arg any) (a *model.Account, err error) {
-	err = s.db.read(ctx, name, func(c conn) error {
+	err = s.db.Read(ctx, name, func(c conn) error {
 		a = nil
-		err := query(c, nameMark+name+"\nSELECT "+userColumns+", u.password_hash FROM users u WHERE "+where, func(r row) error {
+		err := database.Query(c, database.NameMark+name+"\nSELECT "+userColumns+", u.password_hash FROM users u WHERE "+where, func(r row) error {
 			a = new(model.Account)
-			return r.scan(append(userInto(&a.User), &a.PasswordHash)...)
+			return r.Scan(append(userInto(&a.User), &a.PasswordHash)...)
 		}, arg)
 		if err == nil && a == nil {
 			err = notFound("User")
@@ -66,7 +67,7 @@ func (s *Store) account(ctx context.Context, name, where string, arg any) (a *mo
 
 // SetPassword replaces the password and closes sessions. See auth.Store.
 func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, keep model.TokenHash) (closed []model.TokenHash, err error) {
-	err = s.db.write(ctx, "set_password", func(c conn) error {
+	err = s.db.Write(ctx, "set_password", func(c conn) error {
 		if err := updateUser(c, "-- name: set_password\nUPDATE users SET password_hash = $2 WHERE id = $1 RETURNING id", user, hash); err != nil {
 			return err
 		}
@@ -79,7 +80,7 @@ func (s *Store) SetPassword(ctx context.Context, user chat.UserID, hash string, 
 // SetVerified notes that the user's email is theirs. See auth.Store.
 func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 	defer s.forgetUser(user)
-	return s.db.write(ctx, "set_verified", func(c conn) error {
+	return s.db.Write(ctx, "set_verified", func(c conn) error {
 		return updateUser(c, "-- name: set_verified\nUPDATE users SET is_verified = $2 WHERE id = $1 RETURNING id", user, true)
 	})
 }
@@ -87,13 +88,13 @@ func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 // SetActive enables or disables a user. See auth.Store.
 func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (closed []model.TokenHash, err error) {
 	defer s.forgetUser(user)
-	err = s.db.write(ctx, "set_active", func(c conn) error {
+	err = s.db.Write(ctx, "set_active", func(c conn) error {
 		if err := updateUser(c, "-- name: set_active\nUPDATE users SET is_active = $2 WHERE id = $1 RETURNING id", user, active); err != nil {
 			return err
 		}
 		revoke(c, user, model.TokenHash{}, active)
 		if active {
-			return c.flush()
+			return c.Flush()
 		}
 		closed, err = closeSessions(c, user, model.TokenHash{})
 		return err
@@ -103,7 +104,7 @@ func (s *Store) SetActive(ctx context.Context, user chat.UserID, active bool) (c
 
 func updateUser(c conn, sql string, user chat.UserID, value any) error {
 	found := false
-	err := query(c, sql, func(row) error { found = true; return nil }, user, value)
+	err := database.Query(c, sql, func(row) error { found = true; return nil }, user, value)
 	if err == nil && !found {
 		err = notFound("User")
 	}
@@ -112,9 +113,9 @@ func updateUser(c conn, sql string, user chat.UserID, value any) error {
 
 // closeSessions ends all sessions of a user but one, and notes it.
 func closeSessions(c conn, user chat.UserID, keep model.TokenHash) (closed []model.TokenHash, err error) {
-	err = query(c, "-- name: close_sessions\nDELETE FROM sessions WHERE user_id = $1 AND hash <> $2 RETURNING hash", func(r row) error {
+	err = database.Query(c, "-- name: close_sessions\nDELETE FROM sessions WHERE user_id = $1 AND hash <> $2 RETURNING hash", func(r row) error {
 		var h model.TokenHash
-		err := r.scan(&h)
+		err := r.Scan(&h)
 		closed = append(closed, h)
 		return err
 	}, user, keep)
@@ -124,13 +125,13 @@ func closeSessions(c conn, user chat.UserID, keep model.TokenHash) (closed []mod
 	for _, h := range closed {
 		revoke(c, user, h, false)
 	}
-	return closed, c.flush()
+	return closed, c.Flush()
 }
 
 // ReplaceHash puts a stronger hash of the same password in the place of old, unless
 // the password has changed meanwhile. See auth.Rehasher.
 func (s *Store) ReplaceHash(ctx context.Context, user chat.UserID, old, hash string) error {
-	return s.db.write(ctx, "replace_hash", func(c conn) error {
-		return exec(c, "-- name: replace_hash\nUPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", user, old, hash)
+	return s.db.Write(ctx, "replace_hash", func(c conn) error {
+		return database.Exec(c, "-- name: replace_hash\nUPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2", user, old, hash)
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/database"
 )
 
 // gatherMost is how many keys one load takes, gatherTimeout how long it may last.
@@ -61,7 +63,7 @@ func (g *batcher[K, V]) ask(key K) (wait func(context.Context) (value V, found b
 			return r.value, r.found, r.err
 		case <-ctx.Done():
 			g.leave(r)
-			return value, false, overloaded(ctx.Err())
+			return value, false, database.Overloaded(ctx.Err())
 		}
 	}
 }
@@ -76,12 +78,12 @@ func (g *batcher[K, V]) join(key K) (*gathered[V], error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return nil, unavailable(errors.New("the store is closed"))
+		return nil, database.Unavailable(errors.New("the store is closed"))
 	}
 	r := g.waiting[key]
 	if r == nil {
 		if len(g.order) >= gatherQueue {
-			return nil, overloaded(errQueueFull)
+			return nil, database.Overloaded(database.ErrQueueFull)
 		}
 		r = &gathered[V]{done: make(chan struct{})}
 		g.waiting[key] = r
@@ -120,7 +122,7 @@ func (g *batcher[K, V]) run() {
 func (g *batcher[K, V]) loadWithRetry(ctx context.Context, keys []K) (map[K]V, error) {
 	for try := 1; ; try++ {
 		values, err := g.load(ctx, keys)
-		if !errors.Is(err, errNotBegun) || try == gatherTries || pause(ctx, gatherPause) != nil {
+		if !errors.Is(err, database.ErrNotBegun) || try == gatherTries || sleep(ctx, gatherPause) != nil {
 			return values, err
 		}
 	}
@@ -148,4 +150,16 @@ func (g *batcher[K, V]) close() {
 	g.closed = true
 	g.mu.Unlock()
 	g.done.Wait()
+}
+
+// sleep waits for d; it fails when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"github.com/chowk-chat/chowk/internal/database"
 )
 
 // TestWhatNobodyWaitsForIsNotLoaded, and whoever still waits is answered.
@@ -65,9 +67,9 @@ func TestALoadWithoutAConnectionIsTriedAgain(t *testing.T) {
 		loads int
 		fails bool
 	}{
-		"soon":    {[]error{errNotBegun, fmt.Errorf("standings: %w", errNotBegun)}, 3, false},
-		"never":   {[]error{errNotBegun, errNotBegun, errNotBegun, errNotBegun}, 3, true},
-		"another": {[]error{errUnavailable}, 1, true},
+		"soon":    {[]error{database.ErrNotBegun, fmt.Errorf("standings: %w", database.ErrNotBegun)}, 3, false},
+		"never":   {[]error{database.ErrNotBegun, database.ErrNotBegun, database.ErrNotBegun, database.ErrNotBegun}, 3, true},
+		"another": {[]error{database.ErrUnavailable}, 1, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			loads := 0

@@ -9,6 +9,7 @@ import (
 	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
@@ -164,11 +165,11 @@ func (l *memberList) shownTo(viewer chat.UserID) ([]chat.Member, error) {
 
 // membersVersion refuses whoever is no member.
 func (s *Store) membersVersion(ctx context.Context, channel chat.ID, viewer chat.UserID) (v membersVersion, err error) {
-	err = s.db.read(ctx, "members_version", func(c conn) error {
+	err = s.db.Read(ctx, "members_version", func(c conn) error {
 		found := false
-		err := query(c, `-- name: members_version
+		err := database.Query(c, `-- name: members_version
 			SELECT c.rights_seq, c.member_count FROM members m JOIN channels c ON c.id = m.channel_id WHERE m.channel_id = $1 AND m.user_id = $2`,
-			func(r row) error { found = true; return r.scan(&v.rights, &v.count) }, channel, viewer)
+			func(r row) error { found = true; return r.Scan(&v.rights, &v.count) }, channel, viewer)
 		if err == nil && !found {
 			err = chat.ErrAccessDenied
 		}
@@ -179,15 +180,15 @@ func (s *Store) membersVersion(ctx context.Context, channel chat.ID, viewer chat
 
 // loadMembers reads list and version in one statement: they are of one moment.
 func (s *Store) loadMembers(ctx context.Context, channel chat.ID) (l *memberList, err error) {
-	err = s.db.read(ctx, "members", func(c conn) error {
+	err = s.db.Read(ctx, "members", func(c conn) error {
 		l = &memberList{all: []chat.Member{}}
-		return query(c, `-- name: list_members
+		return database.Query(c, `-- name: list_members
 			SELECT m.user_id, m.role, m.joined_at, m.last_read_seq, COALESCE(u.name, ''), u.picture, c.rights_seq, c.member_count
 			FROM members m JOIN channels c ON c.id = m.channel_id LEFT JOIN users u ON u.id = m.user_id
 			WHERE m.channel_id = $1 ORDER BY m.joined_at, m.user_id`, func(r row) error {
 			var m chat.Member
 			var u chat.User
-			err := r.scan(&m.UserID, (*string)(&m.Role), &m.JoinedAt, &m.LastReadSeq, &u.Name, &u.Picture, &l.version.rights, &l.version.count)
+			err := r.Scan(&m.UserID, (*string)(&m.Role), &m.JoinedAt, &m.LastReadSeq, &u.Name, &u.Picture, &l.version.rights, &l.version.count)
 			u.ID = m.UserID
 			m.User = u.Ref(false)
 			l.all = append(l.all, m)

@@ -77,7 +77,7 @@ func (w *world) patientUsers(t *testing.T, ids ...chat.UserID) (all []chat.User,
 
 func TestManyWhoAskForOneUserAskOnce(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url})
 	w.rename(t, "ada", "Ada")
 	letGo := lockUsers(t, url)
@@ -114,7 +114,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 // TestMembersAreNeverStale, on whichever node the change was made.
 func TestMembersAreNeverStale(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	here, there := open(t, store.Options{URL: url}), open(t, store.Options{URL: url, SharedOpen: true})
 	f := &fleet{t: t, world: here}
 	f.found()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 )
 
 // membershipColumns are those of a member m with the unread count in channel c:
@@ -15,7 +16,7 @@ const membershipColumns = `m.user_id, m.role, m.is_starred, m.is_muted, m.notifi
 func scanMembership(r row, ch *channelInList) error {
 	var lastMessage, lastRead chat.Time
 	m := new(chat.Membership)
-	err := r.scan(append(channelInto(&ch.Channel, &lastMessage),
+	err := r.Scan(append(channelInto(&ch.Channel, &lastMessage),
 		&m.UserID, (*string)(&m.Role), &m.IsStarred, &m.IsMuted, &m.NotificationsEnabled, (*string)(&m.NotificationLevel), &m.JoinedAt, &lastRead, &m.LastReadSeq, &m.UnreadCount)...)
 	ch.LastMessageAt, m.LastReadAt = timeOrNil(lastMessage), timeOrNil(lastRead)
 	ch.MyMembership, ch.UnreadCount, ch.IsStarred = m, m.UnreadCount, m.IsStarred
@@ -28,9 +29,9 @@ const mine = "SELECT " + channelColumns + ", " + membershipColumns + " FROM memb
 
 // Channels lists the user's channels with one statement. See command.Store.
 func (s *Store) Channels(ctx context.Context, user chat.UserID, includeArchived bool) (all []chat.Channel, err error) {
-	err = s.db.read(ctx, "channels", func(c conn) error {
+	err = s.db.Read(ctx, "channels", func(c conn) error {
 		all = []chat.Channel{}
-		return query(c, "-- name: list_channels\n"+mine+`WHERE m.user_id = $1 AND (NOT c.is_archived OR $2)
+		return database.Query(c, "-- name: list_channels\n"+mine+`WHERE m.user_id = $1 AND (NOT c.is_archived OR $2)
 			ORDER BY c.last_message_at DESC, c.created_at DESC, c.id`, func(r row) error {
 			var ch channelInList
 			err := scanMembership(r, &ch)
@@ -43,7 +44,7 @@ func (s *Store) Channels(ctx context.Context, user chat.UserID, includeArchived 
 
 // Channel gives one channel. See command.Store.
 func (s *Store) Channel(ctx context.Context, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
-	err = s.db.read(ctx, "channel", func(c conn) error {
+	err = s.db.Read(ctx, "channel", func(c conn) error {
 		found, err = channelFor(c, id, viewer)
 		return err
 	})
@@ -51,7 +52,7 @@ func (s *Store) Channel(ctx context.Context, id chat.ID, viewer chat.UserID) (fo
 }
 
 func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
-	err = query(c, "-- name: channel\n"+mine+"WHERE m.user_id = $1 AND m.channel_id = $2", func(r row) error {
+	err = database.Query(c, "-- name: channel\n"+mine+"WHERE m.user_id = $1 AND m.channel_id = $2", func(r row) error {
 		ch := new(channelInList)
 		found = &ch.Channel
 		return scanMembership(r, ch)
@@ -59,7 +60,7 @@ func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, er
 	if err != nil || found != nil {
 		return found, err
 	}
-	err = query(c, "-- name: public_channel\nSELECT "+channelColumns+" FROM channels c WHERE c.id = $1 AND NOT c.is_private", func(r row) error {
+	err = database.Query(c, "-- name: public_channel\nSELECT "+channelColumns+" FROM channels c WHERE c.id = $1 AND NOT c.is_private", func(r row) error {
 		ch, err := scanChannel(r)
 		found = &ch.Channel
 		return err
@@ -72,9 +73,9 @@ func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, er
 
 // DirectChannel finds the channel of a DirectKey. See command.Store.
 func (s *Store) DirectChannel(ctx context.Context, key string, viewer chat.UserID) (found *chat.Channel, err error) {
-	err = s.db.read(ctx, "direct_channel", func(c conn) error {
+	err = s.db.Read(ctx, "direct_channel", func(c conn) error {
 		var id chat.ID
-		err := query(c, "-- name: direct_channel\nSELECT id FROM channels WHERE direct_key = $1", func(r row) error { return r.scan(&id) }, key)
+		err := database.Query(c, "-- name: direct_channel\nSELECT id FROM channels WHERE direct_key = $1", func(r row) error { return r.Scan(&id) }, key)
 		if err != nil {
 			return err
 		}
@@ -94,9 +95,9 @@ func like(s string) string {
 
 // Browse lists public channels. See command.Store.
 func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, limit int) (all []chat.Channel, err error) {
-	err = s.db.read(ctx, "browse", func(c conn) error {
+	err = s.db.Read(ctx, "browse", func(c conn) error {
 		all = []chat.Channel{}
-		return query(c, "-- name: browse\nSELECT "+channelColumns+` FROM channels c
+		return database.Query(c, "-- name: browse\nSELECT "+channelColumns+` FROM channels c
 			WHERE NOT c.is_private AND NOT c.is_archived AND (lower(c.name) LIKE $1 ESCAPE '\' OR lower(COALESCE(c.topic, '')) LIKE $1 ESCAPE '\')
 				AND NOT EXISTS (SELECT 1 FROM members m WHERE m.channel_id = c.id AND m.user_id = $2)
 			ORDER BY c.member_count DESC, c.name, c.id LIMIT $3`, func(r row) error {
@@ -110,11 +111,11 @@ func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, lim
 
 // SetMembership changes the user's own settings. See command.Store.
 func (s *Store) SetMembership(ctx context.Context, channel chat.ID, user chat.UserID, p chat.MembershipPatch) error {
-	return s.db.write(ctx, "set_membership", func(c conn) error {
+	return s.db.Write(ctx, "set_membership", func(c conn) error {
 		if err := mustBeMember(c, channel, user); err != nil {
 			return err
 		}
-		c.queue(`-- name: set_membership
+		c.Queue(`-- name: set_membership
 			UPDATE members SET is_starred = COALESCE($3, is_starred), is_muted = COALESCE($4, is_muted),
 				notifications_enabled = COALESCE($5, notifications_enabled), notification_level = COALESCE($6, notification_level)
 			WHERE channel_id = $1 AND user_id = $2`,

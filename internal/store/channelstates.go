@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 )
 
 // ChannelStates gives what a socket needs to know of its user's channels. Calls made
@@ -14,15 +15,15 @@ func (s *Store) ChannelStates(ctx context.Context, user chat.UserID) ([]chat.Cha
 }
 
 func (s *Store) loadStandings(ctx context.Context, users []chat.UserID) (all map[chat.UserID][]chat.ChannelState, err error) {
-	err = s.db.read(ctx, "standings", func(c conn) error {
+	err = s.db.Read(ctx, "standings", func(c conn) error {
 		all = make(map[chat.UserID][]chat.ChannelState, len(users))
-		return query(c, `-- name: standings
+		return database.Query(c, `-- name: standings
 			SELECT m.user_id, m.channel_id, m.role, m.last_read_seq, m.joined_seq, c.last_seq, c.is_archived,
 				c.message_count - m.read_ordinal - (SELECT count(*) FROM messages d WHERE d.channel_id = m.channel_id AND d.ordinal > m.read_ordinal AND d.is_deleted)
 			FROM members m JOIN channels c ON c.id = m.channel_id WHERE m.user_id = ANY($1)`, func(r row) error {
 			var user chat.UserID
 			var st chat.ChannelState
-			err := r.scan(&user, &st.ID, (*string)(&st.Role), &st.LastReadSeq, &st.JoinedSeq, &st.LastSeq, &st.IsArchived, &st.UnreadCount)
+			err := r.Scan(&user, &st.ID, (*string)(&st.Role), &st.LastReadSeq, &st.JoinedSeq, &st.LastSeq, &st.IsArchived, &st.UnreadCount)
 			all[user] = append(all[user], st)
 			return err
 		}, users)

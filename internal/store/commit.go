@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) Commit(ctx context.Context, changes []state.Change) ([]state.Out
 // isStatementError says whether the error is about what the database was asked rather than
 // about the database.
 func isStatementError(err error) bool {
-	for _, other := range []error{errUnavailable, errOverloaded, chat.ErrOutcomeUnknown, context.Canceled, context.DeadlineExceeded} {
+	for _, other := range []error{database.ErrUnavailable, database.ErrOverloaded, chat.ErrOutcomeUnknown, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, other) {
 			return false
 		}
@@ -67,10 +68,10 @@ func (s *Store) commit(ctx context.Context, changes []state.Change) ([]state.Out
 // attempt commits the group. What had to be rolled back, or may have been
 // committed although the connection broke, is not quick the next time.
 func (s *Store) attempt(ctx context.Context, changes []state.Change, fastPath bool) (u *unit, err error) {
-	err = s.db.write(ctx, "commit", func(c conn) error {
+	err = s.db.Write(ctx, "commit", func(c conn) error {
 		u = s.newUnit(changes, fastPath)
 		fastPath = false
-		return u.run(c, s.db.dialect())
+		return u.run(c, s.dialect)
 	})
 	return u, err
 }

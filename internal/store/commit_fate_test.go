@@ -139,7 +139,7 @@ func sending(channel chat.ID, text string) state.Change {
 // answer lost. All senders get the ack of what was stored.
 func TestAnAnswerThatIsLostAppliesNothingTwice(t *testing.T) {
 	var begun atomic.Bool
-	proxy, address := newCutter(t, pgtest.Database(t), func(n int64) bool { return begun.Load() && n%3 == 0 })
+	proxy, address := newCutter(t, pgtest.DatabaseUnlessShort(t), func(n int64) bool { return begun.Load() && n%3 == 0 })
 	s := through(t, address)
 	channel := founded(t, s)
 	begun.Store(true)
@@ -183,7 +183,7 @@ func TestAnAnswerThatIsLostAppliesNothingTwice(t *testing.T) {
 // longer than the journal tries; then the database is away altogether.
 func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 	var all atomic.Bool
-	proxy, address := newCutter(t, pgtest.Database(t), func(int64) bool { return all.Load() })
+	proxy, address := newCutter(t, pgtest.DatabaseUnlessShort(t), func(int64) bool { return all.Load() })
 	s := through(t, address)
 	channel := founded(t, s)
 	j := journal.Start(journal.Config{Store: s, Publisher: nobody{}, CommitTimeout: 500 * time.Millisecond})
@@ -222,7 +222,7 @@ func TestWhatOffendsTheDatabaseFailsAlone(t *testing.T) {
 			var count units
 			address := "sqlite:" + t.TempDir() + "/chowk.db"
 			if kind == "postgres" {
-				address = pgtest.Database(t)
+				address = pgtest.DatabaseUnlessShort(t)
 			}
 			s, err := store.Open(t.Context(), store.Options{URL: address, Observer: &count})
 			if err != nil {

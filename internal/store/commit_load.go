@@ -94,23 +94,23 @@ func (g *group) load(c conn, d *dialect, sends *sends) error {
 		slices.SortFunc(w.channels, chat.ID.Compare)
 		w.channels = slices.Compact(w.channels)
 	}
-	c.queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
+	c.Queue("-- name: commit_channels\nSELECT "+channelColumns+" FROM channels c WHERE c.id = ANY($1)"+d.lockChannels, []any{w.channels}, g.loadChannel)
 	g.loadRoles(c, d, w.pairs)
-	c.queue("-- name: commit_users\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, g.loadUser)
+	c.Queue("-- name: commit_users\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{w.users}, g.loadUser)
 	if len(w.messages) > 0 {
-		c.queue("-- name: commit_authors\nSELECT "+userColumns+" FROM users u WHERE u.id IN (SELECT user_id FROM messages WHERE id = ANY($1))", []any{w.messages}, g.loadUser)
-		c.queue("-- name: commit_messages\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id = ANY($1)", []any{w.messages}, g.loadMessage)
+		c.Queue("-- name: commit_authors\nSELECT "+userColumns+" FROM users u WHERE u.id IN (SELECT user_id FROM messages WHERE id = ANY($1))", []any{w.messages}, g.loadUser)
+		c.Queue("-- name: commit_messages\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id = ANY($1)", []any{w.messages}, g.loadMessage)
 		// A deleted reply is taken from its parent's count.
-		c.queue("-- name: commit_parents\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)",
+		c.Queue("-- name: commit_parents\nSELECT "+messageColumns+", m.body_hash FROM messages m WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)",
 			[]any{w.messages}, g.loadMessage)
 	}
 	g.loadRest(c, w)
-	return c.flush()
+	return c.Flush()
 }
 
 func (g *group) loadRest(c conn, w wanted) {
 	if len(w.changes) > 0 {
-		c.queue("-- name: commit_repeated\nSELECT id, "+changeColumns+" FROM changes WHERE id = ANY($1)", []any{w.changes}, func(r row) error {
+		c.Queue("-- name: commit_repeated\nSELECT id, "+changeColumns+" FROM changes WHERE id = ANY($1)", []any{w.changes}, func(r row) error {
 			var id chat.ID
 			ev, err := scanChange(r, &id)
 			g.done[id] = ev
@@ -118,25 +118,25 @@ func (g *group) loadRest(c conn, w wanted) {
 		})
 	}
 	if len(w.reactions) > 0 {
-		c.queue("-- name: commit_emojis\nSELECT message_id, emoji, count(*) FROM reactions WHERE message_id = ANY($1) GROUP BY message_id, emoji", []any{w.reactions}, g.loadEmoji)
-		c.queue("-- name: commit_reactions\nSELECT message_id, emoji, user_id FROM reactions WHERE message_id = ANY($1) AND user_id = ANY($2)", []any{w.reactions, w.users}, func(r row) error {
+		c.Queue("-- name: commit_emojis\nSELECT message_id, emoji, count(*) FROM reactions WHERE message_id = ANY($1) GROUP BY message_id, emoji", []any{w.reactions}, g.loadEmoji)
+		c.Queue("-- name: commit_reactions\nSELECT message_id, emoji, user_id FROM reactions WHERE message_id = ANY($1) AND user_id = ANY($2)", []any{w.reactions, w.users}, func(r row) error {
 			var k reactionKey
-			err := r.scan(&k.message, &k.emoji, &k.user)
+			err := r.Scan(&k.message, &k.emoji, &k.user)
 			g.reacted[k] = true
 			return err
 		})
 	}
 	if len(w.owners) > 0 {
-		c.queue("-- name: commit_owners\nSELECT channel_id, count(*) FROM members WHERE channel_id = ANY($1) AND role = 'owner' GROUP BY channel_id", []any{w.owners}, func(r row) error {
+		c.Queue("-- name: commit_owners\nSELECT channel_id, count(*) FROM members WHERE channel_id = ANY($1) AND role = 'owner' GROUP BY channel_id", []any{w.owners}, func(r row) error {
 			var id chat.ID
 			var n int64
-			err := r.scan(&id, &n)
+			err := r.Scan(&id, &n)
 			g.owners[id] = n
 			return err
 		})
 	}
 	if len(w.directs) > 0 {
-		c.queue("-- name: commit_directs\nSELECT c.direct_key, "+channelColumns+" FROM channels c WHERE c.direct_key = ANY($1)", []any{w.directs}, func(r row) error {
+		c.Queue("-- name: commit_directs\nSELECT c.direct_key, "+channelColumns+" FROM channels c WHERE c.direct_key = ANY($1)", []any{w.directs}, func(r row) error {
 			var key string
 			ch, err := scanChannel(r, &key)
 			g.directs[key] = ch.ID
@@ -148,7 +148,7 @@ func (g *group) loadRest(c conn, w wanted) {
 
 func (g *group) loadUser(r row) error {
 	u := new(chat.User)
-	err := r.scan(userInto(u)...)
+	err := r.Scan(userInto(u)...)
 	g.users[u.ID] = u
 	return err
 }
@@ -162,7 +162,7 @@ func (g *group) loadChannel(r row) error {
 func scanChannel(r row, before ...any) (*channelRow, error) {
 	ch := new(channelRow)
 	var last chat.Time
-	err := r.scan(append(before, channelInto(&ch.Channel, &last)...)...)
+	err := r.Scan(append(before, channelInto(&ch.Channel, &last)...)...)
 	if last != 0 {
 		ch.LastMessageAt = &last
 	}
@@ -185,7 +185,7 @@ func (g *group) loadEmoji(r row) error {
 	var id chat.ID
 	var emoji string
 	var n int64
-	err := r.scan(&id, &emoji, &n)
+	err := r.Scan(&id, &emoji, &n)
 	if g.emojis[id] == nil {
 		g.emojis[id] = make(map[string]int64)
 	}
@@ -197,7 +197,7 @@ func (g *group) loadRoles(c conn, d *dialect, pairs []pairKey) {
 	each := func(r row) error {
 		var k pairKey
 		var role string
-		err := r.scan(&k.channel, &k.user, &role)
+		err := r.Scan(&k.channel, &k.user, &role)
 		g.roles[k] = chat.Role(role)
 		return err
 	}
@@ -206,7 +206,7 @@ func (g *group) loadRoles(c conn, d *dialect, pairs []pairKey) {
 		for _, p := range pairs {
 			if !asked[p] {
 				asked[p] = true
-				c.queue("-- name: commit_role\nSELECT m.channel_id, m.user_id, m.role FROM members m WHERE m.channel_id = $1 AND m.user_id = $2", []any{p.channel, p.user}, each)
+				c.Queue("-- name: commit_role\nSELECT m.channel_id, m.user_id, m.role FROM members m WHERE m.channel_id = $1 AND m.user_id = $2", []any{p.channel, p.user}, each)
 			}
 		}
 		return
@@ -215,5 +215,5 @@ func (g *group) loadRoles(c conn, d *dialect, pairs []pairKey) {
 	for i, p := range pairs {
 		channels[i], users[i] = p.channel, p.user
 	}
-	c.queue("-- name: commit_roles\nSELECT m.channel_id, m.user_id, m.role FROM members m"+d.pairs, []any{channels, users}, each)
+	c.Queue("-- name: commit_roles\nSELECT m.channel_id, m.user_id, m.role FROM members m"+d.pairs, []any{channels, users}, each)
 }

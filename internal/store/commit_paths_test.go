@@ -23,7 +23,11 @@ func TestBothWaysOfCommittingDoTheSame(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			stores := []*Store{}
-			for _, url := range []string{pgtest.Database(t), pgtest.Database(t), "sqlite:" + filepath.Join(t.TempDir(), "a.db"), "sqlite:" + filepath.Join(t.TempDir(), "b.db")} {
+			urls := []string{"sqlite:" + filepath.Join(t.TempDir(), "a.db"), "sqlite:" + filepath.Join(t.TempDir(), "b.db")}
+			if !testing.Short() {
+				urls = append(urls, pgtest.Database(t), pgtest.Database(t))
+			}
+			for _, url := range urls {
 				s, err := Open(t.Context(), Options{URL: url, Pool: Pool{Size: 2, Overflow: 1}})
 				if err != nil {
 					t.Fatal(err)

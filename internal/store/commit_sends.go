@@ -105,10 +105,10 @@ func (s *sends) findAuthors(c conn) {
 	if len(unknown) == 0 {
 		return
 	}
-	c.queue(`-- name: send_authors
+	c.Queue(`-- name: send_authors
 		SELECT id, name, picture FROM users WHERE id = ANY($1)`, []any{unknown}, func(r row) error {
 		var u chat.User
-		err := r.scan(&u.ID, &u.Name, &u.Picture)
+		err := r.Scan(&u.ID, &u.Name, &u.Picture)
 		s.users[u.ID] = u.Ref(false)
 		s.found = append(s.found, s.users[u.ID])
 		return err

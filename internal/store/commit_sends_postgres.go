@@ -128,10 +128,10 @@ func (s *sends) storeKnown(c conn, known []int) {
 		head := s.heads[id]
 		n[k], at[k], rights[k] = head.admitted, int64(head.at), head.rights
 	}
-	c.queue(knownSQL, append(s.messages(known), ids, n, at, rights, places), func(r row) error {
+	c.Queue(knownSQL, append(s.messages(known), ids, n, at, rights, places), func(r row) error {
 		var id chat.ID
 		var seq, ordinal int64
-		err := r.scan(&id, &seq, &ordinal)
+		err := r.Scan(&id, &seq, &ordinal)
 		if head := s.heads[id]; head != nil {
 			head.seq, head.ordinal, head.moved = seq, ordinal, true
 		}
@@ -143,10 +143,10 @@ func (s *sends) ask(c conn, asked []int) {
 	if len(asked) == 0 {
 		return
 	}
-	c.queue(sendSQL, append(s.messages(asked), roleNames(s.allowed)), func(r row) error {
+	c.Queue(sendSQL, append(s.messages(asked), roleNames(s.allowed)), func(r row) error {
 		var id chat.ID
 		h := &sendHead{asked: true}
-		err := r.scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.rights, &h.refused)
+		err := r.Scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.rights, &h.refused)
 		for k, n := range h.refused {
 			h.refused[k] = int64(asked[n-1]) + 1
 		}

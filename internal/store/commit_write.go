@@ -9,7 +9,7 @@ import (
 // write sends all that the group made: with the COMMIT behind it one round trip.
 func (g *group) write(c conn, d *dialect) {
 	for _, s := range g.writes {
-		c.queue(s.sql, s.args, nil)
+		c.Queue(s.sql, s.args, nil)
 	}
 	var fresh, changed []*messageRow
 	for _, m := range g.messages {
@@ -26,7 +26,7 @@ func (g *group) write(c conn, d *dialect) {
 		g.writeArrays(c, fresh)
 	}
 	for _, m := range changed {
-		c.queue(`-- name: update_message
+		c.Queue(`-- name: update_message
 			UPDATE messages SET content = $3, is_edited = $4, edited_at = $5, is_deleted = $6, deleted_at = $7, reaction_count = $8,
 				thread_reply_count = $9, thread_last_reply_at = $10, updated_at = $11, file_url = $12, file_name = $13, file_type = $14, file_size = $15, mentions = $16
 			WHERE channel_id = $1 AND seq = $2`, []any{
@@ -35,7 +35,7 @@ func (g *group) write(c conn, d *dialect) {
 		}, nil)
 	}
 	for i, ev := range g.newEvents {
-		c.queue("-- name: insert_change\nINSERT INTO changes (channel_id, seq, id, type, user_id, at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		c.Queue("-- name: insert_change\nINSERT INTO changes (channel_id, seq, id, type, user_id, at, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			[]any{ev.ChannelID, ev.Seq, g.newIDs[i], string(ev.Type), ev.UserID, ev.At, payloadOf(ev)}, nil)
 	}
 }
@@ -65,7 +65,7 @@ const messageInsert = `-- name: insert_messages
 // writeEach writes new messages and the channels' heads row by row: SQLite.
 func (g *group) writeEach(c conn, fresh []*messageRow) {
 	for _, m := range fresh {
-		c.queue(messageInsert+" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)", []any{
+		c.Queue(messageInsert+" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)", []any{
 			m.ChannelID, m.Seq, m.ID, m.Ordinal, m.UserID, m.Content, string(m.MessageType), m.ParentMessageID, mentionsText(&m.Message), m.ClientID, m.bodyHash,
 			m.FileURL, m.FileName, m.FileType, m.FileSize, m.ThreadReplyCount, timeOr0(m.ThreadLastReplyAt), m.ReactionCount, m.IsEdited, timeOr0(m.EditedAt),
 			m.IsDeleted, timeOr0(m.DeletedAt), m.CreatedAt, m.UpdatedAt,
@@ -73,7 +73,7 @@ func (g *group) writeEach(c conn, fresh []*messageRow) {
 	}
 	for _, ch := range g.channels {
 		if ch.touched {
-			c.queue("-- name: move_head\nUPDATE channels SET last_seq = $2, message_count = $3, member_count = $4, last_message_at = $5, rights_seq = CASE WHEN $6 > 0 THEN $6 ELSE rights_seq END WHERE id = $1",
+			c.Queue("-- name: move_head\nUPDATE channels SET last_seq = $2, message_count = $3, member_count = $4, last_message_at = $5, rights_seq = CASE WHEN $6 > 0 THEN $6 ELSE rights_seq END WHERE id = $1",
 				[]any{ch.ID, ch.LastSeq, ch.MessageCount, ch.MemberCount, timeOr0(ch.LastMessageAt), ch.rights}, nil)
 		}
 	}
@@ -101,7 +101,7 @@ func (g *group) writeArrays(c conn, fresh []*messageRow) {
 			edited[i], editedAt[i], deleted[i], deletedAt[i] = m.IsEdited, int64(timeOr0(m.EditedAt)), m.IsDeleted, int64(timeOr0(m.DeletedAt))
 			created[i], upd[i] = int64(m.CreatedAt), int64(m.UpdatedAt)
 		}
-		c.queue(messageInsert+` SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[],
+		c.Queue(messageInsert+` SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[],
 			$10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::boolean[], $20::bigint[],
 			$21::boolean[], $22::bigint[], $23::bigint[], $24::bigint[])`, []any{
 			channels, seqs, ids, ordinals, users, contents, types, parents, mentioned, clients, hashes, urls, names, kinds, sizes,
@@ -118,7 +118,7 @@ func (g *group) writeArrays(c conn, fresh []*messageRow) {
 		}
 	}
 	if len(ids) > 0 {
-		c.queue(`-- name: move_heads
+		c.Queue(`-- name: move_heads
 			UPDATE channels c SET last_seq = d.seq, message_count = d.messages, member_count = d.members, last_message_at = d.last,
 				rights_seq = CASE WHEN d.rights > 0 THEN d.rights ELSE c.rights_seq END
 			FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS d(id, seq, messages, members, last, rights) WHERE c.id = d.id`,

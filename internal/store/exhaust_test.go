@@ -86,7 +86,7 @@ func fault(t *testing.T, url string, strike func(f *fleet), during bool) {
 }
 
 func TestHotRowsLocked(t *testing.T) {
-	url := pgtest.Start(t).URL()
+	url := pgtest.StartUnlessShort(t).URL()
 	fault(t, url, func(*fleet) {
 		c, err := pgx.Connect(t.Context(), url)
 		if err != nil {
@@ -101,7 +101,7 @@ func TestHotRowsLocked(t *testing.T) {
 }
 
 func TestDatabaseFrozen(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := pgtest.StartUnlessShort(t)
 	fault(t, pg.URL(), func(f *fleet) {
 		pg.Pause()
 		eventually(t, "work is refused at once", func() bool { return f.world.PoolStats().Unreachable })
@@ -111,7 +111,7 @@ func TestDatabaseFrozen(t *testing.T) {
 }
 
 func TestDatabaseKilled(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := pgtest.StartUnlessShort(t)
 	fault(t, pg.URL(), func(*fleet) {
 		pg.Kill()
 		time.Sleep(lasts(time.Second, 10*time.Second))
@@ -120,7 +120,7 @@ func TestDatabaseKilled(t *testing.T) {
 }
 
 func TestConnectionsKilledAtRandom(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := pgtest.StartUnlessShort(t)
 	fault(t, pg.URL(), func(*fleet) {
 		c, err := pgx.Connect(t.Context(), pg.URL())
 		if err != nil {

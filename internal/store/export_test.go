@@ -11,11 +11,8 @@ func Holding() bool { return metric.HoldsConnection() }
 
 // InUnit runs f while it holds a connection, which nothing that is exported does.
 func (s *Store) InUnit(ctx context.Context, f func()) error {
-	return s.db.read(ctx, "test", func(conn) error {
+	return s.db.Read(ctx, "test", func(conn) error {
 		f()
 		return nil
 	})
 }
-
-// Mark does what a server on SQLite does every few seconds.
-func (s *Store) Mark(ctx context.Context) error { return s.db.(*sqliteDB).markWork(ctx) }

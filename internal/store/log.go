@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 )
 
 // payload is what the changes table keeps of an entry beside its columns.
@@ -42,7 +43,7 @@ const changeColumns = "channel_id, seq, type, user_id, at, payload"
 func scanChange(r row, before ...any) (*chat.Entry, error) {
 	ev := new(chat.Entry)
 	var text string
-	if err := r.scan(append(before, &ev.ChannelID, &ev.Seq, (*string)(&ev.Type), &ev.UserID, &ev.At, &text)...); err != nil {
+	if err := r.Scan(append(before, &ev.ChannelID, &ev.Seq, (*string)(&ev.Type), &ev.UserID, &ev.At, &text)...); err != nil {
 		return ev, err
 	}
 	var p payload
@@ -64,23 +65,23 @@ func (s *Store) Log(ctx context.Context, channel chat.ID, after chat.Seq, limit 
 // LogTo gives a channel's entries after a seq. See hub.Store. A replica that has
 // come to head knows of every edit and deletion up to there as well.
 func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limit int, head chat.Seq) (log []chat.Entry, err error) {
-	err = s.db.readAt(ctx, "log", channel, head, func(c conn) error {
+	err = s.readAt(ctx, "log", channel, head, func(c conn) error {
 		log = nil
-		c.queue("-- name: log_floor\nSELECT log_floor FROM channels WHERE id = $1 AND log_floor > $2", []any{channel, after}, func(row) error {
+		c.Queue("-- name: log_floor\nSELECT log_floor FROM channels WHERE id = $1 AND log_floor > $2", []any{channel, after}, func(row) error {
 			return errForgotten
 		})
-		c.queue("-- name: log_messages\nSELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
+		c.Queue("-- name: log_messages\nSELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			m := new(chat.Message)
 			err := scanAuthored(r, m)
 			log = append(log, chat.Entry{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m})
 			return err
 		})
-		c.queue("-- name: log_changes\nSELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {
+		c.Queue("-- name: log_changes\nSELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			ev, err := scanChange(r)
 			log = append(log, *ev)
 			return err
 		})
-		return c.flush()
+		return c.Flush()
 	})
 	if err != nil {
 		return nil, err
@@ -121,12 +122,12 @@ func (s *Store) Heads(ctx context.Context, channels []chat.ID) (map[chat.ID]chat
 }
 
 func (s *Store) loadHeads(ctx context.Context, ids []chat.ID) (heads map[chat.ID]chat.Seq, err error) {
-	err = s.db.read(ctx, "heads", func(c conn) error {
+	err = s.db.Read(ctx, "heads", func(c conn) error {
 		heads = make(map[chat.ID]chat.Seq, len(ids))
-		return query(c, "-- name: heads\nSELECT id, last_seq FROM channels WHERE id = ANY($1)", func(r row) error {
+		return database.Query(c, "-- name: heads\nSELECT id, last_seq FROM channels WHERE id = ANY($1)", func(r row) error {
 			var id chat.ID
 			var seq chat.Seq
-			err := r.scan(&id, &seq)
+			err := r.Scan(&id, &seq)
 			heads[id] = seq
 			return err
 		}, ids)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
@@ -17,7 +18,7 @@ const messageColumns = `m.id, m.channel_id, m.seq, m.ordinal, m.user_id, m.conte
 func scanMessage(r row, m *chat.Message, after ...any) error {
 	var mentioned string
 	var replied, edited, deleted chat.Time
-	err := r.scan(append([]any{
+	err := r.Scan(append([]any{
 		&m.ID, &m.ChannelID, &m.Seq, &m.Ordinal, &m.UserID, &m.Content, (*string)(&m.MessageType), &m.ParentMessageID, &m.ThreadReplyCount, &replied,
 		&mentioned, &m.FileURL, &m.FileName, &m.FileType, &m.FileSize, &m.IsEdited, &edited, &m.IsDeleted, &deleted, &m.IsPinned, &m.ReactionCount,
 		&m.CreatedAt, &m.UpdatedAt, &m.ClientID,
@@ -54,8 +55,8 @@ func scanAuthored(r row, m *chat.Message) error {
 // viewer may see it, and how far the channel goes, only the primary says; the page
 // may come from a replica that has come as far.
 func (s *Store) History(ctx context.Context, q model.HistoryQuery) (page []chat.Message, err error) {
-	if s.db.replicaCount() == 0 {
-		err = s.db.read(ctx, "history", func(c conn) error {
+	if s.db.Replicas() == 0 {
+		err = s.db.Read(ctx, "history", func(c conn) error {
 			if err := mustBeMember(c, q.ChannelID, q.Viewer); err != nil {
 				return err
 			}
@@ -65,10 +66,10 @@ func (s *Store) History(ctx context.Context, q model.HistoryQuery) (page []chat.
 		return page, err
 	}
 	head := chat.Seq(-1)
-	err = s.db.read(ctx, "history_right", func(c conn) error {
-		return query(c, `-- name: head_for_member
+	err = s.db.Read(ctx, "history_right", func(c conn) error {
+		return database.Query(c, `-- name: head_for_member
 			SELECT c.last_seq FROM members m JOIN channels c ON c.id = m.channel_id WHERE m.channel_id = $1 AND m.user_id = $2`,
-			func(r row) error { return r.scan(&head) }, q.ChannelID, q.Viewer)
+			func(r row) error { return r.Scan(&head) }, q.ChannelID, q.Viewer)
 	})
 	if err == nil && head < 0 {
 		err = chat.ErrAccessDenied
@@ -76,7 +77,7 @@ func (s *Store) History(ctx context.Context, q model.HistoryQuery) (page []chat.
 	if err != nil {
 		return nil, err
 	}
-	err = s.db.readAt(ctx, "history", q.ChannelID, head, func(c conn) error {
+	err = s.readAt(ctx, "history", q.ChannelID, head, func(c conn) error {
 		page, err = historyPage(c, q)
 		return err
 	})
@@ -93,7 +94,7 @@ func historyPage(c conn, q model.HistoryQuery) (page []chat.Message, err error) 
 		}
 		args = append(args, seq)
 	}
-	err = query(c, sql, func(r row) error {
+	err = database.Query(c, sql, func(r row) error {
 		page = append(page, chat.Message{})
 		return scanAuthored(r, &page[len(page)-1])
 	}, args...)
@@ -131,7 +132,7 @@ func historyQuery(q model.HistoryQuery) (sql string, args []any) {
 }
 
 func seqOf(c conn, channel, message chat.ID) (seq chat.Seq, err error) {
-	err = query(c, "-- name: seq_of_message\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", func(r row) error { return r.scan(&seq) }, message, channel)
+	err = database.Query(c, "-- name: seq_of_message\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", func(r row) error { return r.Scan(&seq) }, message, channel)
 	if err == nil && seq == 0 {
 		err = notFound("Message")
 	}
@@ -151,10 +152,10 @@ func addReactions(c conn, page []chat.Message) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return query(c, "-- name: list_reactions\nSELECT message_id, emoji, user_id, created_at FROM reactions WHERE message_id = ANY($1) ORDER BY created_at, user_id", func(r row) error {
+	return database.Query(c, "-- name: list_reactions\nSELECT message_id, emoji, user_id, created_at FROM reactions WHERE message_id = ANY($1) ORDER BY created_at, user_id", func(r row) error {
 		var id chat.ID
 		var re chat.Reaction
-		err := r.scan(&id, &re.Emoji, &re.UserID, &re.CreatedAt)
+		err := r.Scan(&id, &re.Emoji, &re.UserID, &re.CreatedAt)
 		m := &page[at[id]]
 		m.Reactions = append(m.Reactions, re)
 		return err
@@ -163,12 +164,12 @@ func addReactions(c conn, page []chat.Message) error {
 
 // Message gives one message. See command.Store.
 func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.UserID) (m *chat.Message, err error) {
-	err = s.db.read(ctx, "message", func(c conn) error {
+	err = s.db.Read(ctx, "message", func(c conn) error {
 		if err := mustBeMember(c, channel, viewer); err != nil {
 			return err
 		}
 		var page []chat.Message
-		err := query(c, "-- name: message\nSELECT "+authored+"WHERE m.id = $1 AND m.channel_id = $2", func(r row) error {
+		err := database.Query(c, "-- name: message\nSELECT "+authored+"WHERE m.id = $1 AND m.channel_id = $2", func(r row) error {
 			page = append(page, chat.Message{})
 			return scanAuthored(r, &page[0])
 		}, id, channel)
@@ -187,7 +188,7 @@ func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.Us
 // mustBeMember refuses whoever is no member of the channel.
 func mustBeMember(c conn, channel chat.ID, user chat.UserID) error {
 	role := ""
-	err := query(c, "-- name: role_of_member\nSELECT role FROM members WHERE channel_id = $1 AND user_id = $2", func(r row) error { return r.scan(&role) }, channel, user)
+	err := database.Query(c, "-- name: role_of_member\nSELECT role FROM members WHERE channel_id = $1 AND user_id = $2", func(r row) error { return r.Scan(&role) }, channel, user)
 	if err == nil && role == "" {
 		err = chat.ErrAccessDenied
 	}

@@ -12,7 +12,7 @@ import (
 
 // takers are the functions that take a statement, by the place of it among their
 // arguments.
-var takers = map[string]int{"queue": 0, "repeat": 0, "also": 0, "query": 1, "exec": 1, "updateUser": 1}
+var takers = map[string]int{"Queue": 0, "Repeat": 0, "queueWrite": 0, "Query": 1, "Exec": 1, "updateUser": 1}
 
 // named is how a statement begins, if only with a name that is a variable.
 var named = regexp.MustCompile(`^-- name: ([a-z][a-z_]*\n|$)`)

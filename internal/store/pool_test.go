@@ -26,7 +26,7 @@ func connections(t *testing.T, url string) int {
 
 func TestThePoolNeverExceedsItsSumAndClosesWhatIdles(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 3, Overflow: 2, MaxIdleTime: 300 * time.Millisecond}})
 	letGo := lockUsers(t, url)
 	var r readers
@@ -56,7 +56,7 @@ func TestThePoolNeverExceedsItsSumAndClosesWhatIdles(t *testing.T) {
 
 func TestAPoolOfOneIsOneConnection(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 1, Overflow: -1}})
 	if _, err := w.FindUsers(t.Context(), "ada", 1); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestAPoolOfOneIsOneConnection(t *testing.T) {
 
 func TestAnExhaustedPoolSaysWhoHoldsItAndRefusesWhoeverIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 3, Overflow: 2}})
 	var r readers
 	letGo := lockUsers(t, url)
@@ -110,7 +110,7 @@ func TestAnExhaustedPoolSaysWhoHoldsItAndRefusesWhoeverIsWaitedFor(t *testing.T)
 // refused.
 func TestHowLongPeopleWaitIsASetting(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	pool := store.Pool{Size: 2, Overflow: -1}
 	hasty := open(t, store.Options{URL: url, Pool: pool})
 	pool.Wait = patience
@@ -140,7 +140,7 @@ func TestHowLongPeopleWaitIsASetting(t *testing.T) {
 
 func TestAWaiterLeavesWithItsCaller(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1, Timeout: time.Hour}})
 	var r readers
 	letGo := lockUsers(t, url)
@@ -166,7 +166,7 @@ func TestAWaiterLeavesWithItsCaller(t *testing.T) {
 
 func TestTheQueueForConnectionsIsBounded(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, HoldHard: time.Minute})
 	var r readers
 	letGo := lockUsers(t, url)
@@ -188,7 +188,7 @@ func TestTheQueueForConnectionsIsBounded(t *testing.T) {
 
 func TestAUnitThatHoldsForLongIsLoggedThenCancelledAndItsConnectionLives(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, HoldSoft: 300 * time.Millisecond, HoldHard: time.Second})
 	if _, err := w.FindUsers(t.Context(), "ada", 1); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
@@ -33,15 +34,15 @@ func (s *Store) CommitReads(ctx context.Context, reads []state.Read) (outcomes [
 			asked = append(asked, i)
 		}
 	}
-	err = s.db.write(ctx, "commit_reads", func(c conn) error {
+	err = s.db.Write(ctx, "commit_reads", func(c conn) error {
 		outcomes = make([]state.ReadResult, len(reads))
-		if s.db.dialect().arrays {
+		if s.dialect.arrays {
 			moveKnownReads(c, reads, known)
 			moveReads(c, reads, asked, outcomes)
 			return nil
 		}
-		if db, ok := c.(*sqliteConn); ok {
-			db.moveOwnReads(reads, known)
+		if db, ok := c.(database.Repeater); ok {
+			moveOwnReads(db, reads, known)
 		}
 		return s.moveEach(c, reads, asked, outcomes)
 	})
@@ -55,27 +56,27 @@ func (s *Store) moveEach(c conn, reads []state.Read, index []int, outcomes []sta
 		var state *readRow
 		var named int64
 		s.loadRead(c, &reads[i], &state, &named)
-		if err := c.flush(); err != nil {
+		if err := c.Flush(); err != nil {
 			return err
 		}
 		s.newest(c, &reads[i], state, named, &outcomes[i])
-		if err := c.flush(); err != nil {
+		if err := c.Flush(); err != nil {
 			return err
 		}
 		moveRead(c, &reads[i], state, &outcomes[i])
 	}
-	return c.flush()
+	return c.Flush()
 }
 
 func (s *Store) loadRead(c conn, r *state.Read, into **readRow, named *int64) {
-	c.queue(`-- name: read_cursor
+	c.Queue(`-- name: read_cursor
 		SELECT m.last_read_seq, m.read_ordinal, c.last_seq, c.message_count FROM members m JOIN channels c ON c.id = m.channel_id
 		WHERE m.channel_id = $1 AND m.user_id = $2`, []any{r.ChannelID, r.UserID}, func(row row) error {
 		*into = new(readRow)
-		return row.scan(&(*into).seq, &(*into).ordinal, &(*into).head, &(*into).messages)
+		return row.Scan(&(*into).seq, &(*into).ordinal, &(*into).head, &(*into).messages)
 	})
 	if !r.MessageID.IsZero() && r.Seq == 0 {
-		c.queue("-- name: read_named\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", []any{r.MessageID, r.ChannelID}, func(row row) error { return row.scan(named) })
+		c.Queue("-- name: read_named\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", []any{r.MessageID, r.ChannelID}, func(row row) error { return row.Scan(named) })
 	}
 }
 
@@ -96,8 +97,8 @@ func (s *Store) newest(c conn, r *state.Read, state *readRow, named int64, out *
 	}
 	out.LastReadSeq = max(min(to, state.head), state.seq)
 	out.Moved = out.LastReadSeq > state.seq
-	c.queue("-- name: read_newest\nSELECT id, seq, ordinal FROM messages WHERE channel_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1", []any{r.ChannelID, out.LastReadSeq}, func(row row) error {
-		return row.scan(&state.newest, &state.newestSeq, &state.newestOrdinal)
+	c.Queue("-- name: read_newest\nSELECT id, seq, ordinal FROM messages WHERE channel_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1", []any{r.ChannelID, out.LastReadSeq}, func(row row) error {
+		return row.Scan(&state.newest, &state.newestSeq, &state.newestOrdinal)
 	})
 }
 
@@ -108,12 +109,12 @@ func moveRead(c conn, r *state.Read, state *readRow, out *state.ReadResult) {
 	out.MessageID = state.newest
 	ordinal := max(state.newestOrdinal, state.ordinal)
 	if out.Moved {
-		c.queue("-- name: read_move\nUPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2",
+		c.Queue("-- name: read_move\nUPDATE members SET last_read_seq = $3, read_ordinal = $4, last_read_at = $5 WHERE channel_id = $1 AND user_id = $2",
 			[]any{r.ChannelID, r.UserID, out.LastReadSeq, ordinal, r.At}, nil)
 	}
-	c.queue("-- name: read_deleted\nSELECT count(*) FROM messages WHERE channel_id = $1 AND ordinal > $2 AND is_deleted", []any{r.ChannelID, ordinal}, func(row row) error {
+	c.Queue("-- name: read_deleted\nSELECT count(*) FROM messages WHERE channel_id = $1 AND ordinal > $2 AND is_deleted", []any{r.ChannelID, ordinal}, func(row row) error {
 		var deleted int64
-		err := row.scan(&deleted)
+		err := row.Scan(&deleted)
 		out.UnreadCount = state.messages - ordinal - deleted
 		return err
 	})

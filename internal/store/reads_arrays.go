@@ -20,7 +20,7 @@ func moveKnownReads(c conn, reads []state.Read, index []int) {
 	for k, i := range index {
 		seqs[k], ordinals[k] = reads[i].Seq, reads[i].Ordinal
 	}
-	c.queue(`-- name: read_own
+	c.Queue(`-- name: read_own
 		UPDATE members m SET last_read_seq = d.seq, read_ordinal = d.ordinal, last_read_at = d.at
 		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS d(channel_id, user_id, seq, ordinal, at)
 		WHERE m.channel_id = d.channel_id AND m.user_id = d.user_id AND m.last_read_seq < d.seq`, []any{channels, users, seqs, ordinals, at}, nil)
@@ -40,7 +40,7 @@ func moveReads(c conn, reads []state.Read, index []int, outcomes []state.ReadRes
 		}
 		outcomes[i].Err = chat.ErrAccessDenied // unless there is a row
 	}
-	c.queue(`-- name: read_move
+	c.Queue(`-- name: read_move
 		WITH d AS (
 			SELECT a.n, a.channel_id, a.user_id, a.at, a.named, a.to_seq, c.message_count, m.read_ordinal, GREATEST(LEAST(a.to_seq, c.last_seq), m.last_read_seq) AS seq
 			FROM (
@@ -68,7 +68,7 @@ func moveReads(c conn, reads []state.Read, index []int, outcomes []state.ReadRes
 		var there bool
 		var out state.ReadResult
 		var newest *chat.ID
-		if err := r.scan(&n, &there, &out.LastReadSeq, &newest, &out.Moved, &out.UnreadCount); err != nil {
+		if err := r.Scan(&n, &there, &out.LastReadSeq, &newest, &out.Moved, &out.UnreadCount); err != nil {
 			return err
 		}
 		switch {

@@ -14,7 +14,7 @@ import (
 // TestReplicasAnswerWhatTheyHaveGot follows one through its life: up, late, level
 // again, dead, and back.
 func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
-	pg := pgtest.Start(t)
+	pg := pgtest.StartUnlessShort(t)
 	standby := pg.Replica(t)
 	w := open(t, store.Options{URL: pg.URL(), ReadURLs: []string{standby.URL()}})
 	f := &fleet{t: t, world: w}
@@ -102,7 +102,7 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 
 func TestAReplicaThatIsAwayAtTheStartIsNoReasonNotToStart(t *testing.T) {
 	t.Parallel()
-	w := open(t, store.Options{URL: pgtest.Database(t), ReadURLs: []string{"postgres://chowk@127.0.0.1:1/postgres"}})
+	w := open(t, store.Options{URL: pgtest.DatabaseUnlessShort(t), ReadURLs: []string{"postgres://chowk@127.0.0.1:1/postgres"}})
 	f := &fleet{t: t, world: w}
 	f.found()
 	for range 10 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 )
 
 // errForgotten: the log does not reach back that far.
@@ -15,14 +16,14 @@ var errForgotten = chat.Errorf(chat.Resync, "The server keeps no changes from so
 // not messages: edits, deletions, reactions, memberships and updates, which those
 // who resume from before them must load anew. It returns how many it deleted.
 func (s *Store) ForgetChanges(ctx context.Context, before chat.Time, limit int) (n int, err error) {
-	err = s.db.write(ctx, "forget_changes", func(c conn) error {
+	err = s.db.Write(ctx, "forget_changes", func(c conn) error {
 		n = 0
 		floors := make(map[chat.ID]chat.Seq)
-		err := query(c, `-- name: old_changes
+		err := database.Query(c, `-- name: old_changes
 			SELECT channel_id, seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2`, func(r row) error {
 			var id chat.ID
 			var seq chat.Seq
-			err := r.scan(&id, &seq)
+			err := r.Scan(&id, &seq)
 			floors[id] = max(floors[id], seq)
 			return err
 		}, before, limit)
@@ -33,13 +34,13 @@ func (s *Store) ForgetChanges(ctx context.Context, before chat.Time, limit int) 
 			return fmt.Errorf("raise the floor of the log: %w", err)
 		}
 		for id, floor := range floors {
-			c.queue(`-- name: forget_changes
+			c.Queue(`-- name: forget_changes
 				DELETE FROM changes WHERE channel_id = $1 AND seq <= $2 AND at < $3 RETURNING seq`, []any{id, floor, before}, func(row) error {
 				n++
 				return nil
 			})
 		}
-		return c.flush()
+		return c.Flush()
 	})
 	return n, err
 }
@@ -51,9 +52,9 @@ func (s *Store) raiseRetentionFloors(c conn, floors map[chat.ID]chat.Seq) error 
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, chat.ID.Compare) // rows are locked in one order everywhere
-	c.queue("-- name: lock_channels\nSELECT id FROM channels WHERE id = ANY($1)"+s.db.dialect().lockChannels, []any{ids}, func(row) error { return nil })
+	c.Queue("-- name: lock_channels\nSELECT id FROM channels WHERE id = ANY($1)"+s.dialect.lockChannels, []any{ids}, func(row) error { return nil })
 	for _, id := range ids {
-		c.queue("-- name: raise_log_floor\nUPDATE channels SET log_floor = $2 WHERE id = $1 AND log_floor < $2", []any{id, floors[id]}, nil)
+		c.Queue("-- name: raise_log_floor\nUPDATE channels SET log_floor = $2 WHERE id = $1 AND log_floor < $2", []any{id, floors[id]}, nil)
 	}
-	return c.flush()
+	return c.Flush()
 }

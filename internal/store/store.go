@@ -10,13 +10,13 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/store/migrations"
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
@@ -52,59 +52,11 @@ type Options struct {
 	Trace *trace.Tracer
 }
 
-func (o Options) withDefaults() Options {
-	set := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&o.HoldSoft, time.Second)
-	set(&o.HoldHard, 5*time.Second)
-	set(&o.SlowQuery, 100*time.Millisecond)
-	if o.CacheUsers == 0 {
-		o.CacheUsers = cacheUsers
-	}
-	if o.Observer == nil {
-		o.Observer = noObserver{}
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
-
-// Observer is told of units of work and statements, when their connection has been
-// given back. Its methods must be quick.
-type Observer interface {
-	// Acquired is told of a unit of work that is done.
-	Acquired(unit string, waited, held time.Duration)
-	// Executed is told of a round trip: of one statement, or under its unit's name of
-	// several that were sent together, of which only the sum is known. Begin and
-	// commit do not count for the name.
-	Executed(name string, statements []string, took time.Duration, err error)
-	// Refused is told of a unit of work that got no connection: queue_full, timeout,
-	// gave_up (its caller's time was over), unreachable, circuit_open.
-	Refused(unit, why string)
-	// HeldLong is told of a unit of work at its soft limit, Cancelled at its hard one.
-	HeldLong(unit string)
-	Cancelled(unit string)
-}
-
-type noObserver struct{}
-
-func (noObserver) Acquired(string, time.Duration, time.Duration)   {}
-func (noObserver) Executed(string, []string, time.Duration, error) {}
-func (noObserver) Refused(string, string)                          {}
-func (noObserver) HeldLong(string)                                 {}
-func (noObserver) Cancelled(string)                                {}
-
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
-	db            backend
-	slow          *slowLog
+	db            *database.DB
+	dialect       *dialect
 	caches        *caches
-	epoch         string
-	durability    string
 	channelStates *batcher[chat.UserID, []chat.ChannelState]
 	heads         *batcher[chat.ID, chat.Seq]
 	sessions      *batcher[model.TokenHash, sessionUser]
@@ -114,26 +66,20 @@ type Store struct {
 	userChanged func(chat.UserID) // may be nil
 }
 
-// Open connects, brings the schema up to date and finds out what an ack will mean.
-// Several nodes may open one PostgreSQL database at a time.
+// Open connects and brings the schema up to date. Several nodes may open one
+// PostgreSQL database at the same time.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	o = o.withDefaults()
-	in := instruments{
-		observer: o.Observer, trace: o.Trace, watch: watch{o.HoldSoft, o.HoldHard, o.Log},
-		slow: &slowLog{threshold: o.SlowQuery, log: o.Log, byName: make(map[string]*slowEntry)},
-	}
-	db, err := openBackend(ctx, o, in)
+	db, err := database.Open(ctx, database.Options{
+		URL: o.URL, ReadURLs: o.ReadURLs, Schema: migrations.Files, Pool: o.Pool, SharedOpen: o.SharedOpen, HoldSoft: o.HoldSoft, HoldHard: o.HoldHard,
+		SlowQuery: o.SlowQuery, NoPlans: o.NoPlans, Observer: o.Observer, Log: o.Log, Trace: o.Trace,
+	})
 	if err != nil {
 		return nil, err
 	}
-	if !o.NoPlans {
-		in.slow.explain = db.explain
+	if o.CacheUsers == 0 {
+		o.CacheUsers = cacheUsers
 	}
-	s := &Store{db: db, slow: in.slow, caches: newCaches(o.CacheUsers), userChanged: o.UserChanged}
-	if err := s.start(ctx); err != nil {
-		s.caches.close()
-		return nil, errors.Join(err, db.close())
-	}
+	s := &Store{db: db, dialect: dialects[db.Kind()], caches: newCaches(o.CacheUsers), userChanged: o.UserChanged}
 	s.channelStates = newBatcher(s.loadStandings)
 	s.heads = newBatcher(s.loadHeads)
 	s.sessions = newBatcher(s.loadSessions)
@@ -141,57 +87,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-func openBackend(ctx context.Context, o Options, in instruments) (backend, error) {
-	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
-	case "postgres", "postgresql":
-		return openPostgres(ctx, o, in)
-	case "sqlite":
-		return openSQLite(ctx, rest, o, in)
-	default:
-		return nil, fmt.Errorf("database URL: %q is neither postgres://… nor sqlite:path", scheme)
-	}
-}
-
-func (s *Store) start(ctx context.Context) error {
-	var err error
-	if s.durability, err = s.db.durability(ctx); err != nil {
-		return fmt.Errorf("find out how durable a commit is: %w", err)
-	}
-	history, err := s.db.history(ctx)
-	if err != nil {
-		return fmt.Errorf("find out the database's identity: %w", err)
-	}
-	id := chat.NewID()
-	own, err := s.Secret(ctx, "epoch", id[:])
-	if err != nil {
-		return fmt.Errorf("read the epoch: %w", err)
-	}
-	s.epoch = fmt.Sprintf("%x%s", own[8:], history)
-	return nil
-}
-
-// Kind is "postgres" or "sqlite".
-func (s *Store) Kind() string { return s.db.kind() }
-
-// Epoch names the history that seqs belong to: it is another one after a restore
-// or a fail-over.
-func (s *Store) Epoch() string { return s.epoch }
-
-// Durability says what an ack means here: "disk" (flushed), "replica" (flushed
-// here and on a synchronous standby), or "os" (survives the process, not the
-// machine).
-func (s *Store) Durability() string { return s.durability }
-
-// Ping tells whether the database answers. It has a connection of its own, so it
-// works when the pool is exhausted.
-func (s *Store) Ping(ctx context.Context) error { return s.db.ping(ctx) }
-
 // readOrReserved reads on the connection kept apart when the pool is exhausted: it
 // is for finding out who asks, without which no administrator could see why.
 func (s *Store) readOrReserved(ctx context.Context, unit string, f func(conn) error) error {
-	err := s.db.read(ctx, unit, f)
-	if errors.Is(err, errNotBegun) && errors.Is(err, errOverloaded) && ctx.Err() == nil {
-		return s.db.reserved(ctx, unit, f)
+	err := s.db.Read(ctx, unit, f)
+	if errors.Is(err, database.ErrNotBegun) && errors.Is(err, database.ErrOverloaded) && ctx.Err() == nil {
+		return s.db.Reserved(ctx, unit, f)
 	}
 	return err
 }
@@ -201,7 +102,8 @@ func (s *Store) Close() error {
 	for _, g := range []interface{ close() }{s.channelStates, s.heads, s.sessions, s.ensured} {
 		g.close()
 	}
-	s.slow.close()
 	s.caches.close()
-	return s.db.close()
+	return s.db.Close()
 }
+
+func notFound(what string) error { return chat.Errorf(chat.NotFound, what+" not found") }

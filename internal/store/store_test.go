@@ -28,6 +28,9 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("PostgreSQL is left out with -short")
+	}
 	storetest.Run(t, func(t *testing.T) func() *store.Store { return opener(t, pgtest.Database(t)) })
 }
 
@@ -35,7 +38,7 @@ func TestPostgres(t *testing.T) {
 func everyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	for name, url := range map[string]func(*testing.T) string{
 		"SQLite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "chowk.db") },
-		"Postgres": func(t *testing.T) string { return pgtest.Database(t) },
+		"Postgres": func(t *testing.T) string { return pgtest.DatabaseUnlessShort(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

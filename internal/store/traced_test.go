@@ -35,7 +35,7 @@ func spanOf(t *testing.T, spans *tracetest.SpanRecorder, name string) (codes.Cod
 // statement that is cut off at the hard limit.
 func TestWhatGoesWrongWithAConnectionIsTraced(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.DatabaseUnlessShort(t)
 	spans := tracetest.NewSpanRecorder()
 	tracer := trace.New(sdk.NewTracerProvider(sdk.WithSpanProcessor(spans)).Tracer("test"), 1)
 	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}, HoldSoft: 500 * time.Millisecond, HoldHard: 2 * time.Second, Trace: tracer})

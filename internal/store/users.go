@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
@@ -16,11 +17,11 @@ func (s *Store) FindUsers(ctx context.Context, text string, limit int) ([]chat.U
 }
 
 func (s *Store) usersBy(ctx context.Context, unit, where string, args ...any) (all []chat.User, err error) {
-	err = s.db.read(ctx, unit, func(c conn) error {
+	err = s.db.Read(ctx, unit, func(c conn) error {
 		all = []chat.User{}
-		return query(c, nameMark+unit+"\nSELECT "+userColumns+" FROM users u "+where, func(r row) error {
+		return database.Query(c, database.NameMark+unit+"\nSELECT "+userColumns+" FROM users u "+where, func(r row) error {
 			all = append(all, chat.User{})
-			return r.scan(userInto(&all[len(all)-1])...)
+			return r.Scan(userInto(&all[len(all)-1])...)
 		}, args...)
 	})
 	return all, err
@@ -29,13 +30,13 @@ func (s *Store) usersBy(ctx context.Context, unit, where string, args ...any) (a
 // SharesChannel gives those of the users who share a channel with viewer. See
 // command.Store.
 func (s *Store) SharesChannel(ctx context.Context, viewer chat.UserID, users []chat.UserID) (known []chat.UserID, err error) {
-	err = s.db.read(ctx, "acquainted", func(c conn) error {
+	err = s.db.Read(ctx, "acquainted", func(c conn) error {
 		known = []chat.UserID{}
-		return query(c, `-- name: acquainted
+		return database.Query(c, `-- name: acquainted
 			SELECT u.id FROM users u WHERE u.id = ANY($1) AND (u.id = $2 OR EXISTS (
 			SELECT 1 FROM members theirs JOIN members mine ON mine.channel_id = theirs.channel_id AND mine.user_id = $2 WHERE theirs.user_id = u.id)) ORDER BY u.id`, func(r row) error {
 			var id chat.UserID
-			err := r.scan(&id)
+			err := r.Scan(&id)
 			known = append(known, id)
 			return err
 		}, users, viewer)
@@ -52,7 +53,7 @@ func unchanged(old, u chat.User) bool {
 
 func emailIsFree(c conn, email string, except chat.UserID) error {
 	taken := false
-	err := query(c, "-- name: email_taken\nSELECT 1 FROM users WHERE lower(email) = $1 AND id <> $2", func(row) error { taken = true; return nil }, strings.ToLower(email), except)
+	err := database.Query(c, "-- name: email_taken\nSELECT 1 FROM users WHERE lower(email) = $1 AND id <> $2", func(row) error { taken = true; return nil }, strings.ToLower(email), except)
 	if err == nil && taken {
 		err = errEmailTaken
 	}
@@ -63,7 +64,7 @@ var errEmailTaken = &chat.Error{Code: chat.Conflict, Field: "email", Message: "E
 
 func insertUser(c conn, a model.Account) error {
 	putUser(c, a, "")
-	return c.flush()
+	return c.Flush()
 }
 
 // putUser queues the insertion of a user, and what to do when there is one.
@@ -72,7 +73,7 @@ func putUser(c conn, a model.Account, conflict string) {
 	if u.Role == "" {
 		u.Role = "student"
 	}
-	c.queue(`-- name: put_user
+	c.Queue(`-- name: put_user
 		INSERT INTO users (id, name, email, picture, first_name, last_name, phone, role, is_admin, is_active, is_verified, password_hash, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`+conflict,
 		[]any{u.ID, u.Name, u.Email, u.Picture, u.FirstName, u.LastName, u.Phone, u.Role, u.IsAdmin, u.IsActive, u.IsVerified, a.PasswordHash, u.CreatedAt}, nil)

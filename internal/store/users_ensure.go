@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
@@ -61,11 +62,11 @@ func (s *Store) putUsers(ctx context.Context, news []*chat.User, all map[*chat.U
 	// In one order everywhere: two nodes must not wait for each other's rows.
 	slices.SortStableFunc(news, func(a, b *chat.User) int { return cmp.Compare(a.ID, b.ID) })
 	var done map[*chat.User]ensured
-	err := s.db.write(ctx, "ensure_user", func(c conn) (err error) {
+	err := s.db.Write(ctx, "ensure_user", func(c conn) (err error) {
 		done, err = putTogether(c, news)
 		return err
 	})
-	if errors.Is(err, errNotBegun) {
+	if errors.Is(err, database.ErrNotBegun) {
 		return err
 	}
 	if err != nil && len(news) > 1 && isStatementError(err) {
@@ -114,13 +115,13 @@ func putTogether(c conn, news []*chat.User) (done map[*chat.User]ensured, err er
 			is_verified = excluded.is_verified`)
 	}
 	stored := make(map[chat.UserID]chat.User, len(news))
-	c.queue("-- name: user\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{userIDs(news)}, func(r row) error {
+	c.Queue("-- name: user\nSELECT "+userColumns+" FROM users u WHERE u.id = ANY($1)", []any{userIDs(news)}, func(r row) error {
 		var u chat.User
-		err := r.scan(userInto(&u)...)
+		err := r.Scan(userInto(&u)...)
 		stored[u.ID] = u
 		return err
 	})
-	if err := c.flush(); err != nil {
+	if err := c.Flush(); err != nil {
 		return nil, err
 	}
 	for _, u := range news {
@@ -143,10 +144,10 @@ func emailOwners(c conn, users []*chat.User) (map[string]chat.UserID, error) {
 	if len(emails) == 0 {
 		return owners, nil
 	}
-	err := query(c, "-- name: email_owners\nSELECT lower(u.email), u.id FROM users u WHERE lower(u.email) = ANY($1)", func(r row) error {
+	err := database.Query(c, "-- name: email_owners\nSELECT lower(u.email), u.id FROM users u WHERE lower(u.email) = ANY($1)", func(r row) error {
 		var email string
 		var id chat.UserID
-		err := r.scan(&email, &id)
+		err := r.Scan(&email, &id)
 		owners[email] = id
 		return err
 	}, emails)

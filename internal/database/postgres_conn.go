@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -25,7 +25,7 @@ type postgresConn struct {
 	done  []execution
 }
 
-func (c *postgresConn) queue(sql string, args []any, each func(row) error) {
+func (c *postgresConn) Queue(sql string, args []any, each func(Row) error) {
 	name := statementName(sql)
 	if name != beginName && name != commitName {
 		c.sql = sql
@@ -50,7 +50,7 @@ func (c *postgresConn) queue(sql string, args []any, each func(row) error) {
 	})
 }
 
-func (c *postgresConn) flush() error {
+func (c *postgresConn) Flush() error {
 	if c.batch.Len() == 0 {
 		return nil
 	}

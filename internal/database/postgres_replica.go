@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -65,7 +65,7 @@ func (db *postgresDB) openReplica(ctx context.Context, url string) (*replica, er
 	r := &replica{name: name, leasedPool: leasedPool{pool: pool, leases: newLedger(db.options.Size, "replica "+name+": limit of "+strconv.Itoa(db.options.Size), db.watch, db.observer), optional: true}}
 	r.breaker = newBreaker(func(ctx context.Context) error {
 		return db.lend(ctx, "ping_replica", r.leasedPool, pingTimeout, func(c *postgresConn) error {
-			return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
+			return Query(c, "-- name: ping\nSELECT 1", func(Row) error { return nil })
 		})
 	}, func(open bool) {
 		if open {
@@ -100,9 +100,9 @@ func (r *replica) arrived(ok bool) {
 
 // readAt reads on a replica on which channel has come to seq, found out in the same
 // round trip, and else on the primary.
-func (db *postgresDB) readAt(ctx context.Context, unit string, channel chat.ID, seq chat.Seq, f func(conn) error) error {
-	if r := db.chooseReplica(); r != nil && seq > 0 {
-		if done, err := db.readOn(ctx, r, unit, channel, seq, f); done {
+func (db *postgresDB) readAt(ctx context.Context, unit string, reached Statement, f func(Conn) error) error {
+	if r := db.chooseReplica(); r != nil && reached.SQL != "" {
+		if done, err := db.readOn(ctx, r, unit, reached, f); done {
 			return err
 		}
 	}
@@ -121,19 +121,19 @@ func (db *postgresDB) chooseReplica() *replica {
 }
 
 // readOn is done when the replica's answer counts.
-func (db *postgresDB) readOn(ctx context.Context, r *replica, unit string, channel chat.ID, seq chat.Seq, f func(conn) error) (done bool, err error) {
+func (db *postgresDB) readOn(ctx context.Context, r *replica, unit string, reached Statement, f func(Conn) error) (done bool, err error) {
 	there := false
 	short, cancel := context.WithTimeout(ctx, replicaLimit)
 	defer cancel()
 	err = db.lend(short, unit, r.leasedPool, replicaWait, func(c *postgresConn) error {
 		there = false
-		c.queue("-- name: replica_at\nSELECT last_seq FROM channels WHERE id = $1 AND last_seq >= $2", []any{channel, seq}, func(row) error {
+		c.Queue(reached.SQL, reached.Args, func(Row) error {
 			there = true
 			return nil
 		})
 		return c.all(f)
 	})
-	if errors.Is(err, errUnavailable) || errors.Is(err, errOverloaded) || err != nil && !isChatError(err) {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) || err != nil && !isChatError(err) {
 		r.failed.Add(1)
 		return false, nil
 	}

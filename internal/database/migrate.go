@@ -1,30 +1,26 @@
-package store
+package database
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
+	goosedb "github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed migrations
-var migrations embed.FS
-
 // runMigrations brings a schema up to date: forward only, and on PostgreSQL one
 // node at a time. A schema that is newer than this binary is refused.
-func runMigrations(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir string) error {
-	files, err := fs.Sub(migrations, "migrations/"+dir)
+func runMigrations(ctx context.Context, db *sql.DB, dialect goose.Dialect, schema fs.FS, dir string) error {
+	files, err := fs.Sub(schema, dir)
 	if err != nil {
 		return err
 	}
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
-	if dialect == database.DialectPostgres {
+	if dialect == goosedb.DialectPostgres {
 		locker, err := lock.NewPostgresSessionLocker()
 		if err != nil {
 			return err
@@ -50,11 +46,11 @@ func runMigrations(ctx context.Context, db *sql.DB, dialect goose.Dialect, dir s
 
 // migrateWith opens the database once more through database/sql, which goose
 // needs, only for as long as the migrations take.
-func migrateWith(ctx context.Context, driver, dsn string, dialect goose.Dialect, dir string) (err error) {
+func migrateWith(ctx context.Context, driver, dsn string, dialect goose.Dialect, schema fs.FS, dir string) (err error) {
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return runMigrations(ctx, db, dialect, dir)
+	return runMigrations(ctx, db, dialect, schema, dir)
 }

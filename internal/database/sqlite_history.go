@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -46,10 +46,10 @@ func (db *sqliteDB) recognize(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", db.path+historySuffix, err)
 	}
-	err = db.read(ctx, "mark", func(c conn) error {
-		return query(c, "-- name: mark\nSELECT value FROM meta WHERE name = 'mark'", func(r row) error {
+	err = db.read(ctx, "mark", func(c Conn) error {
+		return Query(c, "-- name: mark\nSELECT value FROM meta WHERE name = 'mark'", func(r Row) error {
 			var b []byte
-			err := r.scan(&b)
+			err := r.Scan(&b)
 			db.marker.mark = hex.EncodeToString(b)
 			return err
 		})
@@ -92,14 +92,13 @@ func (db *sqliteDB) newMark(ctx context.Context, same bool) error {
 	if err := writeMarks(db.path+historySuffix, either); err != nil {
 		return fmt.Errorf("write %s: %w", db.path+historySuffix, err)
 	}
-	err := db.write(ctx, "set_mark", func(c conn) error {
-		const set = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+	err := db.write(ctx, "set_mark", func(c Conn) error {
 		if !same {
-			if err := exec(c, "-- name: set_epoch\n"+set, "epoch", newEpoch()); err != nil {
+			if err := Exec(c, "-- name: set_epoch\n"+setMeta, "epoch", newEpoch()); err != nil {
 				return err
 			}
 		}
-		return exec(c, "-- name: set_mark\n"+set, "mark", next)
+		return Exec(c, "-- name: set_mark\n"+setMeta, "mark", next)
 	})
 	if err != nil {
 		return fmt.Errorf("mark the database: %w", err)

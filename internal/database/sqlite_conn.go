@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -17,7 +17,7 @@ type sqliteConn struct {
 	done   []execution
 }
 
-func (c *sqliteConn) queue(sql string, args []any, each func(row) error) {
+func (c *sqliteConn) Queue(sql string, args []any, each func(Row) error) {
 	if c.failed != nil {
 		return
 	}
@@ -29,13 +29,13 @@ func (c *sqliteConn) queue(sql string, args []any, each func(row) error) {
 	c.failed = err
 }
 
-func (c *sqliteConn) flush() error {
+func (c *sqliteConn) Flush() error {
 	err := c.failed
 	c.failed = nil
 	return err
 }
 
-func (c *sqliteConn) run(sql string, args []any, each func(row) error) (rows int64, err error) {
+func (c *sqliteConn) run(sql string, args []any, each func(Row) error) (rows int64, err error) {
 	stmt, err := c.raw.Prepare(sql)
 	if err != nil {
 		return 0, err
@@ -67,23 +67,23 @@ func (c *sqliteConn) run(sql string, args []any, each func(row) error) (rows int
 }
 
 // transaction runs f between begin and a commit.
-func (c *sqliteConn) transaction(begin string, f func(conn) error) error {
-	err := exec(c, begin)
+func (c *sqliteConn) transaction(begin string, f func(Conn) error) error {
+	err := Exec(c, begin)
 	if err != nil {
 		return err
 	}
 	if err = f(c); err == nil {
-		err = c.flush()
+		err = c.Flush()
 	}
 	if err == nil {
-		if err = exec(c, commitSQL); err == nil {
+		if err = Exec(c, commitSQL); err == nil {
 			return nil
 		}
 	}
 	c.failed = nil
 	if !c.raw.AutocommitEnabled() {
 		c.raw.SetInterrupt(nil) // roll back even when the unit's time is over
-		err = errors.Join(err, exec(c, rollbackSQL))
+		err = errors.Join(err, Exec(c, rollbackSQL))
 	}
 	return err
 }
@@ -92,13 +92,13 @@ func (db *sqliteDB) explain(ctx context.Context, sql string) (plan string, err e
 	err = db.lend(ctx, "explain", db.apart, explainTimeout, func(c *sqliteConn) error {
 		var lines []string
 		_, text, _ := strings.Cut(sql, "\n")
-		c.queue("-- name: explain\nEXPLAIN QUERY PLAN "+text, nil, func(r row) error {
+		c.Queue("-- name: explain\nEXPLAIN QUERY PLAN "+text, nil, func(r Row) error {
 			s, _ := r.(sqliteRow)
 			lines = append(lines, s.s.ColumnText(3))
 			return nil
 		})
 		plan = strings.Join(lines, "\n")
-		return c.flush()
+		return c.Flush()
 	})
 	return plan, err
 }

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"container/list"
@@ -60,7 +60,7 @@ const (
 type lease struct {
 	unit  string
 	since time.Time
-	sites [10]uintptr // who took it
+	sites [12]uintptr // who took it
 	soft  *time.Timer
 
 	// Guarded by the ledger:
@@ -76,7 +76,7 @@ type waiter struct {
 
 // Why a unit of work got no turn.
 var (
-	errQueueFull = errors.New("too many wait already")
+	ErrQueueFull = errors.New("too many wait already")
 	errNoTurn    = errors.New("no turn in time")
 	errHeldLong  = errors.New("the connection was held for too long")
 )
@@ -120,7 +120,7 @@ func (l *leases) join(h *lease) (*waiter, error) {
 		l.hold(h)
 		return nil, nil //nolint:nilnil // nothing to wait for
 	case l.queue.Len() >= maxWaiting && !commits(h.unit):
-		return nil, errQueueFull
+		return nil, ErrQueueFull
 	}
 	w := &waiter{lease: h, since: time.Now(), turn: make(chan struct{})}
 	if commits(h.unit) {
@@ -355,10 +355,5 @@ func (h *lease) takenBy() (all []string) {
 
 // plumbing is what every unit of work has in its stack.
 func plumbing(function string) bool {
-	for _, p := range []string{"internal/store.(*postgresDB)", "internal/store.(*sqliteDB)", "internal/store.(*ledger)"} {
-		if strings.HasPrefix(function, p) {
-			return true
-		}
-	}
-	return false
+	return strings.HasPrefix(function, "internal/database.")
 }

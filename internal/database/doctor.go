@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -67,16 +67,16 @@ var ErrNoDatabase = errors.New("there is no database yet")
 
 // Examine opens the database for a moment with one connection, changes nothing in
 // it, and tells how it is. It works on one of any age, and beside a server.
-func Examine(ctx context.Context, url string) (Examination, error) {
+func Examine(ctx context.Context, schema fs.FS, url string) (Examination, error) {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		return examineSQLite(ctx, strings.TrimPrefix(path, "//"))
+		return examineSQLite(ctx, schema, strings.TrimPrefix(path, "//"))
 	}
-	return examinePostgres(ctx, url)
+	return examinePostgres(ctx, schema, url)
 }
 
 // newestMigration is the number of the last migration that this binary has.
-func newestMigration(dir string) (newest int64) {
-	files, err := fs.Glob(migrations, "migrations/"+dir+"/*.sql")
+func newestMigration(schema fs.FS, dir string) (newest int64) {
+	files, err := fs.Glob(schema, dir+"/*.sql")
 	if err != nil {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -20,7 +20,7 @@ func again(err error) bool {
 		}
 		return false
 	}
-	return lost(err) && !errors.Is(err, errOverloaded)
+	return lost(err) && !errors.Is(err, ErrOverloaded)
 }
 
 // lost says whether the database could not be reached, or stopped answering.
@@ -49,9 +49,9 @@ func explained(err error, broken bool) error {
 	case err == nil:
 		return nil
 	case broken, lost(err) && !pgconn.Timeout(err):
-		return unavailable(err)
+		return Unavailable(err)
 	case errors.Is(err, errHeldLong), isCode(err, "57014"), pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return overloaded(err)
+		return Overloaded(err)
 	}
 	return err
 }

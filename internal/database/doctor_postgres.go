@@ -1,9 +1,10 @@
-package store
+package database
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +14,7 @@ import (
 // examineTimeout bounds each look.
 const examineTimeout = 8 * time.Second
 
-func examinePostgres(ctx context.Context, url string) (x Examination, err error) {
+func examinePostgres(ctx context.Context, schema fs.FS, url string) (x Examination, err error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		return x, errors.New("database URL: not one that PostgreSQL's drivers know, such as postgres://user:password@host/name")
@@ -23,23 +24,23 @@ func examinePostgres(ctx context.Context, url string) (x Examination, err error)
 	c.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
 	db, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return x, explain(err)
+		return x, shortError(err)
 	}
 	defer func() { err = errors.Join(err, db.Close(ctx)) }()
-	x = Examination{Kind: "postgres", SchemaNewest: newestMigration("postgres"), Settings: make(map[string]string)}
+	x = Examination{Kind: "postgres", SchemaNewest: newestMigration(schema, "postgres"), Settings: make(map[string]string)}
 	for _, look := range []func(context.Context, *pgx.Conn, *Examination) error{
 		lookAtServer, lookAtClock, lookAtSchema, lookAtReplicas, lookAtSessions, lookAtFlush, lookAtNodes,
 	} {
 		if err := look(ctx, db, &x); err != nil {
-			return x, explain(err)
+			return x, shortError(err)
 		}
 	}
 	return x, nil
 }
 
-// explain says in a few words why PostgreSQL could not be asked. The driver's text
+// shortError says in a few words why PostgreSQL could not be asked. The driver's text
 // repeats the address and the user.
-func explain(err error) error {
+func shortError(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return errors.New(pg.Message)

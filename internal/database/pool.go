@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -90,13 +90,6 @@ type PoolStats struct {
 	Holders []Holder
 	// Replicas are the read replicas, in the order of the settings.
 	Replicas []ReplicaStats
-}
-
-// PoolStats tells who has the connections. It asks no database.
-func (s *Store) PoolStats() PoolStats {
-	stats := s.db.stats()
-	stats.Holders = holders(stats.Held)
-	return stats
 }
 
 // add adds up what ledgers know.

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"github.com/jackc/pgx/v5"
@@ -51,7 +51,7 @@ func forPostgres(args []any) []any {
 
 type postgresRow struct{ rows pgx.Rows }
 
-func (r postgresRow) scan(into ...any) error {
+func (r postgresRow) Scan(into ...any) error {
 	dest := make([]any, len(into))
 	var after []func()
 	for i, p := range into {

@@ -1,9 +1,10 @@
-package store
+package database
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,11 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pressly/goose/v3/database"
+	goosedb "github.com/pressly/goose/v3/database"
 	_ "modernc.org/sqlite" // for the migrations
 	"zombiezen.com/go/sqlite"
-
-	"github.com/chowk-chat/chowk/chat"
 )
 
 // sqliteDB is the embedded database: one connection that writes, which makes
@@ -23,8 +22,9 @@ import (
 // that read, which in WAL mode nobody waits for. More readers than cores would
 // starve the writer.
 type sqliteDB struct {
-	path  string
-	waits Pool // of which the two waits
+	path   string
+	schema fs.FS
+	waits  Pool // of which the two waits
 	instruments
 	lock    *os.File
 	marker  marker
@@ -41,8 +41,6 @@ type sqlitePool struct {
 	idle   chan *sqlite.Conn
 	leases *leases
 }
-
-var sqliteDialect = dialect{skipExisting: " ON CONFLICT DO NOTHING", send: (*sends).each}
 
 // The checkpoint's size bounds the WAL at about 17 MB.
 const sqlitePragmas = `PRAGMA journal_mode=WAL;
@@ -69,7 +67,7 @@ func openSQLite(ctx context.Context, path string, o Options, in instruments) (*s
 		return sqlitePool{make(chan *sqlite.Conn, n), newLedger(n, limit, in.watch, in.observer)}
 	}
 	db := &sqliteDB{
-		path: path, waits: o.Pool.withDefaults(), instruments: in, lock: lock, closed: make(chan struct{}),
+		path: path, schema: o.Schema, waits: o.Pool.withDefaults(), instruments: in, lock: lock, closed: make(chan struct{}),
 		writer: pool(1, "SQLite's one writer: limit of 1"), readers: pool(readers, fmt.Sprintf("SQLite's readers: limit of %d", readers)),
 		apart: pool(1, "the connection kept apart: limit of 1"),
 	}
@@ -92,7 +90,7 @@ func (db *sqliteDB) open(ctx context.Context) error {
 			pool.idle <- c
 		}
 	}
-	if err := migrateWith(ctx, "sqlite", db.path, database.DialectSQLite3, "sqlite"); err != nil {
+	if err := migrateWith(ctx, "sqlite", db.path, goosedb.DialectSQLite3, db.schema, "sqlite"); err != nil {
 		return fmt.Errorf("bring the schema up to date: %w", err)
 	}
 	if db.lock == nil {
@@ -111,7 +109,7 @@ func (db *sqliteDB) connect() (*sqlite.Conn, error) {
 	raw.SetBusyTimeout(5 * time.Second)
 	c := &sqliteConn{unit: "open", raw: raw}
 	for pragma := range strings.SplitSeq(sqlitePragmas, ";\n") {
-		if err := query(c, "-- name: pragma\n"+pragma, func(row) error { return nil }); err != nil {
+		if err := Query(c, "-- name: pragma\n"+pragma, func(Row) error { return nil }); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", pragma, err), raw.Close())
 		}
 	}
@@ -124,13 +122,13 @@ func (db *sqliteDB) connect() (*sqlite.Conn, error) {
 
 // mustBeDurable reads back what an acknowledgement rests on: drivers differ in
 // their defaults, and SQLite ignores what it cannot do without an error.
-func mustBeDurable(c conn) error {
+func mustBeDurable(c Conn) error {
 	var level int64
 	var mode string
-	if err := query(c, "-- name: read_synchronous\nPRAGMA synchronous", func(r row) error { return r.scan(&level) }); err != nil {
+	if err := Query(c, "-- name: read_synchronous\nPRAGMA synchronous", func(r Row) error { return r.Scan(&level) }); err != nil {
 		return err
 	}
-	if err := query(c, "-- name: read_journal_mode\nPRAGMA journal_mode", func(r row) error { return r.scan(&mode) }); err != nil {
+	if err := Query(c, "-- name: read_journal_mode\nPRAGMA journal_mode", func(r Row) error { return r.Scan(&mode) }); err != nil {
 		return err
 	}
 	if level < 2 || mode != "wal" {
@@ -139,8 +137,7 @@ func mustBeDurable(c conn) error {
 	return nil
 }
 
-func (*sqliteDB) kind() string      { return "sqlite" }
-func (*sqliteDB) dialect() *dialect { return &sqliteDialect }
+func (*sqliteDB) kind() string { return "sqlite" }
 
 // history: the epoch in the file is all there is to tell.
 func (*sqliteDB) history(context.Context) (string, error) { return "", nil }
@@ -150,7 +147,7 @@ func (*sqliteDB) durability(context.Context) (string, error) { return "disk", ni
 
 func (db *sqliteDB) ping(ctx context.Context) error {
 	return db.lend(ctx, "ping", db.apart, pingTimeout, func(c *sqliteConn) error {
-		return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
+		return Query(c, "-- name: ping\nSELECT 1", func(Row) error { return nil })
 	})
 }
 
@@ -193,27 +190,27 @@ func (db *sqliteDB) unlock() error {
 }
 
 // read gives one snapshot to all statements of the unit.
-func (db *sqliteDB) read(ctx context.Context, unit string, f func(conn) error) error {
+func (db *sqliteDB) read(ctx context.Context, unit string, f func(Conn) error) error {
 	return db.lend(ctx, unit, db.readers, db.waits.waitFor(ctx), func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
 }
 
 // readAt: there is one copy.
-func (db *sqliteDB) readAt(ctx context.Context, unit string, _ chat.ID, _ chat.Seq, f func(conn) error) error {
+func (db *sqliteDB) readAt(ctx context.Context, unit string, _ Statement, f func(Conn) error) error {
 	return db.read(ctx, unit, f)
 }
 
 func (*sqliteDB) replicaCount() int { return 0 }
 
-func (db *sqliteDB) write(ctx context.Context, unit string, f func(conn) error) error {
+func (db *sqliteDB) write(ctx context.Context, unit string, f func(Conn) error) error {
 	db.marker.work.Add(1)
 	err := db.lend(ctx, unit, db.writer, db.waits.waitFor(ctx), func(c *sqliteConn) error { return c.transaction(beginWrite, f) })
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultIOErr {
-		err = fateUnknown(err) // what could not be flushed may yet be in the log
+		err = outcomeUnknown(err) // what could not be flushed may yet be in the log
 	}
 	return err
 }
 
-func (db *sqliteDB) reserved(ctx context.Context, unit string, f func(conn) error) error {
+func (db *sqliteDB) reserved(ctx context.Context, unit string, f func(Conn) error) error {
 	return db.lend(ctx, unit, db.apart, db.waits.Wait, func(c *sqliteConn) error { return c.transaction(beginSQL, f) })
 }
 
@@ -224,20 +221,20 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 	h, err := from.leases.take(ctx, unit, wait)
 	if err != nil {
 		db.refused(ctx, unit, whyNoTurn(ctx, err), asked)
-		return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, errNotBegun)))
+		return fmt.Errorf("%s: %w", unit, Overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, ErrNotBegun)))
 	}
 	var raw *sqlite.Conn
 	select {
 	case raw = <-from.idle:
 	case <-db.closed: // close takes the connections without a turn
 		from.leases.give(h)
-		return fmt.Errorf("%s: %w", unit, unavailable(errors.New("the store is closed")))
+		return fmt.Errorf("%s: %w", unit, Unavailable(errors.New("the store is closed")))
 	}
 	taken := time.Now()
 	held, cancel := from.leases.withHardLimit(ctx)
 	c := &sqliteConn{unit: unit, raw: raw}
 	raw.SetInterrupt(held.Done())
-	err = work(f, c)
+	err = holdConnection(f, c)
 	raw.SetInterrupt(nil)
 	from.idle <- raw
 	from.leases.give(h)
@@ -258,9 +255,9 @@ func (db *sqliteDB) lend(ctx context.Context, unit string, from sqlitePool, wait
 func sqliteError(err error) error {
 	switch code := sqlite.ErrCode(err).ToPrimary(); code {
 	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen:
-		return unavailable(err)
+		return Unavailable(err)
 	case sqlite.ResultBusy, sqlite.ResultInterrupt:
-		return overloaded(err)
+		return Overloaded(err)
 	}
 	return err
 }

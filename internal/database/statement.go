@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"strings"
@@ -9,13 +9,13 @@ import (
 // name is what metrics and the log of slow statements call it; PostgreSQL shows
 // the line in pg_stat_activity, pg_stat_statements and its own log.
 const (
-	nameMark = "-- name: "
+	NameMark = "-- name: "
 	unnamed  = "unnamed"
 )
 
 // statementName reads the name.
 func statementName(sql string) string {
-	rest, ok := strings.CutPrefix(sql, nameMark)
+	rest, ok := strings.CutPrefix(sql, NameMark)
 	if !ok {
 		return unnamed
 	}
@@ -47,10 +47,10 @@ func inShort(sql string) string {
 
 // The statements around transactions.
 const (
-	beginSQL     = nameMark + "begin\nBEGIN"
-	beginWrite   = nameMark + "begin\nBEGIN IMMEDIATE" // SQLite
-	commitSQL    = nameMark + "commit\nCOMMIT"
-	rollbackSQL  = nameMark + "rollback\nROLLBACK"
+	beginSQL     = NameMark + "begin\nBEGIN"
+	beginWrite   = NameMark + "begin\nBEGIN IMMEDIATE" // SQLite
+	commitSQL    = NameMark + "commit\nCOMMIT"
+	rollbackSQL  = NameMark + "rollback\nROLLBACK"
 	beginName    = "begin"
 	commitName   = "commit"
 	rollbackName = "rollback"

@@ -1,20 +1,18 @@
-package store
+package database
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-
-	"github.com/chowk-chat/chowk/chat"
 )
 
 // ErrNotEmbedded says that the database is backed up with tools of its own.
@@ -30,7 +28,7 @@ func embedded(url string) (path string, err error) {
 
 // Backup writes the embedded database, as it is at one moment, to a new file, while
 // a server may go on writing to it. The file appears when it is whole and on disk.
-func Backup(ctx context.Context, url, file string) error {
+func Backup(ctx context.Context, schema fs.FS, url, file string) error {
 	path, err := embedded(url)
 	if err != nil {
 		return err
@@ -57,7 +55,7 @@ func Backup(ctx context.Context, url, file string) error {
 		return sqlitex.ExecuteTransient(c, "VACUUM INTO ?", &sqlitex.ExecOptions{Args: []any{partial}})
 	})
 	if err == nil {
-		err = checkFile(ctx, partial)
+		err = checkFile(ctx, schema, partial)
 	}
 	if err == nil {
 		err = settle(partial, file)
@@ -71,7 +69,7 @@ func Backup(ctx context.Context, url, file string) error {
 // Restore puts a backup in the place of the embedded database, which no server may
 // have open, and gives it a new epoch, so that clients are told to load everything
 // again. What was there before is kept; before names it, "" when there was nothing.
-func Restore(ctx context.Context, url, file string) (before string, err error) {
+func Restore(ctx context.Context, schema fs.FS, url, file string) (before string, err error) {
 	path, err := embedded(url)
 	if err != nil {
 		return "", err
@@ -84,7 +82,7 @@ func Restore(ctx context.Context, url, file string) (before string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := checkFile(ctx, file); err != nil {
+	if err := checkFile(ctx, schema, file); err != nil {
 		return "", fmt.Errorf("look at the backup: %w", err)
 	}
 	next := path + ".restoring"
@@ -101,8 +99,7 @@ func Restore(ctx context.Context, url, file string) (before string, err error) {
 		if err := sqlitex.ExecuteTransient(c, "DELETE FROM meta WHERE name = 'mark'", nil); err != nil {
 			return err
 		}
-		return sqlitex.ExecuteTransient(c, "INSERT INTO meta (name, value) VALUES ('epoch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-			&sqlitex.ExecOptions{Args: []any{newEpoch()}})
+		return sqlitex.ExecuteTransient(c, strings.ReplaceAll(setMeta, "$", "?"), &sqlitex.ExecOptions{Args: []any{"epoch", newEpoch()}})
 	})
 	if err != nil {
 		return "", fmt.Errorf("begin a new epoch: %w", err)
@@ -113,27 +110,9 @@ func Restore(ctx context.Context, url, file string) (before string, err error) {
 	return before, settle(next, path)
 }
 
-// NewEpoch begins another history on a PostgreSQL database that was restored, so
-// that clients are told. Servers must not run; they take up the epoch when they
-// start.
-func NewEpoch(ctx context.Context, url string) (err error) {
-	db, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() { err = errors.Join(err, db.Close(ctx)) }()
-	_, err = db.Exec(ctx, "INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", newEpoch())
-	return err
-}
-
-func newEpoch() []byte {
-	id := chat.NewID()
-	return id[:]
-}
-
 // checkFile looks whether a file is a whole database of chowk's that this binary
 // understands.
-func checkFile(ctx context.Context, path string) error {
+func checkFile(ctx context.Context, schema fs.FS, path string) error {
 	if info, err := os.Stat(path); err != nil {
 		return err
 	} else if !info.Mode().IsRegular() {
@@ -155,7 +134,7 @@ func checkFile(ctx context.Context, path string) error {
 		if err != nil || version == 0 {
 			return fmt.Errorf("%s is no database of chowk's", path)
 		}
-		if newest := newestMigration("sqlite"); version > newest {
+		if newest := newestMigration(schema, "sqlite"); version > newest {
 			return fmt.Errorf("%s has version %d of the schema, and this chowk knows up to %d", path, version, newest)
 		}
 		return nil

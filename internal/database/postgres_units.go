@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-func (db *postgresDB) read(ctx context.Context, unit string, f func(conn) error) error {
+func (db *postgresDB) read(ctx context.Context, unit string, f func(Conn) error) error {
 	return db.use(ctx, unit, func(c *postgresConn) error { return c.all(f) })
 }
 
 // all runs f and sends what it has left to send.
-func (c *postgresConn) all(f func(conn) error) error {
+func (c *postgresConn) all(f func(Conn) error) error {
 	err := f(c)
 	if err == nil {
-		err = c.flush()
+		err = c.Flush()
 	}
 	return err
 }
@@ -27,7 +27,7 @@ func (c *postgresConn) all(f func(conn) error) error {
 // the meantime. Because of the last, and because a cut connection may have
 // committed, f always looks first. What has never begun is refused at once: its
 // sender knows best whether to try again.
-func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error) error {
+func (db *postgresDB) write(ctx context.Context, unit string, f func(Conn) error) error {
 	doubt := false // an attempt may have committed
 	for attempt := 1; ; attempt++ {
 		committing := false
@@ -35,17 +35,17 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error
 		if err == nil {
 			return nil
 		}
-		doubt = doubt || committing && errors.Is(err, errUnavailable)
+		doubt = doubt || committing && errors.Is(err, ErrUnavailable)
 		retry := again(err)
 		if isCode(err, "23505") && attempt >= 4 {
 			retry = false // nobody's race goes on for so long: it offends by itself
 		}
-		if errors.Is(err, errNotBegun) {
+		if errors.Is(err, ErrNotBegun) {
 			retry = doubt
 		}
 		if !retry || attempt == 100 || pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
 			if doubt {
-				err = fateUnknown(err)
+				err = outcomeUnknown(err)
 			}
 			return err
 		}
@@ -53,13 +53,13 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(conn) error
 }
 
 // transaction runs f; committing is set when its COMMIT is on its way.
-func (c *postgresConn) transaction(f func(conn) error, committing *bool) error {
-	c.queue(beginSQL, nil, nil)
+func (c *postgresConn) transaction(f func(Conn) error, committing *bool) error {
+	c.Queue(beginSQL, nil, nil)
 	err := f(c)
 	if err == nil {
 		*committing = true
-		c.queue(commitSQL, nil, nil)
-		err = c.flush()
+		c.Queue(commitSQL, nil, nil)
+		err = c.Flush()
 	}
 	if err != nil {
 		c.rollback()
@@ -82,7 +82,7 @@ func pause(ctx context.Context, d time.Duration) error {
 func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn) error) error {
 	if db.main.breaker.isOpen() {
 		db.observer.Refused(unit, "circuit_open")
-		return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("the database has not answered lately: %w", errNotBegun)))
+		return fmt.Errorf("%s: %w", unit, Unavailable(fmt.Errorf("the database has not answered lately: %w", ErrNotBegun)))
 	}
 	return db.lend(ctx, unit, db.main, db.options.waitFor(ctx), f)
 }
@@ -104,7 +104,7 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from leasedPool, wa
 	from.leases.on(h, pooled.Conn().PgConn().PID())
 	held, cancel := from.leases.withHardLimit(ctx)
 	c := &postgresConn{unit: unit, ctx: held, raw: pooled.Conn()}
-	err = work(f, c)
+	err = holdConnection(f, c)
 	broken := c.raw.IsClosed()
 	pooled.Release()
 	from.leases.give(h)
@@ -137,7 +137,7 @@ func (db *postgresDB) acquire(ctx context.Context, pool *pgxpool.Pool, wait time
 // noTurn says that everybody else has the connections.
 func (db *postgresDB) noTurn(ctx context.Context, unit string, from leasedPool, asked time.Time, err error) error {
 	db.refusedBy(ctx, from, unit, whyNoTurn(ctx, err), asked)
-	return fmt.Errorf("%s: %w", unit, overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, errNotBegun)))
+	return fmt.Errorf("%s: %w", unit, Overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, ErrNotBegun)))
 }
 
 // refusedBy counts a unit of work that got no connection, unless it may still get
@@ -153,7 +153,7 @@ func (db *postgresDB) refusedBy(ctx context.Context, from leasedPool, unit, why 
 // whyNoTurn names the reason for a metric.
 func whyNoTurn(ctx context.Context, err error) string {
 	switch {
-	case errors.Is(err, errQueueFull):
+	case errors.Is(err, ErrQueueFull):
 		return "queue_full"
 	case ctx.Err() != nil:
 		return "gave_up"
@@ -170,5 +170,5 @@ func (db *postgresDB) notOpened(ctx context.Context, unit string, from leasedPoo
 		from.breaker.failed(asked)
 	}
 	db.refusedBy(ctx, from, unit, why, asked)
-	return fmt.Errorf("%s: %w", unit, unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, errNotBegun)))
+	return fmt.Errorf("%s: %w", unit, Unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, ErrNotBegun)))
 }

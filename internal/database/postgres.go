@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // for the migrations
-	"github.com/pressly/goose/v3/database"
+	goosedb "github.com/pressly/goose/v3/database"
 )
 
 // postgresDB is PostgreSQL: a pool for units of work, and a connection kept apart
@@ -38,14 +38,6 @@ type leasedPool struct {
 	optional bool
 }
 
-var postgresDialect = dialect{
-	lockChannels: " ORDER BY id FOR NO KEY UPDATE",
-	skipExisting: " ON CONFLICT DO NOTHING",
-	pairs:        " JOIN unnest($1::uuid[], $2::text[]) AS p(channel_id, user_id) ON m.channel_id = p.channel_id AND m.user_id = p.user_id",
-	send:         (*sends).together,
-	arrays:       true,
-}
-
 const (
 	connectTimeout = 3 * time.Second
 	pingTimeout    = time.Second
@@ -65,7 +57,7 @@ func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, 
 		return nil, err
 	}
 	// Before the pools, so that the connections never exceed their sum.
-	if err := migrateWith(ctx, "pgx", db.url, database.DialectPostgres, "postgres"); err != nil {
+	if err := migrateWith(ctx, "pgx", db.url, goosedb.DialectPostgres, o.Schema, "postgres"); err != nil {
 		return nil, fmt.Errorf("bring the schema up to date: %w", err)
 	}
 	most, kept := db.options.Size+db.options.Overflow, db.options.Size
@@ -144,16 +136,15 @@ func (db *postgresDB) connect(ctx context.Context, url string, kept, most int) (
 	return pool, nil
 }
 
-func (*postgresDB) kind() string      { return "postgres" }
-func (*postgresDB) dialect() *dialect { return &postgresDialect }
+func (*postgresDB) kind() string { return "postgres" }
 
 func (db *postgresDB) durability(ctx context.Context) (class string, err error) {
-	err = db.read(ctx, "durability", func(c conn) error {
-		return query(c, `-- name: durability
+	err = db.read(ctx, "durability", func(c Conn) error {
+		return Query(c, `-- name: durability
 			SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),
-			current_setting('synchronous_standby_names')`, func(r row) error {
+			current_setting('synchronous_standby_names')`, func(r Row) error {
 			var commit, fsync, pages, standbys string
-			err := r.scan(&commit, &fsync, &pages, &standbys)
+			err := r.Scan(&commit, &fsync, &pages, &standbys)
 			class = postgresDurability(commit, fsync, pages, standbys)
 			return err
 		})
@@ -164,10 +155,10 @@ func (db *postgresDB) durability(ctx context.Context) (class string, err error) 
 // history is the cluster and its timeline, where we may ask: a fail-over begins
 // another timeline.
 func (db *postgresDB) history(ctx context.Context) (history string, err error) {
-	err = db.read(ctx, "identity", func(c conn) error {
-		return query(c, `-- name: identity
+	err = db.read(ctx, "identity", func(c Conn) error {
+		return Query(c, `-- name: identity
 			SELECT '-' || s.system_identifier || '-' || c.timeline_id FROM pg_control_system() s, pg_control_checkpoint() c`,
-			func(r row) error { return r.scan(&history) })
+			func(r Row) error { return r.Scan(&history) })
 	})
 	if isCode(err, "42501") {
 		return "", nil
@@ -188,7 +179,7 @@ func (db *postgresDB) ping(ctx context.Context) error {
 	defer cancel()
 	ask := func() error {
 		return db.lend(ctx, "ping", db.optional(), pingTimeout, func(c *postgresConn) error {
-			return query(c, "-- name: ping\nSELECT 1", func(row) error { return nil })
+			return Query(c, "-- name: ping\nSELECT 1", func(Row) error { return nil })
 		})
 	}
 	err := ask()
@@ -198,7 +189,7 @@ func (db *postgresDB) ping(ctx context.Context) error {
 	return err
 }
 
-func (db *postgresDB) reserved(ctx context.Context, unit string, f func(conn) error) error {
+func (db *postgresDB) reserved(ctx context.Context, unit string, f func(Conn) error) error {
 	return db.lend(ctx, unit, db.optional(), db.options.Wait, func(c *postgresConn) error { return c.all(f) })
 }
 

@@ -1,9 +1,10 @@
-package store
+package database
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,8 +16,8 @@ import (
 // checkedBytes is up to which size a file is read as a whole to find damage.
 const checkedBytes = 1 << 30
 
-func examineSQLite(ctx context.Context, path string) (x Examination, err error) {
-	x = Examination{Kind: "sqlite", Version: sqlite.Version, Durability: "disk", SchemaNewest: newestMigration("sqlite"), Settings: map[string]string{}}
+func examineSQLite(ctx context.Context, schema fs.FS, path string) (x Examination, err error) {
+	x = Examination{Kind: "sqlite", Version: sqlite.Version, Durability: "disk", SchemaNewest: newestMigration(schema, "sqlite"), Settings: map[string]string{}}
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return x, ErrNoDatabase

@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"encoding/hex"
@@ -101,7 +101,7 @@ func hexes[T chat.ID | model.TokenHash](ids []T) []string {
 
 type sqliteRow struct{ s *sqlite.Stmt }
 
-func (r sqliteRow) scan(into ...any) error {
+func (r sqliteRow) Scan(into ...any) error {
 	for i, p := range into {
 		if r.s.ColumnIsNull(i) {
 			switch p.(type) {

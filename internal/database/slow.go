@@ -1,4 +1,4 @@
-package store
+package database
 
 import (
 	"context"
@@ -67,9 +67,6 @@ const (
 	slowestShown = 20
 	explainEvery = time.Hour
 )
-
-// SlowQueries are the worst twenty by their longest duration. It asks no database.
-func (s *Store) SlowQueries() []SlowQuery { return s.slow.worst() }
 
 func (l *slowLog) worst() []SlowQuery {
 	l.mu.Lock()

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+
+	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database"
+	"github.com/chowk-chat/chowk/internal/store/migrations"
+)
+
+// What callers of the store configure and read of the database. They import no more of
+// package database: nobody else can borrow a connection.
+type (
+	// Pool bounds the connections and how long to wait for one.
+	Pool = database.Pool
+	// PoolStats is how the connections are used at one moment.
+	PoolStats = database.PoolStats
+	// Hold is one connection in use.
+	Hold = database.Hold
+	// Holder is a kind of unit of work that has connections.
+	Holder = database.Holder
+	// ReplicaStats is how a read replica is used.
+	ReplicaStats = database.ReplicaStats
+	// SlowQuery sums up a statement that was slow.
+	SlowQuery = database.SlowQuery
+	// Observer is notified of units of work and statements.
+	Observer = database.Observer
+	// Examination is what Examine finds out.
+	Examination = database.Examination
+	// Replica is a standby that follows the database.
+	Replica = database.Replica
+	// Session is a connection that blocks others or is blocked, or is open for long.
+	Session = database.Session
+)
+
+// Errors of commands that work on a database directly.
+var (
+	// ErrNoDatabase means that the file of an embedded database does not exist yet.
+	ErrNoDatabase = database.ErrNoDatabase
+	// ErrNotEmbedded means that the database has its own tools for backups.
+	ErrNotEmbedded = database.ErrNotEmbedded
+)
+
+// Aliases that keep the queries short.
+type (
+	conn = database.Conn
+	row  = database.Row
+)
+
+// dialect holds the SQL texts in which the databases differ.
+type dialect struct {
+	lockChannels string // ends a SELECT of channels: lock them
+	// pairs joins a table m with the (channel_id, user_id) pairs of two arrays.
+	pairs string
+	// send decides new messages and stores them.
+	send func(*sends, conn) error
+	// arrays means that statements over arrays (unnest) save round trips.
+	arrays bool
+}
+
+var dialects = map[string]*dialect{
+	"postgres": {
+		lockChannels: " ORDER BY id FOR NO KEY UPDATE",
+		pairs:        " JOIN unnest($1::uuid[], $2::text[]) AS p(channel_id, user_id) ON m.channel_id = p.channel_id AND m.user_id = p.user_id",
+		send:         (*sends).together,
+		arrays:       true,
+	},
+	"sqlite": {send: (*sends).each},
+}
+
+// reachedSQL returns a row where a channel has come to a seq: a replica has then
+// everything that was committed there up to it.
+const reachedSQL = "-- name: replica_at\nSELECT last_seq FROM channels WHERE id = $1 AND last_seq >= $2"
+
+// readAt reads on a replica that has come to seq in the channel, or else on the
+// primary. A seq of 0 means the primary.
+func (s *Store) readAt(ctx context.Context, unit string, channel chat.ID, seq chat.Seq, f func(conn) error) error {
+	var reached database.Statement
+	if seq > 0 {
+		reached = database.Statement{SQL: reachedSQL, Args: []any{channel, seq}}
+	}
+	return s.db.ReadAt(ctx, unit, reached, f)
+}
+
+// Kind is "postgres" or "sqlite".
+func (s *Store) Kind() string { return s.db.Kind() }
+
+// Epoch names the history that seqs belong to. It changes after a restore or a
+// fail-over.
+func (s *Store) Epoch() string { return s.db.Epoch() }
+
+// Durability is what an ack means: "disk" (flushed), "replica" (flushed here and on a
+// synchronous standby), or "os" (survives the process, but not the machine).
+func (s *Store) Durability() string { return s.db.Durability() }
+
+// Ping reports whether the database answers, even while the pool is exhausted.
+func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
+
+// PoolStats returns how the connections are used. It does not query the database.
+func (s *Store) PoolStats() PoolStats { return s.db.Stats() }
+
+// SlowQueries returns the worst twenty statements by their longest duration. It does
+// not query the database.
+func (s *Store) SlowQueries() []SlowQuery { return s.db.SlowQueries() }
+
+// Examine opens the database for a moment with one connection, changes nothing in it,
+// and reports its condition. It works on a schema of any age, while a server runs.
+func Examine(ctx context.Context, url string) (Examination, error) {
+	return database.Examine(ctx, migrations.Files, url)
+}
+
+// Backup writes the embedded database, as it is at one moment, to a new file. A server
+// may go on writing to it. The file appears when it is complete and on disk.
+func Backup(ctx context.Context, url, file string) error {
+	return database.Backup(ctx, migrations.Files, url, file)
+}
+
+// Restore replaces the embedded database, which no server may have open, with a
+// backup and begins a new epoch, so that clients load everything again. It keeps what
+// was there, under the name before, which is empty when there was nothing.
+func Restore(ctx context.Context, url, file string) (before string, err error) {
+	return database.Restore(ctx, migrations.Files, url, file)
+}
+
+// NewEpoch begins another history on a PostgreSQL database that was restored, so that
+// clients load everything again. No server may be running: servers read the epoch
+// when they start.
+func NewEpoch(ctx context.Context, url string) error { return database.NewEpoch(ctx, url) }
