@@ -41,7 +41,7 @@ test-faults: ## Half an hour of faults: each alone, on both databases, checked m
 
 .PHONY: faults-table
 faults-table: ## Put what make test-faults found into docs/guarantees.md
-	$(GO) run ./test/faults/table -into docs/guarantees.md -least 2000000 bin/faults.jsonl
+	$(GO) run ./cmd/chowk-lab faults-table --into docs/guarantees.md --least 2000000 bin/faults.jsonl
 
 .PHONY: test-alerts
 test-alerts: ## Every alert fires under a real fault and is silent in calm, with clocks 30 times as fast (11 minutes)
@@ -82,7 +82,7 @@ test-web: ## Unit tests of the page and the TypeScript client
 .PHONY: test-browser
 test-browser: build ## The page in a real Chromium, with the incident's own load test
 	cd test/browser && npm ci --no-audit --no-fund
-	CHOWK_BIN=$(CURDIR)/bin/chowk $(GO) run ./test/withpg -- npm --prefix test/browser test
+	CHOWK_BIN=$(CURDIR)/bin/chowk $(GO) run ./cmd/chowk-lab with-postgres npm --prefix test/browser test
 
 .PHONY: web
 web: ## Build the page into web/dist (committed, so that Go alone builds the binary)
@@ -104,7 +104,7 @@ lint: ## Lint Go code and workflows
 
 .PHONY: fmt
 fmt: ## Format Go code
-	$(TOOL) gofumpt -w chat cmd internal test web/*.go
+	$(TOOL) gofumpt -w bench chat client cmd internal test web/*.go
 
 .PHONY: fuzz
 fuzz: ## Fuzz the frame parser against a second implementation for a minute
@@ -114,24 +114,23 @@ BENCH ?=
 .PHONY: bench-db
 bench-db: ## Measure the way into both databases (BENCH='-run hot -seconds 8'; -list lists the steps)
 	@mkdir -p bin
-	$(GO) build -o bin/benchdb ./test/benchdb
+	$(GO) build -o bin/benchdb ./bench/db
 	./bin/benchdb -json bin/bench-db.json $(BENCH)
 
 .PHONY: bench-ops
 bench-ops: build ## Measure restarts, stalls, storms, floods and metrics (BENCH='-run stall'; -list lists the steps)
-	$(GO) build -o bin/benchops ./test/benchops
+	$(GO) build -o bin/benchops ./bench/ops
 	./bin/benchops -binary bin/chowk -json bin/bench-ops.json $(BENCH)
 
 .PHONY: bench-sockets
 bench-sockets: build ## Measure sockets beside other libraries (BENCH='-run idle -servers chowk,gws'; -help lists flags)
-	cd test/benchsockets && $(GO) build -o $(CURDIR)/bin/benchsockets .
+	cd bench/sockets && $(GO) build -o $(CURDIR)/bin/benchsockets .
 	./bin/benchsockets -json bin/bench-sockets.json $(BENCH)
 
 .PHONY: bench-incident
 bench-incident: build ## The incident three ways, on a PostgreSQL of its own; draws docs/img/incident.svg
 	@mkdir -p docs/img
-	$(GO) run ./test/withpg -- bash -c 'export CHOWK_DATABASE_URL="$$CHOWK_PG_URL"; unset CHOWK_PG_URL; \
-		exec ./bin/chowk bench incident --svg docs/img/incident.svg --html bin/incident.html --json bin/incident.json $(BENCH)'
+	$(GO) run ./cmd/chowk-lab incident --chowk bin/chowk --svg docs/img/incident.svg --html bin/incident.html --json bin/incident.json $(BENCH)
 
 .PHONY: snapshot
 snapshot: ## Make the archives of a release in dist/ (needs jq; the first time builds goreleaser and syft)

@@ -21,49 +21,51 @@ const module = "github.com/chowk-chat/chowk/"
 // internal/metric. A package that is not here fails the test: a new room is a
 // decision.
 var rooms = map[string][]string{
-	"chat":                      {},
-	"internal/metric":           {},
-	"internal/state":            {},
-	"internal/model":            {},
-	"internal/frame":            {},
-	"internal/netpoll":          {},
-	"internal/trace":            {},
-	"internal/trace/otlp":       {"internal/trace"},
-	"internal/database":         {"internal/trace", "internal/model"},
-	"internal/store":            {"internal/database", "internal/store/migrations", "internal/trace", "internal/state", "internal/model"},
-	"internal/store/migrations": {},
-	"internal/journal":          {"internal/trace", "internal/state"},
-	"internal/command":          {"internal/state", "internal/model"},
-	"internal/hub":              {"internal/frame", "internal/trace", "internal/state"},
-	"internal/relay":            {"internal/hub", "internal/model"},
-	"internal/auth":             {"internal/model"},
-	"internal/gateway":          {"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace", "internal/model"},
-	"internal/api":              {"internal/command", "internal/auth", "internal/trace", "web", "internal/model"},
-	"internal/ops":              {},
-	"internal/canary":           {},
-	"client":                    {},
-	"internal/history":          {},
-	"internal/faultclock":       {},
-	"internal/doctor":           {"internal/store", "internal/ops", "internal/relay"},
-	"internal/bench":            {"internal/bench/report", "internal/frame"},
-	"internal/bench/report":     {},
-	"internal/bench/oldways":    {},
-	"internal/bench/incident":   {"internal/bench", "internal/bench/oldways", "internal/bench/report"},
-	"web":                       {},
-	"cmd/chowk":                 {"*"},
-	"deploy/gen":                {},
-	"internal/pgtest":           {},
-	"internal/chowktest":        {},
-	"internal/store/storetest":  {"internal/store", "internal/pgtest", "internal/state", "internal/model"},
-	"test/schema":               {},
-	"test/faults":               {"internal/history"},
-	"test/faults/table":         {"test/faults"},
-	"test/withpg":               {"internal/pgtest"},
-	"test/usage":                {},
-	"test/benchdb":              {"internal/store", "internal/journal", "internal/pgtest", "internal/state", "test/usage"},
-	"test/benchops": {
-		"client", "internal/auth", "internal/bench", "internal/bench/report", "internal/chowktest", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
-		"internal/netpoll", "internal/pgtest", "internal/store", "internal/command", "test/usage",
+	"chat":                         {},
+	"internal/metric":              {},
+	"internal/state":               {},
+	"internal/model":               {},
+	"internal/frame":               {},
+	"internal/netpoll":             {},
+	"internal/trace":               {},
+	"internal/trace/otlp":          {"internal/trace"},
+	"internal/database":            {"internal/trace", "internal/model"},
+	"internal/store":               {"internal/database", "internal/store/migrations", "internal/trace", "internal/state", "internal/model"},
+	"internal/store/migrations":    {},
+	"internal/journal":             {"internal/trace", "internal/state"},
+	"internal/command":             {"internal/state", "internal/model"},
+	"internal/hub":                 {"internal/frame", "internal/trace", "internal/state"},
+	"internal/relay":               {"internal/hub", "internal/model"},
+	"internal/auth":                {"internal/model"},
+	"internal/gateway":             {"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace", "internal/model"},
+	"internal/api":                 {"internal/command", "internal/auth", "internal/trace", "web", "internal/model"},
+	"internal/ops":                 {},
+	"internal/canary":              {},
+	"client":                       {},
+	"internal/history":             {},
+	"internal/faultclock":          {},
+	"internal/doctor":              {"internal/store", "internal/ops", "internal/relay"},
+	"internal/bench":               {"internal/bench/report", "internal/frame"},
+	"internal/bench/report":        {},
+	"web":                          {},
+	"cmd/chowk":                    {"*"},
+	"deploy/gen":                   {},
+	"internal/testkit":             {},
+	"internal/testkit/pgtest":      {},
+	"internal/testkit/faultresult": {"internal/history"},
+	"cmd/chowk-lab": {
+		"internal/bench", "internal/bench/report", "internal/history", "internal/testkit", "internal/testkit/pgtest", "internal/testkit/faultresult",
+		"cmd/chowk-lab/internal/incident",
+	},
+	"cmd/chowk-lab/internal/oldways":  {},
+	"cmd/chowk-lab/internal/incident": {"internal/bench", "cmd/chowk-lab/internal/oldways", "internal/bench/report"},
+	"internal/store/storetest":        {"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model"},
+	"test/schema":                     {},
+	"bench/internal/usage":            {},
+	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "bench/internal/usage"},
+	"bench/ops": {
+		"client", "internal/auth", "internal/bench", "internal/bench/report", "internal/testkit", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
+		"internal/netpoll", "internal/testkit/pgtest", "internal/store", "internal/command", "bench/internal/usage",
 	},
 }
 
@@ -118,13 +120,13 @@ func TestRoomsImportOnlyWhatTheTableAllows(t *testing.T) {
 func TestOnlyPackageDatabaseImportsDrivers(t *testing.T) {
 	for _, p := range packages(t) {
 		room := strings.TrimPrefix(p.ImportPath, module)
-		if room == "internal/database" || room == "internal/pgtest" || room == "test/benchdb" {
+		if room == "internal/database" || room == "internal/testkit/pgtest" || room == "bench/db" {
 			continue
 		}
-		if room == "test/benchops" {
+		if room == "bench/ops" {
 			continue // it looks from outside whether what was acknowledged is stored
 		}
-		if room == "internal/bench/oldways" {
+		if room == "cmd/chowk-lab/internal/oldways" {
 			continue // it models servers that hold connections, to show what comes of it
 		}
 		for _, imported := range p.Imports {
@@ -132,6 +134,24 @@ func TestOnlyPackageDatabaseImportsDrivers(t *testing.T) {
 				if strings.HasPrefix(imported, driver) {
 					t.Errorf("%s imports %s", room, imported)
 				}
+			}
+		}
+	}
+}
+
+// laboratory lists what must not be in the shipped binary.
+var laboratory = []string{"internal/history", "internal/testkit", "cmd/chowk-lab", "bench", "test"}
+
+func TestTheShippedBinaryHoldsNoLaboratory(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/chowk").Output()
+	if err != nil {
+		t.Fatalf("list the packages of the binary: %v", err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		room := strings.TrimPrefix(path, module)
+		for _, lab := range laboratory {
+			if room != path && (room == lab || strings.HasPrefix(room, lab+"/")) {
+				t.Errorf("cmd/chowk imports %s", room)
 			}
 		}
 	}
@@ -148,8 +168,8 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 // goers are the rooms that may start goroutines.
 var goers = []string{
 	"internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll", "internal/store", "internal/database", "internal/auth", "internal/canary",
-	"internal/pgtest", "internal/store/storetest", "cmd/chowk", "test/withpg", "test/benchdb", "test/benchops", "client",
-	"internal/bench", "internal/bench/incident", "internal/bench/oldways",
+	"internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client",
+	"internal/bench", "cmd/chowk-lab/internal/incident", "cmd/chowk-lab/internal/oldways",
 }
 
 func TestGoroutinesStartOnlyInNamedRoomsAndSayWhenTheyEnd(t *testing.T) {

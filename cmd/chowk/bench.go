@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
@@ -27,7 +24,6 @@ type benchCmd struct {
 	Mixed    benchMixed    `cmd:"" help:"Messages, typing and receipts at random times."`
 	Slow     benchSlow     `cmd:"" name:"slow-readers" help:"Some sockets stop reading for a while."`
 	Tabs     benchTabs     `cmd:"" help:"One page opens sockets without end while others talk."`
-	Incident benchIncident `cmd:"" help:"The incident that chowk comes from, three ways, on this machine."`
 	Worker   struct{}      `cmd:"" hidden:"" help:"A process with a share of the sockets."`
 }
 
@@ -54,12 +50,7 @@ type benchTarget struct {
 	Source     []string      `name:"source" placeholder:"ADDRESS" help:"Connect from these addresses in turn. One address has ports for about 28,000 sockets; on loopback more are used by themselves."`
 	Processes  int           `name:"processes" placeholder:"N" help:"Share the sockets among so many processes. As many as the limit on open files asks for when left out."`
 	Operations string        `name:"ops" placeholder:"URL" help:"The server's operations listener, such as http://127.0.0.1:8081, to report its CPU and memory."`
-	benchOutput
-}
-
-// benchOutput is what becomes of the figures.
-type benchOutput struct {
-	JSON string `name:"json" placeholder:"FILE" help:"Write the figures there."`
+		JSON string `name:"json" placeholder:"FILE" help:"Write the figures there."`
 	HTML string `name:"html" placeholder:"FILE" help:"Write a page with plots there."`
 }
 
@@ -159,12 +150,9 @@ const openLoop = 100
 // run runs the scenario that was asked for.
 func (cmd *benchCmd) run(ctx context.Context, c invocation, cfg *Config, name string) error {
 	name, _ = strings.CutPrefix(name, "bench ")
-	switch name {
-	case "worker":
+	if name == "worker" {
 		// Ctrl-C goes to the whole group of processes; who started this one ends it.
 		return bench.Serve(context.WithoutCancel(ctx), os.Stdin, c.out)
-	case "incident":
-		return cmd.Incident.run(ctx, c, cfg)
 	}
 	var target benchTarget
 	var p bench.Plan
@@ -197,7 +185,7 @@ func (t *benchTarget) run(ctx context.Context, c invocation, cfg *Config, p benc
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	progress := newProgress(c.err)
+	progress := bench.NewProgress(c.err)
 	r, err := bench.Run(ctx, p, bench.Options{
 		Processes: t.Processes, Command: []string{self, "bench", "worker"}, Ops: t.Operations, Keep: t.Keep,
 		Say: progress.Say, See: progress.See,
@@ -206,7 +194,7 @@ func (t *benchTarget) run(ctx context.Context, c invocation, cfg *Config, p benc
 	if r == nil {
 		return err
 	}
-	return errors.Join(err, r.Table(c.out), t.write(r, r.HTML))
+	return errors.Join(err, r.Table(c.out), report.WriteFiles(r, t.JSON, t.HTML, r.HTML))
 }
 
 func (t *benchTarget) complete(p *bench.Plan, cfg *Config) (err error) {
@@ -225,28 +213,4 @@ func (t *benchTarget) complete(p *bench.Plan, cfg *Config) (err error) {
 		}
 	}
 	return nil
-}
-
-// write writes the files that were asked for.
-func (o *benchOutput) write(figures any, page func(io.Writer) error) error {
-	return errors.Join(
-		writeFile(o.JSON, func(w io.Writer) error { return report.WriteJSON(w, figures) }),
-		writeFile(o.HTML, page))
-}
-
-// writeFile writes a file, unless its name is empty.
-func writeFile(name string, write func(io.Writer) error) error {
-	if name == "" {
-		return nil
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return errors.Join(write(f), f.Close())
-}
-
-func newProgress(w io.Writer) *bench.Progress {
-	f, ok := w.(*os.File)
-	return &bench.Progress{Out: w, Live: ok && isatty.IsTerminal(f.Fd())}
 }

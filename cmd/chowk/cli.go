@@ -63,7 +63,6 @@ type commands struct {
 	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the database."`
 	Health  healthCmd  `cmd:"" help:"Ask the server that runs here whether it is ready; for health checks of containers."`
 	Bench   benchCmd   `cmd:"" help:"Load a server and measure what its clients see."`
-	Check   checkCmd   `cmd:"" help:"Check the history of a fault run against what is promised."`
 	Version struct{}   `cmd:"" help:"Print the version."`
 }
 
@@ -124,8 +123,6 @@ func (c invocation) run(ctx context.Context) int {
 		err = cmds.Invite.run(ctx, c, &cfg)
 	case "reset-link":
 		err = cmds.Reset.run(ctx, c, &cfg)
-	case "check":
-		err = cmds.Check.run(c)
 	case "bench":
 		err = cmds.Bench.run(ctx, c, &cfg, parsed.Command())
 	}

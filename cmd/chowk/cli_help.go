@@ -91,7 +91,7 @@ func printHelp(_ kong.HelpOptions, ctx *kong.Context) error {
 			printFlag(w, name, f.Help)
 		}
 	}
-	if node.Name == "bench" || node.Parent.Name == "bench" || node.Name == "check" {
+	if node.Name == "bench" || node.Parent.Name == "bench" {
 		return nil
 	}
 	if node.Name != "serve" {

@@ -3,9 +3,12 @@ package bench
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mattn/go-isatty"
 
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
@@ -20,6 +23,12 @@ type Progress struct {
 	mu    sync.Mutex // guards what follows
 	last  time.Time
 	phase string
+}
+
+// NewProgress returns a Progress that writes to w.
+func NewProgress(w io.Writer) *Progress {
+	f, ok := w.(*os.File)
+	return &Progress{Out: w, Live: ok && isatty.IsTerminal(f.Fd())}
 }
 
 // plainEvery is how far apart the lines are where they stay.

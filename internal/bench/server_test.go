@@ -16,12 +16,12 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(chowktest.Main(m, &binary)) }
+func TestMain(m *testing.M) { os.Exit(testkit.Main(m, &binary)) }
 
 // serve starts a real chowk and returns its URL and that of its metrics.
 func serve(t *testing.T, settings ...string) (url, ops string) {

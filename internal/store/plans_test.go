@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // TestACommitReadsOnlyTheChannelsItIsAbout: PostgreSQL's default idea of the price of

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // TestNoAlertFiresInCalm puts ordinary load on two servers, one on each database:

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // faults are all that is broken. An alert may be in several.

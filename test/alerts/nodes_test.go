@@ -10,15 +10,15 @@ import (
 
 	nats "github.com/nats-io/nats-server/v2/server"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 var nodeFaults = []fault{
 	{
 		name: "NATS is away", what: "two nodes on a NATS of their own, which is stopped while people talk", fires: []string{"ChowkRelayDown", "ChowkRelayDropping"}, alone: true,
 		arrange: func(t *testing.T, st *stage) func() func() {
-			address, url := chowktest.FreeAddress(t), pgtest.Database(t)
+			address, url := testkit.FreeAddress(t), pgtest.Database(t)
 			stop := startNATS(t, address)
 			other := serve(t, st.speed, url, "--relay.url=nats://"+address)
 			s := serve(t, st.speed, url, "--relay.url=nats://"+address)
@@ -35,7 +35,7 @@ var nodeFaults = []fault{
 	{
 		name: "a node is not let in", what: "a node with another `relay.secret` is started on the same database; ended by its stop", fires: []string{"ChowkRelayDown"}, alone: true,
 		arrange: func(t *testing.T, st *stage) func() func() {
-			address, url := chowktest.FreeAddress(t), pgtest.Database(t)
+			address, url := testkit.FreeAddress(t), pgtest.Database(t)
 			st.serve(t, url, "--relay.listen="+address, "--relay.secret=0123456789abcdef")
 			other := prepare(t, st.speed, url, "--relay.listen=127.0.0.1:0", "--relay.routes="+address, "--relay.secret=fedcba9876543210")
 			return func() func() {

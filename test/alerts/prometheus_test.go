@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // interval is how often Prometheus looks in deploy/prometheus/prometheus.yml.
@@ -43,7 +43,7 @@ scrape_configs: [{job_name: chowk, static_configs: [{targets: ["%s"]}]}]
 			t.Fatal(err)
 		}
 	}
-	address := chowktest.FreeAddress(t)
+	address := testkit.FreeAddress(t)
 	cmd := exec.Command(binary, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=warn", fmt.Sprintf("--query.lookback-delta=%dms", 5*time.Minute.Milliseconds()/int64(speed)))
 	var log tail

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // patience bounds every wait. The longest alert waits for an hour, which is two
@@ -38,9 +38,9 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary, newer = filepath.Join(dir, "chowk"), filepath.Join(dir, "chowk-newer")
-	err = chowktest.Build(binary, "-ldflags", "-X main.version=v1.0.0")
+	err = testkit.Build(binary, "-ldflags", "-X main.version=v1.0.0")
 	if err == nil && everything() {
-		err = chowktest.Build(newer, "-ldflags", "-X main.version=v1.1.0")
+		err = testkit.Build(newer, "-ldflags", "-X main.version=v1.1.0")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -129,7 +129,7 @@ func serve(t *testing.T, speed int, database string, settings ...string) *server
 
 func prepare(t *testing.T, speed int, database string, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: chowktest.FreeAddress(t), ops: chowktest.FreeAddress(t), command: []string{binary}}
+	s := &server{t: t, address: testkit.FreeAddress(t), ops: testkit.FreeAddress(t), command: []string{binary}}
 	s.args = append([]string{
 		"serve", "--listen=" + s.address, "--ops.listen=" + s.ops, "--auth=none", "--database-url=" + database, "--data-dir=" + t.TempDir(),
 		fmt.Sprintf("--canary.interval=%v", 10*time.Second/time.Duration(speed)),

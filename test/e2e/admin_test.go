@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 type poolReport struct {

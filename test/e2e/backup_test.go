@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // must runs the built binary and gives what it prints.

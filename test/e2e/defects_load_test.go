@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // The rows about what one client can cost the others, and about what the database

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // The rows about messages that were lost, doubled or misplaced, and about state

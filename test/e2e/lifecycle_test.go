@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // TestSIGTERMDrains: clients are told and closed with 1012, what was acknowledged is

@@ -12,8 +12,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/chowktest"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 const nodesSecret = "relay.secret=0123456789abcdef"
@@ -107,7 +107,7 @@ func nodes(t *testing.T, settings ...string) (a, b *server, between *wire) {
 	t.Helper()
 	database := "database-url=" + pgtest.Database(t)
 	common := append([]string{database, nodesSecret}, settings...)
-	address := chowktest.FreeAddress(t)
+	address := testkit.FreeAddress(t)
 	a = serve(t, append(common, "relay.listen="+address)...)
 	between = newWire(t, address)
 	b = serve(t, append(common, "relay.listen=127.0.0.1:0", "relay.routes="+between.listener.Addr().String())...)
@@ -251,7 +251,7 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 func TestDoctorSeesTheNodes(t *testing.T) {
 	t.Parallel()
 	database := "--database-url=" + pgtest.Database(t)
-	address := chowktest.FreeAddress(t)
+	address := testkit.FreeAddress(t)
 	a := serve(t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen="+address)
 	b := serve(t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen=127.0.0.1:0", "relay.routes="+address)
 	joined(a, b)

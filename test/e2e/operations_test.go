@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // fetch gets a page without the API's clothes.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // TestLogsHoldNoSecrets: a run in which every kind of secret goes through the

@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // patience bounds every wait of these tests; nothing is expected to take that long.
@@ -30,7 +30,7 @@ const patience = 30 * time.Second
 
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(chowktest.Main(m, &binary, "-race")) }
+func TestMain(m *testing.M) { os.Exit(testkit.Main(m, &binary, "-race")) }
 
 // server is a running chowk.
 type server struct {

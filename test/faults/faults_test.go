@@ -1,3 +1,6 @@
+// Package faults breaks the server, its database and the network while clients send
+// and receive, and proves with internal/history that nothing was lost, repeated,
+// reordered or delivered to the wrong users.
 package faults
 
 import (
@@ -12,7 +15,8 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/internal/history"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/faultresult"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // fault breaks something and mends it. It returns when it is mended.
@@ -290,7 +294,7 @@ func playOn(t *testing.T, c *cable, kind, name string, fit []fault, z size, db d
 	}
 	pause(r, time.Second, 2*time.Second)
 	report := w.finish()
-	result := ResultOf(report)
+	result := faultresult.Of(report)
 	result.Database, result.Fault, result.Seed, result.Clients, result.Load, result.Times = kind, name, w.seed, len(w.people), z.time, broken
 	so, err := results.add(result)
 	if err != nil {
@@ -309,12 +313,12 @@ type gathered struct {
 	start time.Time
 
 	mu  sync.Mutex // guards what follows
-	all []Result
+	all []faultresult.Result
 }
 
 // add keeps a result, in the file that CHOWK_FAULTS_RESULTS names as well, and gives
 // the messages acknowledged so far.
-func (g *gathered) add(r Result) (messages int, err error) {
+func (g *gathered) add(r faultresult.Result) (messages int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all = append(g.all, r)
@@ -331,6 +335,6 @@ func (g *gathered) print() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.all) > 0 {
-		_, _ = Table(os.Stdout, g.all)
+		_, _ = faultresult.Table(os.Stdout, g.all)
 	}
 }

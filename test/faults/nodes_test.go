@@ -11,7 +11,7 @@ import (
 
 	natsd "github.com/nats-io/nats-server/v2/server"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // layout is how many nodes there are, and how they hear each other.
@@ -161,13 +161,13 @@ func (w *world) serve() {
 
 // apart is two nodes with a proxy between them.
 func (w *world) apart() [][]string {
-	first := chowktest.FreeAddress(w.t)
+	first := testkit.FreeAddress(w.t)
 	var err error
 	if w.way, err = newProxy(first); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.way.close)
-	return [][]string{{"--relay.listen=" + first}, {"--relay.listen=" + chowktest.FreeAddress(w.t), "--relay.routes=" + w.way.address()}}
+	return [][]string{{"--relay.listen=" + first}, {"--relay.listen=" + testkit.FreeAddress(w.t), "--relay.routes=" + w.way.address()}}
 }
 
 // together is nodes of which each has the addresses of all, its own among them.
@@ -175,7 +175,7 @@ func together(t *testing.T, n int) (settings [][]string) {
 	t.Helper()
 	var all []string
 	for range n {
-		all = append(all, chowktest.FreeAddress(t))
+		all = append(all, testkit.FreeAddress(t))
 	}
 	for _, own := range all {
 		settings = append(settings, []string{"--relay.listen=" + own, "--relay.routes=" + strings.Join(all, ",")})
@@ -195,7 +195,7 @@ const slowAt = 1 << 20 // NATS has no message larger than that
 
 func startNATS(t *testing.T) *nats {
 	t.Helper()
-	n := &nats{t: t, address: chowktest.FreeAddress(t)}
+	n := &nats{t: t, address: testkit.FreeAddress(t)}
 	n.start()
 	t.Cleanup(func() { n.stop() })
 	return n

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// mains is a file system whose power can be cut: test/powercut in front of a
+// mains is a file system whose power can be cut: internal/testkit/powercut in front of a
 // directory.
 type mains struct {
 	t       *testing.T
@@ -41,9 +41,9 @@ func newMains(t *testing.T, of string) *mains {
 	_ = fuse.Close()
 	m := &mains{t: t, program: filepath.Join(t.TempDir(), "powercut"), at: openDir(t), on: openDir(t), of: of, lying: os.Getenv("CHOWK_FAULTS_LYING") != ""}
 	build := exec.Command("go", "build", "-o", m.program, ".")
-	build.Dir = "../powercut"
+	build.Dir = "../../internal/testkit/powercut"
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Skipf("test/powercut, a module of its own, cannot be built here: %v\n%s", err, out)
+		t.Skipf("internal/testkit/powercut, a module of its own, cannot be built here: %v\n%s", err, out)
 	}
 	return m
 }

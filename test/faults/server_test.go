@@ -22,9 +22,9 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/chowktest"
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/history"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // patience bounds every wait; nothing is expected to take that long.
@@ -43,7 +43,7 @@ func run(m *testing.M) int {
 		flags = append(flags, "-race")
 	}
 	results.start = time.Now()
-	code := chowktest.Main(m, &binary, flags...)
+	code := testkit.Main(m, &binary, flags...)
 	results.print()
 	return code
 }
@@ -79,7 +79,7 @@ func serve(t *testing.T, db database, settings ...string) *server {
 
 func serveOn(t *testing.T, c *cable, db database, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, cable: c, address: chowktest.FreeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
+	s := &server{t: t, cable: c, address: testkit.FreeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
 	s.args = append([]string{
 		"serve", "--listen=" + s.address, "--auth=jwt", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=" + heartbeat.String(), "--drain.window=2s",
 		"--database-url=" + db.url(), "--limits.commands-per-second=100000", "--limits.commands-burst=100000", "--data-dir=" + t.TempDir(),

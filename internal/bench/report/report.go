@@ -4,8 +4,10 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -83,4 +85,23 @@ func WriteJSON(w io.Writer, v any) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// WriteFiles writes v as JSON and as a page, each to a file unless its name is empty.
+func WriteFiles(v any, jsonFile, htmlFile string, page func(io.Writer) error) error {
+	return errors.Join(
+		WriteFile(jsonFile, func(w io.Writer) error { return WriteJSON(w, v) }),
+		WriteFile(htmlFile, page))
+}
+
+// WriteFile writes a file, unless its name is empty.
+func WriteFile(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return errors.Join(write(f), f.Close())
 }

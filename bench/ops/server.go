@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/chowktest"
-	"github.com/chowk-chat/chowk/test/usage"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 // patience bounds every wait; nothing is expected to take that long.
@@ -50,11 +50,11 @@ func (b *bench) database(kind string) (string, error) {
 // send as fast as it likes; all other settings are the defaults, but for those
 // given.
 func (b *bench) serve(ctx context.Context, database string, settings ...string) (*server, error) {
-	address, err := chowktest.Address()
+	address, err := testkit.Address()
 	if err != nil {
 		return nil, err
 	}
-	ops, err := chowktest.Address()
+	ops, err := testkit.Address()
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package chowktest builds the server for tests that run it as its users do.
-package chowktest
+// Package testkit builds the server for tests that run it as its users do.
+package testkit
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-module github.com/chowk-chat/chowk/test/powercut
+module github.com/chowk-chat/chowk/internal/testkit/powercut
 
 go 1.26.0
 

@@ -21,7 +21,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // config is what the command line says.

@@ -6,23 +6,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/bench/oldways"
+	"github.com/chowk-chat/chowk/cmd/chowk-lab/internal/oldways"
 	"github.com/chowk-chat/chowk/internal/bench/report"
-	"github.com/chowk-chat/chowk/internal/pgtest"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // The incident in small: a pool of 2 + 1 and eight sockets.
 func TestTheIncidentInSmall(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "chowk")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../../cmd/chowk").CombinedOutput(); err != nil {
-		t.Fatalf("build the server: %v\n%s", err, out)
+	if err := testkit.Build(binary); err != nil {
+		t.Fatal(err)
 	}
 	t.Setenv("CHOWK_LISTEN", "nobody's settings count")
 	database := pgtest.Database(t)

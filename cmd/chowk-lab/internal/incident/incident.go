@@ -19,7 +19,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/bench"
-	"github.com/chowk-chat/chowk/internal/bench/oldways"
+	"github.com/chowk-chat/chowk/cmd/chowk-lab/internal/oldways"
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 

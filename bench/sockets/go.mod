@@ -1,4 +1,4 @@
-module github.com/chowk-chat/chowk/test/benchsockets
+module github.com/chowk-chat/chowk/bench/sockets
 
 go 1.26.0
 

@@ -5,7 +5,7 @@ package main
 import (
 	"time"
 
-	cpu "github.com/chowk-chat/chowk/test/usage"
+	cpu "github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 // usage is CPU time in seconds, as of one moment.

@@ -1,7 +1,6 @@
-// Package faults breaks the server, its database and the network while clients
-// talk, and proves with internal/history that nothing was lost, repeated, reordered
-// or shown to the wrong people. Outside of its tests it is what they found.
-package faults
+// Package faultresult holds what fault runs found: test/faults writes it, and
+// `chowk-lab faults-table` turns it into the table of docs/guarantees.md.
+package faultresult
 
 import (
 	"bufio"
@@ -47,8 +46,8 @@ type Result struct {
 	HandOver time.Duration   `json:"hand_over_p99_ns"` // from an ack
 }
 
-// ResultOf takes the numbers out of a report.
-func ResultOf(r *history.Report) Result {
+// Of takes the numbers out of a report.
+func Of(r *history.Report) Result {
 	result := Result{
 		Messages: r.Messages, Changes: r.Acked, Entries: r.Delivered, Refused: r.Refused, Unknown: r.Unknown, Received: r.Received, Repeated: r.Repeated, Told: r.Resyncs,
 		Violations: make(map[string]int), FirstAck: r.FirstAck, Resumed: r.Resumed, HandOver: r.Staleness.P99,

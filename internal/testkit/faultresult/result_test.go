@@ -1,4 +1,4 @@
-package faults
+package faultresult
 
 import (
 	"path/filepath"
@@ -15,9 +15,9 @@ func TestResultsBecomeATable(t *testing.T) {
 	if all, err := Read(file); err != nil || len(all) != 0 {
 		t.Fatalf("of no file: %v, %v", all, err)
 	}
-	good := ResultOf(&history.Report{Messages: 1_234_567, Delivered: 999, Received: 200, Repeated: 1, FirstAck: []time.Duration{2 * time.Second, 30 * time.Millisecond, time.Millisecond}})
+	good := Of(&history.Report{Messages: 1_234_567, Delivered: 999, Received: 200, Repeated: 1, FirstAck: []time.Duration{2 * time.Second, 30 * time.Millisecond, time.Millisecond}})
 	good.Database, good.Fault, good.Times = "sqlite", "server killed (-9)", 3
-	bad := ResultOf(&history.Report{Messages: 1, Violations: []history.Violation{{Rule: history.NoGap, Count: 2}, {Rule: history.RealTime, Count: 3}, {Rule: history.Removal, Count: 4}, {Rule: history.NoRepeat, Count: 5}}})
+	bad := Of(&history.Report{Messages: 1, Violations: []history.Violation{{Rule: history.NoGap, Count: 2}, {Rule: history.RealTime, Count: 3}, {Rule: history.Removal, Count: 4}, {Rule: history.NoRepeat, Count: 5}}})
 	bad.Database, bad.Fault = "postgres", "nothing"
 	for _, r := range []*Result{&good, &good, &bad} {
 		if err := r.Append(file); err != nil {

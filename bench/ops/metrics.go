@@ -28,7 +28,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
-	"github.com/chowk-chat/chowk/test/usage"
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 const (
