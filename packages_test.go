@@ -60,11 +60,11 @@ var rooms = map[string][]string{
 		"cmd/chowk-lab/internal/incident",
 	},
 	"cmd/chowk-lab/internal/oldways":  {},
-	"cmd/chowk-lab/internal/incident": {"internal/bench", "cmd/chowk-lab/internal/oldways", "internal/bench/report"},
+	"cmd/chowk-lab/internal/incident": {"internal/bench", "cmd/chowk-lab/internal/oldways", "internal/bench/report", "internal/async"},
 	"internal/store/storetest":        {"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model"},
 	"test/schema":                     {},
 	"bench/internal/usage":            {},
-	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "bench/internal/usage"},
+	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "bench/internal/usage", "internal/async"},
 	"bench/ops": {
 		"client", "internal/async", "internal/auth", "internal/bench", "internal/bench/report", "internal/testkit", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
 		"internal/netpoll", "internal/testkit/pgtest", "internal/store", "internal/command", "bench/internal/usage",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // Client is one user's connection to a chowk server. Its methods may be called
@@ -25,8 +26,8 @@ type Client struct {
 	stop context.CancelCauseFunc
 	done chan struct{} // closed when no goroutine is left
 
-	waiting atomic.Int64  // requests whose answer is awaited
-	kick    chan struct{} // holds a token when one was added
+	waiting atomic.Int64 // requests whose answer is awaited
+	kick    async.Signal // holds a token when one was added
 
 	mu      sync.Mutex    // guards what follows
 	conn    *conn         // nil while there is none
@@ -47,7 +48,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	c := &Client{
 		options: o, events: newQueue(o.Buffer), outbox: make(chan struct{}, o.Outbox),
-		done: make(chan struct{}), kick: make(chan struct{}, 1), changed: make(chan struct{}),
+		done: make(chan struct{}), kick: async.NewSignal(), changed: make(chan struct{}),
 	}
 	c.cursors.m = make(map[chat.ID]*cursor)
 	if o.Resume != nil {
@@ -163,7 +164,7 @@ func (c *Client) wakeWriter() {
 	cn := c.conn
 	c.mu.Unlock()
 	if cn != nil {
-		signal(cn.wake)
+		cn.wake.Notify()
 	}
 }
 
@@ -196,7 +197,7 @@ func (c *Client) run() {
 		if f := c.options.Trace.Disconnected; f != nil {
 			f(err, next)
 		}
-		c.sleep(next)
+		async.Sleep(c.ctx, next)
 	}
 }
 
@@ -228,15 +229,6 @@ func (c *Client) final(err error) bool {
 	}
 	var told *chat.Error
 	return errors.As(err, &told) && (told.Code == chat.Unauthorized || told.Code == chat.Forbidden)
-}
-
-func (c *Client) sleep(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.ctx.Done():
-	}
 }
 
 // token asks the source. One that was refused is not offered again.

@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // conn is one socket: a goroutine that reads, which is the client's own, and one
@@ -28,7 +29,7 @@ type conn struct {
 	hello  *chat.ConnectionFrame
 	asked  map[chat.ID]chat.Seq // with which it was opened
 	out    chan []byte
-	wake   chan struct{} // holds a token when the writer has something to look at
+	wake   async.Signal  // holds a token when the writer has something to look at
 	done   chan struct{} // closed when the socket is given up
 	idle   time.Duration
 
@@ -89,7 +90,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	}
 	cn := &conn{
 		began:  time.Now(),
-		client: c, ws: ws, token: token, hello: hello, asked: asked, out: make(chan []byte, 16), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		client: c, ws: ws, token: token, hello: hello, asked: asked, out: make(chan []byte, 16), wake: async.NewSignal(), done: make(chan struct{}),
 		pending: make(map[string]chan<- answer), resumes: make(map[string]map[chat.ID]chat.Seq), idle: c.options.PingAfter,
 	}
 	if cn.idle <= 0 {
@@ -182,7 +183,7 @@ func (cn *conn) caughtUp() {
 
 // restore asks for what a new socket does not know.
 func (cn *conn) restore() {
-	signal(cn.wake)
+	cn.wake.Notify()
 	for _, id := range cn.client.cursors.muted() {
 		cn.tell("leave_channel", chat.ChannelRequest{ChannelID: id})
 	}
@@ -272,7 +273,7 @@ func (cn *conn) probe(now, pinged time.Time) (time.Time, error) {
 
 // wakeAfter makes the writer look at what is due, later.
 func (cn *conn) wakeAfter(d time.Duration) {
-	time.AfterFunc(d, func() { signal(cn.wake) })
+	time.AfterFunc(d, cn.wake.Notify)
 }
 
 // attend does what is due: to go, because the server asked for that, or to ask for

@@ -1,27 +1,24 @@
 package client
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/chowk-chat/chowk/internal/async"
+)
 
 // queue is the events that wait for Next, at most max but for those that are
 // forced: they are few (one for each channel and connection) and must not be lost.
 type queue struct {
 	max   int
-	ready chan struct{} // holds a token while there may be an event
-	room  chan struct{} // holds a token while there may be room
+	ready async.Signal // holds a token while there may be an event
+	room  async.Signal // holds a token while there may be room
 
 	mu    sync.Mutex // guards what follows
 	items []Event
 }
 
 func newQueue(most int) *queue {
-	return &queue{max: most, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	return &queue{max: most, ready: async.NewSignal(), room: async.NewSignal()}
 }
 
 func (q *queue) put(ev Event, force bool) bool {
@@ -31,7 +28,7 @@ func (q *queue) put(ev Event, force bool) bool {
 		return false
 	}
 	q.items = append(q.items, ev)
-	signal(q.ready)
+	q.ready.Notify()
 	return true
 }
 
@@ -46,11 +43,11 @@ func (q *queue) take() (ev Event, half, ok bool) {
 	q.items[0] = Event{}
 	q.items = q.items[1:]
 	if len(q.items) > 0 {
-		signal(q.ready) // for another waiting Next
+		q.ready.Notify() // for another waiting Next
 	} else {
 		q.items = nil
 	}
-	signal(q.room)
+	q.room.Notify()
 	return ev, len(q.items) <= q.max/2, true
 }
 

@@ -151,7 +151,7 @@ func (cn *conn) event(ev *Event) {
 	}
 	switch c.cursors.judge(ev) {
 	case ask:
-		signal(cn.wake)
+		cn.wake.Notify()
 	case giveUp:
 		cn.resync(ev.ChannelID)
 	case deliver:

@@ -245,7 +245,7 @@ func (c *Client) attempt(ctx context.Context, kind string, data any) (a answer, 
 	defer cn.forget(id)
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
-	signal(c.kick)
+	c.kick.Notify()
 	select {
 	case cn.out <- envelope(kind, id, data):
 	case <-cn.done:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // content is 100 bytes, as in the figures that chowk compares itself with.
@@ -76,7 +77,7 @@ func (l load) do(ctx context.Context) loaded {
 				if err = l.send(ctx, channels[r.IntN(len(channels))], user); overloaded(err) {
 					refused++
 					err = nil
-					wait(ctx, 10*time.Millisecond)
+					async.Sleep(ctx, 10*time.Millisecond)
 					continue
 				} else if err != nil {
 					break
@@ -98,10 +99,10 @@ func (l load) do(ctx context.Context) loaded {
 			}
 		})
 	}
-	wait(ctx, l.warm)
+	async.Sleep(ctx, l.warm)
 	out.before = usageNow(l.postmaster)
 	counting.Store(true)
-	wait(ctx, l.run)
+	async.Sleep(ctx, l.run)
 	counting.Store(false)
 	out.after = usageNow(l.postmaster)
 	finishing.Store(true)
@@ -116,15 +117,6 @@ func (l load) interval(r *rand.Rand) time.Duration {
 		return 0
 	}
 	return time.Duration(float64(l.senders) / l.rate * float64(time.Second) * (0.5 + r.Float64()))
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 func overloaded(err error) bool {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 const (
@@ -55,14 +56,14 @@ func (b *bench) fairness(ctx context.Context, r *result) error {
 	talked := make(chan error, 1)
 	begin := time.Now()
 	go func() { talked <- others.talk(talking, quietRate) }() // ends with quiet
-	pause(ctx, calm)
+	async.Sleep(ctx, calm)
 	flooding := time.Now()
 	cpu := s.cpu()
 	stop, err := f.begin()
 	if err != nil {
 		return err
 	}
-	pause(ctx, calm)
+	async.Sleep(ctx, calm)
 	over := time.Now()
 	used := s.cpu() - cpu
 	n, theirs, err := stop()
@@ -190,7 +191,7 @@ func (f *flood) one(ctx context.Context) {
 	t, err := dial(ctx, f.URL, f.User, f.Channel)
 	if err != nil {
 		f.closed.Add(1)
-		pause(ctx, 10*time.Millisecond)
+		async.Sleep(ctx, 10*time.Millisecond)
 		return
 	}
 	defer t.close()

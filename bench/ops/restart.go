@@ -18,6 +18,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/client"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 const (
@@ -74,13 +75,13 @@ func (b *bench) restart(ctx context.Context, r *result, kind string) error {
 	var talk sync.WaitGroup
 	talk.Go(func() { t.talk(talking, b.rate) }) // ends with quiet
 	begin := time.Now()
-	pause(ctx, calm)
+	async.Sleep(ctx, calm)
 	told, ended, err := s.replace(ctx)
 	if err == nil {
 		err = t.back(ctx, told)
 	}
 	returned := time.Now()
-	pause(ctx, calm)
+	async.Sleep(ctx, calm)
 	quiet()
 	talk.Wait()
 	watched.stop()
@@ -204,7 +205,7 @@ func (t *town) talk(ctx context.Context, perSecond float64) {
 	var under sync.WaitGroup
 	defer under.Wait()
 	gap := time.Duration(float64(time.Second) / perSecond)
-	for n, due := 0, time.Now(); pause(ctx, time.Until(due)); n, due = n+1, due.Add(gap) {
+	for n, due := 0, time.Now(); async.Sleep(ctx, time.Until(due)); n, due = n+1, due.Add(gap) {
 		c := n % len(t.channels)
 		under.Go(func() { t.send(t.guests[c*restartChannel], t.channels[c], due) }) // ends when it is answered
 	}
@@ -242,7 +243,7 @@ func (t *town) back(ctx context.Context, told time.Time) error {
 		if len(t.returns(told)) == len(t.guests) {
 			return nil
 		}
-		if !pause(ctx, 20*time.Millisecond) {
+		if !async.Sleep(ctx, 20*time.Millisecond) {
 			break
 		}
 	}
@@ -349,7 +350,7 @@ func (t *town) prove(ctx context.Context, r *result, url string) error {
 // level waits until everybody has heard everything.
 func (t *town) level(ctx context.Context, heads map[chat.ID]chat.Seq) error {
 	behind := 0
-	for until := time.Now().Add(patience); time.Now().Before(until); pause(ctx, 50*time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); async.Sleep(ctx, 50*time.Millisecond) {
 		behind = 0
 		for i, p := range t.guests {
 			p.mu.Lock()

@@ -17,8 +17,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/bench/internal/usage"
+	"github.com/chowk-chat/chowk/internal/async"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // patience bounds every wait; nothing is expected to take that long.
@@ -99,7 +100,7 @@ func (s *server) start() error {
 
 // await waits until the server is ready.
 func (s *server) await(ctx context.Context) error {
-	for until := time.Now().Add(patience); time.Now().Before(until); pause(ctx, 5*time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); async.Sleep(ctx, 5*time.Millisecond) {
 		if code, _ := get(ctx, s.url+"/readyz"); code == http.StatusOK {
 			s.ready = time.Now()
 			return nil
@@ -199,7 +200,7 @@ func (s *server) watch(ctx context.Context) *watch {
 	w := &watch{}
 	ctx, w.end = context.WithCancel(ctx)
 	w.done.Go(func() { // ends with stop
-		for pause(ctx, watchEvery) {
+		for async.Sleep(ctx, watchEvery) {
 			n := s.numbers(ctx)
 			w.inUse = max(w.inUse, n["chowk_db_pool_in_use"])
 			w.connections = max(w.connections, n["chowk_db_pool_in_use"]+n["chowk_db_pool_idle"]+n["chowk_db_pool_opening"]+1)
@@ -208,7 +209,7 @@ func (s *server) watch(ctx context.Context) *watch {
 		}
 	})
 	w.done.Go(func() { // ends with stop
-		for pause(ctx, 2*watchEvery) {
+		for async.Sleep(ctx, 2*watchEvery) {
 			start := time.Now()
 			code, _ := get(ctx, s.url+"/healthz")
 			if ctx.Err() != nil {
@@ -257,19 +258,4 @@ func (f *foreign) others() float64 {
 
 func (f *foreign) percent() float64 {
 	return max(0, (f.others()-f.before)/time.Since(f.at).Seconds()*100)
-}
-
-// pause waits; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 const (
@@ -90,13 +92,13 @@ func (b *bench) freeze(ctx context.Context, c *crowd, perSecond float64) (begin,
 	talked := make(chan error, 1)
 	begin = time.Now()
 	go func() { talked <- c.talk(run, perSecond) }() // ends with stop
-	pause(ctx, calm)
+	async.Sleep(ctx, calm)
 	b.pg.Pause()
 	frozen = time.Now()
-	pause(ctx, b.stall)
+	async.Sleep(ctx, b.stall)
 	b.pg.Continue()
 	thawed = time.Now()
-	pause(ctx, calm)
+	async.Sleep(ctx, calm)
 	stop()
 	if err = <-talked; err == nil {
 		err = c.settle(ctx)

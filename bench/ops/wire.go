@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/frame"
 )
 
@@ -279,7 +280,7 @@ func (c *crowd) hurry(ctx context.Context) error {
 
 func (t *talker) hurry(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if !pause(ctx, time.Until(time.Unix(0, t.wait.Load()))) {
+		if !async.Sleep(ctx, time.Until(time.Unix(0, t.wait.Load()))) {
 			break
 		}
 		if _, err := t.send(time.Now()); err != nil {
@@ -314,7 +315,7 @@ func (c *crowd) talk(ctx context.Context, perSecond float64) error {
 	for _, t := range c.all {
 		g.Go(func() error { // ends with ctx
 			due := c.began.Add(time.Duration(rand.Float64() * gap))
-			for pause(ctx, time.Until(due)) {
+			for async.Sleep(ctx, time.Until(due)) {
 				if _, err := t.send(due); err != nil {
 					return err
 				}
@@ -336,7 +337,7 @@ func (c *crowd) settle(ctx context.Context) error {
 		if left == 0 {
 			return nil
 		}
-		if !pause(ctx, 50*time.Millisecond) {
+		if !async.Sleep(ctx, 50*time.Millisecond) {
 			break
 		}
 	}

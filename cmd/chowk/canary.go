@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/canary"
 	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/state"
@@ -33,12 +34,8 @@ func (s *server) startCanary(address net.Addr) (stop func()) {
 		for err != nil && ctx.Err() == nil {
 			s.log.Error("make the canary's channel", "err", err)
 			s.metrics.Canary.Failures.WithLabelValues("connect").Inc()
-			wait := time.NewTimer(interval)
-			select {
-			case <-wait.C:
+			if async.Sleep(ctx, interval) {
 				channel, err = s.canaryChannel(ctx)
-			case <-ctx.Done():
-				wait.Stop()
 			}
 		}
 		if ctx.Err() == nil {

@@ -25,12 +25,12 @@ type door struct {
 	sockets *http.ServeMux // nil without a socket door
 	api     huma.API
 	origins map[string]bool
-	buckets *buckets
+	writes  writes
 }
 
 func newDoor(s *Server) *door {
 	speakProblems()
-	d := &door{Server: s, mux: http.NewServeMux(), origins: make(map[string]bool), buckets: newBuckets(s.Now)}
+	d := &door{Server: s, mux: http.NewServeMux(), origins: make(map[string]bool), writes: newWrites(s.Now)}
 	for _, origin := range s.CORSOrigins {
 		if o, err := auth.ParseOrigin(origin); err == nil {
 			d.origins[o] = true
@@ -282,7 +282,7 @@ func (d *door) check(x *requestLog, r *http.Request, c call) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
-	return d.buckets.take(identity.User)
+	return d.writes.take(identity.User)
 }
 
 // forgery refuses a change that another site's page may have had a browser make.

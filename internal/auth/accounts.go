@@ -42,11 +42,11 @@ type Accounts struct {
 
 	// Failed log-ins count by address and by address and account: an account
 	// cannot be locked from elsewhere, and an address cannot try many accounts.
-	loginAddr, loginPair *limiter
-	signupAddr           *limiter
-	resetAddr, mailTo    *limiter
-	ticketAddr           *limiter
-	change               *limiter
+	loginAddr, loginPair limiter
+	signupAddr           limiter
+	resetAddr, mailTo    limiter
+	ticketAddr           limiter
+	change               limiter
 }
 
 // NewAccounts makes Accounts. It starts nothing; see Run.
@@ -60,7 +60,7 @@ func NewAccounts(o AccountsOptions) *Accounts {
 	if o.SessionTTL <= 0 {
 		o.SessionTTL = 30 * 24 * time.Hour
 	}
-	limit := func(burst int, every time.Duration) *limiter { return newLimiter(burst, every, o.Now) }
+	limit := func(burst int, every time.Duration) limiter { return newLimiter(burst, every, o.Now) }
 	return &Accounts{
 		AccountsOptions: o,
 		hasher:          newHasher(),
@@ -215,7 +215,7 @@ func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (
 		return nil, badLogin
 	}
 	undo()
-	a.loginPair.forget(pair)
+	a.loginPair.Reset(pair)
 	if !account.IsActive {
 		return nil, chat.Errorf(chat.Forbidden, TextInactive)
 	}
@@ -223,15 +223,15 @@ func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (
 }
 
 // takeBoth counts one attempt with two limiters.
-func takeBoth(l1 *limiter, key1 string, l2 *limiter, key2 string) (undo func(), err error) {
+func takeBoth(l1 limiter, key1 string, l2 limiter, key2 string) (undo func(), err error) {
 	if err := l1.take(key1); err != nil {
 		return nil, err
 	}
 	if err := l2.take(key2); err != nil {
-		l1.giveBack(key1)
+		l1.Return(key1)
 		return nil, err
 	}
-	return func() { l1.giveBack(key1); l2.giveBack(key2) }, nil
+	return func() { l1.Return(key1); l2.Return(key2) }, nil
 }
 
 // checkPassword compares, and brings a hash of old parameters up to date.
@@ -314,7 +314,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, id Identity, r ChangePass
 	if !good {
 		return nil, chat.Invalid("current_password", "The current password is wrong")
 	}
-	a.change.forget(key)
+	a.change.Reset(key)
 	if err := a.setPassword(ctx, id.User, r.NewPassword, id.Session); err != nil {
 		return nil, err
 	}

@@ -18,24 +18,6 @@ type setClock struct {
 
 func (c *setClock) now() time.Time { return faultclock.Step(c.start.Add(c.elapsed), c.set) }
 
-func TestALimitDoesNotFollowWhenTheClockIsSet(t *testing.T) {
-	for _, set := range []int{-3600, 3600} {
-		clock := &setClock{start: time.Now()}
-		l := newLimiter(1, time.Minute, clock.now)
-		if err := l.take("k"); err != nil {
-			t.Fatal(err)
-		}
-		clock.set = set
-		if err := l.take("k"); chat.AsError(err).RetryAfter != time.Minute {
-			t.Errorf("set by %d s: %+v", set, err)
-		}
-		clock.elapsed = time.Minute
-		if err := l.take("k"); err != nil {
-			t.Errorf("set by %d s, a minute later: %v", set, err)
-		}
-	}
-}
-
 // Another node closed the session. This one believes what it remembers for as long
 // as always, and not for an hour more.
 func TestATokenIsNotBelievedForLongerWhenTheClockIsSetBack(t *testing.T) {

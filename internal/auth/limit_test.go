@@ -2,67 +2,25 @@ package auth
 
 import (
 	"net/netip"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
 
-func TestALimitIsABurstThenAPace(t *testing.T) {
-	clock := newFakeClock()
-	l := newLimiter(3, time.Minute, clock.now)
-	take := func(want bool) {
-		t.Helper()
-		if err := l.take("k"); (err == nil) != want {
-			t.Fatalf("%v", err)
+// TestAnAttemptTooManySaysWhenTheNextIsAllowed; the rest of limits is tested in
+// package ratelimit.
+func TestAnAttemptTooManySaysWhenTheNextIsAllowed(t *testing.T) {
+	l := newLimiter(2, time.Minute, newFakeClock().now)
+	for range 2 {
+		if err := l.take("k"); err != nil {
+			t.Fatal(err)
 		}
-	}
-	for range 3 {
-		take(true)
 	}
 	err := l.take("k")
 	wantCode(t, err, chat.RateLimited)
 	if e := chat.AsError(err); e.RetryAfter != time.Minute {
-		t.Fatalf("retry after %s", e.RetryAfter)
-	}
-	if l.take("other") != nil {
-		t.Fatal("one key counts for another")
-	}
-	clock.advance(59 * time.Second)
-	take(false)
-	clock.advance(time.Second)
-	take(true)
-	take(false)
-	l.giveBack("k")
-	take(true)
-	take(false)
-	clock.advance(time.Hour)
-	for range 3 { // no more than the burst, however long it was quiet
-		take(true)
-	}
-	take(false)
-}
-
-func TestALimiterForgetsButNeverGrows(t *testing.T) {
-	clock := newFakeClock()
-	l := newLimiter(2, time.Minute, clock.now)
-	l.max = 100
-	for i := range 10_000 {
-		if err := l.take(strconv.Itoa(i)); err != nil {
-			t.Fatal(err)
-		}
-		if len(l.done) > l.max {
-			t.Fatalf("%d keys", len(l.done))
-		}
-	}
-	clock.advance(time.Hour)
-	_ = l.take("x")
-	for range 200 {
-		_ = l.take(strconv.Itoa(len(l.done)))
-	}
-	if len(l.done) > l.max {
-		t.Fatalf("%d keys", len(l.done))
+		t.Errorf("retry after %s, want one minute", e.RetryAfter)
 	}
 }
 

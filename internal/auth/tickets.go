@@ -165,7 +165,7 @@ func (a *Accounts) spend(ctx context.Context, token string, purpose model.Ticket
 	if err != nil {
 		return nil, fmt.Errorf("spend ticket: %w", err)
 	}
-	a.ticketAddr.giveBack(addr)
+	a.ticketAddr.Return(addr)
 	return t, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
@@ -156,7 +157,7 @@ func latency(h *hdr.Histogram) report.Latency {
 
 // show tells how it goes until ctx ends.
 func (b *collector) show(ctx context.Context, see func(Now)) {
-	for sleep(ctx, seeEvery) {
+	for async.Sleep(ctx, seeEvery) {
 		b.mu.Lock()
 		now := Now{Scenario: b.plan.Scenario, Phase: b.now, Elapsed: time.Since(b.plan.Start), Whole: b.plan.Duration}
 		if points := b.recent(); len(points) > 0 {

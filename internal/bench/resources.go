@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
@@ -34,7 +35,7 @@ const (
 
 // watch looks again and again until ctx ends; a look that fails is left out.
 func (u *resources) watch(ctx context.Context) {
-	for sleep(ctx, useEvery) {
+	for async.Sleep(ctx, useEvery) {
 		_ = u.look(ctx)
 	}
 }

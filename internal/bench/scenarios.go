@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // scenario is a kind of run.
@@ -126,7 +128,7 @@ func (w *worker) storm(ctx context.Context) {
 			if w.plan.Over > 0 {
 				due = cut.Add(rand.N(w.plan.Over))
 			}
-			if sleep(ctx, time.Until(due)) {
+			if async.Sleep(ctx, time.Until(due)) {
 				s.connect(ctx, due, comeback)
 			}
 		})
@@ -175,7 +177,7 @@ func (w *worker) page(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	gap := time.Duration(float64(time.Second) / w.plan.OpenRate)
-	for n, due := 0, time.Now(); sleep(ctx, time.Until(due)); n, due = n+1, due.Add(gap) {
+	for n, due := 0, time.Now(); async.Sleep(ctx, time.Until(due)); n, due = n+1, due.Add(gap) {
 		leaks := float64(n+1)*w.plan.Leak/w.plan.OpenRate >= float64(int(float64(n)*w.plan.Leak/w.plan.OpenRate)+1)
 		s := &socket{w: w, i: w.plan.Sockets, reconnectLoop: true, channelText: []byte("none")}
 		w.mu.Lock()
@@ -204,7 +206,7 @@ func (w *worker) incident(ctx context.Context) {
 	start := time.Now()
 	var silence sync.WaitGroup
 	silence.Go(func() { // ends at half time, or with the phase
-		if !sleep(ctx, time.Until(start.Add(w.plan.Duration/2))) {
+		if !async.Sleep(ctx, time.Until(start.Add(w.plan.Duration/2))) {
 			return
 		}
 		for _, s := range w.sockets {
@@ -218,7 +220,7 @@ func (w *worker) incident(ctx context.Context) {
 		// Those who will stop reading come first, so that every server lets them in.
 		place := (s.i + w.plan.Slow) % w.plan.Sockets
 		due := start.Add(time.Duration(float64(place) / w.plan.ConnectRate * float64(time.Second)))
-		if sleep(ctx, time.Until(due)) && s.connect(ctx, due, opening) && s.steady() {
+		if async.Sleep(ctx, time.Until(due)) && s.connect(ctx, due, opening) && s.steady() {
 			s.talk(ctx, due)
 		}
 	})

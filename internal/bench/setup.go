@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // Bounds on what is asked over REST.
@@ -134,7 +135,7 @@ func (p *Plan) rest(ctx context.Context, client *http.Client, i int, method, pat
 		busy := err != nil || status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 		switch {
 		case busy && ctx.Err() == nil && try < restTries:
-			sleep(ctx, shortestWait<<try)
+			async.Sleep(ctx, shortestWait<<try)
 			continue
 		case err != nil:
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/frame"
 )
 
@@ -85,7 +86,7 @@ func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
 		} else {
 			s.w.counters.count(failed, 1)
 		}
-		if s.reconnectLoop || !sleep(ctx, pause+rand.N(pause/2)) {
+		if s.reconnectLoop || !async.Sleep(ctx, pause+rand.N(pause/2)) {
 			return false
 		}
 	}
@@ -277,19 +278,4 @@ func (s *socket) event(what event, due time.Time) []byte {
 func isOver(ctx context.Context) bool {
 	at, bounded := ctx.Deadline()
 	return ctx.Err() != nil || bounded && !time.Now().Before(at)
-}
-
-// sleep waits; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

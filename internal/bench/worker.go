@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // worker has a share of a run's sockets and carries out phases with them.
@@ -59,7 +61,7 @@ func (w *worker) do(ctx context.Context, n int) error {
 func (w *worker) tick(ctx context.Context) {
 	for {
 		next := w.plan.Start.Add(time.Since(w.plan.Start).Truncate(w.plan.Every) + w.plan.Every)
-		if !sleep(ctx, time.Until(next)) {
+		if !async.Sleep(ctx, time.Until(next)) {
 			return
 		}
 		w.mu.Lock()
@@ -144,7 +146,7 @@ func (w *worker) openAll(ctx context.Context) {
 	w.each(everySocket, func(s *socket) {
 		share := w.plan.ConnectRate * float64(w.plan.Count) / float64(w.plan.Sockets)
 		due := start.Add(time.Duration(float64(s.i-first) / share * float64(time.Second)))
-		if sleep(ctx, time.Until(due)) {
+		if async.Sleep(ctx, time.Until(due)) {
 			s.connect(ctx, due, opening)
 		}
 	})
@@ -167,7 +169,7 @@ func (s *socket) talk(ctx context.Context, start time.Time) {
 	gap := time.Duration(float64(p.senders()) / p.Rate * float64(time.Second))
 	nth, _ := p.sends(s.i)
 	due := start.Add(time.Duration(float64(nth) / p.Rate * float64(time.Second)))
-	for sleep(ctx, time.Until(due)) {
+	for async.Sleep(ctx, time.Until(due)) {
 		if !s.ask(ctx, s.next(), due) && !s.back(ctx) {
 			return
 		}
@@ -182,7 +184,7 @@ func (s *socket) talk(ctx context.Context, start time.Time) {
 // hurry sends whenever one of the allowed number of questions is answered.
 func (s *socket) hurry(ctx context.Context) {
 	for ctx.Err() == nil {
-		if wait := time.Until(time.Unix(0, s.wait.Load())); wait > 0 && !sleep(ctx, wait) {
+		if wait := time.Until(time.Unix(0, s.wait.Load())); wait > 0 && !async.Sleep(ctx, wait) {
 			return
 		}
 		if !s.ask(ctx, s.next(), time.Time{}) && !s.back(ctx) {
@@ -195,7 +197,7 @@ func (s *socket) hurry(ctx context.Context) {
 // first.
 func (s *socket) back(ctx context.Context) bool {
 	if s.open() { // let in no more, or never: the server's last word is not said
-		return sleep(ctx, 10*time.Millisecond)
+		return async.Sleep(ctx, 10*time.Millisecond)
 	}
 	return s.connect(ctx, time.Now(), comeback)
 }
@@ -221,7 +223,7 @@ const quiet = 500 * time.Millisecond
 func (w *worker) settle(ctx context.Context) {
 	for last := int64(-1); ; {
 		n := w.arrived.Load()
-		if n == last || !sleep(ctx, quiet) {
+		if n == last || !async.Sleep(ctx, quiet) {
 			return
 		}
 		last = n

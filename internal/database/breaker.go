@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // breaker refuses units of work at once while the database does not answer, so
@@ -70,7 +72,7 @@ func (b *breaker) reset() {
 		if err == nil {
 			break
 		}
-		if pause(b.stop, probeEvery) != nil {
+		if !async.Sleep(b.stop, probeEvery) {
 			return
 		}
 	}

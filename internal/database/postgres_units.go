@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 func (db *postgresDB) read(ctx context.Context, unit string, f func(Conn) error) error {
@@ -43,7 +45,7 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(Conn) error
 		if errors.Is(err, ErrNotBegun) {
 			retry = doubt
 		}
-		if !retry || attempt == 100 || pause(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) != nil {
+		if !retry || attempt == 100 || !async.Sleep(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) {
 			if doubt {
 				err = outcomeUnknown(err)
 			}
@@ -65,18 +67,6 @@ func (c *postgresConn) transaction(f func(Conn) error, committing *bool) error {
 		c.rollback()
 	}
 	return err
-}
-
-// pause waits for d; it fails when ctx ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn) error) error {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // A SQLite file can be put back from a copy with nothing but cp, and the epoch comes
@@ -116,18 +118,11 @@ func (db *sqliteDB) startMarking() {
 	db.marker.stop, db.marker.done = stop, make(chan struct{})
 	go func() { // ends when stopMarking cancels
 		defer close(db.marker.done)
-		every := time.NewTicker(markEvery)
-		defer every.Stop()
-		for {
-			select {
-			case <-every.C:
-			case <-ctx.Done():
-				return
-			}
+		async.Every(ctx, markEvery, func() {
 			if err := db.markWork(ctx); err != nil && ctx.Err() == nil {
 				db.warnMark(err)
 			}
-		}
+		})
 	}()
 }
 

@@ -9,15 +9,18 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
+	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
 // admission lets handshakes in: so many a second, and so many at once. What is let
 // in is then done in time however many come, and to say no costs little: a server
 // that took everybody in would be done with each when its client had left.
 type admission struct {
-	handshakeLimiter handshakeLimiter
-	atOnce           *semaphore.Weighted
-	retryQueue       retryQueue
+	rate       *ratelimit.Limiter // nil is no limit
+	perSecond  int                // how many are expected to come in
+	atOnce     *semaphore.Weighted
+	retryQueue retryQueue
 }
 
 const (
@@ -41,7 +44,11 @@ const (
 )
 
 func newAdmission(l Limits) *admission {
-	return &admission{handshakeLimiter: handshakeLimiter{perSecond: l.HandshakesPerSecond}, atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
+	a := &admission{perSecond: maxHandshakeRate, atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
+	if n := l.HandshakesPerSecond; n > 0 {
+		a.perSecond, a.rate = n, ratelimit.New(ratelimit.PerSecond(n, n/burst), nil)
+	}
+	return a
 }
 
 // admit waits for a turn. leave ends it; it may be called again.
@@ -59,61 +66,19 @@ func (a *admission) admit(ctx context.Context) (leave func(), err error) {
 	return sync.OnceFunc(func() { a.atOnce.Release(1) }), nil
 }
 
-// await waits until the pace allows for one more; false at once when that is not to
-// be soon. Never more than come in a second wait.
+// await waits for a token of the rate; false at once when there is none soon. Never
+// more wait than may come in within admissionWait.
 func (a *admission) await(ctx context.Context) bool {
-	wait, soon := a.handshakeLimiter.next(time.Now())
-	if !soon || wait <= 0 {
-		return soon
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
+	if a.rate == nil {
 		return true
-	case <-ctx.Done():
-		return false
 	}
-}
-
-// handshakeLimiter is so many a second, by the generic cell rate algorithm (ITU-T I.371); 0 is
-// no limit. One who is not let in soon takes nothing from it. (The limiters at hand
-// take first and give back later, which is lost when others take in between.)
-type handshakeLimiter struct {
-	perSecond int
-
-	mu   sync.Mutex // guards what follows
-	full time.Time  // when a whole burst may come in again
-}
-
-// next gives one its turn after a wait, unless that would be longer than
-// admissionWait.
-func (p *handshakeLimiter) next(now time.Time) (wait time.Duration, soon bool) {
-	if p.perSecond == 0 {
-		return 0, true
-	}
-	step := time.Second / time.Duration(p.perSecond)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	full := p.full
-	if full.Before(now) {
-		full = now
-	}
-	wait = full.Sub(now) - step*time.Duration(max(p.perSecond/burst, 1)-1)
-	if wait > admissionWait {
-		return 0, false
-	}
-	p.full = full.Add(step)
-	return max(wait, 0), true
+	wait, soon := a.rate.Reserve(admissionWait)
+	return soon && (wait == 0 || async.Sleep(ctx, wait))
 }
 
 // refuse tells one to come back.
 func (a *admission) refuse() error {
-	perSecond := a.handshakeLimiter.perSecond
-	if perSecond == 0 {
-		perSecond = maxHandshakeRate
-	}
-	after := a.retryQueue.next(time.Now(), eager*perSecond)
+	after := a.retryQueue.next(time.Now(), eager*a.perSecond)
 	return &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again a little later.", RetryAfter: after}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // drainBatches is in how many parts sockets are told and closed, and patience how many
@@ -40,7 +41,7 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 		for _, s := range portion(i - graceBatches) {
 			s.leave()
 		}
-		if g.sessions.len() == 0 || !wait(ctx, step) { // nobody is left to wait for
+		if g.sessions.len() == 0 || !async.Sleep(ctx, step) { // nobody is left to wait for
 			step = 0
 		}
 	}
@@ -49,7 +50,7 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 		s.leave()
 	}
 	const glance = 10 * time.Millisecond
-	for slices.ContainsFunc(late, (*session).busy) && wait(ctx, glance) {
+	for slices.ContainsFunc(late, (*session).busy) && async.Sleep(ctx, glance) {
 	}
 	g.Log.Info("drained", "told", len(all), "left", len(late))
 }
@@ -61,21 +62,6 @@ func (g *Gateway) leaving() error {
 	return &chat.Error{
 		Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.",
 		RetryAfter: max(time.Duration(g.window.Load()), time.Second),
-	}
-}
-
-// wait is false when ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/auth"
 	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
@@ -107,8 +108,7 @@ type Gateway struct {
 	shaking    inFlight
 	packed     frame.Limits // those of sockets whose messages may be compressed
 	sessions   registry
-	users      *buckets
-	abusers    *buckets // who was thrown out a moment ago
+	rates      rates
 	partial    budget
 	background sync.WaitGroup // goroutines of events, openings and closings
 	ctx        context.Context
@@ -132,7 +132,7 @@ func New(c Config) *Gateway {
 	}
 	g := &Gateway{
 		Config: c, began: c.Now(), admission: newAdmission(c.Limits),
-		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), users: newBuckets(), abusers: newBuckets(),
+		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), rates: newRates(c.Limits, c.Now),
 	}
 	g.packed = c.Limits.Frame
 	g.packed.Deflate = true
@@ -155,19 +155,13 @@ const (
 )
 
 func (g *Gateway) sweep() {
-	t := time.NewTicker(sweepInterval)
-	defer t.Stop()
-	for turn := 0; ; {
-		select {
-		case <-t.C:
-			g.expire(chat.TimeOf(g.Now()))
-			if turn++; turn%tidyTurns == 0 {
-				g.Auth.Cleanup()
-			}
-		case <-g.ctx.Done():
-			return
+	turn := 0
+	async.Every(g.ctx, sweepInterval, func() {
+		g.expire(chat.TimeOf(g.Now()))
+		if turn++; turn%tidyTurns == 0 {
+			g.Auth.Cleanup()
 		}
-	}
+	})
 }
 
 // expire closes the sockets whose credential is no longer good at the time now, and

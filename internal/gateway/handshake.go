@@ -95,7 +95,7 @@ func (g *Gateway) handshake(w http.ResponseWriter, r *http.Request) error {
 // mayOpen refuses users who have as many sockets as they may, or were thrown out a
 // moment ago.
 func (g *Gateway) mayOpen(u chat.UserID) error {
-	if rest := g.abusers.full(u, g.age()); rest > 0 {
+	if rest := g.rates.blocked.Wait(u); rest > 0 {
 		return &chat.Error{Code: chat.RateLimited, Message: "One of your connections was closed because it sent too much or too many errors. Wait before you connect again.", RetryAfter: rest}
 	}
 	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(u) >= n {

@@ -1,115 +1,53 @@
 package gateway
 
 import (
-	"hash/maphash"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
-
-// bucket is a token bucket in eight bytes: the gateway's age at which it is full
-// again, by the generic cell rate algorithm (ITU-T I.371).
-type bucket time.Duration
-
-// take takes one token at the age now; false when there is none.
-func (b *bucket) take(now time.Duration, perSecond, burst int) bool {
-	step := time.Second / time.Duration(perSecond)
-	full := max(time.Duration(*b), now)
-	if full+step-now > step*time.Duration(burst) {
-		return false
-	}
-	*b = bucket(full + step)
-	return true
-}
 
 // age is how long the gateway has existed. It does not follow when the system's
 // clock is set, so neither buckets nor the ages of sockets do.
 func (g *Gateway) age() time.Duration { return g.Now().Sub(g.began) }
 
-// allow takes a token for an event, of the socket and of its user.
+// maxUsers bounds for how many users at a time a rate is remembered.
+const maxUsers = 1 << 18
+
+// rates are the limits of clients' rates.
+type rates struct {
+	socket, control ratelimit.Rate                // the buckets are the session's
+	users           *ratelimit.Keyed[chat.UserID] // a user's sockets together
+	blocked         *ratelimit.Keyed[chat.UserID] // users who get no new socket for a while, see session.abuse
+}
+
+func newRates(l Limits, now func() time.Time) rates {
+	keyed := func(r ratelimit.Rate) *ratelimit.Keyed[chat.UserID] {
+		return ratelimit.NewKeyed[chat.UserID](r, ratelimit.Options{MaxKeys: maxUsers, Now: now})
+	}
+	return rates{
+		socket:  ratelimit.PerSecond(l.EventsPerSecond, l.EventsBurst),
+		control: ratelimit.PerSecond(l.ControlFramesPerSecond, 2*l.ControlFramesPerSecond),
+		users:   keyed(ratelimit.PerSecond(l.UserEventsPerSecond, l.UserEventsBurst)),
+		blocked: keyed(ratelimit.Rate{Every: abuseCooldown}),
+	}
+}
+
+// allow takes a token for a command, of the socket and of its user.
 func (s *session) allow() bool {
-	g, now := s.gateway, s.gateway.age()
-	l := &g.Limits
-	return s.rate.take(now, l.EventsPerSecond, l.EventsBurst) &&
-		g.users.take(s.user(), now, l.UserEventsPerSecond, l.UserEventsBurst)
+	g := s.gateway
+	if _, ok := s.rate.Take(g.age(), g.rates.socket); !ok {
+		return false
+	}
+	_, ok := g.rates.users.Take(s.user())
+	return ok
 }
 
 // allowControl takes a token for a control frame.
 func (s *session) allowControl() bool {
-	n := s.gateway.Limits.ControlFramesPerSecond
-	return s.control.take(s.gateway.age(), n, 2*n)
-}
-
-// buckets are those of users. A full one says nothing and is not kept, so there
-// are as many as users who were active a moment ago.
-type buckets struct {
-	seed   maphash.Seed
-	shards [32]bucketShard
-}
-
-type bucketShard struct {
-	mu    sync.Mutex // guards what follows
-	m     map[chat.UserID]bucket
-	sweep int // the size at which the full ones are dropped
-}
-
-// minSweep is the least size at which a shard is swept.
-const minSweep = 256
-
-func newBuckets() *buckets { return &buckets{seed: maphash.MakeSeed()} }
-
-func (b *buckets) take(u chat.UserID, now time.Duration, perSecond, burst int) bool {
-	s := b.shard(u)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	one := s.m[u]
-	ok := one.take(now, perSecond, burst)
-	s.put(u, one, now)
+	_, ok := s.control.Take(s.gateway.age(), s.gateway.rates.control)
 	return ok
-}
-
-func (b *buckets) shard(u chat.UserID) *bucketShard {
-	return &b.shards[maphash.String(b.seed, string(u))%uint64(len(b.shards))]
-}
-
-// put keeps a bucket. Called with mu held.
-func (s *bucketShard) put(u chat.UserID, one bucket, now time.Duration) {
-	if s.m == nil {
-		s.m, s.sweep = make(map[chat.UserID]bucket), minSweep
-	}
-	s.m[u] = one
-	if len(s.m) >= s.sweep {
-		s.drop(now)
-	}
-}
-
-// fill makes a user's bucket full again only after a while; full says how long that
-// still takes.
-func (b *buckets) fill(u chat.UserID, now, after time.Duration) {
-	s := b.shard(u)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.put(u, bucket(now+after), now)
-}
-
-func (b *buckets) full(u chat.UserID, now time.Duration) (in time.Duration) {
-	s := b.shard(u)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(time.Duration(s.m[u])-now, 0)
-}
-
-// drop forgets the buckets that are full. Called with mu held.
-func (s *bucketShard) drop(now time.Duration) {
-	kept := make(map[chat.UserID]bucket)
-	for u, b := range s.m {
-		if time.Duration(b) > now {
-			kept[u] = b
-		}
-	}
-	s.m, s.sweep = kept, max(minSweep, 2*len(kept))
 }
 
 // budget bounds the bytes of messages that are half received, in all.

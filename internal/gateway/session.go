@@ -19,6 +19,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
 // session is one open socket. While it is idle it is this struct and what the
@@ -36,8 +37,8 @@ type session struct {
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
 	partial      frame.Half // received
-	rate         bucket
-	control      bucket
+	rate         ratelimit.Bucket
+	control      ratelimit.Bucket
 	events       atomic.Uint32
 	work         atomic.Uint32 // see leave
 	partialBytes atomic.Uint32 // bytes of a message half received, as counted; released when closed
@@ -296,7 +297,7 @@ func (s *session) finish(last []byte, _ string) {
 const abuseCooldown = 10 * time.Second
 
 func (s *session) abuse(reason string) bool {
-	s.gateway.abusers.fill(s.user(), s.gateway.age(), abuseCooldown)
+	s.gateway.rates.blocked.Block(s.user(), abuseCooldown)
 	s.close(chat.CloseAbuse, reason)
 	return false
 }

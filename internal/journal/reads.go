@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/trace"
 )
@@ -27,7 +28,7 @@ const delayedGroup = 128
 // since the next send replaces it.
 type reads struct {
 	config Config
-	wake   chan struct{}
+	wake   async.Signal
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -51,7 +52,7 @@ type readEntry struct {
 func newReads(c Config) *reads {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reads{
-		config: c, wake: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
+		config: c, wake: async.NewSignal(), cancel: cancel, done: make(chan struct{}),
 		delayed: make(map[chat.UserID]map[chat.ID]state.Read),
 	}
 	r.timer = time.AfterFunc(time.Hour, r.delayOver)
@@ -64,14 +65,7 @@ func (r *reads) delayOver() {
 	r.mu.Lock()
 	r.due = true
 	r.mu.Unlock()
-	r.signal()
-}
-
-func (r *reads) signal() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	r.wake.Notify()
 }
 
 func (r *reads) commit(ctx context.Context, read state.Read) (state.ReadResult, error) {
@@ -89,7 +83,7 @@ func (r *reads) commit(ctx context.Context, read state.Read) (state.ReadResult, 
 	}
 	r.now = append(r.now, e)
 	r.mu.Unlock()
-	r.signal()
+	r.wake.Notify()
 	ctx, cancel := context.WithTimeout(ctx, r.config.QueueTimeout+r.config.AnswerTimeout)
 	defer cancel()
 	select {
@@ -149,7 +143,7 @@ func (r *reads) settle(ctx context.Context, user chat.UserID) error {
 	if len(mine) == 0 {
 		return nil
 	}
-	r.signal()
+	r.wake.Notify()
 	for _, e := range mine {
 		select {
 		case <-e.done:
@@ -268,7 +262,7 @@ func (r *reads) close() {
 	r.closed = true
 	r.timer.Stop()
 	r.mu.Unlock()
-	r.signal()
+	r.wake.Notify()
 	<-r.done
 	r.cancel()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/trace"
@@ -22,7 +23,7 @@ var (
 type worker struct {
 	config Config
 	reads  *reads
-	wake   chan struct{} // holds one token while there may be something to do
+	wake   async.Signal // holds one token while there may be something to do
 	// bufPool are entries with nobody who waits. (A timer and a channel made for
 	// each change would cost more than the rest of the way to the database.)
 	bufPool sync.Pool
@@ -60,7 +61,7 @@ type entry struct {
 }
 
 func newLane(c Config, r *reads) *worker {
-	l := &worker{config: c, reads: r, wake: make(chan struct{}, 1)}
+	l := &worker{config: c, reads: r, wake: async.NewSignal()}
 	l.timer = time.AfterFunc(time.Hour, l.refuseLate)
 	l.timer.Stop()
 	l.late = time.AfterFunc(time.Hour, l.answerLate)
@@ -137,7 +138,7 @@ func (l *worker) put(e *entry) error {
 		l.timer.Reset(l.config.QueueTimeout)
 	}
 	l.config.Metrics.Queued.Inc()
-	l.signal()
+	l.wake.Notify()
 	return nil
 }
 
@@ -171,13 +172,6 @@ func (l *worker) drop(n int) {
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
 	l.config.Metrics.Queued.Sub(float64(n))
-}
-
-func (l *worker) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
 }
 
 // abandon takes the entry back, unless the lane has taken it up.
@@ -252,7 +246,7 @@ func (l *worker) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock() // the timer goes on for what is queued
-	l.signal()
+	l.wake.Notify()
 }
 
 func (l *worker) run(ctx context.Context) {

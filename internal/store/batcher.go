@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/database"
 )
 
@@ -122,7 +123,7 @@ func (g *batcher[K, V]) run() {
 func (g *batcher[K, V]) loadWithRetry(ctx context.Context, keys []K) (map[K]V, error) {
 	for try := 1; ; try++ {
 		values, err := g.load(ctx, keys)
-		if !errors.Is(err, database.ErrNotBegun) || try == gatherTries || sleep(ctx, gatherPause) != nil {
+		if !errors.Is(err, database.ErrNotBegun) || try == gatherTries || !async.Sleep(ctx, gatherPause) {
 			return values, err
 		}
 	}
@@ -150,16 +151,4 @@ func (g *batcher[K, V]) close() {
 	g.closed = true
 	g.mu.Unlock()
 	g.done.Wait()
-}
-
-// sleep waits for d; it fails when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

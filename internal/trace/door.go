@@ -49,7 +49,10 @@ func (t *Tracer) Request(r *http.Request, start time.Time) (context.Context, Spa
 	}
 	parent := traceParent(r)
 	if parent.IsValid() {
-		if !parent.IsSampled() || !t.asked.Allow() && !t.chosen() {
+		if !parent.IsSampled() {
+			return ctx, Span{}
+		}
+		if _, ok := t.asked.Take(); !ok && !t.chosen() {
 			return ctx, Span{}
 		}
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)

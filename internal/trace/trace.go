@@ -16,9 +16,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/time/rate"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
 // askedPerSecond is how many requests a second are traced because their callers ask
@@ -30,13 +30,14 @@ const askedPerSecond = 100
 type Tracer struct {
 	tracer trace.Tracer
 	ratio  float64
-	asked  *rate.Limiter
+	asked  *ratelimit.Limiter
 }
 
 // New traces one event in 1/ratio with t, which must record whatever it is asked
 // to.
 func New(t trace.Tracer, ratio float64) *Tracer {
-	return &Tracer{tracer: t, ratio: ratio, asked: rate.NewLimiter(askedPerSecond, askedPerSecond)}
+	asked := ratelimit.New(ratelimit.PerSecond(askedPerSecond, askedPerSecond), nil)
+	return &Tracer{tracer: t, ratio: ratio, asked: asked}
 }
 
 func (t *Tracer) chosen() bool { return rand.Float64() < t.ratio }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/client"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/history"
 )
 
@@ -172,12 +173,8 @@ func keep(ids []chat.ID, id chat.ID) []chat.ID {
 
 func (p *person) act(ctx context.Context) {
 	for ctx.Err() == nil {
-		t := time.NewTimer(time.Duration(p.random.ExpFloat64() * float64(p.w.size.think)))
-		select {
-		case <-t.C:
+		if async.Sleep(ctx, time.Duration(p.random.ExpFloat64()*float64(p.w.size.think))) {
 			p.once()
-		case <-ctx.Done():
-			t.Stop()
 		}
 	}
 	p.mu.Lock()

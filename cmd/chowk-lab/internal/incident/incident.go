@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/bench"
 	"github.com/chowk-chat/chowk/cmd/chowk-lab/internal/oldways"
 	"github.com/chowk-chat/chowk/internal/bench/report"
@@ -261,24 +262,18 @@ type sampled struct {
 }
 
 func (v *view) watch(ctx context.Context, db *oldways.Database, application string) {
-	for t := time.NewTicker(sampleEvery); ; {
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
-		}
-		// A look that is cut short would cost the connection.
-		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-		open, inUse, err := db.Connections(look, application)
+	async.Every(ctx, sampleEvery, func() {
+		// A query that is cut short would cost the connection.
+		query, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		open, inUse, err := db.Connections(query, application)
 		cancel()
 		if err != nil {
-			continue // a look that failed is left out
+			return // a sample that failed is left out
 		}
 		v.mu.Lock()
 		v.samples = append(v.samples, sampled{time.Now(), open, inUse})
 		v.mu.Unlock()
-	}
+	})
 }
 
 // see tells how it goes, with the acks of the last moments as a little picture.
