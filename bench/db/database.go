@@ -115,7 +115,7 @@ func (g *groups) String() string {
 type nobody struct{}
 
 func (nobody) Publish([]chat.Entry) {}
-func (nobody) Doubt([]chat.ID)      {}
+func (nobody) MarkUncertain([]chat.ID)      {}
 
 func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error) {
 	m := metric.New()

@@ -101,7 +101,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.buildHub(ctx); err != nil {
 		return err
 	}
-	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Lanes: s.journalWorkers(), Trace: traces, TraceFanout: s.hub.Follow})
+	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Lanes: s.journalWorkers(), Trace: traces, TraceFanout: s.hub.TraceFanout})
 	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now, OpenDirectory: true}
 
 	if s.poller, err = netpoll.New(netpoll.Options{

@@ -87,7 +87,7 @@ type Config struct {
 	// Deflate offers permessage-deflate to clients that ask for it.
 	Deflate bool
 	// OldPage serves sockets without a subprotocol as the old system's page needs
-	// it (hub.HoldOwn).
+	// it (hub.DelayOwnEcho).
 	OldPage bool
 }
 

@@ -98,7 +98,7 @@ func (g *Gateway) mayOpen(u chat.UserID) error {
 	if rest := g.rates.blocked.Wait(u); rest > 0 {
 		return &chat.Error{Code: chat.RateLimited, Message: "One of your connections was closed because it sent too much or too many errors. Wait before you connect again.", RetryAfter: rest}
 	}
-	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.Sockets(u) >= n {
+	if n := g.Limits.SocketsPerUser; n > 0 && g.Hub.SocketCount(u) >= n {
 		return hub.ErrTooManySockets
 	}
 	return nil

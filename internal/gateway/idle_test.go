@@ -32,7 +32,7 @@ var mayPoint = map[string]string{
 	"Socket.hub":           "everybody's",
 	"Socket.conn":          "the session",
 	"Socket.user":          "the user's, whom his sockets share",
-	"Socket.first":         "the cursors, one for each channel",
+	"Socket.block.first": "the subscriptions, one for each channel",
 	"Socket.self.id":       "the user's, short",
 	"Socket.self.first":    "the socket itself",
 	"Socket.self.extra":    "nil while the user has one socket and nobody watches him",

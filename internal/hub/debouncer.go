@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// debouncer hands things over after a delay, all that came meanwhile together. It
-// sleeps without a timer while there is nothing.
+// debouncer passes on items after a delay, together with those that came meanwhile.
+// While it has no items it waits without a timer.
 type debouncer[T comparable] struct {
 	delay time.Duration
 	do    func([]T)
@@ -19,44 +19,44 @@ type debouncer[T comparable] struct {
 	due map[T]struct{}
 }
 
-func newLater[T comparable](delay time.Duration, do func([]T)) *debouncer[T] {
+func newDebouncer[T comparable](delay time.Duration, do func([]T)) *debouncer[T] {
 	return &debouncer[T]{delay: delay, do: do, wake: make(chan struct{}, 1), due: make(map[T]struct{})}
 }
 
-// put hands item over within the delay, once however often it is put.
-func (l *debouncer[T]) put(item T) {
-	l.mu.Lock()
-	l.due[item] = struct{}{}
-	l.mu.Unlock()
+// put passes on item within the delay, once however often it is put.
+func (d *debouncer[T]) put(item T) {
+	d.mu.Lock()
+	d.due[item] = struct{}{}
+	d.mu.Unlock()
 	select {
-	case l.wake <- struct{}{}:
+	case d.wake <- struct{}{}:
 	default:
 	}
 }
 
 // run works until ctx ends.
-func (l *debouncer[T]) run(ctx context.Context) {
+func (d *debouncer[T]) run(ctx context.Context) {
 	for {
 		select {
-		case <-l.wake:
+		case <-d.wake:
 		case <-ctx.Done():
 			return
 		}
-		t := time.NewTimer(l.delay)
+		t := time.NewTimer(d.delay)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
 			return
 		}
-		l.do(l.take())
+		d.do(d.take())
 	}
 }
 
-func (l *debouncer[T]) take() []T {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	due := slices.Collect(maps.Keys(l.due))
-	clear(l.due)
+func (d *debouncer[T]) take() []T {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	due := slices.Collect(maps.Keys(d.due))
+	clear(d.due)
 	return due
 }

@@ -2,17 +2,16 @@ package hub
 
 import (
 	"slices"
-	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-// maxWrite bounds the bytes joined into one write, and so what a slow socket
-// keeps.
+// maxWrite bounds the bytes that are joined into one write, and so the bytes that a
+// slow socket keeps.
 const maxWrite = 32 << 10
 
-// serve brings everyone who is live in the channel level with what was published.
+// serve sends what was published to a channel to its live listeners.
 func (h *Hub) serve(ch *channel) {
 	if late, empty := h.serveLocked(ch); late != nil {
 		h.Publish(late)
@@ -21,163 +20,122 @@ func (h *Hub) serve(ch *channel) {
 	}
 }
 
-// serveLocked gives back the events that came to a channel that is gone, for
-// whoever took its place, and whether nobody is left to listen.
+// serveLocked returns the entries that came to a channel that is gone, for the channel
+// that replaced it, and reports whether the channel has no listeners.
 func (h *Hub) serveLocked(ch *channel) (late []chat.Entry, empty bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if !ch.known && !ch.gone {
-		return nil, false // whoever learns the head puts the channel back in the queue
+	if !ch.headKnown && !ch.gone {
+		return nil, false // the fan-out is scheduled again when the head is known
 	}
-	events, overflow, since, traced := ch.take()
+	p := ch.dequeue()
 	if ch.gone {
-		ch.unfollow(0, 0)
-		return events, false
+		ch.endTraces(0, 0)
+		return p.entries, false
 	}
-	for i := range events {
-		ch.append(&events[i])
+	for i := range p.entries {
+		ch.append(&p.entries[i])
 	}
-	ch.beyondGap = max(ch.beyondGap, overflow)
+	ch.beyondGap = max(ch.beyondGap, p.overflow)
 	h.fillGap(ch)
-	var plain, packed batch
-	level, slow := 0, 0
-	for i := ch.listeners.len() - 1; i >= 0; i-- { // backwards: a cursor that ends is replaced by one already served
-		if p := ch.listener(i); p.served() && p.cursor() < ch.head {
-			b := &plain
-			if p.socket.deflate {
-				b = &packed
-			}
-			if h.deliver(p, b) {
-				level++
-			} else {
-				slow++
-			}
-		}
-	}
-	h.count(plain.written)
-	h.count(packed.written)
+	written, fellBehind := h.deliverAll(ch)
 	trace := ""
-	if traced {
-		trace = ch.unfollow(level, slow)
+	if p.traced {
+		trace = ch.endTraces(written, fellBehind)
 	}
-	if !since.IsZero() && ch.listeners.len() > 0 {
-		metric.Observe(h.config.Metrics.Lag, h.config.Now().Sub(since).Seconds(), trace)
+	if !p.since.IsZero() && ch.listeners.Len() > 0 {
+		metric.Observe(h.config.Metrics.Lag, h.config.Now().Sub(p.since).Seconds(), trace)
 	}
-	transients, wait := ch.takeTransients(time.Now())
+	transients, wait := ch.dequeueTransients(h.config.Now())
 	for _, t := range transients {
-		h.tell(ch, t)
+		ch.sendTransient(t)
 	}
 	if wait {
-		h.told.put(ch)
+		h.transients.put(ch)
 	}
-	return nil, ch.listeners.len() == 0
+	return nil, ch.listeners.Len() == 0
 }
 
-// batch remembers the bytes joined for one cursor: most sockets share them.
-type batch struct {
-	from, to chat.Seq
-	bytes    []byte
-	entries  int
-	specials []chat.UserID // who is sent something else
-	written  written
-}
-
-// written counts writes, to be added to the metrics once for many.
-type written struct{ writes, delivered int }
-
-// writeOne is write for a pair that is served by itself.
-func (h *Hub) writeOne(p listener, w write) bool {
-	var n written
-	ok := h.write(p, w, &n)
-	h.count(n)
-	return ok
-}
-
-func (h *Hub) count(n written) {
-	if n.writes > 0 {
-		h.config.Metrics.Writes.Add(float64(n.writes))
-		h.config.Metrics.Delivered.Add(float64(n.delivered))
+// deliverAll delivers to all live listeners, and returns how many have caught up and
+// how many have fallen behind. Called with the channel's mu held.
+func (h *Hub) deliverAll(ch *channel) (written, fellBehind int) {
+	var plain, deflated batch
+	// Backwards: when a subscription ends, one that was served already takes its index.
+	for i := ch.listeners.Len() - 1; i >= 0; i-- {
+		l := ch.listener(i)
+		if !l.isServed() || l.Seq() >= ch.head {
+			continue
+		}
+		b := &plain
+		if l.socket.Deflates() {
+			b = &deflated
+		}
+		if h.deliver(l, b) {
+			written++
+		} else {
+			fellBehind++
+		}
 	}
+	h.countWrites(plain.counts)
+	h.countWrites(deflated.counts)
+	return written, fellBehind
 }
 
-// deliver writes to a live pair what is due, and leaves it behind when its socket
-// takes no more: then it is not level. Afterwards the pair may be another's. Called
-// with the channel's mu held.
-func (h *Hub) deliver(p listener, b *batch) (level bool) {
-	s := p.socket
-	for p.cursor() < p.ch.head {
-		if b.bytes == nil || b.from != p.cursor() {
-			due, ok := p.ch.ring.after(p.cursor())
-			if !ok {
-				h.fallBehind(p)
-				return false
-			}
-			n := b.written
-			*b = join(due, p.cursor(), s.deflate)
-			b.written = n
+// deliver writes to a live listener what is due. It reports whether the listener has
+// caught up, and not fallen behind because its socket accepts no more. Afterwards the
+// listener may be removed. Called with the channel's mu held.
+func (h *Hub) deliver(l listener, b *batch) (caughtUp bool) {
+	s, ch := l.socket, l.channel
+	for l.Seq() < ch.head {
+		due, ok := ch.ring.after(l.Seq())
+		if !ok {
+			h.fallBehind(l)
+			return false
+		}
+		if b.bytes == nil || b.from != l.Seq() {
+			counts := b.counts
+			*b = joinShared(due, l.Seq(), s.Deflates())
+			b.counts = counts
 		}
 		w := write{bytes: b.bytes, to: b.to, entries: b.entries}
-		if s.old || p.notMember() || slices.Contains(b.specials, s.user.id) {
-			due, _ := p.ch.ring.after(p.cursor())
-			w = p.joinFor(due)
+		if s.block.Flags.legacyPage || l.NotMember() || slices.Contains(b.recipients, s.user.id) {
+			w = l.joinPersonal(due)
 		}
-		if !h.write(p, w, &b.written) {
-			h.fallBehind(p)
+		if !l.write(w, &b.counts) {
+			h.fallBehind(l)
 			return false
 		}
 	}
-	h.markCaughtUp(p)
+	l.dropIfNotMember()
 	return true
 }
 
-// write is what one socket is sent next of one channel.
-type write struct {
-	bytes   []byte
-	to      chat.Seq // the cursor afterwards
-	entries int
-	out     bool // whether the user is no member afterwards
-}
-
-// write moves the cursor when the socket takes the bytes. Called with the
-// channel's mu held.
-func (h *Hub) write(p listener, w write, n *written) bool {
-	if len(w.bytes) > 0 {
-		if !p.socket.conn.Write(w.bytes) {
-			return false
-		}
-		n.writes++
-		n.delivered += w.entries
-	}
-	p.moveTo(w.to)
-	p.setNotMember(w.out)
-	return true
-}
-
-// markCaughtUp ends a cursor whose user is no member of the channel any more. Called
-// with the channel's mu held.
-func (h *Hub) markCaughtUp(p listener) {
-	if p.notMember() {
-		p.ch.remove(p.subscription)
-		p.socket.dropPair(p.subscription)
-	}
-}
-
-func (h *Hub) fallBehind(p listener) {
-	p.become(behind)
+// fallBehind leaves the listener to the readers.
+func (h *Hub) fallBehind(l listener) {
+	l.SetState(behind)
 	h.config.Metrics.Behind.Inc()
-	// The socket may have drained between the write that failed and the line
-	// above; then nobody else will wake it.
-	if !p.socket.conn.Backlogged() {
-		h.behind.put(p.socket)
+	// The socket may have drained between the write that failed and SetState. Then
+	// Writable does not put it into the queue.
+	if !l.socket.conn.Backlogged() {
+		h.behind.put(l.socket)
 	}
 }
 
-// join makes one write of entries for everyone who is nobody special.
-func join(due []entry, from chat.Seq, deflate bool) batch {
+// batch is the entries after one seq joined into one write, which most sockets share.
+type batch struct {
+	from, to   chat.Seq
+	bytes      []byte
+	entries    int
+	recipients []chat.UserID // users who are sent a personal frame instead
+	counts     writeCounts
+}
+
+// joinShared joins the shared frames of entries into one write.
+func joinShared(due []entry, from chat.Seq, deflate bool) batch {
 	b := batch{from: from, to: from}
-	if len(due) > 0 && (len(due) == 1 || len(due[0].all)+len(due[1].all) > maxWrite) {
+	if len(due) > 0 && (len(due) == 1 || len(due[0].shared)+len(due[1].shared) > maxWrite) {
 		due = due[:1]
-		b.bytes = due[0].sharedFrame(deflate) // shared, not copied
+		b.bytes = due[0].sharedFrame(deflate) // not a copy
 	}
 	for i := range due {
 		e := &due[i]
@@ -188,8 +146,8 @@ func join(due []entry, from chat.Seq, deflate bool) batch {
 			}
 			b.bytes = append(b.bytes, f...)
 		}
-		if e.user != "" {
-			b.specials = append(b.specials, e.user)
+		if e.recipient != "" {
+			b.recipients = append(b.recipients, e.recipient)
 		}
 		b.to = e.seq
 		b.entries++
@@ -197,18 +155,26 @@ func join(due []entry, from chat.Seq, deflate bool) batch {
 	return b
 }
 
-// joinFor makes one write of entries for one user: his own frames, nothing from
-// while he was no member, and for a page of the old system only the messages of
-// the channel it shows. Called with the channel's mu held.
-func (p listener) joinFor(due []entry) write {
-	s := p.socket
-	w := write{to: p.cursor(), out: p.notMember()}
+// write is the bytes that one socket is sent next from one channel.
+type write struct {
+	bytes     []byte
+	to        chat.Seq // the cursor afterwards
+	entries   int
+	notMember bool // whether the user is not a member afterwards
+}
+
+// joinPersonal joins the frames for the listener's user into one write: personal ones
+// where there are any, and none from while the user was not a member. A legacy page is
+// sent the messages of the channel that it shows. Called with the channel's mu held.
+func (l listener) joinPersonal(due []entry) write {
+	s := l.socket
+	w := write{to: l.Seq(), notMember: l.NotMember()}
 	for i := range due {
 		e := &due[i]
 		if e.joins == s.user.id {
-			w.out = false
+			w.notMember = false
 		}
-		if f := e.frameFor(s); !w.out && s.wants(p.ch, e) {
+		if f := e.frameFor(s); !w.notMember && s.wants(l.channel, e) {
 			if len(w.bytes) > 0 && len(w.bytes)+len(f) > maxWrite {
 				return w
 			}
@@ -216,19 +182,54 @@ func (p listener) joinFor(due []entry) write {
 			w.entries++
 		}
 		if e.leaves == s.user.id {
-			w.out = true
+			w.notMember = true
 		}
 		w.to = e.seq
 	}
 	return w
 }
 
-// tell writes something transient to whoever can take it. Called with the
-// channel's mu held.
-func (h *Hub) tell(ch *channel, t transient) {
-	for i := range ch.listeners.len() {
-		if p := ch.listener(i); p.state() == live && !p.ended() && !(t.quiet && p.socket.user.id == t.user) {
-			p.socket.conn.Write(t.frame)
+// write moves the cursor if the socket accepts the bytes. Called with the channel's mu
+// held.
+func (l listener) write(w write, counts *writeCounts) bool {
+	if len(w.bytes) > 0 {
+		if !l.socket.conn.Write(w.bytes) {
+			return false
+		}
+		counts.writes++
+		counts.delivered += w.entries
+	}
+	l.SetSeq(w.to)
+	l.SetNotMember(w.notMember)
+	return true
+}
+
+// dropIfNotMember removes a listener that has caught up if its user is no longer a
+// member. Called with the channel's mu held.
+func (l listener) dropIfNotMember() {
+	if l.NotMember() {
+		l.channel.remove(l.subscription)
+		l.socket.dropSubscription(l.subscription)
+	}
+}
+
+// writeCounts counts writes, and the entries in them. They are added to the metrics
+// for many writes at a time.
+type writeCounts struct{ writes, delivered int }
+
+func (h *Hub) countWrites(c writeCounts) {
+	if c.writes > 0 {
+		h.config.Metrics.Writes.Add(float64(c.writes))
+		h.config.Metrics.Delivered.Add(float64(c.delivered))
+	}
+}
+
+// sendTransient writes a transient event to the live listeners. Called with mu held.
+func (ch *channel) sendTransient(t transient) {
+	for i := range ch.listeners.Len() {
+		l := ch.listener(i)
+		if l.State() == live && !l.Ended() && !(t.skipUser && l.socket.user.id == t.user) {
+			l.socket.conn.Write(t.frame)
 		}
 	}
 }

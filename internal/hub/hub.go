@@ -1,12 +1,12 @@
-// Package hub knows who listens here. A channel with listeners has its recent
-// events in a ring, already encoded, and a cursor for each socket that hears it:
-// the seq up to which that socket has been served. Whoever is level is written to
-// directly; whoever cannot take more falls behind, holds nothing, and is served
-// from the ring or the log as it drains. To resume after a reconnect is the same
-// thing: a cursor that starts further back.
+// Package hub delivers entries to the sockets on this node. A channel with listeners
+// has its recent entries in a ring, already encoded, and a cursor for each subscribed
+// socket: the seq up to which it has been sent entries. A socket that has caught up is
+// written to directly. A socket that accepts no more falls behind, takes no memory for
+// that, and is served from the ring or the log as it drains. Resuming after a
+// reconnect is the same thing: a cursor that starts further back.
 //
-// Locks are taken in this order: channel.mu, then user.mu or socket.mu, then
-// channel.inbox or a queue's. Nothing waits for a peer or the database under one.
+// Locks are acquired in this order: channel.mu, then user.mu or Socket.mu, then an
+// inbox's or a queue's. No lock is held while waiting for a peer or the database.
 package hub
 
 import (
@@ -16,27 +16,29 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/hub/internal/compact"
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-// Config says how a Hub works. Zero values mean the defaults.
+// Config configures a Hub. Zero values mean the defaults.
 type Config struct {
 	Store Store
-	// Relay may be nil: then there are no other nodes.
+	// Relay is nil on a single node.
 	Relay   Relay
 	Metrics *metric.Hub
 	Log     *slog.Logger
 	Now     func() time.Time
-	// Workers fan out; each has its share of the channels. Default 2.
+	// Workers is the number of goroutines that fan out; each serves a share of the
+	// channels. Default 2.
 	Workers int
-	// Readers bring sockets that fell behind level again; they may read the log.
-	// Default 4.
+	// Readers is the number of goroutines that serve sockets that fell behind; they
+	// may read the log. Default 4.
 	Readers int
-	// RingBytes bounds the encoded events kept in all; a quarter of it more may be
-	// pages of the log, for a moment. Default 64 MiB.
+	// RingBytes bounds the encoded entries in all rings. Pages of the log that are
+	// cached for a moment may take a quarter of it in addition. Default 64 MiB.
 	RingBytes int64
-	// Deflate is the size in bytes from which events are compressed for sockets that
-	// take them so. 0 is never.
+	// Deflate is the size in bytes from which entries are compressed for sockets that
+	// accept it. 0 disables compression.
 	Deflate int
 	// ReadTimeout bounds one read of the log. Default 5 s.
 	ReadTimeout time.Duration
@@ -70,25 +72,28 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Hub is who listens here. Make one with Start; Close ends it.
+// Hub holds the listeners on this node. Start creates one; Close ends it.
 type Hub struct {
-	config        Config
-	channels      [shards]channelShard
-	users         [shards]userShard
-	rings         ringBudget
-	fanout        []*queue[*channel]
-	behind        *queue[*Socket]
-	gaps          *queue[*channel]
-	pages         *pages
-	presence      *presence
-	typingTracker *typingTracker
-	told          *debouncer[*channel] // channels that were told something transient a moment ago
-	tight         *debouncer[struct{}] // the rings hold more than they may
-	doubts        *debouncer[chat.ID]  // channels whose heads are to be read
-	holes         *debouncer[*channel] // channels in which an entry came before the one before it
-	ctx           context.Context
-	stop          context.CancelFunc
-	done          sync.WaitGroup
+	config   Config
+	channels [shards]channelShard
+	users    [shards]userShard
+	rings    ringBudget
+	pages    *pages
+	presence *presence
+	typing   *typingTracker
+
+	fanout []*queue[*channel] // one for each worker
+	behind *queue[*Socket]    // sockets that fell behind
+	gaps   *queue[*channel]   // channels with entries to read from the log
+
+	transients *debouncer[*channel] // channels whose transient events wait for transientInterval
+	overBudget *debouncer[struct{}] // the rings hold more than they may
+	uncertain  *debouncer[chat.ID]  // channels whose heads must be read
+	newGaps    *debouncer[*channel] // channels with a gap that may still be filled without the log
+
+	ctx  context.Context
+	stop context.CancelFunc
+	done sync.WaitGroup
 }
 
 const shards = 64
@@ -98,7 +103,7 @@ type channelShard struct {
 	m  map[chat.ID]*channel // guarded by mu
 }
 
-// Start begins to fan out.
+// Start returns a running Hub.
 func Start(c Config) *Hub {
 	h := &Hub{config: c.withDefaults(), behind: newQueue[*Socket](), gaps: newQueue[*channel]()}
 	h.ctx, h.stop = context.WithCancel(context.Background())
@@ -106,8 +111,28 @@ func Start(c Config) *Hub {
 	h.rings.gauge = h.config.Metrics.RingBytes
 	for i := range shards {
 		h.channels[i].m = make(map[chat.ID]*channel)
-		h.users[i].known = newRoster()
+		h.users[i].users = compact.NewTable[*user]()
 	}
+	h.pages = newPages(h, max(h.config.RingBytes/4, 1))
+	h.presence = newPresence(h)
+	h.typing = newTypingTracker(h.config.Now, h.typingExpired)
+	h.transients = newDebouncer(transientInterval, func(channels []*channel) {
+		for _, ch := range channels {
+			h.scheduleFanout(ch)
+		}
+	})
+	h.newGaps = newDebouncer(gapDelay, func(channels []*channel) {
+		for _, ch := range channels {
+			h.gaps.put(ch)
+		}
+	})
+	h.uncertain = newDebouncer(uncertainDelay, h.recheckHeads)
+	h.overBudget = newDebouncer(trimInterval, func([]struct{}) { h.trimRings() })
+	h.startWorkers()
+	return h
+}
+
+func (h *Hub) startWorkers() {
 	for range h.config.Workers {
 		q := newQueue[*channel]()
 		h.fanout = append(h.fanout, q)
@@ -116,31 +141,17 @@ func Start(c Config) *Hub {
 	for range h.config.Readers {
 		h.done.Go(func() { h.behind.run(h.catchUp) }) // ends when Close closes the queue
 	}
-	for range h.fillers() {
-		h.done.Go(func() { h.gaps.run(h.fill) }) // ends when Close closes the queue
+	for range h.gapFillers() {
+		h.done.Go(func() { h.gaps.run(h.readGap) }) // ends when Close closes the queue
 	}
-	h.pages = newPages(h, max(h.config.RingBytes/4, 1))
-	h.presence = newPresence(h)
-	h.typingTracker = newTypists(h.typingExpired)
-	h.told = newLater(transientEvery, func(channels []*channel) {
-		for _, ch := range channels {
-			h.dirty(ch)
-		}
-	})
-	h.doubts = newLater(doubtDelay, h.recheckHeads)
-	h.holes = newLater(holeDelay, func(channels []*channel) {
-		for _, ch := range channels {
-			h.gaps.put(ch)
-		}
-	})
-	h.tight = newLater(trimEvery, func([]struct{}) { h.trimRings() })
-	for _, run := range []func(context.Context){h.presence.news.run, h.typingTracker.run, h.told.run, h.tight.run, h.doubts.run, h.holes.run} {
+	for _, run := range []func(context.Context){
+		h.presence.notifications.run, h.typing.run, h.transients.run, h.overBudget.run, h.uncertain.run, h.newGaps.run,
+	} {
 		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
 	}
-	return h
 }
 
-// Close stops the fan-out and waits for it. Sockets are the gateway's to close.
+// Close stops the fan-out and waits for it. It does not close sockets.
 func (h *Hub) Close() {
 	h.stop()
 	for _, q := range h.fanout {
@@ -152,28 +163,30 @@ func (h *Hub) Close() {
 	h.pages.close()
 }
 
-// Publish takes committed entries, each channel's in seq order. It keeps nobody
-// waiting: the fan-out happens elsewhere. Entries that the hub has seen are
-// ignored, and a hole is filled from the log.
-func (h *Hub) Publish(events []chat.Entry) {
-	for i := range events {
-		ev := &events[i]
+// Publish accepts committed entries, those of a channel in seq order, and returns
+// without waiting for the fan-out. Known entries are ignored, and missing ones are
+// read from the log.
+func (h *Hub) Publish(entries []chat.Entry) {
+	for i := range entries {
+		ev := &entries[i]
 		ch := h.lookup(ev.ChannelID)
-		if ch == nil && h.anyLocal(ev.JoinedUsers()) {
+		if ch == nil && h.anyConnected(ev.JoinedUsers()) {
 			ch = h.getOrCreate(ev.ChannelID)
-			ch.learn(ev.Seq - 1)
+			ch.observeHead(ev.Seq - 1)
 		}
 		if ch != nil {
-			ch.put(*ev)
-			h.dirty(ch)
+			ch.enqueue(*ev)
+			h.scheduleFanout(ch)
 		}
 	}
 }
 
-func (h *Hub) dirty(ch *channel) { h.fanout[int(ch.id[14])%len(h.fanout)].put(ch) }
+// scheduleFanout has the channel's worker serve what is published to it.
+func (h *Hub) scheduleFanout(ch *channel) { h.fanout[int(ch.id[14])%len(h.fanout)].put(ch) }
 
 func (h *Hub) shard(id chat.ID) *channelShard { return &h.channels[id[15]%shards] }
 
+// lookup returns a channel that has listeners, nil for others.
 func (h *Hub) lookup(id chat.ID) *channel {
 	s := h.shard(id)
 	s.mu.RLock()
@@ -181,7 +194,22 @@ func (h *Hub) lookup(id chat.ID) *channel {
 	return s.m[id]
 }
 
-// getOrCreate gives the channel, making it when nobody listened so far.
+// withChannel calls f under the mu of a channel, which it creates if there is none.
+func (h *Hub) withChannel(id chat.ID, f func(*channel)) {
+	for {
+		ch := h.getOrCreate(id)
+		ch.mu.Lock()
+		if ch.gone {
+			ch.mu.Unlock()
+			continue
+		}
+		f(ch)
+		ch.mu.Unlock()
+		return
+	}
+}
+
+// getOrCreate returns the channel. By the time the caller locks it, it may be gone.
 func (h *Hub) getOrCreate(id chat.ID) *channel {
 	if ch := h.lookup(id); ch != nil {
 		return ch
@@ -199,14 +227,14 @@ func (h *Hub) getOrCreate(id chat.ID) *channel {
 	return ch
 }
 
-// evict drops a channel to which nobody listens any more.
+// evict drops a channel that has no listeners.
 func (h *Hub) evict(ch *channel) {
 	s := h.shard(ch.id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.listeners.len() > 0 || ch.gone || s.m[ch.id] != ch {
+	if ch.listeners.Len() > 0 || ch.gone || s.m[ch.id] != ch {
 		return
 	}
 	ch.gone = true
@@ -214,23 +242,6 @@ func (h *Hub) evict(ch *channel) {
 	ch.ring.reset(&h.rings)
 	h.config.Metrics.Channels.Dec()
 	h.config.Relay.Unlisten(ch.id)
-}
-
-// trimEvery is how often rings give back what is beyond their share.
-const trimEvery = 100 * time.Millisecond
-
-// trimRings makes the rings that have more than their share give it back.
-func (h *Hub) trimRings() {
-	for i := range h.channels {
-		for _, ch := range h.channels[i].all() {
-			if over, _ := h.rings.over(); !over {
-				return
-			}
-			ch.mu.Lock()
-			ch.ring.keep(ringEntries, h.rings.share(), &h.rings)
-			ch.mu.Unlock()
-		}
-	}
 }
 
 func (s *channelShard) all() []*channel {
@@ -243,8 +254,8 @@ func (s *channelShard) all() []*channel {
 	return all
 }
 
-// Listening is how many channels somebody listens to here.
-func (h *Hub) Listening() int {
+// ChannelCount returns the number of channels that have listeners here.
+func (h *Hub) ChannelCount() int {
 	n := 0
 	for i := range h.channels {
 		s := &h.channels[i]

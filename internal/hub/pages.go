@@ -11,38 +11,38 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// logPage is how many entries of the log are read at a time.
+// logPage is the number of entries of the log that are read at a time.
 const logPage = 256
 
-// pages reads channels' logs in pages that start at multiples of logPage, so that
-// those who were away at the same time read them together: a thousand sockets that
+// pages reads the log in pages that begin at multiples of logPage, and caches them, so
+// that sockets that were away at the same time share reads: a thousand sockets that
 // resume a channel cost as many reads as one.
 type pages struct {
-	hub   *Hub
-	kept  *otter.Cache[pageKey, []entry]
-	loads singleflight.Group
+	hub    *Hub
+	cached *otter.Cache[pageKey, []entry]
+	loads  singleflight.Group
 }
 
-// pageKey names the entries of a channel after number*logPage.
+// pageKey identifies the entries of a channel after number*logPage.
 type pageKey struct {
 	channel chat.ID
 	number  int64
 }
 
-// pageLasts is how long a page is kept: messages in it are as they were when it
-// was read.
-const pageLasts = 2 * time.Second
+// pageTimeout is how long a page is cached. Its messages are as they were when it was
+// read.
+const pageTimeout = 2 * time.Second
 
 func newPages(h *Hub, bytes int64) *pages {
-	return &pages{hub: h, kept: otter.Must(&otter.Options[pageKey, []entry]{
+	return &pages{hub: h, cached: otter.Must(&otter.Options[pageKey, []entry]{
 		MaximumWeight:    uint64(bytes),
-		Weigher:          weight,
-		ExpiryCalculator: otter.ExpiryWriting[pageKey, []entry](pageLasts),
+		Weigher:          pageSize,
+		ExpiryCalculator: otter.ExpiryWriting[pageKey, []entry](pageTimeout),
 		Logger:           &otter.NoopLogger{},
 	})}
 }
 
-func weight(_ pageKey, page []entry) uint32 {
+func pageSize(_ pageKey, page []entry) uint32 {
 	n := int64(0)
 	for i := range page {
 		n += page[i].size()
@@ -50,37 +50,37 @@ func weight(_ pageKey, page []entry) uint32 {
 	return uint32(min(n, 1<<31))
 }
 
-func (p *pages) close() { p.kept.StopAllGoroutines() }
+func (p *pages) close() { p.cached.StopAllGoroutines() }
 
-// after gives entries after seq of a log that goes to head, at most to the end of
-// their page; none when the log ends there.
+// after returns entries after seq of a log that reaches head, at most to the end of
+// their page, and none when the log ends at seq.
 func (p *pages) after(id chat.ID, seq, head chat.Seq) ([]entry, error) {
 	key := pageKey{id, seq / logPage}
-	if page, ok := p.kept.GetIfPresent(key); ok {
-		return beyond(page, seq), nil
+	if page, ok := p.cached.GetIfPresent(key); ok {
+		return entriesAfter(page, seq), nil
 	}
 	name := string(id[:]) + strconv.FormatInt(key.number, 16)
 	page, err, shared := p.loads.Do(name, func() (any, error) { return p.load(key, head) })
 	if chat.AsError(err).Code == chat.Resync {
-		// The page's beginning was forgotten, but perhaps not what is asked for.
+		// The log no longer has the beginning of the page, but may have what follows seq.
 		return p.read(id, seq, head)
 	}
 	if err != nil {
 		return nil, err
 	}
-	due := beyond(page.([]entry), seq)
+	due := entriesAfter(page.([]entry), seq)
 	if len(due) == 0 && shared {
-		// A load that began before the entry was committed says nothing of it.
-		alone, err := p.load(key, head)
-		return beyond(alone, seq), err
+		// The load may have begun before the entries after seq were committed.
+		page, err := p.load(key, head)
+		return entriesAfter(page, seq), err
 	}
 	return due, nil
 }
 
-// pageEnd is the last seq of the page of what follows seq.
+// pageEnd returns the last seq of the page that holds the entry after seq.
 func pageEnd(seq chat.Seq) chat.Seq { return (seq/logPage + 1) * logPage }
 
-func beyond(page []entry, seq chat.Seq) []entry {
+func entriesAfter(page []entry, seq chat.Seq) []entry {
 	for i := range page {
 		if page[i].seq > seq {
 			return page[i:]
@@ -89,11 +89,11 @@ func beyond(page []entry, seq chat.Seq) []entry {
 	return nil
 }
 
-// load reads a page. Only a whole one is kept: more may come to another.
+// load reads a page. It caches full pages only: others may still grow.
 func (p *pages) load(key pageKey, head chat.Seq) ([]entry, error) {
 	page, err := p.read(key.channel, key.number*logPage, head)
 	if len(page) == logPage {
-		p.kept.Set(key, page)
+		p.cached.Set(key, page)
 	}
 	return page, err
 }
@@ -101,14 +101,14 @@ func (p *pages) load(key pageKey, head chat.Seq) ([]entry, error) {
 func (p *pages) read(id chat.ID, after, head chat.Seq) ([]entry, error) {
 	ctx, cancel := context.WithTimeout(p.hub.ctx, p.hub.config.ReadTimeout)
 	defer cancel()
-	events, err := p.hub.config.Store.LogTo(ctx, id, after, logPage, head)
+	logged, err := p.hub.config.Store.LogTo(ctx, id, after, logPage, head)
 	if err != nil {
 		return nil, err
 	}
 	p.hub.config.Metrics.LogReads.Inc()
-	entries := make([]entry, len(events))
-	for i := range events {
-		entries[i] = p.hub.encode(&events[i])
+	entries := make([]entry, len(logged))
+	for i := range logged {
+		entries[i] = p.hub.encode(&logged[i])
 	}
 	return entries, nil
 }

@@ -6,47 +6,51 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// presence tells those who asked that somebody came or went: the latest state, at
-// most once a second, so that a reconnect is not news.
+// presence notifies the sockets that watch a user when the user comes online or goes
+// offline. They are sent the latest state, once a second at most, so that a reconnect
+// is not reported.
 type presence struct {
-	hub    *Hub
-	news   *debouncer[*user]
-	remote remote
+	hub           *Hub
+	notifications *debouncer[*user]
+	remote        remotePresence
 }
 
-// watches is whom one socket watches.
-type watches struct {
+// watchList is the users that one socket watches.
+type watchList struct {
 	users []*user
-	stale bool // it could not be told of something
+	stale bool // the socket did not accept an event
 }
 
-// presenceDelay is how long news of a user's presence may wait.
+// presenceDelay is how long a change of a user's presence may wait.
 const presenceDelay = time.Second
 
 func newPresence(h *Hub) *presence {
-	p := &presence{hub: h, remote: remote{online: make(map[chat.UserID]map[string]struct{})}}
-	p.news = newLater(presenceDelay, func(users []*user) {
+	p := &presence{hub: h, remote: remotePresence{online: make(map[chat.UserID]map[string]struct{})}}
+	p.notifications = newDebouncer(presenceDelay, func(users []*user) {
 		for _, u := range users {
-			p.tell(u)
+			p.notify(u)
 		}
 	})
 	return p
 }
 
-func (p *presence) changed(u *user) { p.news.put(u) }
+// changed schedules a notification of the user's watchers.
+func (p *presence) changed(u *user) { p.notifications.put(u) }
 
-// online says whether a user has a socket anywhere. Called with his mu held.
-func (p *presence) online(u *user) bool { return u.first != nil || p.remote.has(u.id) }
+// isOnline reports whether a user has a socket on any node. Called with the user's mu
+// held.
+func (p *presence) isOnline(u *user) bool { return u.first != nil || p.remote.has(u.id) }
 
-// tell tells the watchers, unless the user is as they were last told.
-func (p *presence) tell(u *user) {
+// notify sends the watchers the user's presence, unless it is what they were last
+// sent.
+func (p *presence) notify(u *user) {
 	u.mu.Lock()
-	online := p.online(u)
-	changed := online != u.online
-	if c := u.extra; c != nil {
-		changed, c.said = changed || c.said && !online, false
+	online := p.isOnline(u)
+	changed := online != u.notifiedOnline
+	if extra := u.extra; extra != nil {
+		changed, extra.reportedOnline = changed || extra.reportedOnline && !online, false
 	}
-	u.online = online
+	u.notifiedOnline = online
 	watchers := make([]*Socket, 0, len(u.watchers()))
 	for s := range u.watchers() {
 		watchers = append(watchers, s)
@@ -55,8 +59,7 @@ func (p *presence) tell(u *user) {
 	if !changed {
 		return
 	}
-	at := chat.TimeOf(p.hub.config.Now())
-	frame := encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})
+	frame := p.frame(u.id, online)
 	for _, s := range watchers {
 		if !s.conn.Write(frame) {
 			s.missedPresence()
@@ -65,14 +68,21 @@ func (p *presence) tell(u *user) {
 	p.hub.release(u)
 }
 
-// said notes that an answer says of users that they are online: who has gone before
-// the watchers are told of that is told of all the same.
-func (h *Hub) said(online []chat.UserID) {
+func (p *presence) frame(id chat.UserID, online bool) []byte {
+	return encodeFrame(chat.PresenceFrame{
+		Type: chat.EventPresence, UserID: id, IsOnline: online, LastSeen: chat.TimeOf(p.hub.config.Now()),
+	})
+}
+
+// noteReported notes that a response says of users that they are online. When such a
+// user goes offline before the watchers were notified of that, they are notified all
+// the same.
+func (h *Hub) noteReported(online []chat.UserID) {
 	for _, id := range online {
 		if u := h.lookupUser(id); u != nil {
 			u.mu.Lock()
 			if len(u.watchers()) > 0 {
-				u.extra.said = true
+				u.extra.reportedOnline = true
 			}
 			u.mu.Unlock()
 		}
@@ -82,68 +92,68 @@ func (h *Hub) said(online []chat.UserID) {
 func (s *Socket) missedPresence() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w := s.watching(); w != nil {
+	if w := s.watches(); w != nil {
 		w.stale = true
 	}
 }
 
-// refresh tells a socket that has drained the state of all whom it watches, when
-// it missed some.
+// refresh sends a socket that has drained the presence of all users it watches, if it
+// missed an event.
 func (p *presence) refresh(s *Socket) {
 	s.mu.Lock()
 	var users []*user
-	if w := s.watching(); w != nil && w.stale {
+	if w := s.watches(); w != nil && w.stale {
 		w.stale = false
 		users = w.users
 	}
 	s.mu.Unlock()
-	at := chat.TimeOf(p.hub.config.Now())
-	var b []byte
+	var frames []byte
 	for _, u := range users {
 		u.mu.Lock()
-		online := p.online(u)
+		online := p.isOnline(u)
 		u.mu.Unlock()
-		b = append(b, encodeFrame(chat.PresenceFrame{Type: chat.EventPresence, UserID: u.id, IsOnline: online, LastSeen: at})...)
+		frames = append(frames, p.frame(u.id, online)...)
 	}
-	if len(b) > 0 && !s.conn.Write(b) {
+	if len(frames) > 0 && !s.conn.Write(frames) {
 		s.missedPresence()
 	}
 }
 
-// Watch tells the socket when one of the users comes or goes, instead of those it
-// watched before.
+// Watch notifies the socket when one of the users comes online or goes offline. It
+// replaces the users that the socket watched before.
 func (s *Socket) Watch(ids []chat.UserID) {
-	w := &watches{}
+	watched := &watchList{}
 	for _, id := range ids {
 		s.hub.withUser(id, nil, func(u *user) {
-			c := u.crowded()
-			if c.watchers == nil {
-				c.watchers = make(map[*Socket]struct{}, 1)
-				u.online = u.first != nil
+			extra := u.ensureExtra()
+			if extra.watchers == nil {
+				extra.watchers = make(map[*Socket]struct{}, 1)
+				u.notifiedOnline = u.first != nil
 				s.hub.config.Relay.Watch(u.id)
 			}
-			c.watchers[s] = struct{}{}
-			w.users = append(w.users, u)
+			extra.watchers[s] = struct{}{}
+			watched.users = append(watched.users, u)
 		})
 	}
 	s.mu.Lock()
-	old := s.watching()
-	closed := s.closed
+	old := s.watches()
+	closed := s.block.Flags.closed
 	if !closed {
-		s.ensureExtra().watches = w
+		s.ensureExtra().watches = watched
 	}
 	s.mu.Unlock()
 	if closed {
-		old = w
-		w = nil
+		s.hub.presence.unwatch(s, watched)
+		return
 	}
-	s.hub.presence.unwatchExcept(s, old, w)
+	s.hub.presence.unwatchExcept(s, old, watched)
 }
 
-func (p *presence) unwatch(s *Socket, w *watches) { p.unwatchExcept(s, w, nil) }
+// unwatch stops the socket from watching users; nil is none.
+func (p *presence) unwatch(s *Socket, old *watchList) { p.unwatchExcept(s, old, nil) }
 
-// unwatchExcept ends the watching of all in old who are not in kept.
-func (p *presence) unwatchExcept(s *Socket, old, kept *watches) {
+// unwatchExcept stops the socket from watching the users in old that are not in kept.
+func (p *presence) unwatchExcept(s *Socket, old, kept *watchList) {
 	if old == nil {
 		return
 	}

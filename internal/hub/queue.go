@@ -2,9 +2,9 @@ package hub
 
 import "sync"
 
-// queue is work that waits for a worker. What waits already is not put twice, so
-// it never holds more than there are channels or sockets; what is put while a
-// worker has it is worked on once more, by the same worker.
+// queue holds items that wait for a worker. An item that waits already is not added
+// again, so a queue never holds more items than there are channels or sockets. An item
+// that is added while a worker has it is processed once more afterwards.
 type queue[T comparable] struct {
 	mu     sync.Mutex // guards what follows
 	ready  sync.Cond
@@ -18,7 +18,7 @@ type workState uint8
 const (
 	waiting workState = iota
 	working
-	again
+	again // added while a worker has it
 )
 
 func newQueue[T comparable]() *queue[T] {
@@ -35,15 +35,20 @@ func (q *queue[T]) put(item T) {
 	}
 	switch state, known := q.state[item]; {
 	case !known:
-		q.state[item] = waiting
-		q.items = append(q.items, item)
-		q.ready.Signal()
+		q.append(item)
 	case state == working:
 		q.state[item] = again
 	}
 }
 
-// run works until the queue is closed.
+// append is called with mu held.
+func (q *queue[T]) append(item T) {
+	q.state[item] = waiting
+	q.items = append(q.items, item)
+	q.ready.Signal()
+}
+
+// run processes items until the queue is closed.
 func (q *queue[T]) run(work func(T)) {
 	for {
 		item, ok := q.take()
@@ -55,6 +60,7 @@ func (q *queue[T]) run(work func(T)) {
 	}
 }
 
+// take waits for an item; ok is false when the queue is closed.
 func (q *queue[T]) take() (item T, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,9 +85,7 @@ func (q *queue[T]) finish(item T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.state[item] == again && !q.closed {
-		q.state[item] = waiting
-		q.items = append(q.items, item)
-		q.ready.Signal()
+		q.append(item)
 		return
 	}
 	delete(q.state, item)

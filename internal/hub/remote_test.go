@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,89 +11,95 @@ import (
 	"github.com/chowk-chat/chowk/internal/hub"
 )
 
-// relay notes what the hub tells other nodes, and answers for them.
+// relay records what the hub sends to other nodes, and responds for them.
 type relay struct {
 	mu     sync.Mutex // guards what follows
-	told   []string
+	calls  []string
 	online []chat.UserID
 }
 
-func (r *relay) note(what, whom string) {
+func (r *relay) record(call, subject string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told = append(r.told, what+" "+whom)
+	r.calls = append(r.calls, call+" "+subject)
 }
 
-func (r *relay) Listen(id chat.ID)   { r.note("listen", id.String()) }
-func (r *relay) Unlisten(id chat.ID) { r.note("unlisten", id.String()) }
+func (r *relay) Listen(id chat.ID)   { r.record("listen", id.String()) }
+func (r *relay) Unlisten(id chat.ID) { r.record("unlisten", id.String()) }
 
 func (r *relay) Typing(_ chat.ID, user chat.UserID, _ bool, _ chat.Time) {
-	r.note("typing", string(user))
+	r.record("typing", string(user))
 }
-func (r *relay) PublishReadReceipt(f chat.ReadReceiptFrame) { r.note("read", string(f.UserID)) }
+func (r *relay) PublishReadReceipt(f chat.ReadReceiptFrame) { r.record("read", string(f.UserID)) }
 
 func (r *relay) Presence(user chat.UserID, online bool) {
 	if online {
-		r.note("online", string(user))
+		r.record("online", string(user))
 	} else {
-		r.note("offline", string(user))
+		r.record("offline", string(user))
 	}
 }
-func (r *relay) Watch(user chat.UserID)   { r.note("watch", string(user)) }
-func (r *relay) Unwatch(user chat.UserID) { r.note("unwatch", string(user)) }
+func (r *relay) Watch(user chat.UserID)   { r.record("watch", string(user)) }
+func (r *relay) Unwatch(user chat.UserID) { r.record("unwatch", string(user)) }
 func (r *relay) Online([]chat.UserID) []chat.UserID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.online
 }
 
-func (r *relay) count(what string) (n int) {
+// want checks how often the hub made each of some calls.
+func (r *relay) want(t *testing.T, want map[string]int) {
+	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.told {
-		if s == what {
-			n++
+	got := make(map[string]int)
+	for call := range want {
+		got[call] = 0
+	}
+	for _, call := range r.calls {
+		if _, asked := got[call]; asked {
+			got[call]++
 		}
 	}
-	return n
+	equal(t, "calls of the relay", got, want)
 }
 
-// TestEntriesOfOtherNodesMayComeInAnyOrder, twice and not at all: those in the wrong
-// order cost no look at the log, when the one before comes soon.
-func TestEntriesOfOtherNodesMayComeInAnyOrder(t *testing.T) {
+// TestRemoteEntriesMayComeInAnyOrder, twice and not at all. Those out of order cost no
+// read of the log if the one before comes soon.
+func TestRemoteEntriesMayComeInAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, hub.Config{Relay: new(relay)})
 		id := w.channel("ada")
 		ada := w.connect("ada")
-		events := w.write(id, messages("bob", 4)...)
-		w.hub.ApplyRemote(events[1:3])
-		synctest.Wait() // nobody can go on but by time
-		w.hub.ApplyRemote(events[:2])
-		w.hub.ApplyRemote(events[2:])
+		entries := w.write(id, messages("bob", 4)...)
+		w.hub.ApplyRemote(entries[1:3])
+		synctest.Wait() // only time can go on
+		w.hub.ApplyRemote(entries[:2])
+		w.hub.ApplyRemote(entries[2:])
 		inOrder(t, ada.frames(t, 4), id, 1, 4)
 		time.Sleep(time.Second)
-		if n := w.asked["log"]; n != 0 {
-			t.Errorf("the log was asked %d times", n)
+		if got := w.calls["LogTo"]; got != 0 {
+			t.Errorf("%d reads of the log, want 0", got)
 		}
 
-		events = w.write(id, messages("bob", 6)...)
-		w.hub.ApplyRemote(events[5:]) // the others never come
+		entries = w.write(id, messages("bob", 6)...)
+		w.hub.ApplyRemote(entries[5:]) // the others never come
 		inOrder(t, ada.frames(t, 10), id, 1, 10)
 	})
 }
 
-// TestALieAboutAHeadIsNotBelieved: entries that are not there are not waited for,
-// and those that come are heard.
-func TestALieAboutAHeadIsNotBelieved(t *testing.T) {
+// TestAForgedHeadIsIgnored: the hub does not wait for entries that do not exist, and
+// sends those that come.
+func TestAForgedHeadIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, hub.Config{Relay: new(relay)})
 		id := w.channel("ada")
 		ada := w.connect("ada")
-		lie := message("eve", "a lie")
-		lie.ChannelID, lie.Seq = id, 1<<40
-		lie.Message.ChannelID, lie.Message.Seq = id, 1<<40
-		w.hub.ApplyRemote([]chat.Entry{lie})
-		time.Sleep(time.Second) // it was looked for
+		forged := message("eve", "forged")
+		forged.ChannelID, forged.Seq = id, 1<<40
+		forged.Message.ChannelID, forged.Message.Seq = id, 1<<40
+		w.hub.ApplyRemote([]chat.Entry{forged})
+		time.Sleep(time.Second) // the hub looks for it
 		for range 3 {
 			w.hub.ApplyRemote(w.write(id, messages("bob", 400)...))
 		}
@@ -100,8 +107,8 @@ func TestALieAboutAHeadIsNotBelieved(t *testing.T) {
 	})
 }
 
-// TestNobodyIsAdmittedByAnEntryOfAnotherNode, but by what the database says.
-func TestNobodyIsAdmittedByAnEntryOfAnotherNode(t *testing.T) {
+// TestARemoteEntryBeginsNoMembership; what the database says does.
+func TestARemoteEntryBeginsNoMembership(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hub.Config{Relay: new(relay)})
 	id := w.channel("ada")
@@ -109,7 +116,9 @@ func TestNobodyIsAdmittedByAnEntryOfAnotherNode(t *testing.T) {
 	w.publish(id, messages("ada", 2)...)
 	joins := w.write(id, chat.Entry{Type: chat.EventMemberJoined, UserID: "ada", Subject: "eve"})
 	after := w.write(id, messages("ada", 1)...)
-	w.member(id, "eve", false) // what was said is not so
+	w.mu.Lock()
+	w.setMember(id, "eve", false) // the entry is forged
+	w.mu.Unlock()
 	w.hub.ApplyRemote(joins)
 	w.hub.ApplyRemote(after)
 	w.hub.ApplyJoins(id, 4, nil)
@@ -119,52 +128,34 @@ func TestNobodyIsAdmittedByAnEntryOfAnotherNode(t *testing.T) {
 	w.write(other, messages("ada", 3)...)
 	w.write(other, chat.Entry{Type: chat.EventMemberJoined, UserID: "ada", Subject: "eve"})
 	w.write(other, messages("ada", 2)...)
-	w.hub.ApplyJoins(other, 6, map[chat.UserID]chat.Seq{"eve": 4, "nobody": 4})
-	eve.mu.Lock()
-	early := len(eve.got)
-	eve.mu.Unlock()
-	got := eve.frames(t, early+3)
-	inOrder(t, got[early:], other, 4, 6)
+	before := len(eve.frames(t, 0))
+	w.hub.ApplyJoins(other, 6, map[chat.UserID]chat.Seq{"eve": 4, "absent": 4})
+	inOrder(t, eve.frames(t, before+3)[before:], other, 4, 6)
 	w.hub.ApplyJoins(other, 6, map[chat.UserID]chat.Seq{"eve": 4}) // once more
 	w.publish(other, messages("ada", 1)...)
-	inOrder(t, eve.frames(t, early+4)[early:], other, 4, 7)
+	inOrder(t, eve.frames(t, before+4)[before:], other, 4, 7)
 }
 
-// TestOtherNodesAreToldOfNoMoreThanTheyNeed.
-func TestOtherNodesAreToldOfNoMoreThanTheyNeed(t *testing.T) {
+func TestTheRelayIsCalledNoMoreThanNeeded(t *testing.T) {
 	t.Parallel()
 	r := &relay{online: []chat.UserID{"dan", "ada"}}
 	w := newWorld(t, hub.Config{Relay: r})
 	id := w.channel("ada", "bob")
 	one, two, bob := w.connect("ada"), w.connect("ada"), w.connect("bob")
-	if r.count("listen "+id.String()) != 1 || r.count("online ada") != 1 {
-		t.Errorf("told %v", r.told)
-	}
-	if got := w.hub.Online([]chat.UserID{"ada", "bob", "dan", "eve"}); len(got) != 3 {
-		t.Errorf("online: %v", got)
-	}
+	r.want(t, map[string]int{"listen " + id.String(): 1, "online ada": 1})
+	online := w.hub.Online([]chat.UserID{"ada", "bob", "dan", "eve"})
+	slices.Sort(online)
+	equal(t, "online", online, []chat.UserID{"ada", "bob", "dan"})
 	one.socket.Watch([]chat.UserID{"dan"})
 	two.socket.Watch([]chat.UserID{"dan"})
 	one.socket.Close()
-	if r.count("watch dan") != 1 || r.count("unwatch dan") != 0 || r.count("offline ada") != 0 {
-		t.Errorf("told %v", r.told)
-	}
+	r.want(t, map[string]int{"watch dan": 1, "unwatch dan": 0, "offline ada": 0})
 	w.hub.RemotePresence("node", "dan", true)
-	for _, f := range two.frames(t, 1) {
-		if f.Type != chat.EventPresence || f.UserID != "dan" || !f.IsOnline {
-			t.Errorf("got %+v", f)
-		}
-	}
+	two.wantFrames(t, presenceFrame("dan", true))
 	w.hub.NodeGone("node")
-	if f := two.frames(t, 2)[1]; f.IsOnline {
-		t.Errorf("got %+v", f)
-	}
+	two.wantFrames(t, presenceFrame("dan", true), presenceFrame("dan", false))
 	two.socket.Close()
-	if r.count("unwatch dan") != 1 || r.count("offline ada") != 1 || r.count("unlisten "+id.String()) != 0 {
-		t.Errorf("told %v", r.told)
-	}
+	r.want(t, map[string]int{"unwatch dan": 1, "offline ada": 1, "unlisten " + id.String(): 0})
 	bob.socket.Close()
-	if r.count("unlisten "+id.String()) != 1 {
-		t.Errorf("told %v", r.told)
-	}
+	r.want(t, map[string]int{"unlisten " + id.String(): 1})
 }

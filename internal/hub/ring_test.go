@@ -11,8 +11,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-// TestRingsShareTheirBudget: many busy channels do not take a quiet one's share,
-// one busy channel may use what the others leave, and the budget holds.
+// TestRingsShareTheirBudget: many busy channels do not take a quiet one's share, one
+// busy channel may use what the others leave, and the budget holds.
 func TestRingsShareTheirBudget(t *testing.T) {
 	const budget = 1 << 20
 	h := &Hub{config: Config{}.withDefaults()}
@@ -20,26 +20,26 @@ func TestRingsShareTheirBudget(t *testing.T) {
 	for i := range h.channels {
 		h.channels[i].m = make(map[chat.ID]*channel)
 	}
-	h.tight = newLater(time.Hour, func([]struct{}) {})
+	h.overBudget = newDebouncer(time.Hour, func([]struct{}) {})
 	push := func(ch *channel, n int) {
 		for range n {
 			ch.mu.Lock()
-			e := entry{seq: ch.head + 1, all: make([]byte, 1<<10)}
+			e := entry{seq: ch.head + 1, shared: make([]byte, 1<<10)}
 			ch.head++
-			tight := ch.ring.push(e, &h.rings)
+			over := ch.ring.push(e, &h.rings)
 			ch.mu.Unlock()
-			if tight {
+			if over {
 				h.trimRings()
 			}
 			if used := h.rings.used.Load(); used > budget+budget/8+2<<10 {
-				t.Fatalf("the rings hold %d of %d bytes", used, budget)
+				t.Fatalf("the rings hold %d bytes of %d", used, budget)
 			}
 		}
 	}
 	greedy := h.getOrCreate(chat.NewID())
 	push(greedy, 1000)
-	if greedy.ring.bytes < ringBytes-(2<<10) {
-		t.Errorf("one busy channel alone keeps %d bytes, want %d", greedy.ring.bytes, ringBytes)
+	if greedy.ring.bytes < maxRingBytes-(2<<10) {
+		t.Errorf("one busy channel alone keeps %d bytes, want %d", greedy.ring.bytes, maxRingBytes)
 	}
 	quiet := h.getOrCreate(chat.NewID())
 	push(quiet, 8)
@@ -53,8 +53,8 @@ func TestRingsShareTheirBudget(t *testing.T) {
 		}
 	}
 	h.trimRings()
-	if n := len(quiet.ring.entries); n != 8 {
-		t.Errorf("a quiet channel within its share keeps %d of 8 entries", n)
+	if got := len(quiet.ring.entries); got != 8 {
+		t.Errorf("a quiet channel within its share keeps %d entries, want 8", got)
 	}
 	for _, ch := range append(busy, greedy) {
 		if ch.ring.bytes < h.rings.share()/2 {
@@ -62,6 +62,6 @@ func TestRingsShareTheirBudget(t *testing.T) {
 		}
 	}
 	if got := testutil.ToFloat64(h.rings.gauge); int64(got) != h.rings.used.Load() {
-		t.Errorf("the gauge says %v, used are %d", got, h.rings.used.Load())
+		t.Errorf("the gauge is %v, want %d", got, h.rings.used.Load())
 	}
 }

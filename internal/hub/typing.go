@@ -8,21 +8,64 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// typingLasts is after how long without a word somebody is said to type no more:
-// his page may be gone, or he may have walked away.
-const typingLasts = 10 * time.Second
+// Typing notifies the channel's listeners that a user types or has stopped, except
+// for the user's own sockets.
+func (h *Hub) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
+	h.typing.note(typist{channel, user}, isTyping)
+	h.publishTyping(channel, user, isTyping, at)
+	h.config.Relay.Typing(channel, user, isTyping, at)
+}
 
-// maxTypists bounds who is remembered as typing. Beyond it nobody's typing expires
-// by itself.
-const maxTypists = 100_000
+// typingExpired notifies the listeners on this node. The other nodes have timeouts of
+// their own.
+func (h *Hub) typingExpired(who typist) {
+	h.publishTyping(who.channel, who.user, false, chat.TimeOf(h.config.Now()))
+}
+
+func (h *Hub) publishTyping(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
+	frame := chat.TypingFrame{
+		Type: chat.EventTyping, ChannelID: channel, UserID: user, IsTyping: isTyping, Timestamp: at,
+	}
+	h.publishTransient(channel, transient{kind: frame.Type, user: user, skipUser: true, frame: encodeFrame(frame)})
+}
+
+// PublishReadReceipt notifies the channel's listeners how far a user has read.
+func (h *Hub) PublishReadReceipt(r chat.ReadReceiptFrame) {
+	h.publishReceipt(r)
+	h.config.Relay.PublishReadReceipt(r)
+}
+
+func (h *Hub) publishReceipt(r chat.ReadReceiptFrame) {
+	h.publishTransient(r.ChannelID, transient{kind: chat.EventReadReceipt, user: r.UserID, frame: encodeFrame(r)})
+}
+
+func (h *Hub) publishTransient(id chat.ID, t transient) {
+	if ch := h.lookup(id); ch != nil {
+		ch.enqueueTransient(t)
+		h.scheduleFanout(ch)
+	}
+}
+
+const (
+	// typingTimeout is how long a user counts as typing after the last event: their
+	// page may be gone, or they may have walked away.
+	typingTimeout = 10 * time.Second
+	// maxTypists bounds the users in a typingTracker. The typing of others does not
+	// expire by itself.
+	maxTypists = 100_000
+	// typingSweepInterval is how often the tracker looks for expired typing.
+	typingSweepInterval = time.Second
+)
 
 type typist struct {
 	channel chat.ID
 	user    chat.UserID
 }
 
-// typingTracker remembers who types, to tell when they have stopped without a word.
+// typingTracker remembers who is typing, and reports when they have stopped without an
+// event.
 type typingTracker struct {
+	now     func() time.Time
 	expired func(typist)
 	wake    chan struct{}
 
@@ -30,30 +73,32 @@ type typingTracker struct {
 	until map[typist]time.Time
 }
 
-func newTypists(expired func(typist)) *typingTracker {
-	return &typingTracker{expired: expired, wake: make(chan struct{}, 1), until: make(map[typist]time.Time)}
+func newTypingTracker(now func() time.Time, expired func(typist)) *typingTracker {
+	return &typingTracker{
+		now: now, expired: expired, wake: make(chan struct{}, 1), until: make(map[typist]time.Time),
+	}
 }
 
-func (t *typingTracker) note(who typist, types bool, now time.Time) {
+func (t *typingTracker) note(who typist, isTyping bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !types {
+	if !isTyping {
 		delete(t.until, who)
 		return
 	}
 	if _, known := t.until[who]; !known && len(t.until) >= maxTypists {
 		return
 	}
-	t.until[who] = now.Add(typingLasts)
+	t.until[who] = t.now().Add(typingTimeout)
 	select {
 	case t.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run looks once a second, and sleeps without a timer while nobody types.
+// run sweeps until ctx ends. While no one types it waits without a timer.
 func (t *typingTracker) run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(typingSweepInterval)
 	defer tick.Stop()
 	for {
 		tick.Stop()
@@ -62,11 +107,11 @@ func (t *typingTracker) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		tick.Reset(time.Second)
+		tick.Reset(typingSweepInterval)
 		for more := true; more; {
 			select {
-			case now := <-tick.C:
-				more = t.sweep(now)
+			case <-tick.C:
+				more = t.sweep()
 			case <-ctx.Done():
 				return
 			}
@@ -74,8 +119,9 @@ func (t *typingTracker) run(ctx context.Context) {
 	}
 }
 
-// sweep tells of those whose time is over, and whether anybody is left.
-func (t *typingTracker) sweep(now time.Time) (more bool) {
+// sweep reports the typists whose time is over, and returns whether others are left.
+func (t *typingTracker) sweep() (more bool) {
+	now := t.now()
 	t.mu.Lock()
 	var over []typist
 	for who, until := range t.until {

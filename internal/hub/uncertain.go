@@ -6,17 +6,17 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// doubtDelay is how soon heads are looked at, and looked at again when the
-// database could not be asked.
-const doubtDelay = retryDelay
+// uncertainDelay is the time before heads are read, and before they are read again
+// after an error.
+const uncertainDelay = retryDelay
 
-// Doubt is told of channels in which something may have been committed that nobody
-// published: a commit whose answer was lost. Their heads are read until the
-// database gives them, and what is missing is filled from the log.
-func (h *Hub) Doubt(ids []chat.ID) {
+// MarkUncertain accepts channels in which an entry may have been committed without
+// being published, because the response to a commit was lost. Their heads are read
+// until the database returns them, and missing entries are read from the log.
+func (h *Hub) MarkUncertain(ids []chat.ID) {
 	for _, id := range ids {
 		if h.lookup(id) != nil {
-			h.doubts.put(id)
+			h.uncertain.put(id)
 		}
 	}
 }
@@ -27,17 +27,13 @@ func (h *Hub) recheckHeads(ids []chat.ID) {
 	heads, err := h.config.Store.Heads(ctx, ids)
 	if err != nil {
 		if h.ctx.Err() == nil {
-			h.config.Log.Warn("read the heads of channels after a commit whose fate is unknown", "channels", len(ids), "err", err)
+			h.config.Log.Warn("read channel heads after a commit with an unknown outcome",
+				"channels", len(ids), "err", err)
 		}
 		for _, id := range ids {
-			h.doubts.put(id)
+			h.uncertain.put(id)
 		}
 		return
 	}
-	for id, head := range heads {
-		if ch := h.lookup(id); ch != nil {
-			ch.learn(head)
-			h.dirty(ch)
-		}
-	}
+	h.ObserveHeads(heads)
 }

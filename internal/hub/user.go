@@ -2,66 +2,52 @@ package hub
 
 import (
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/hub/internal/compact"
 )
 
 type userShard struct {
 	mu    sync.RWMutex // guards what follows
-	known userTable
-	ids   stringArena
+	users compact.Table[*user]
+	ids   compact.Arena
 }
 
-// stringArena copies strings that live long, many into one piece of memory: each by itself
-// would lie between hundreds of as short ones that are dropped, and keep their
-// memory from being used for anything else.
-type stringArena struct{ chunk strings.Builder }
-
-const keptPiece = 1 << 10
-
-func (k *stringArena) copy(s string) string {
-	if k.chunk.Cap()-k.chunk.Len() < len(s) {
-		k.chunk.Reset()
-		k.chunk.Grow(max(keptPiece, len(s)))
-	}
-	at := k.chunk.Len()
-	k.chunk.WriteString(s)
-	return k.chunk.String()[at:]
-}
-
-// user is somebody who has a socket here, or whom somebody watches. Nearly everybody
-// has one socket, so a user is a part of the first of his sockets, which stays in
-// memory for that after it is closed: small pieces that live long, among many that
-// do not, cost many times their size.
+// user is a user who has a socket on this node or is watched by one. Most users have
+// one socket, so a user is a field of their first socket, which stays in memory for
+// that after it is closed: small allocations that live long, among many that do not,
+// cost many times their size.
 type user struct {
 	id chat.UserID
 
-	mu     sync.Mutex // guards what follows
-	first  *Socket    // nil when there is none, and then there are no others
-	extra  *userExtra // nil until there was one more, or somebody watched
-	online bool       // as the watchers were last told
-	gone   bool       // dropped from the hub: obtain another
+	mu             sync.Mutex // guards what follows
+	first          *Socket    // nil when there are no sockets
+	extra          *userExtra // nil until there was a second socket or a watcher
+	notifiedOnline bool       // the state that the watchers were last sent
+	gone           bool       // released by the hub: get another one by withUser
 }
 
-// extra is what few users have.
+// userExtra is what few users have.
 type userExtra struct {
-	others   []*Socket // besides the first
-	watchers map[*Socket]struct{}
-	said     bool // since the watchers were last told, an answer said that he is online
+	others         []*Socket // besides the first
+	watchers       map[*Socket]struct{}
+	reportedOnline bool // since the watchers were last notified, a response said that the user is online
 }
 
-// crowded gives the crowd, to be changed. Called with mu held.
-func (u *user) crowded() *userExtra {
+// Key returns the id by which the hub's table finds the user.
+func (u *user) Key() string { return string(u.id) }
+
+// ensureExtra returns the user's extra, which it allocates if there is none. Called
+// with mu held.
+func (u *user) ensureExtra() *userExtra {
 	if u.extra == nil {
 		u.extra = new(userExtra)
 	}
 	return u.extra
 }
 
-// others are the sockets besides the first, and watchers who watches. Called with mu
-// held.
+// others returns the sockets besides the first. Called with mu held.
 func (u *user) others() []*Socket {
 	if u.extra == nil {
 		return nil
@@ -69,6 +55,7 @@ func (u *user) others() []*Socket {
 	return u.extra.others
 }
 
+// watchers returns the sockets that watch the user. Called with mu held.
 func (u *user) watchers() map[*Socket]struct{} {
 	if u.extra == nil {
 		return nil
@@ -76,40 +63,33 @@ func (u *user) watchers() map[*Socket]struct{} {
 	return u.extra.watchers
 }
 
-func (h *Hub) userShard(id chat.UserID) *userShard {
-	var sum byte
-	for i := range len(id) {
-		sum = sum*31 + id[i]
-	}
-	return &h.users[sum%shards]
-}
-
-func (h *Hub) lookupUser(id chat.UserID) *user {
-	s := h.userShard(id)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.known.get(id)
-}
-
-// count is how many sockets he has. Called with mu held.
-func (u *user) count() int {
+// socketCount returns the number of the user's sockets. Called with mu held.
+func (u *user) socketCount() int {
 	if u.first == nil {
 		return 0
 	}
 	return 1 + len(u.others())
 }
 
-// add is called with mu held.
+// sockets returns the user's sockets. Called with mu held.
+func (u *user) sockets() []*Socket {
+	if u.first == nil {
+		return nil
+	}
+	return append([]*Socket{u.first}, u.others()...)
+}
+
+// add adds a socket. Called with mu held.
 func (u *user) add(s *Socket) {
 	if u.first == nil {
 		u.first = s
 		return
 	}
-	c := u.crowded()
-	c.others = append(c.others, s)
+	extra := u.ensureExtra()
+	extra.others = append(extra.others, s)
 }
 
-// remove is called with mu held.
+// remove removes a socket. Called with mu held.
 func (u *user) remove(s *Socket) {
 	var last *Socket
 	if others := u.others(); len(others) > 0 {
@@ -126,27 +106,45 @@ func (u *user) remove(s *Socket) {
 	}
 }
 
-// all is called with mu held.
-func (u *user) all() []*Socket {
-	if u.first == nil {
-		return nil
+// opened notifies the watchers if this is the user's first socket.
+func (u *user) opened(h *Hub) {
+	u.mu.Lock()
+	changed := !u.notifiedOnline && len(u.watchers()) > 0
+	u.mu.Unlock()
+	if changed {
+		h.presence.changed(u)
 	}
-	return append([]*Socket{u.first}, u.others()...)
 }
 
-// withUser calls f under the mu of the user, making him known when he is not: place
-// is where, nil for anywhere.
-func (h *Hub) withUser(id chat.UserID, place *user, f func(u *user)) {
+func (h *Hub) userShard(id chat.UserID) *userShard {
+	var sum byte
+	for i := range len(id) {
+		sum = sum*31 + id[i]
+	}
+	return &h.users[sum%shards]
+}
+
+// lookupUser returns a user whom the hub knows, nil for others.
+func (h *Hub) lookupUser(id chat.UserID) *user {
+	s := h.userShard(id)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.users.Get(string(id))
+}
+
+// withUser calls f under the mu of a user, whom it registers if they are unknown: in
+// memory, or in memory that it allocates when that is nil or was used already.
+func (h *Hub) withUser(id chat.UserID, memory *user, f func(u *user)) {
 	s := h.userShard(id)
 	for {
 		s.mu.Lock()
-		u := s.known.get(id)
+		u := s.users.Get(string(id))
 		if u == nil {
-			if u = place; u == nil || u.gone { // somebody else came and went there meanwhile
+			if u = memory; u == nil || u.gone {
 				u = new(user)
 			}
-			u.id = chat.UserID(s.ids.copy(string(id))) // it may be a part of a request
-			s.known.add(u)
+			u.id = chat.UserID(s.ids.Copy(string(id))) // the id may be a part of a request
+			s.users.Add(u)
 		}
 		s.mu.Unlock()
 		u.mu.Lock()
@@ -160,7 +158,7 @@ func (h *Hub) withUser(id chat.UserID, place *user, f func(u *user)) {
 	}
 }
 
-// release forgets a user of whom nothing is left.
+// release forgets a user who has neither sockets nor watchers.
 func (h *Hub) release(u *user) {
 	s := h.userShard(u.id)
 	s.mu.Lock()
@@ -169,17 +167,18 @@ func (h *Hub) release(u *user) {
 	defer u.mu.Unlock()
 	if u.first == nil && len(u.watchers()) == 0 && !u.gone {
 		u.gone = true
-		s.known.remove(u)
+		s.users.Remove(u)
 	}
 }
 
-// addSocket makes the socket one of its user's, of whom there may be most.
-func (h *Hub) addSocket(s *Socket, id chat.UserID, most int) (ok bool) {
+// addSocket adds the socket to its user. It reports false when the user has
+// maxSockets already; 0 is unlimited.
+func (h *Hub) addSocket(s *Socket, id chat.UserID, maxSockets int) (ok bool) {
 	h.withUser(id, &s.self, func(u *user) {
-		if ok = most == 0 || u.count() < most; ok {
+		if ok = maxSockets == 0 || u.socketCount() < maxSockets; ok {
 			s.user = u
 			u.add(s)
-			if u.count() == 1 {
+			if u.socketCount() == 1 {
 				h.config.Relay.Presence(u.id, true)
 			}
 		}
@@ -187,33 +186,24 @@ func (h *Hub) addSocket(s *Socket, id chat.UserID, most int) (ok bool) {
 	return ok
 }
 
-// opened tells the watchers when this is the user's first socket.
-func (u *user) opened(h *Hub) {
-	u.mu.Lock()
-	changed := !u.online && len(u.watchers()) > 0
-	u.mu.Unlock()
-	if changed {
-		h.presence.changed(u)
-	}
-}
-
 func (h *Hub) removeSocket(s *Socket) {
 	u := s.user
 	u.mu.Lock()
 	u.remove(s)
-	left, watched := u.count(), len(u.watchers()) > 0
-	if left == 0 {
+	offline, watched := u.first == nil, len(u.watchers()) > 0
+	if offline {
 		h.config.Relay.Presence(u.id, false)
 	}
 	u.mu.Unlock()
-	if left == 0 && watched {
+	if offline && watched {
 		h.presence.changed(u)
 	}
-	if left == 0 && !watched {
+	if offline && !watched {
 		h.release(u)
 	}
 }
 
+// socketsOf returns the user's sockets on this node.
 func (h *Hub) socketsOf(id chat.UserID) []*Socket {
 	u := h.lookupUser(id)
 	if u == nil {
@@ -221,56 +211,10 @@ func (h *Hub) socketsOf(id chat.UserID) []*Socket {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.all()
+	return u.sockets()
 }
 
-func (h *Hub) anyLocal(users []chat.UserID) bool {
-	for _, id := range users {
-		if h.isOnline(id) {
-			return true
-		}
-	}
-	return false
-}
-
-func (h *Hub) isOnline(id chat.UserID) bool {
-	u := h.lookupUser(id)
-	if u == nil {
-		return false
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.first != nil
-}
-
-// joined makes all sockets of a new member hear the channel from seq on. Called
-// with the channel's mu held.
-func (h *Hub) joined(ch *channel, id chat.UserID, seq chat.Seq) {
-	for _, s := range h.socketsOf(id) {
-		if p := ch.subscribe(s, seq-1, seq, live); p != nil {
-			p.begin(seq)
-		}
-	}
-}
-
-// left notes that a membership ended. The cursors of the user's sockets end when
-// they get there; those that nobody serves end here. Called with the channel's mu
-// held.
-func (h *Hub) left(ch *channel, id chat.UserID) {
-	for _, s := range h.socketsOf(id) {
-		p := s.subscription(ch)
-		if p == nil {
-			continue
-		}
-		p.end()
-		if p.state() == unsubscribed {
-			ch.remove(p)
-			s.dropPair(p)
-		}
-	}
-}
-
-// Conns gives what the user's open sockets write to.
+// Conns returns the connections of the user's sockets on this node.
 func (h *Hub) Conns(id chat.UserID) []Conn {
 	sockets := h.socketsOf(id)
 	conns := make([]Conn, len(sockets))
@@ -278,4 +222,31 @@ func (h *Hub) Conns(id chat.UserID) []Conn {
 		conns[i] = s.conn
 	}
 	return conns
+}
+
+// memberJoined subscribes all sockets of a new member from seq on. Called with the
+// channel's mu held.
+func (h *Hub) memberJoined(ch *channel, id chat.UserID, seq chat.Seq) {
+	for _, s := range h.socketsOf(id) {
+		if sub := ch.subscribe(s, seq-1, seq, live); sub != nil {
+			sub.Join(seq)
+		}
+	}
+}
+
+// memberLeft notes that a membership ended. The subscriptions of the user's sockets
+// end when their cursors get there; those that are not served end here. Called with
+// the channel's mu held.
+func (h *Hub) memberLeft(ch *channel, id chat.UserID) {
+	for _, s := range h.socketsOf(id) {
+		sub := s.subscriptionTo(ch)
+		if sub == nil {
+			continue
+		}
+		sub.End()
+		if sub.State() == unsubscribed {
+			ch.remove(sub)
+			s.dropSubscription(sub)
+		}
+	}
 }

@@ -24,9 +24,9 @@ import (
 // entry may be told twice when a commit had to be repeated.
 type Publisher interface {
 	Publish(events []chat.Entry)
-	// Doubt is told of channels in which something may have been committed that
+	// MarkUncertain is told of channels in which something may have been committed that
 	// will not be published: a commit whose fate is unknown.
-	Doubt(channels []chat.ID)
+	MarkUncertain(channels []chat.ID)
 }
 
 // Config says how a Journal works. Zero values mean the defaults.

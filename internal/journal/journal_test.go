@@ -82,7 +82,7 @@ type published struct {
 	doubts []chat.ID
 }
 
-func (p *published) Doubt(channels []chat.ID) {
+func (p *published) MarkUncertain(channels []chat.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doubts = append(p.doubts, channels...)

@@ -338,6 +338,6 @@ func (l *worker) markUncertain(changes []state.Change, errOf func(i int) error) 
 		}
 	}
 	if len(channels) > 0 {
-		l.config.Publisher.Doubt(channels)
+		l.config.Publisher.MarkUncertain(channels)
 	}
 }

@@ -69,7 +69,7 @@ func (n *Node) revoke(note revokeNote) {
 // admit lets users hear a channel of which the database says that they are members,
 // and those who listen to it hear of them.
 func (n *Node) admit(ctx context.Context, note joinsNote) error {
-	here := n.hub.Here(note.Users)
+	here := n.hub.Connected(note.Users)
 	if len(here) > 0 {
 		joined, head, err := n.config.Database.JoinSeqs(ctx, note.Channel, here)
 		if err != nil {
@@ -80,7 +80,7 @@ func (n *Node) admit(ctx context.Context, note joinsNote) error {
 			return nil
 		}
 	}
-	if !n.hub.Listens(note.Channel) {
+	if !n.hub.HasListeners(note.Channel) {
 		return nil
 	}
 	heads, err := n.config.Database.HeadsBeyond(ctx, map[chat.ID]chat.Seq{note.Channel: 0})

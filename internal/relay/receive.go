@@ -50,12 +50,12 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 	case kindHead:
 		note, ok := read[headNote](body)
 		if ok {
-			n.hub.Doubt([]chat.ID{note.Channel})
+			n.hub.MarkUncertain([]chat.ID{note.Channel})
 		}
 		return ok
 	case kindJoins:
 		note, ok := read[joinsNote](body)
-		if ok && (len(n.hub.Here(note.Users)) > 0 || n.hub.Listens(note.Channel)) {
+		if ok && (len(n.hub.Connected(note.Users)) > 0 || n.hub.HasListeners(note.Channel)) {
 			n.send(joinLookup(note))
 		}
 		return ok
@@ -70,7 +70,7 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 		if ok && r.UserID.Valid() {
 			r.Type = chat.EventReadReceipt
 			n.config.Database.ForgetReads(r.ChannelID)
-			n.hub.ReadAfar(r)
+			n.hub.RemoteReadReceipt(r)
 		}
 		return ok
 	case kindPresence, kindAsk, kindAnswer:

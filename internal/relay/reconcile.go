@@ -282,10 +282,10 @@ func (h *reconciler) joins(ctx context.Context) error {
 			continue
 		}
 		note := joinsNote{Channel: ev.ChannelID, Seq: ev.Seq, Users: ev.JoinedUsers()}
-		if !h.node.hub.Listens(ev.ChannelID) && len(h.node.hub.Here(note.Users)) > 0 {
+		if !h.node.hub.HasListeners(ev.ChannelID) && len(h.node.hub.Connected(note.Users)) > 0 {
 			h.node.config.Metrics.Healed.WithLabelValues("memberships").Inc()
 		}
-		if len(h.node.hub.Here(note.Users)) > 0 {
+		if len(h.node.hub.Connected(note.Users)) > 0 {
 			if err := h.node.admit(ctx, note); err != nil {
 				return err
 			}

@@ -241,8 +241,8 @@ func (n *Node) Publish(events []chat.Entry) {
 }
 
 // Doubt passes on that something may have been committed that nobody will publish.
-func (n *Node) Doubt(channels []chat.ID) {
-	n.hub.Doubt(channels)
+func (n *Node) MarkUncertain(channels []chat.ID) {
+	n.hub.MarkUncertain(channels)
 	for _, id := range channels {
 		n.out.put(outgoing{kind: kindHead, subject: toChannel + id.String(), body: headNote{Channel: id}})
 	}

@@ -280,7 +280,7 @@ func TestNobodyGainsByForgedMessages(t *testing.T) {
 		}
 	}
 	bob.hears(id, 2, 302)
-	if b.hub.Listens(id) && len(eve.frames()) > 0 {
+	if b.hub.HasListeners(id) && len(eve.frames()) > 0 {
 		t.Errorf("eve is told %+v", eve.frames())
 	}
 }

@@ -61,8 +61,8 @@ func (f *fleet) Publish(events []chat.Entry) {
 	}
 }
 
-// Doubt is the journal's: the log is read in the end.
-func (*fleet) Doubt([]chat.ID) {}
+// MarkUncertain is the journal's: the log is read in the end.
+func (*fleet) MarkUncertain([]chat.ID) {}
 
 // launch makes channels and begins to send.
 func launch(t *testing.T, w *world) *fleet {

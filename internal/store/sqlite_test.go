@@ -172,7 +172,7 @@ func runUntilKilled(t *testing.T, path string, acked map[string]chat.Seq, enough
 type nobody struct{}
 
 func (nobody) Publish([]chat.Entry) {}
-func (nobody) Doubt([]chat.ID)      {}
+func (nobody) MarkUncertain([]chat.ID)      {}
 
 // commitForEver is the child.
 func commitForEver(t *testing.T, path string) {
