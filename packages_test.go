@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 	"internal/store/migrations":    {},
 	"internal/journal":             {"internal/trace", "internal/state", "internal/async"},
 	"internal/command":             {"internal/state", "internal/model"},
-	"internal/hub":                 {"internal/frame", "internal/trace", "internal/state", "internal/async"},
+	"internal/hub":                 {"internal/hub/internal/compact", "internal/frame", "internal/trace", "internal/async"},
 	"internal/relay":               {"internal/hub", "internal/model", "internal/async"},
 	"internal/auth":                {"internal/model", "internal/async", "internal/ratelimit"},
 	"internal/gateway":             {"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace", "internal/model", "internal/async", "internal/ratelimit"},
@@ -69,6 +69,7 @@ var rooms = map[string][]string{
 		"client", "internal/async", "internal/auth", "internal/bench", "internal/bench/report", "internal/testkit", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
 		"internal/netpoll", "internal/testkit/pgtest", "internal/store", "internal/command", "bench/internal/usage",
 	},
+	"internal/hub/internal/compact": {},
 }
 
 type goPackage struct {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // catchUp serves the subscriptions of a socket that are behind, until they have caught
@@ -33,12 +34,8 @@ const retryDelay = 250 * time.Millisecond
 
 func (h *Hub) retryLater(f func()) {
 	h.done.Go(func() { // ends after the delay, or with the hub
-		t := time.NewTimer(retryDelay)
-		defer t.Stop()
-		select {
-		case <-t.C:
+		if async.Sleep(h.ctx, retryDelay) {
 			f()
-		case <-h.ctx.Done():
 		}
 	})
 }

@@ -91,7 +91,7 @@ func (ch *channel) keepOutOfOrder(ev *chat.Entry) {
 func (ch *channel) appendNext(ev *chat.Entry) {
 	ch.head = ev.Seq
 	if ch.ring.push(ch.hub.encode(ev), &ch.hub.rings) {
-		ch.hub.overBudget.put(struct{}{})
+		ch.hub.overBudget.Put(struct{}{})
 	}
 	for _, u := range ev.JoinedUsers() {
 		ch.hub.memberJoined(ch, u, ev.Seq)

@@ -51,7 +51,7 @@ func (h *Hub) serveLocked(ch *channel) (late []chat.Entry, empty bool) {
 		ch.sendTransient(t)
 	}
 	if wait {
-		h.transients.put(ch)
+		h.transients.Put(ch)
 	}
 	return nil, ch.listeners.Len() == 0
 }

@@ -21,7 +21,7 @@ func (h *Hub) fillGap(ch *channel) {
 	switch {
 	case ch.beyondGap <= ch.head:
 	case len(ch.outOfOrder) > 0:
-		h.newGaps.put(ch)
+		h.newGaps.Put(ch)
 	default:
 		h.gaps.put(ch)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/hub/internal/compact"
 	"github.com/chowk-chat/chowk/internal/metric"
 )
@@ -86,10 +87,10 @@ type Hub struct {
 	behind *queue[*Socket]    // sockets that fell behind
 	gaps   *queue[*channel]   // channels with entries to read from the log
 
-	transients *debouncer[*channel] // channels whose transient events wait for transientInterval
-	overBudget *debouncer[struct{}] // the rings hold more than they may
-	uncertain  *debouncer[chat.ID]  // channels whose heads must be read
-	newGaps    *debouncer[*channel] // channels with a gap that may still be filled without the log
+	transients *async.Debouncer[*channel] // channels whose transient events wait for transientInterval
+	overBudget *async.Debouncer[struct{}] // the rings hold more than they may
+	uncertain  *async.Debouncer[chat.ID]  // channels whose heads must be read
+	newGaps    *async.Debouncer[*channel] // channels with a gap that may still be filled without the log
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -116,18 +117,18 @@ func Start(c Config) *Hub {
 	h.pages = newPages(h, max(h.config.RingBytes/4, 1))
 	h.presence = newPresence(h)
 	h.typing = newTypingTracker(h.config.Now, h.typingExpired)
-	h.transients = newDebouncer(transientInterval, func(channels []*channel) {
+	h.transients = async.NewDebouncer(transientInterval, func(channels []*channel) {
 		for _, ch := range channels {
 			h.scheduleFanout(ch)
 		}
 	})
-	h.newGaps = newDebouncer(gapDelay, func(channels []*channel) {
+	h.newGaps = async.NewDebouncer(gapDelay, func(channels []*channel) {
 		for _, ch := range channels {
 			h.gaps.put(ch)
 		}
 	})
-	h.uncertain = newDebouncer(uncertainDelay, h.recheckHeads)
-	h.overBudget = newDebouncer(trimInterval, func([]struct{}) { h.trimRings() })
+	h.uncertain = async.NewDebouncer(uncertainDelay, h.recheckHeads)
+	h.overBudget = async.NewDebouncer(trimInterval, func([]struct{}) { h.trimRings() })
 	h.startWorkers()
 	return h
 }
@@ -145,7 +146,7 @@ func (h *Hub) startWorkers() {
 		h.done.Go(func() { h.gaps.run(h.readGap) }) // ends when Close closes the queue
 	}
 	for _, run := range []func(context.Context){
-		h.presence.notifications.run, h.typing.run, h.transients.run, h.overBudget.run, h.uncertain.run, h.newGaps.run,
+		h.presence.notifications.Run, h.typing.run, h.transients.Run, h.overBudget.Run, h.uncertain.Run, h.newGaps.Run,
 	} {
 		h.done.Go(func() { run(h.ctx) }) // ends when Close cancels the hub's context
 	}

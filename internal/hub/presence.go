@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // presence notifies the sockets that watch a user when the user comes online or goes
@@ -11,7 +12,7 @@ import (
 // is not reported.
 type presence struct {
 	hub           *Hub
-	notifications *debouncer[*user]
+	notifications *async.Debouncer[*user]
 	remote        remotePresence
 }
 
@@ -26,7 +27,7 @@ const presenceDelay = time.Second
 
 func newPresence(h *Hub) *presence {
 	p := &presence{hub: h, remote: remotePresence{online: make(map[chat.UserID]map[string]struct{})}}
-	p.notifications = newDebouncer(presenceDelay, func(users []*user) {
+	p.notifications = async.NewDebouncer(presenceDelay, func(users []*user) {
 		for _, u := range users {
 			p.notify(u)
 		}
@@ -35,7 +36,7 @@ func newPresence(h *Hub) *presence {
 }
 
 // changed schedules a notification of the user's watchers.
-func (p *presence) changed(u *user) { p.notifications.put(u) }
+func (p *presence) changed(u *user) { p.notifications.Put(u) }
 
 // isOnline reports whether a user has a socket on any node. Called with the user's mu
 // held.

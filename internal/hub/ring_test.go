@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
@@ -20,7 +21,7 @@ func TestRingsShareTheirBudget(t *testing.T) {
 	for i := range h.channels {
 		h.channels[i].m = make(map[chat.ID]*channel)
 	}
-	h.overBudget = newDebouncer(time.Hour, func([]struct{}) {})
+	h.overBudget = async.NewDebouncer(time.Hour, func([]struct{}) {})
 	push := func(ch *channel, n int) {
 		for range n {
 			ch.mu.Lock()

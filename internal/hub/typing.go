@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // Typing notifies the channel's listeners that a user types or has stopped, except
@@ -67,7 +68,7 @@ type typist struct {
 type typingTracker struct {
 	now     func() time.Time
 	expired func(typist)
-	wake    chan struct{}
+	wake    async.Signal
 
 	mu    sync.Mutex // guards what follows
 	until map[typist]time.Time
@@ -75,7 +76,7 @@ type typingTracker struct {
 
 func newTypingTracker(now func() time.Time, expired func(typist)) *typingTracker {
 	return &typingTracker{
-		now: now, expired: expired, wake: make(chan struct{}, 1), until: make(map[typist]time.Time),
+		now: now, expired: expired, wake: async.NewSignal(), until: make(map[typist]time.Time),
 	}
 }
 
@@ -90,31 +91,14 @@ func (t *typingTracker) note(who typist, isTyping bool) {
 		return
 	}
 	t.until[who] = t.now().Add(typingTimeout)
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.wake.Notify()
 }
 
 // run sweeps until ctx ends. While no one types it waits without a timer.
 func (t *typingTracker) run(ctx context.Context) {
-	tick := time.NewTicker(typingSweepInterval)
-	defer tick.Stop()
-	for {
-		tick.Stop()
-		select {
-		case <-t.wake:
-		case <-ctx.Done():
-			return
-		}
-		tick.Reset(typingSweepInterval)
-		for more := true; more; {
-			select {
-			case <-tick.C:
-				more = t.sweep()
-			case <-ctx.Done():
-				return
-			}
+	for t.wake.Wait(ctx) {
+		for more := true; more && async.Sleep(ctx, typingSweepInterval); {
+			more = t.sweep()
 		}
 	}
 }

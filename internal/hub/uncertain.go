@@ -16,7 +16,7 @@ const uncertainDelay = retryDelay
 func (h *Hub) MarkUncertain(ids []chat.ID) {
 	for _, id := range ids {
 		if h.lookup(id) != nil {
-			h.uncertain.put(id)
+			h.uncertain.Put(id)
 		}
 	}
 }
@@ -31,7 +31,7 @@ func (h *Hub) recheckHeads(ids []chat.ID) {
 				"channels", len(ids), "err", err)
 		}
 		for _, id := range ids {
-			h.uncertain.put(id)
+			h.uncertain.Put(id)
 		}
 		return
 	}
