@@ -10,17 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// What follows is permessage-deflate (RFC 7692) without context takeover: each
-// message is compressed by itself, so sockets keep nothing for it, and many can
-// share one compressed frame.
+// This file is permessage-deflate (RFC 7692) without context takeover: each message
+// is compressed separately, so that sockets keep no state for it and can share one
+// compressed frame.
 
-// DeflateAnswer is the Sec-WebSocket-Extensions of a handshake in which an offer
-// was taken up.
+// DeflateAnswer is the Sec-WebSocket-Extensions header of a handshake that accepts an
+// offer.
 const DeflateAnswer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-// OffersDeflate says whether one of the offers in Sec-WebSocket-Extensions headers
-// can be taken up with DeflateAnswer: it must not ask for a smaller window than ours
-// (section 7.1).
+// OffersDeflate reports whether DeflateAnswer accepts one of the offers in the
+// Sec-WebSocket-Extensions headers. An offer that asks for a smaller window than ours
+// is not accepted (RFC 7692 section 7.1).
 func OffersDeflate(headers []string) bool {
 	for _, h := range headers {
 		for offer := range strings.SplitSeq(h, ",") {
@@ -48,7 +48,7 @@ func acceptable(offer string) bool {
 		switch key {
 		case "server_no_context_takeover", "client_no_context_takeover":
 			ok = value == ""
-		case "client_max_window_bits": // we take any, and ask for none
+		case "client_max_window_bits": // any is fine, and the answer asks for none
 			ok = value == "" || windowBits(value)
 		case "server_max_window_bits":
 			ok = value == "15"
@@ -65,19 +65,19 @@ func windowBits(s string) bool {
 	return s == "8" || s == "9" || len(s) == 2 && s >= "10" && s <= "15"
 }
 
-// Payload is what a whole unmasked frame carries, as Text makes it.
-func Payload(whole []byte) []byte {
-	switch whole[1] & 0x7f {
+// Payload returns the payload of a complete, unmasked frame, such as Text returns.
+func Payload(frame []byte) []byte {
+	switch frame[1] & 0x7f {
 	case 126:
-		return whole[4:]
+		return frame[4:]
 	case 127:
-		return whole[10:]
+		return frame[10:]
 	}
-	return whole[2:]
+	return frame[2:]
 }
 
-// tail ends each compressed message, and is not sent (section 7.2.1). The empty last
-// block after it lets a reader see the end.
+// tail ends each compressed message and is not sent (RFC 7692 section 7.2.1). The
+// empty final block after it lets an inflater detect the end.
 const (
 	tail    = "\x00\x00\xff\xff"
 	readEnd = tail + "\x01\x00\x00\xff\xff"
@@ -91,15 +91,15 @@ var deflaters = sync.Pool{New: func() any {
 	return w
 }}
 
-// DeflatedText is Text with the payload compressed, nil when that would not make it
-// smaller.
+// DeflatedText is Text with a compressed payload. It returns nil if the compressed
+// payload is not smaller.
 func DeflatedText(payload []byte) []byte {
 	var b bytes.Buffer
 	w := deflaters.Get().(*flate.Writer)
 	defer deflaters.Put(w)
 	w.Reset(&b)
 	if _, err := w.Write(payload); err != nil {
-		return nil // a buffer takes everything
+		return nil // cannot happen: a bytes.Buffer accepts every write
 	}
 	if err := w.Flush(); err != nil {
 		return nil
@@ -108,30 +108,30 @@ func DeflatedText(payload []byte) []byte {
 	if len(compressed) >= len(payload) {
 		return nil
 	}
-	whole := AppendFrame(nil, OpText, compressed)
-	whole[0] |= reservedDeflate
-	return whole
+	frame := AppendFrame(nil, OpText, compressed)
+	frame[0] |= reservedDeflate
+	return frame
 }
 
 var inflaters = sync.Pool{New: func() any { return flate.NewReader(strings.NewReader("")) }}
 
-// Inflate gives a compressed text message. One that would be larger than most is an
-// *Error before more than that has been inflated.
-func Inflate(payload []byte, most int) ([]byte, error) {
+// Inflate returns the text of a compressed message. It inflates no more than maxSize
+// bytes: a larger message is an *Error.
+func Inflate(payload []byte, maxSize int) ([]byte, error) {
 	r := inflaters.Get().(io.ReadCloser)
 	defer inflaters.Put(r)
 	in := io.MultiReader(bytes.NewReader(payload), strings.NewReader(readEnd))
 	if err := r.(flate.Resetter).Reset(in, nil); err != nil {
-		return nil, &Error{CloseInternal, "a message could not be inflated"}
+		return nil, &Error{CloseInternal, "cannot inflate the message"}
 	}
-	text, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+	text, err := io.ReadAll(io.LimitReader(r, int64(maxSize)+1))
 	switch {
-	case len(text) > most:
-		return nil, &Error{CloseTooBig, "a message that is too big"}
+	case len(text) > maxSize:
+		return nil, &Error{CloseTooBig, textTooBig}
 	case err != nil && !errors.Is(err, io.EOF):
-		return nil, &Error{CloseInvalid, "a message that cannot be inflated"}
+		return nil, &Error{CloseInvalid, "the message is not valid DEFLATE data"}
 	case !utf8.Valid(text):
-		return nil, &Error{CloseInvalid, "a text that is not UTF-8"}
+		return nil, &Error{CloseInvalid, textNotUTF8}
 	}
 	return text, nil
 }

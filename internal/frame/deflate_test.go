@@ -3,7 +3,6 @@ package frame_test
 import (
 	"bytes"
 	"compress/flate"
-	"errors"
 	"strings"
 	"testing"
 
@@ -13,66 +12,68 @@ import (
 	"github.com/chowk-chat/chowk/internal/frame"
 )
 
-func TestTheVectorOfRFC7692(t *testing.T) { // section 7.2.3.1
+func TestVectorOfRFC7692(t *testing.T) { // section 7.2.3.1
 	limits := &frame.Limits{Frame: 100, Message: 100, Fragments: 4, Deflate: true}
 	hello := []byte{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}
-	whole := masked(frame.OpText, string(hello))
-	whole[0] |= 0x40
-	first, second := fragment(frame.OpText, false, string(hello[:3])), fragment(frame.OpContinuation, true, string(hello[3:]))
+	complete := masked(frame.OpText, string(hello))
+	complete[0] |= 0x40
+	first := fragment(frame.OpText, false, string(hello[:3]))
 	first[0] |= 0x40
-	for name, b := range map[string][]byte{"whole": whole, "in fragments": append(first, second...)} {
+	second := fragment(frame.OpContinuation, true, string(hello[3:]))
+	for name, b := range map[string][]byte{"one frame": complete, "two fragments": append(first, second...)} {
 		p := frame.Parser{Limits: limits}
 		all, err := parse(&p, b, 3)
 		if err != nil || len(all) != 1 || !all[0].Compressed {
-			t.Fatalf("%s: %v, %v", name, all, err)
+			t.Fatalf("%s: got %v, %v, want one compressed message", name, all, err)
 		}
 		if text, err := frame.Inflate(all[0].Payload, 100); err != nil || string(text) != "Hello" {
-			t.Errorf("%s: %q, %v", name, text, err)
+			t.Errorf("%s: got %q, %v, want Hello", name, text, err)
 		}
 	}
 }
 
-func TestTheCompressedBitIsRefusedWhereItMayNotBe(t *testing.T) {
+func TestCompressedBitIsRefusedWhereNotAllowed(t *testing.T) {
 	bit := func(b []byte, bits byte) []byte { b[0] |= bits; return b }
 	for name, c := range map[string]struct {
 		deflate bool
 		sent    []byte
 	}{
-		"not agreed upon":   {false, bit(masked(frame.OpText, "x"), 0x40)},
-		"a ping":            {true, bit(masked(frame.OpPing, "x"), 0x40)},
-		"a continuation":    {true, append(fragment(frame.OpText, false, "x"), bit(masked(frame.OpContinuation, "x"), 0x40)...)},
-		"another bit":       {true, bit(masked(frame.OpText, "x"), 0x20)},
-		"another bit, both": {true, bit(masked(frame.OpText, "x"), 0x60)},
+		"not negotiated": {false, bit(masked(frame.OpText, "x"), 0x40)},
+		"a ping":         {true, bit(masked(frame.OpPing, "x"), 0x40)},
+		"a continuation": {
+			true, append(fragment(frame.OpText, false, "x"), bit(masked(frame.OpContinuation, "x"), 0x40)...),
+		},
+		"another bit": {true, bit(masked(frame.OpText, "x"), 0x20)},
+		"both bits":   {true, bit(masked(frame.OpText, "x"), 0x60)},
 	} {
 		p := frame.Parser{Limits: &frame.Limits{Frame: 100, Message: 100, Fragments: 4, Deflate: c.deflate}}
-		var e *frame.Error
-		if _, err := parse(&p, c.sent, 100); !errors.As(err, &e) || e.Code != frame.CloseProtocol {
-			t.Errorf("%s: %v", name, err)
+		if _, err := parse(&p, c.sent, 100); closeCode(err) != frame.CloseProtocol {
+			t.Errorf("%s: got %v, want close code %d", name, err, frame.CloseProtocol)
 		}
 	}
 }
 
-func TestAnotherImplementationInflatesOurs(t *testing.T) {
+func TestDeflatedTextIsReadByAnotherImplementation(t *testing.T) {
 	for _, text := range []string{strings.Repeat("hello ", 50), strings.Repeat("x", 100_000)} {
-		whole := frame.DeflatedText([]byte(text))
-		if whole == nil || len(whole) >= len(text) {
-			t.Fatalf("%d bytes became %d", len(text), len(whole))
+		deflated := frame.DeflatedText([]byte(text))
+		if deflated == nil || len(deflated) >= len(text) {
+			t.Fatalf("%d bytes became %d", len(text), len(deflated))
 		}
-		h, err := ws.ReadHeader(bytes.NewReader(whole))
+		h, err := ws.ReadHeader(bytes.NewReader(deflated))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := ws.Frame{Header: h, Payload: frame.Payload(whole)}
+		f := ws.Frame{Header: h, Payload: frame.Payload(deflated)}
 		if f, err = wsflate.DecompressFrame(f); err != nil || string(f.Payload) != text {
-			t.Errorf("%d bytes, %v", len(f.Payload), err)
+			t.Errorf("it returns %d bytes, %v, want the %d bytes of the text", len(f.Payload), err, len(text))
 		}
-		got, err := frame.Inflate(frame.Payload(whole), len(text))
+		got, err := frame.Inflate(frame.Payload(deflated), len(text))
 		if err != nil || string(got) != text {
-			t.Errorf("%d bytes, %v", len(got), err)
+			t.Errorf("Inflate returns %d bytes, %v, want the %d bytes of the text", len(got), err, len(text))
 		}
 	}
-	if frame.DeflatedText([]byte("x")) != nil {
-		t.Error("what becomes larger is compressed")
+	if b := frame.DeflatedText([]byte("x")); b != nil {
+		t.Errorf("DeflatedText returns %d bytes for a text that compression makes larger, want nil", len(b))
 	}
 }
 
@@ -92,37 +93,33 @@ func deflated(t *testing.T, text []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))
 }
 
-func TestABombIsNotInflated(t *testing.T) {
+func TestBombIsNotInflated(t *testing.T) {
 	bomb := deflated(t, make([]byte, 40<<20)) // 40 KB
-	var e *frame.Error
 	allocated := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := frame.Inflate(bomb, 64<<10); !errors.As(err, &e) || e.Code != frame.CloseTooBig {
-				b.Fatalf("got %v", err)
+			if _, err := frame.Inflate(bomb, 64<<10); closeCode(err) != frame.CloseTooBig {
+				b.Fatalf("got %v, want close code %d", err, frame.CloseTooBig)
 			}
 		}
 	}).AllocedBytesPerOp()
 	if allocated > 1<<20 {
-		t.Errorf("%d bytes were allocated for it", allocated)
+		t.Errorf("a bomb allocated %d bytes", allocated)
 	}
-	for name, c := range map[string]struct {
-		payload []byte
-		code    uint16
-	}{
-		"garbage":   {[]byte("\xff\xff\xff"), frame.CloseInvalid},
-		"not UTF-8": {deflated(t, []byte("\xff")), frame.CloseInvalid},
+	for name, payload := range map[string][]byte{
+		"garbage":   []byte("\xff\xff\xff"),
+		"not UTF-8": deflated(t, []byte("\xff")),
 	} {
-		if _, err := frame.Inflate(c.payload, 100); !errors.As(err, &e) || e.Code != c.code {
-			t.Errorf("%s: %v", name, err)
+		if _, err := frame.Inflate(payload, 100); closeCode(err) != frame.CloseInvalid {
+			t.Errorf("%s: got %v, want close code %d", name, err, frame.CloseInvalid)
 		}
 	}
 	if text, err := frame.Inflate(deflated(t, []byte("fine")), 4); err != nil || string(text) != "fine" {
-		t.Errorf("what is just not too big: %q, %v", text, err)
+		t.Errorf("a message of exactly the maximum size: got %q, %v, want fine", text, err)
 	}
 }
 
-func TestOffersOfCompression(t *testing.T) {
+func TestOffersDeflate(t *testing.T) {
 	for offer, want := range map[string]bool{
 		"permessage-deflate":                                                         true,
 		"permessage-deflate; client_max_window_bits":                                 true,
@@ -140,7 +137,7 @@ func TestOffersOfCompression(t *testing.T) {
 		"":                                                                           false,
 	} {
 		if got := frame.OffersDeflate([]string{offer}); got != want {
-			t.Errorf("%q: %v", offer, got)
+			t.Errorf("OffersDeflate(%q) = %v, want %v", offer, got, want)
 		}
 	}
 }

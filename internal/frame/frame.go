@@ -1,6 +1,6 @@
-// Package frame is the WebSocket protocol (RFC 6455) over byte slices. It does no
-// input or output, keeps nothing while nothing is half received, and never
-// allocates by what a peer announces, only by what it has sent.
+// Package frame implements the WebSocket protocol (RFC 6455) on byte slices. It does
+// no I/O, keeps no state between messages, and allocates memory for what a peer has
+// sent, never for what it announces.
 package frame
 
 import (
@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// Opcode says what a frame is (RFC 6455 section 5.2).
+// Opcode is the type of a frame (RFC 6455 section 5.2).
 type Opcode byte
 
-// The opcodes. OpNone is no frame: more bytes are needed.
+// Opcodes. OpNone means that there is no frame yet: more bytes are needed.
 const (
 	OpNone         Opcode = 0xff
 	OpContinuation Opcode = 0x0
@@ -25,22 +25,25 @@ const (
 
 func (o Opcode) control() bool { return o&0x8 != 0 }
 
+func (o Opcode) startsMessage() bool { return o == OpText || o == OpBinary }
+
 // Close codes (RFC 6455 section 7.4.1).
 const (
 	CloseNormal      uint16 = 1000
 	CloseGoingAway   uint16 = 1001
 	CloseProtocol    uint16 = 1002
 	CloseUnsupported uint16 = 1003
-	CloseNoStatus    uint16 = 1005 // never sent: a close frame without a code
+	CloseNoStatus    uint16 = 1005 // never sent: stands for a close frame without a code
 	CloseInvalid     uint16 = 1007
 	CloseTooBig      uint16 = 1009
 	CloseInternal    uint16 = 1011
 )
 
-// MaxControl is the largest payload of a control frame (section 5.5).
+// MaxControl is the maximum payload of a control frame, in bytes (RFC 6455 section
+// 5.5).
 const MaxControl = 125
 
-// Error says how a peer broke the protocol, and the code to close with.
+// Error is a violation of the protocol by the peer, and the code to close with.
 type Error struct {
 	Code   uint16
 	Reason string
@@ -48,21 +51,28 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (close code %d)", e.Reason, e.Code) }
 
-// Text is a whole unmasked text frame, as a server sends it.
+// Reasons that more than one check refuses with.
+const (
+	textTooBig  = "the message is too big"
+	textNotUTF8 = "the text is not UTF-8"
+)
+
+// Text returns a complete, unmasked text frame, as a server sends it.
 func Text(payload []byte) []byte { return AppendFrame(nil, OpText, payload) }
 
-// Ping and Pong are control frames; what is beyond MaxControl is cut.
+// Ping returns a ping frame. A payload beyond MaxControl is cut.
 func Ping(payload []byte) []byte {
 	return AppendFrame(nil, OpPing, payload[:min(len(payload), MaxControl)])
 }
 
-// Pong answers a ping with the ping's payload.
+// Pong returns a pong frame, which answers a ping with the ping's payload. A payload
+// beyond MaxControl is cut.
 func Pong(payload []byte) []byte {
 	return AppendFrame(nil, OpPong, payload[:min(len(payload), MaxControl)])
 }
 
-// Close is a close frame. With CloseNoStatus it has no payload; a reason that does
-// not fit is cut between characters.
+// Close returns a close frame. With CloseNoStatus it has no payload. A reason that
+// does not fit is cut between characters.
 func Close(code uint16, reason string) []byte {
 	if code == CloseNoStatus {
 		return AppendFrame(nil, OpClose, nil)
@@ -81,7 +91,7 @@ func AppendFrame(b []byte, op Opcode, payload []byte) []byte {
 	return append(appendHeader(b, op, len(payload), 0), payload...)
 }
 
-// AppendMasked appends a final frame as a client sends it, masked with key.
+// AppendMasked appends a final frame, masked with key, as a client sends it.
 func AppendMasked(b []byte, op Opcode, payload []byte, key [4]byte) []byte {
 	b = appendHeader(b, op, len(payload), 0x80)
 	b = append(b, key[:]...)
@@ -103,8 +113,8 @@ func appendHeader(b []byte, op Opcode, n int, masked byte) []byte {
 	}
 }
 
-// mask applies the key to b (section 5.3), whose first byte is at offset at of the
-// payload.
+// mask applies the key to b, which begins at offset at of the payload (RFC 6455
+// section 5.3).
 func mask(b []byte, key [4]byte, at int) {
 	if at &= 3; at != 0 {
 		key = [4]byte{key[at], key[(at+1)&3], key[(at+2)&3], key[(at+3)&3]}

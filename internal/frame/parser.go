@@ -8,22 +8,24 @@ import (
 
 // Limits bound what a peer may send. Zero values mean the defaults.
 type Limits struct {
-	// Frame and Message are the largest payloads, in bytes. Default 64 KiB each.
+	// Frame and Message are the maximum payloads, in bytes. Message defaults to 64 KiB,
+	// Frame to Message.
 	Frame, Message int
-	// Fragments is the most frames of one message. Default 64.
+	// Fragments is the maximum number of frames of one message. Default 64.
 	Fragments int
 	// Client makes a Parser read a server's frames, which are not masked.
 	Client bool
-	// Deflate lets messages be compressed; see Message.Compressed.
+	// Deflate allows compressed messages; see Message.Compressed.
 	Deflate bool
 }
 
-// reservedDeflate is the reserved bit that says so (RFC 7692 section 6).
+// reservedDeflate is the reserved bit that marks a compressed message (RFC 7692
+// section 6).
 const reservedDeflate = 0x40
 
 var defaultLimits = Limits{Frame: 64 << 10, Message: 64 << 10, Fragments: 64}
 
-// WithDefaults fills in what is zero.
+// WithDefaults returns l with its defaults filled in.
 func (l Limits) WithDefaults() Limits {
 	if l.Message == 0 {
 		l.Message = defaultLimits.Message
@@ -37,42 +39,41 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Message is a whole message, or a control frame. Payload may be a part of the
-// bytes given to Next.
+// Message is a complete message or a control frame. Payload may share memory with the
+// bytes passed to Next.
 type Message struct {
 	Opcode  Opcode
 	Payload []byte
-	// Code is a close frame's, CloseNoStatus when it had none; Payload is then the
-	// reason.
+	// Code is the code of a close frame, CloseNoStatus if it has none. Payload is then
+	// the reason.
 	Code uint16
-	// Compressed says that Payload is to be inflated, and was not looked at.
+	// Compressed reports that Payload still has to be inflated, and was not checked.
 	Compressed bool
 }
 
-// Parser reads the frames of one peer from bytes as they come. The zero Parser is
-// that of a server, with the default limits; it holds nothing but while something
-// is half received.
+// Parser reads the frames of one peer from its bytes as they arrive. The zero Parser
+// is a server's, with the default limits.
 type Parser struct {
-	// Limits are shared by all parsers; nil means the defaults.
+	// Limits may be shared by parsers; nil means the defaults.
 	Limits *Limits
-	Half
+	Partial
 }
 
-// Half is what is half received: all that a Parser has to keep between one Next and
-// another. Whoever has many peers keeps that alone, and makes a Parser of it when
-// there is something to read.
-type Half struct{ part *partial }
+// Partial is a partly received frame or message: all that a Parser keeps between two
+// calls of Next. An owner of many peers keeps only this for each, and makes a Parser of
+// it when there are bytes to read. The zero Partial is empty.
+type Partial struct{ state *partial }
 
-// partial is what has come of a frame and of a message in fragments.
+// partial is what has arrived of a frame, and of a message in fragments.
 type partial struct {
-	header  [14]byte // as far as it has come, when payload is not expected yet
-	have    int      // bytes in header
-	frame   header   // valid when inFrame
-	inFrame bool
-	payload []byte // of the frame, unmasked
+	header  [14]byte // its first bytes, until it is complete
+	have    int      // number of bytes in header
+	frame   header   // valid if inFrame
+	inFrame bool     // the header is complete, the payload is not
+	payload []byte   // of the frame, unmasked
 
-	message    []byte // fragments so far
-	opcode     Opcode // of the message in fragments, OpNone when there is none
+	message    []byte // the fragments so far
+	opcode     Opcode // of the message in fragments; OpNone if there is none
 	fragments  int
 	compressed bool // the message in fragments is compressed
 }
@@ -86,20 +87,20 @@ type header struct {
 	length     int
 }
 
-// Holds reports whether something is half received.
-func (h Half) Holds() bool { return h.part != nil }
+// Pending reports whether a frame or message is partly received.
+func (p Partial) Pending() bool { return p.state != nil }
 
-// Held is how many bytes are kept of what is half received.
-func (h Half) Held() int {
-	if h.part == nil {
+// Size returns how many bytes of memory p occupies.
+func (p Partial) Size() int {
+	if p.state == nil {
 		return 0
 	}
-	return int(unsafe.Sizeof(partial{})) + cap(h.part.payload) + cap(h.part.message)
+	return int(unsafe.Sizeof(partial{})) + cap(p.state.payload) + cap(p.state.message)
 }
 
-// Next reads from b, which it may change. It returns how many bytes it has
-// consumed and the message or control frame that they complete; OpNone when they
-// complete none, and then all of b is consumed. An error is an *Error, and final.
+// Next reads from b, which it may change. It returns the number of bytes consumed and
+// the message or control frame that they complete. If they complete none, the opcode is
+// OpNone and all of b is consumed. An error is an *Error, and final.
 func (p *Parser) Next(b []byte) (n int, m Message, err error) {
 	for n < len(b) {
 		used, done, m, err := p.step(b[n:])
@@ -111,7 +112,7 @@ func (p *Parser) Next(b []byte) (n int, m Message, err error) {
 	return n, Message{Opcode: OpNone}, nil
 }
 
-// step takes at most one frame.
+// step consumes at most one frame. done reports whether m is complete.
 func (p *Parser) step(b []byte) (n int, done bool, m Message, err error) {
 	h, n, err := p.header(b)
 	if err != nil || n < 0 {
@@ -126,26 +127,26 @@ func (p *Parser) step(b []byte) (n int, done bool, m Message, err error) {
 	return n, done, m, err
 }
 
-// header gives the header of the frame under way and how many bytes of b belong to
-// it; -1 when it is not complete, and kept.
+// header returns the header of the current frame and how many bytes of b belong to it;
+// -1 if it is incomplete, and then kept.
 func (p *Parser) header(b []byte) (header, int, error) {
-	part := p.part
-	if part != nil && part.inFrame {
-		return part.frame, 0, nil
+	state := p.state
+	if state != nil && state.inFrame {
+		return state.frame, 0, nil
 	}
-	if part == nil || part.have == 0 {
+	if state == nil || state.have == 0 {
 		h, n, err := p.parse(b)
 		if n < 0 && err == nil {
-			p.keep().have = copy(p.part.header[:], b)
+			p.keep().have = copy(p.state.header[:], b)
 		}
 		return h, n, err
 	}
 	for i := range b {
-		part.header[part.have] = b[i]
-		part.have++
-		h, n, err := p.parse(part.header[:part.have])
+		state.header[state.have] = b[i]
+		state.have++
+		h, n, err := p.parse(state.header[:state.have])
 		if err != nil || n > 0 {
-			part.have = 0
+			state.have = 0
 			return h, i + 1, err
 		}
 	}
@@ -153,14 +154,14 @@ func (p *Parser) header(b []byte) (header, int, error) {
 }
 
 func (p *Parser) keep() *partial {
-	if p.part == nil {
-		p.part = &partial{opcode: OpNone}
+	if p.state == nil {
+		p.state = &partial{opcode: OpNone}
 	}
-	return p.part
+	return p.state
 }
 
-// parse reads a header (section 5.2), and refuses by it what can be refused before
-// the payload has come.
+// parse reads a header (RFC 6455 section 5.2) and refuses what can be refused before
+// the payload arrives. n is -1 if b is too short.
 func (p *Parser) parse(b []byte) (h header, n int, err error) {
 	if len(b) < 1 {
 		return h, -1, nil
@@ -175,28 +176,11 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 	}
 	h.masked = b[1]&0x80 != 0
 	if h.masked == p.limits().Client {
-		return h, 0, &Error{CloseProtocol, "a client must mask its frames, and a server must not"}
+		return h, 0, &Error{CloseProtocol, "clients must mask frames and servers must not"}
 	}
-	length, n := uint64(b[1]&0x7f), 2
-	switch {
-	case h.opcode.control() && length > MaxControl:
-		return h, 0, &Error{CloseProtocol, "a control frame has at most 125 bytes"}
-	case length == 126:
-		if len(b) < 4 {
-			return h, -1, nil
-		}
-		length, n = uint64(binary.BigEndian.Uint16(b[2:])), 4
-		if length < 126 {
-			return h, 0, &Error{CloseProtocol, "a length is not in its shortest form"}
-		}
-	case length == 127:
-		if len(b) < 10 {
-			return h, -1, nil
-		}
-		length, n = binary.BigEndian.Uint64(b[2:]), 10
-		if length>>63 != 0 || length <= 0xffff {
-			return h, 0, &Error{CloseProtocol, "a length is not in its shortest form, or negative"}
-		}
+	length, n, err := parseLength(b, h.opcode)
+	if err != nil || n < 0 {
+		return h, n, err
 	}
 	if err := p.checkLimits(h, length); err != nil {
 		return h, 0, err
@@ -212,25 +196,48 @@ func (p *Parser) parse(b []byte) (h header, n int, err error) {
 	return h, n, nil
 }
 
-// allowed checks a header's first byte against the message under way.
-func (p *Parser) allowed(first byte, h header) error {
-	inMessage := p.part != nil && p.part.opcode != OpNone
+// parseLength reads the length in a header of two bytes or more, without the masking
+// key. n is where it ends; -1 if b is too short.
+func parseLength(b []byte, op Opcode) (length uint64, n int, err error) {
+	length = uint64(b[1] & 0x7f)
 	switch {
-	case first&0x70 != 0 && !(h.compressed && first&0x70 == reservedDeflate && (h.opcode == OpText || h.opcode == OpBinary)):
+	case op.control() && length > MaxControl:
+		return 0, 0, &Error{CloseProtocol, "a control frame has more than 125 bytes"}
+	case length < 126:
+		return length, 2, nil
+	case length == 126 && len(b) >= 4:
+		if length = uint64(binary.BigEndian.Uint16(b[2:])); length < 126 {
+			return 0, 0, &Error{CloseProtocol, "a length is not in its shortest form"}
+		}
+		return length, 4, nil
+	case length == 127 && len(b) >= 10:
+		if length = binary.BigEndian.Uint64(b[2:]); length>>63 != 0 || length <= 0xffff {
+			return 0, 0, &Error{CloseProtocol, "a length is negative or not in its shortest form"}
+		}
+		return length, 10, nil
+	}
+	return 0, -1, nil
+}
+
+// allowed checks the first byte of a header against the message that is being received.
+func (p *Parser) allowed(first byte, h header) error {
+	inMessage := p.state != nil && p.state.opcode != OpNone
+	switch {
+	case first&0x70 != 0 && !(h.compressed && first&0x70 == reservedDeflate && h.opcode.startsMessage()):
 		return &Error{CloseProtocol, "a reserved bit is set"}
 	case h.opcode.control():
 		if h.opcode > OpPong {
-			return &Error{CloseProtocol, "an unknown opcode"}
+			return &Error{CloseProtocol, "unknown opcode"}
 		}
 		if !h.fin {
-			return &Error{CloseProtocol, "a control frame in fragments"}
+			return &Error{CloseProtocol, "a control frame is fragmented"}
 		}
 	case h.opcode > OpBinary:
-		return &Error{CloseProtocol, "an unknown opcode"}
+		return &Error{CloseProtocol, "unknown opcode"}
 	case h.opcode == OpContinuation && !inMessage:
-		return &Error{CloseProtocol, "a continuation of nothing"}
+		return &Error{CloseProtocol, "a continuation frame without a message"}
 	case h.opcode != OpContinuation && inMessage:
-		return &Error{CloseProtocol, "a new message within a message in fragments"}
+		return &Error{CloseProtocol, "a new message begins within a fragmented message"}
 	}
 	return nil
 }
@@ -244,24 +251,24 @@ func (p *Parser) limits() *Limits {
 
 func (p *Parser) checkLimits(h header, length uint64) error {
 	l := p.limits()
-	so := 0
-	if p.part != nil && !h.opcode.control() {
-		so = len(p.part.message)
-		if h.opcode == OpContinuation && p.part.fragments >= l.Fragments {
-			return &Error{CloseTooBig, "a message in too many fragments"}
+	received := 0
+	if p.state != nil && !h.opcode.control() {
+		received = len(p.state.message)
+		if h.opcode == OpContinuation && p.state.fragments >= l.Fragments {
+			return &Error{CloseTooBig, "the message has too many fragments"}
 		}
 	}
-	if length > uint64(l.Frame) || length > uint64(l.Message-so) {
-		return &Error{CloseTooBig, "a message that is too big"}
+	if length > uint64(l.Frame) || length > uint64(l.Message-received) {
+		return &Error{CloseTooBig, textTooBig}
 	}
 	return nil
 }
 
-// payload gives the frame's payload when it is complete, unmasked, and how many
-// bytes of b belong to it. What has come of an incomplete one is kept.
+// payload returns the unmasked payload of the frame, if it is complete, and how many
+// bytes of b belong to it. An incomplete payload is kept, and nil returned.
 func (p *Parser) payload(h header, b []byte) (payload []byte, n int) {
-	part := p.part
-	if part == nil || !part.inFrame {
+	state := p.state
+	if state == nil || !state.inFrame {
 		if len(b) >= h.length {
 			payload = b[:h.length:h.length]
 			if h.masked {
@@ -269,79 +276,79 @@ func (p *Parser) payload(h header, b []byte) (payload []byte, n int) {
 			}
 			return payload, h.length
 		}
-		part = p.keep()
-		part.frame, part.inFrame = h, true
+		state = p.keep()
+		state.frame, state.inFrame = h, true
 	}
-	have := len(part.payload)
+	have := len(state.payload)
 	n = min(len(b), h.length-have)
-	part.payload = append(part.payload, b[:n]...)
+	state.payload = append(state.payload, b[:n]...)
 	if h.masked {
-		mask(part.payload[have:], h.key, have)
+		mask(state.payload[have:], h.key, have)
 	}
-	if len(part.payload) < h.length {
+	if len(state.payload) < h.length {
 		return nil, n
 	}
-	payload = part.payload
-	part.payload, part.inFrame = nil, false
+	payload = state.payload
+	state.payload, state.inFrame = nil, false
 	return payload, n
 }
 
-// frame takes a complete frame; done is false when a message goes on.
+// frame handles a complete frame. done is false while its message is incomplete.
 func (p *Parser) frame(h header, payload []byte) (m Message, done bool, err error) {
 	if payload == nil {
 		payload = []byte{}
 	}
 	if h.opcode.control() {
-		p.letGo()
+		p.release()
 		m = Message{Opcode: h.opcode, Payload: payload}
 		if h.opcode == OpClose {
-			m, err = closing(payload)
+			m, err = parseClose(payload)
 		}
 		return m, true, err
 	}
 	opcode, compressed := h.opcode, h.compressed
 	if opcode == OpContinuation || !h.fin {
-		part := p.keep()
+		state := p.keep()
 		if opcode != OpContinuation {
-			part.opcode, part.compressed = opcode, compressed
+			state.opcode, state.compressed = opcode, compressed
 		}
-		part.fragments++
-		part.message = append(part.message, payload...)
+		state.fragments++
+		state.message = append(state.message, payload...)
 		if !h.fin {
 			return m, false, nil
 		}
-		opcode, payload, compressed = part.opcode, part.message, part.compressed
-		part.opcode, part.message, part.fragments = OpNone, nil, 0
+		opcode, payload, compressed = state.opcode, state.message, state.compressed
+		state.opcode, state.message, state.fragments = OpNone, nil, 0
 	}
-	p.letGo()
+	p.release()
 	if opcode == OpText && !compressed && !utf8.Valid(payload) {
-		return m, true, &Error{CloseInvalid, "a text that is not UTF-8"}
+		return m, true, &Error{CloseInvalid, textNotUTF8}
 	}
 	return Message{Opcode: opcode, Payload: payload, Compressed: compressed}, true, nil
 }
 
-// letGo forgets what is kept when nothing is half received any more.
-func (p *Parser) letGo() {
-	if part := p.part; part != nil && part.opcode == OpNone && !part.inFrame && part.have == 0 {
-		p.part = nil
+// release drops the state once nothing is partly received.
+func (p *Parser) release() {
+	if state := p.state; state != nil && state.opcode == OpNone && !state.inFrame && state.have == 0 {
+		p.state = nil
 	}
 }
 
-// closing reads a close frame's payload (sections 5.5.1 and 7.4).
-func closing(payload []byte) (Message, error) {
+// parseClose reads the payload of a close frame (RFC 6455 sections 5.5.1 and 7.4).
+func parseClose(payload []byte) (Message, error) {
 	m := Message{Opcode: OpClose, Code: CloseNoStatus}
 	if len(payload) == 0 {
 		return m, nil
 	}
 	if len(payload) == 1 {
-		return m, &Error{CloseProtocol, "a close frame of one byte"}
+		return m, &Error{CloseProtocol, "a close frame has one byte of payload"}
 	}
 	m.Code, m.Payload = binary.BigEndian.Uint16(payload), payload[2:]
 	switch c := m.Code; {
 	case c < 1000, c >= 1004 && c <= 1006, c > 1014 && c < 3000, c >= 5000:
-		return m, &Error{CloseProtocol, "a close code that may not be sent"}
+		return m, &Error{CloseProtocol, "invalid close code"}
 	case !utf8.Valid(m.Payload):
-		return m, &Error{CloseInvalid, "a close reason that is not UTF-8"}
+		return m, &Error{CloseInvalid, "the close reason is not UTF-8"}
 	}
 	return m, nil
 }

@@ -24,25 +24,25 @@ func TestAnIdleSocketIsSmall(t *testing.T) {
 // mayPoint are the pointers that an idle socket has to what is not its own, or is
 // nil while it is idle, with the reason.
 var mayPoint = map[string]string{
-	"session.gateway":      "everybody's",
-	"session.partial.part": "nil while nothing is half received",
-	"Conn.handler":         "the session",
-	"Conn.link":            "the loop, which is everybody's, or the goroutine's connection",
-	"Conn.pendingState":    "nil while it is open and the peer takes everything",
-	"Socket.hub":           "everybody's",
-	"Socket.conn":          "the session",
-	"Socket.user":          "the user's, whom his sockets share",
-	"Socket.block.first": "the subscriptions, one for each channel",
-	"Socket.self.id":       "the user's, short",
-	"Socket.self.first":    "the socket itself",
-	"Socket.self.extra":    "nil while the user has one socket and nobody watches him",
-	"Socket.extra":         "nil while nobody is watched, and no channel came later",
+	"session.gateway":       "everybody's",
+	"session.partial.state": "nil while nothing is partly received",
+	"Conn.handler":          "the session",
+	"Conn.link":             "the loop, which is everybody's, or the goroutine's connection",
+	"Conn.pendingState":     "nil while it is open and the peer takes everything",
+	"Socket.hub":            "everybody's",
+	"Socket.conn":           "the session",
+	"Socket.user":           "the user's, whom his sockets share",
+	"Socket.block.first":    "the subscriptions, one for each channel",
+	"Socket.self.id":        "the user's, short",
+	"Socket.self.first":     "the socket itself",
+	"Socket.self.extra":     "nil while the user has one socket and nobody watches him",
+	"Socket.extra":          "nil while nobody is watched, and no channel came later",
 }
 
 func TestAnIdleSocketHoldsNothingThatGrows(t *testing.T) {
 	lookInto(t, "session", reflect.TypeFor[session]())
 	var p frame.Parser
-	if p.Holds() || p.Held() != 0 {
+	if p.Pending() || p.Size() != 0 {
 		t.Error("a parser of nothing holds something")
 	}
 }

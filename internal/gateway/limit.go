@@ -60,7 +60,7 @@ const released = ^uint32(0)
 // hold notes how much the session keeps of a message that is half received; false
 // when that is too much for all of them together, or the socket is closed.
 func (s *session) hold() bool {
-	held, before := uint32(s.partial.Held()), s.partialBytes.Load()
+	held, before := uint32(s.partial.Size()), s.partialBytes.Load()
 	if held == before {
 		return true
 	}

@@ -36,7 +36,7 @@ type session struct {
 	place   int32    // in the registry, guarded by it
 
 	// Touched by Data and, while reading is paused, by the event being carried out.
-	partial      frame.Half // received
+	partial      frame.Partial // received
 	rate         ratelimit.Bucket
 	control      ratelimit.Bucket
 	events       atomic.Uint32
@@ -96,9 +96,9 @@ func (s *session) Data(_ *netpoll.Conn, p []byte) netpoll.Next { return s.consum
 
 func (s *session) consume(p []byte) netpoll.Next {
 	for len(p) > 0 {
-		parser := frame.Parser{Limits: s.limits(), Half: s.partial}
+		parser := frame.Parser{Limits: s.limits(), Partial: s.partial}
 		n, msg, err := parser.Next(p)
-		s.partial = parser.Half
+		s.partial = parser.Partial
 		p = p[n:]
 		if err != nil {
 			s.broken(err)
@@ -115,7 +115,7 @@ func (s *session) consume(p []byte) netpoll.Next {
 		s.close(chat.CloseTryAgainLater, "too many messages are half received at this moment")
 		return netpoll.Pause
 	}
-	if s.partial.Holds() {
+	if s.partial.Pending() {
 		return netpoll.Partial
 	}
 	return netpoll.Continue
