@@ -11,11 +11,11 @@ import (
 func poolNumbers(db *store.Store) metric.PoolNumbers {
 	s := db.PoolStats()
 	numbers := metric.PoolNumbers{
-		InUse: s.InUse, Idle: s.Idle, Most: s.Most, Waiting: s.Waiting, Constructing: s.Constructing,
+		InUse: s.InUse, Idle: s.Idle, Most: s.Max, Waiting: s.Waiting, Constructing: s.Opening,
 		OldestWait: s.OldestWait, Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 	}
 	for _, r := range s.Replicas {
-		numbers.Replicas = append(numbers.Replicas, metric.ReplicaNumbers{Name: r.Name, Out: r.Out, Served: r.Served, Behind: r.Behind, Failed: r.Failed})
+		numbers.Replicas = append(numbers.Replicas, metric.ReplicaNumbers{Name: r.Name, Out: r.Unavailable, Served: r.Served, Behind: r.Behind, Failed: r.Failed})
 	}
 	for _, c := range db.CacheStats() {
 		numbers.Caches = append(numbers.Caches, metric.CacheNumbers{Name: c.Name, Hits: c.Hits, Misses: c.Misses, Entries: c.Entries})
@@ -29,7 +29,7 @@ type reports struct{ db *store.Store }
 func (r reports) Pool() api.PoolReport {
 	s := r.db.PoolStats()
 	p := api.PoolReport{
-		Kind: r.db.Kind(), Size: s.Size, Overflow: s.Overflow, Max: s.Most, InUse: s.InUse, Idle: s.Idle, Constructing: s.Constructing,
+		Kind: r.db.Kind(), Size: s.Size, Overflow: s.Overflow, Max: s.Max, InUse: s.InUse, Idle: s.Idle, Constructing: s.Opening,
 		Waiting: s.Waiting, OldestWaitMS: milliseconds(s.OldestWait), Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 		Held: make([]api.PoolHold, 0, len(s.Held)),
 	}
@@ -37,7 +37,7 @@ func (r reports) Pool() api.PoolReport {
 		p.Held = append(p.Held, api.PoolHold{Unit: h.Unit, HeldMS: milliseconds(h.For), BackendPID: h.BackendPID, TakenBy: h.TakenBy})
 	}
 	for _, c := range s.Replicas {
-		p.Replicas = append(p.Replicas, api.PoolReplica{Name: c.Name, Out: c.Out, InUse: c.InUse, Served: c.Served, Behind: c.Behind, Failed: c.Failed})
+		p.Replicas = append(p.Replicas, api.PoolReplica{Name: c.Name, Out: c.Unavailable, InUse: c.InUse, Served: c.Served, Behind: c.Behind, Failed: c.Failed})
 	}
 	return p
 }

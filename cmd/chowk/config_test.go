@@ -385,7 +385,7 @@ func TestThePoolIsAsItIsSet(t *testing.T) {
 	var c Config
 	p := &c.Pool
 	p.Size, p.Overflow, p.RequestTimeout, p.BackgroundTimeout, p.MaxLifetime, p.MaxIdleTime = 1, 2, 3, 4, 5, 6
-	want := store.Pool{Size: 1, Overflow: 2, Wait: 3, Timeout: 4, MaxLifetime: 5, MaxIdleTime: 6}
+	want := store.Pool{Size: 1, Overflow: 2, RequestTimeout: 3, BackgroundTimeout: 4, MaxLifetime: 5, MaxIdleTime: 6}
 	if got := storeOptions(c).Pool; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -315,7 +315,9 @@ func storeOptions(cfg Config) store.Options {
 		overflow = -1 // none, where 0 means the default
 	}
 	return store.Options{URL: cfg.DatabaseURL, ReadURLs: cfg.DatabaseRead, Pool: store.Pool{
-		Size: cfg.Pool.Size, Overflow: overflow, Wait: cfg.Pool.RequestTimeout, Timeout: cfg.Pool.BackgroundTimeout, MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
+		Size: cfg.Pool.Size, Overflow: overflow,
+		RequestTimeout: cfg.Pool.RequestTimeout, BackgroundTimeout: cfg.Pool.BackgroundTimeout,
+		MaxLifetime: cfg.Pool.MaxLifetime, MaxIdleTime: cfg.Pool.MaxIdleTime,
 	}, HoldSoft: cfg.DB.HoldSoft, HoldHard: cfg.DB.HoldHard, SlowQuery: cfg.DB.SlowQuery, NoPlans: cfg.DB.Plans == "off"}
 }
 

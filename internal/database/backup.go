@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,10 +14,11 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// ErrNotEmbedded says that the database is backed up with tools of its own.
+// ErrNotEmbedded means that the database has its own tools for backups.
 var ErrNotEmbedded = errors.New("PostgreSQL has its own tools for backups")
 
-func embedded(url string) (path string, err error) {
+// embeddedPath returns the path of an embedded database.
+func embeddedPath(url string) (path string, err error) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
 		return "", ErrNotEmbedded
@@ -26,10 +26,10 @@ func embedded(url string) (path string, err error) {
 	return strings.TrimPrefix(path, "//"), nil
 }
 
-// Backup writes the embedded database, as it is at one moment, to a new file, while
-// a server may go on writing to it. The file appears when it is whole and on disk.
+// Backup writes the embedded database, as it is at one moment, to a new file. A server
+// may go on writing to it. The file appears when it is complete and on disk.
 func Backup(ctx context.Context, schema fs.FS, url, file string) error {
-	path, err := embedded(url)
+	path, err := embeddedPath(url)
 	if err != nil {
 		return err
 	}
@@ -37,18 +37,10 @@ func Backup(ctx context.Context, schema fs.FS, url, file string) error {
 		return fmt.Errorf("%s: %w", path, ErrNoDatabase)
 	}
 	if _, err := os.Lstat(file); err == nil {
-		return fmt.Errorf("%s exists: a backup replaces nothing", file)
+		return fmt.Errorf("%s already exists: a backup never overwrites a file", file)
 	}
 	partial := file + ".partial"
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	// Made before SQLite fills it, so that nobody else can read what everybody wrote.
-	empty, err := os.OpenFile(partial, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := empty.Close(); err != nil {
+	if err := createPrivate(partial); err != nil {
 		return err
 	}
 	err = onFile(ctx, path, func(c *sqlite.Conn) error {
@@ -58,7 +50,7 @@ func Backup(ctx context.Context, schema fs.FS, url, file string) error {
 		err = checkFile(ctx, schema, partial)
 	}
 	if err == nil {
-		err = settle(partial, file)
+		err = renameDurably(partial, file)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("back up: %w", err), os.Remove(partial))
@@ -66,11 +58,24 @@ func Backup(ctx context.Context, schema fs.FS, url, file string) error {
 	return nil
 }
 
-// Restore puts a backup in the place of the embedded database, which no server may
-// have open, and gives it a new epoch, so that clients are told to load everything
-// again. What was there before is kept; before names it, "" when there was nothing.
+// createPrivate creates an empty file that only its owner can read, before SQLite fills
+// it with the messages of all.
+func createPrivate(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Restore replaces the embedded database, which no server may have open, with a backup
+// and begins a new epoch, so that clients load everything again. It keeps what was
+// there, under the name before, which is empty when there was nothing.
 func Restore(ctx context.Context, schema fs.FS, url, file string) (before string, err error) {
-	path, err := embedded(url)
+	path, err := embeddedPath(url)
 	if err != nil {
 		return "", err
 	}
@@ -83,62 +88,81 @@ func Restore(ctx context.Context, schema fs.FS, url, file string) (before string
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	if err := checkFile(ctx, schema, file); err != nil {
-		return "", fmt.Errorf("look at the backup: %w", err)
+		return "", fmt.Errorf("check the backup: %w", err)
 	}
 	next := path + ".restoring"
-	defer func() { _ = os.Remove(next) }() // moved away when all went well
+	defer func() { _ = os.Remove(next) }() // it was renamed when all went well
 	if err := copyFile(file, next); err != nil {
 		return "", fmt.Errorf("copy the backup: %w", err)
 	}
-	err = onFile(ctx, next, func(c *sqlite.Conn) error {
-		// In one file, whatever the mode it was written in.
-		if err := sqlitex.ExecuteTransient(c, "PRAGMA journal_mode=DELETE", nil); err != nil {
-			return err
-		}
-		// Nor has it been left here by a server.
-		if err := sqlitex.ExecuteTransient(c, "DELETE FROM meta WHERE name = 'mark'", nil); err != nil {
-			return err
-		}
-		return sqlitex.ExecuteTransient(c, strings.ReplaceAll(setMeta, "$", "?"), &sqlitex.ExecOptions{Args: []any{"epoch", newEpoch()}})
-	})
-	if err != nil {
+	if err := onFile(ctx, next, beginHistory); err != nil {
 		return "", fmt.Errorf("begin a new epoch: %w", err)
 	}
 	if before, err = setAside(path); err != nil {
-		return before, fmt.Errorf("set the old database aside: %w", err)
+		return before, fmt.Errorf("rename the old database: %w", err)
 	}
-	return before, settle(next, path)
+	return before, renameDurably(next, path)
 }
 
-// checkFile looks whether a file is a whole database of chowk's that this binary
+// beginHistory gives a file a new epoch and removes the mark, because no server left
+// the file there. The journal mode puts all into one file, whatever it was before.
+func beginHistory(c *sqlite.Conn) error {
+	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "DELETE FROM meta WHERE name = 'mark'"} {
+		if err := sqlitex.ExecuteTransient(c, sql, nil); err != nil {
+			return err
+		}
+	}
+	return sqlitex.ExecuteTransient(c, sqliteText(setMeta, nil), &sqlitex.ExecOptions{Args: []any{"epoch", newEpoch()}})
+}
+
+// checkFile checks that a file is a complete chowk database that this binary
 // understands.
 func checkFile(ctx context.Context, schema fs.FS, path string) error {
 	if info, err := os.Stat(path); err != nil {
 		return err
 	} else if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", path)
+		return fmt.Errorf("%s is not a file", path)
 	}
 	return onFile(ctx, path, func(c *sqlite.Conn) error {
-		damage := ""
-		note := func(s *sqlite.Stmt) error { damage = s.ColumnText(0); return nil }
-		if err := sqlitex.ExecuteTransient(c, "PRAGMA quick_check(1)", &sqlitex.ExecOptions{ResultFunc: note}); err != nil {
-			return fmt.Errorf("%s is no whole database: %w", path, err)
+		damage, err := queryText(c, "PRAGMA quick_check(1)")
+		if err != nil {
+			return fmt.Errorf("%s is not a complete chowk database: %w", path, err)
 		}
 		if damage != "ok" {
 			return fmt.Errorf("%s is damaged: %s", path, damage)
 		}
-		var version int64
-		err := sqlitex.ExecuteTransient(c, "SELECT max(version_id) FROM goose_db_version WHERE is_applied", &sqlitex.ExecOptions{
-			ResultFunc: func(s *sqlite.Stmt) error { version = s.ColumnInt64(0); return nil },
-		})
+		version, err := sqliteVersion(c)
 		if err != nil || version == 0 {
-			return fmt.Errorf("%s is no database of chowk's", path)
+			return fmt.Errorf("%s is not a chowk database", path)
 		}
-		if newest := newestMigration(schema, "sqlite"); version > newest {
+		if newest := newestVersion(schema, "sqlite"); version > newest {
 			return fmt.Errorf("%s has version %d of the schema, and this chowk knows up to %d", path, version, newest)
 		}
 		return nil
 	})
+}
+
+// queryText returns the first column of the last row, as text.
+func queryText(c *sqlite.Conn, sql string) (text string, err error) {
+	err = sqlitex.ExecuteTransient(c, sql, &sqlitex.ExecOptions{ResultFunc: func(r *sqlite.Stmt) error {
+		text = r.ColumnText(0)
+		return nil
+	}})
+	return text, err
+}
+
+// sqliteVersion returns the version of a file's schema, 0 when it has none.
+func sqliteVersion(c *sqlite.Conn) (version int64, err error) {
+	exists, err := queryText(c, "SELECT count(*) FROM sqlite_master WHERE name = 'goose_db_version'")
+	if err != nil || exists == "0" {
+		return 0, err
+	}
+	text, err := queryText(c, "SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied")
+	if err != nil {
+		return 0, err
+	}
+	_, err = fmt.Sscan(text, &version)
+	return version, err
 }
 
 func onFile(ctx context.Context, path string, f func(*sqlite.Conn) error) (err error) {
@@ -147,45 +171,12 @@ func onFile(ctx context.Context, path string, f func(*sqlite.Conn) error) (err e
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	c.SetBusyTimeout(5 * time.Second)
+	c.SetBusyTimeout(busyTimeout)
 	c.SetInterrupt(ctx.Done())
 	return f(c)
 }
 
-// settle puts a whole file on disk under its name.
-func settle(from, to string) error {
-	f, err := os.OpenFile(from, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	if dir, err := os.Open(filepath.Dir(to)); err == nil {
-		_ = dir.Sync() // not every system can
-		return dir.Close()
-	}
-	return nil
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
-}
-
-// setAside renames the database, and the log that belongs to it.
+// setAside renames the database and the files that belong to it.
 func setAside(path string) (before string, err error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return "", nil

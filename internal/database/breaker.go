@@ -8,31 +8,31 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// breaker refuses units of work at once while the database does not answer, so
-// that nobody waits for what will not come. It finds out by itself when it answers
+// breaker opens when the database does not answer. Units of work are then refused at
+// once, instead of waiting in vain. It probes the database and closes when it answers
 // again.
 type breaker struct {
-	probe func(context.Context) error
-	// tripped and healed are told of the change, outside of any lock.
+	probe   func(context.Context) error
 	changed func(open bool)
-	stop    context.Context //nolint:containedctx // of the breaker's whole life
-	end     context.CancelFunc
+	ctx     context.Context //nolint:containedctx // of the breaker's whole life
+	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	failures int        // in a row
-	last     time.Time  // when it answered
+	answer   time.Time  // the last one
 	open     bool
 }
 
 const (
-	tripAfter  = 3
-	probeEvery = 200 * time.Millisecond
+	failuresToOpen = 3
+	probeInterval  = 200 * time.Millisecond
 )
 
+// newBreaker returns a closed breaker. changed is called without a lock.
 func newBreaker(probe func(context.Context) error, changed func(open bool)) *breaker {
-	stop, end := context.WithCancel(context.Background())
-	return &breaker{probe: probe, changed: changed, stop: stop, end: end}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &breaker{probe: probe, changed: changed, ctx: ctx, cancel: cancel}
 }
 
 func (b *breaker) isOpen() bool {
@@ -41,38 +41,33 @@ func (b *breaker) isOpen() bool {
 	return b.open
 }
 
-// answered notes that the database answered, if only with an error of its own.
+// answered records that the database answered, even if with an error.
 func (b *breaker) answered() {
 	b.mu.Lock()
-	b.failures, b.last = 0, time.Now()
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	b.failures, b.answer = 0, time.Now()
 }
 
-// failed notes that the database could not be reached, or did not answer, since then:
-// which says nothing of it when it has answered others after that.
+// failed records that the database did not answer what began at since. It does not
+// count when the database has answered others after that.
 func (b *breaker) failed(since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.last.After(since) {
+	if b.answer.After(since) {
 		return
 	}
-	if b.failures++; b.failures < tripAfter || b.open || b.stop.Err() != nil {
+	if b.failures++; b.failures < failuresToOpen || b.open || b.ctx.Err() != nil {
 		return
 	}
 	b.open = true
 	b.done.Go(b.reset) // ends when the database answers, or with close
 }
 
+// reset probes until the database answers, then closes the breaker.
 func (b *breaker) reset() {
 	b.changed(true)
-	for {
-		ctx, cancel := context.WithTimeout(b.stop, pingTimeout)
-		err := b.probe(ctx)
-		cancel()
-		if err == nil {
-			break
-		}
-		if !async.Sleep(b.stop, probeEvery) {
+	for b.probeOnce() != nil {
+		if !async.Sleep(b.ctx, probeInterval) {
 			return
 		}
 	}
@@ -82,9 +77,15 @@ func (b *breaker) reset() {
 	b.changed(false)
 }
 
+func (b *breaker) probeOnce() error {
+	ctx, cancel := context.WithTimeout(b.ctx, pingTimeout)
+	defer cancel()
+	return b.probe(ctx)
+}
+
 func (b *breaker) close() {
 	b.mu.Lock()
-	b.end() // under the lock: failed starts nothing any more
+	b.cancel() // under the lock, so that failed starts nothing afterwards
 	b.mu.Unlock()
 	b.done.Wait()
 }

@@ -42,6 +42,9 @@ type Options struct {
 	SlowQuery time.Duration
 	// NoPlans disables plans of slow statements.
 	NoPlans bool
+	// Priority names the units of work that get a connection before all others, and for
+	// which the queue has no bound. There should be few of them at a time.
+	Priority []string
 	// Observer, Log and Trace may be nil.
 	Observer Observer
 	Log      *slog.Logger
@@ -49,14 +52,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	set := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&o.HoldSoft, time.Second)
-	set(&o.HoldHard, 5*time.Second)
-	set(&o.SlowQuery, 100*time.Millisecond)
+	setDefault(&o.HoldSoft, time.Second)
+	setDefault(&o.HoldHard, 5*time.Second)
+	setDefault(&o.SlowQuery, 100*time.Millisecond)
 	if o.Observer == nil {
 		o.Observer = noObserver{}
 	}
@@ -96,30 +94,27 @@ type backend interface {
 // Several nodes may open one PostgreSQL database at the same time.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	o = o.withDefaults()
-	in := instruments{
-		observer: o.Observer, trace: o.Trace, watch: watch{o.HoldSoft, o.HoldHard, o.Log},
-		slow: &slowLog{threshold: o.SlowQuery, log: o.Log, byName: make(map[string]*slowEntry)},
-	}
-	b, err := openBackend(ctx, o, in)
+	c := newCommon(o)
+	b, err := openBackend(ctx, o, c)
 	if err != nil {
 		return nil, err
 	}
 	if !o.NoPlans {
-		in.slow.explain = b.explain
+		c.slow.explain = b.explain
 	}
-	db := &DB{backend: b, slow: in.slow}
+	db := &DB{backend: b, slow: c.slow}
 	if err := db.identify(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	return db, nil
 }
 
-func openBackend(ctx context.Context, o Options, in instruments) (backend, error) {
+func openBackend(ctx context.Context, o Options, c common) (backend, error) {
 	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
 	case "postgres", "postgresql":
-		return openPostgres(ctx, o, in)
+		return openPostgres(ctx, o, c)
 	case "sqlite":
-		return openSQLite(ctx, rest, o, in)
+		return openSQLite(ctx, rest, o, c)
 	default:
 		return nil, fmt.Errorf("database URL: %q is neither postgres://… nor sqlite:path", scheme)
 	}

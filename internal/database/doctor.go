@@ -5,40 +5,41 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// Examination is what Examine finds out about a database. What does not exist for
-// its kind is zero.
+// Examination is what Examine finds out about a database. What its kind does not have
+// is zero.
 type Examination struct {
 	Kind       string            `json:"kind"`
 	Version    string            `json:"version"`
 	Durability string            `json:"durability"`
-	Settings   map[string]string `json:"settings"` // those on which durability depends
-	// SchemaVersion is what the database has, 0 while there is no schema, and
-	// SchemaNewest what this binary knows.
+	Settings   map[string]string `json:"settings"` // those that decide Durability
+	// SchemaVersion is that of the database, 0 while there is no schema. SchemaNewest is
+	// the newest that this binary knows.
 	SchemaVersion, SchemaNewest int64
-	// Flush are durations of small commits that had to reach the disk, the quickest
-	// first.
+	// Flush holds the durations of small commits that had to reach the disk, the
+	// shortest first.
 	Flush []time.Duration
-	// ClockOffset is how far the database's clock is ahead of ours, give or take
+	// ClockOffset is how far the database's clock is ahead of ours, plus or minus
 	// ClockError.
 	ClockOffset, ClockError time.Duration
-	// Standby says that the database cannot be written to because it follows another.
-	Standby                     bool
-	ConnectionsMax, Connections int // those allowed to us, and those in use by anybody
+	// Standby means that the database follows another, so that it is read-only.
+	Standby bool
+	// ConnectionsMax is how many we may have, Connections how many there are, with those
+	// of other programs.
+	ConnectionsMax, Connections int
 	Replicas                    []Replica
 	Sessions                    []Session
-	// Limited says that the role sees only its own sessions.
+	// Limited means that the role sees only its own sessions.
 	Limited bool
 	Bytes   int64
-	// Damage is what the database says is wrong with its file.
+	// Damage is what the database reports to be wrong with its file.
 	Damage string
-	// Nodes are those that have noted that they share the database, by id with their
-	// versions; one that was killed is there for a while. NodesSpace is the name by
-	// which they keep apart from those of other databases.
+	// Nodes are the nodes that share the database, by id with their versions. One that
+	// was killed remains for a while. NodesSpace is the name that separates them from
+	// the nodes of other databases.
 	Nodes      map[string]string
 	NodesSpace []byte
 }
@@ -50,23 +51,23 @@ type Replica struct {
 	Lag               time.Duration
 }
 
-// Session is a connection that blocks others, is blocked, or keeps a transaction
-// or a statement open.
+// Session is a connection that blocks others, is blocked, or has had a transaction or a
+// statement open for long.
 type Session struct {
 	PID                       int64
 	Application, User, Client string
 	State                     string
-	Statement                 string // its first words
+	Statement                 string // its name, or its verb and table
 	For                       time.Duration
 	BlockedBy                 []int64
-	Blocks                    int // how many wait for it
+	Blocks                    int // how many sessions wait for it
 }
 
-// ErrNoDatabase says that the file of an embedded database does not exist yet.
+// ErrNoDatabase means that the file of an embedded database does not exist yet.
 var ErrNoDatabase = errors.New("there is no database yet")
 
-// Examine opens the database for a moment with one connection, changes nothing in
-// it, and tells how it is. It works on one of any age, and beside a server.
+// Examine opens the database for a moment with one connection, changes nothing in it,
+// and reports its condition. It works on a schema of any age, while a server runs.
 func Examine(ctx context.Context, schema fs.FS, url string) (Examination, error) {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		return examineSQLite(ctx, schema, strings.TrimPrefix(path, "//"))
@@ -74,26 +75,12 @@ func Examine(ctx context.Context, schema fs.FS, url string) (Examination, error)
 	return examinePostgres(ctx, schema, url)
 }
 
-// newestMigration is the number of the last migration that this binary has.
-func newestMigration(schema fs.FS, dir string) (newest int64) {
-	files, err := fs.Glob(schema, dir+"/*.sql")
-	if err != nil {
-		return 0
-	}
-	for _, f := range files {
-		number, _, _ := strings.Cut(f[strings.LastIndexByte(f, '/')+1:], "_")
-		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
-			newest = max(newest, n)
-		}
-	}
-	return newest
-}
-
 // flushes is how many commits are timed.
 const flushes = 21
 
-func timed(n int, f func() error) (took []time.Duration, err error) {
-	for range n {
+// timeFlushes returns the sorted durations of f.
+func timeFlushes(f func() error) (took []time.Duration, err error) {
+	for range flushes {
 		start := time.Now()
 		if err := f(); err != nil {
 			return nil, err

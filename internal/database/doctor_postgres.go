@@ -5,41 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// examineTimeout bounds each look.
+// examineTimeout bounds each statement.
 const examineTimeout = 8 * time.Second
 
 func examinePostgres(ctx context.Context, schema fs.FS, url string) (x Examination, err error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
-		return x, errors.New("database URL: not one that PostgreSQL's drivers know, such as postgres://user:password@host/name")
+		return x, fmt.Errorf("database URL: %w", errURL)
 	}
 	c.ConnectTimeout = connectTimeout
 	c.RuntimeParams["application_name"] = "chowk-doctor"
-	c.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
+	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(examineTimeout.Milliseconds(), 10)
 	db, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return x, shortError(err)
 	}
 	defer func() { err = errors.Join(err, db.Close(ctx)) }()
-	x = Examination{Kind: "postgres", SchemaNewest: newestMigration(schema, "postgres"), Settings: make(map[string]string)}
-	for _, look := range []func(context.Context, *pgx.Conn, *Examination) error{
-		lookAtServer, lookAtClock, lookAtSchema, lookAtReplicas, lookAtSessions, lookAtFlush, lookAtNodes,
+	x = Examination{
+		Kind: "postgres", SchemaNewest: newestVersion(schema, "postgres"), Settings: make(map[string]string),
+	}
+	for _, examine := range []func(context.Context, *pgx.Conn, *Examination) error{
+		examineServer, examineClock, examineSchema, examineReplicas, examineSessions, examineFlush, examineNodes,
 	} {
-		if err := look(ctx, db, &x); err != nil {
+		if err := examine(ctx, db, &x); err != nil {
 			return x, shortError(err)
 		}
 	}
 	return x, nil
 }
 
-// shortError says in a few words why PostgreSQL could not be asked. The driver's text
-// repeats the address and the user.
+// shortError returns why PostgreSQL could not be queried. The driver's text repeats the
+// address and the user.
 func shortError(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
@@ -52,34 +55,45 @@ func shortError(err error) error {
 	return err
 }
 
-func lookAtServer(ctx context.Context, db *pgx.Conn, x *Examination) error {
-	var commit, fsync, pages, standbys string
-	var reserved int
-	err := db.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('synchronous_commit'), current_setting('fsync'),
-			current_setting('full_page_writes'), current_setting('synchronous_standby_names'), pg_is_in_recovery(),
-			current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int + COALESCE(current_setting('reserved_connections', true), '0')::int,
-			(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), pg_database_size(current_database())`).
-		Scan(&x.Version, &commit, &fsync, &pages, &standbys, &x.Standby, &x.ConnectionsMax, &reserved, &x.Connections, &x.Bytes)
-	x.ConnectionsMax -= reserved
-	x.Settings["synchronous_commit"], x.Settings["fsync"], x.Settings["full_page_writes"] = commit, fsync, pages
-	x.Settings["synchronous_standby_names"] = standbys
-	x.Durability = postgresDurability(commit, fsync, pages, standbys)
-	return err
-}
+// durabilitySettings are the columns of postgresSettings.
+const durabilitySettings = `current_setting('synchronous_commit'), current_setting('fsync'),
+	current_setting('full_page_writes'), current_setting('synchronous_standby_names')`
 
-// postgresDurability says what a commit means under these settings.
-func postgresDurability(commit, fsync, pages, standbys string) string {
+// postgresSettings decide what a commit survives.
+type postgresSettings struct{ commit, fsync, pages, standbys string }
+
+func (s *postgresSettings) into() []any { return []any{&s.commit, &s.fsync, &s.pages, &s.standbys} }
+
+// durability returns what DB.Durability documents.
+func (s postgresSettings) durability() string {
 	switch {
-	case fsync != "on" || pages != "on" || commit == "off":
+	case s.fsync != "on" || s.pages != "on" || s.commit == "off":
 		return "os"
-	case standbys != "" && (commit == "on" || commit == "remote_apply"):
+	case s.standbys != "" && (s.commit == "on" || s.commit == "remote_apply"):
 		return "replica"
 	default:
 		return "disk"
 	}
 }
 
-func lookAtClock(ctx context.Context, db *pgx.Conn, x *Examination) error {
+func examineServer(ctx context.Context, db *pgx.Conn, x *Examination) error {
+	var s postgresSettings
+	var reserved int
+	err := db.QueryRow(ctx, `SELECT `+durabilitySettings+`,
+			current_setting('server_version'), pg_is_in_recovery(), current_setting('max_connections')::int,
+			current_setting('superuser_reserved_connections')::int +
+				COALESCE(current_setting('reserved_connections', true), '0')::int,
+			(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+			pg_database_size(current_database())`).
+		Scan(append(s.into(), &x.Version, &x.Standby, &x.ConnectionsMax, &reserved, &x.Connections, &x.Bytes)...)
+	x.ConnectionsMax -= reserved
+	x.Settings["synchronous_commit"], x.Settings["fsync"], x.Settings["full_page_writes"] = s.commit, s.fsync, s.pages
+	x.Settings["synchronous_standby_names"] = s.standbys
+	x.Durability = s.durability()
+	return err
+}
+
+func examineClock(ctx context.Context, db *pgx.Conn, x *Examination) error {
 	var theirs time.Time
 	start := time.Now()
 	err := db.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&theirs)
@@ -88,54 +102,52 @@ func lookAtClock(ctx context.Context, db *pgx.Conn, x *Examination) error {
 	return err
 }
 
-func lookAtSchema(ctx context.Context, db *pgx.Conn, x *Examination) error {
-	var there bool
-	err := db.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&there)
-	if err == nil && there {
-		err = db.QueryRow(ctx, "SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&x.SchemaVersion)
+func examineSchema(ctx context.Context, db *pgx.Conn, x *Examination) error {
+	var exists bool
+	err := db.QueryRow(ctx, "SELECT to_regclass('goose_db_version') IS NOT NULL").Scan(&exists)
+	if err != nil || !exists {
+		return err
 	}
-	return err
+	return db.QueryRow(ctx, "SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied").
+		Scan(&x.SchemaVersion)
 }
 
-func lookAtReplicas(ctx context.Context, db *pgx.Conn, x *Examination) error {
+func examineReplicas(ctx context.Context, db *pgx.Conn, x *Examination) error {
 	if x.Standby {
 		return nil
 	}
-	rows, err := db.Query(ctx, `SELECT COALESCE(NULLIF(application_name, ''), 'unnamed'), COALESCE(state, ''), COALESCE(sync_state, ''),
-		COALESCE(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint, COALESCE(extract(epoch FROM replay_lag), 0)::float8
+	rows, err := db.Query(ctx, `SELECT COALESCE(NULLIF(application_name, ''), 'unnamed'),
+			COALESCE(state, ''), COALESCE(sync_state, ''),
+			COALESCE(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint,
+			COALESCE(extract(epoch FROM replay_lag), 0)::float8
 		FROM pg_stat_replication ORDER BY 1`)
 	if err != nil {
 		return err
 	}
-	x.Replicas, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Replica, err error) {
+	x.Replicas, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (replica Replica, err error) {
 		var lag float64
-		err = row.Scan(&r.Name, &r.State, &r.Sync, &r.LagBytes, &lag)
-		r.Lag = time.Duration(lag * float64(time.Second))
-		return r, err
+		err = r.Scan(&replica.Name, &replica.State, &replica.Sync, &replica.LagBytes, &lag)
+		replica.Lag = time.Duration(lag * float64(time.Second))
+		return replica, err
 	})
 	return err
 }
 
-// oddSession is how long a transaction or statement is open before it is told of.
-const oddSession = time.Second
+// longSession is how long a transaction or statement is open before it is reported.
+const longSession = time.Second
 
-func lookAtSessions(ctx context.Context, db *pgx.Conn, x *Examination) error {
-	rows, err := db.Query(ctx, `SELECT pid, COALESCE(application_name, ''), COALESCE(usename, ''), COALESCE(host(client_addr), 'local'), COALESCE(state, ''), COALESCE(query, ''),
-		COALESCE(extract(epoch FROM clock_timestamp() - COALESCE(xact_start, query_start)), 0)::float8, pg_blocking_pids(pid)::bigint[]
-		FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY xact_start LIMIT 10000`)
+func examineSessions(ctx context.Context, db *pgx.Conn, x *Examination) error {
+	rows, err := db.Query(ctx, `SELECT pid, COALESCE(application_name, ''), COALESCE(usename, ''),
+			COALESCE(host(client_addr), 'local'), COALESCE(state, ''), COALESCE(query, ''),
+			COALESCE(extract(epoch FROM clock_timestamp() - COALESCE(xact_start, query_start)), 0)::float8,
+			pg_blocking_pids(pid)::bigint[]
+		FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+		ORDER BY xact_start LIMIT 10000`)
 	if err != nil {
 		return err
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Session, err error) {
-		var query string
-		var age float64
-		err = row.Scan(&s.PID, &s.Application, &s.User, &s.Client, &s.State, &query, &age, &s.BlockedBy)
-		s.For = time.Duration(age * float64(time.Second))
-		if query != "" {
-			s.Statement = inShort(query)
-		}
-		return s, err
-	})
+	all, err := pgx.CollectRows(rows, scanSession)
 	blocks := make(map[int64]int)
 	for _, s := range all {
 		x.Limited = x.Limited || s.State == ""
@@ -145,37 +157,50 @@ func lookAtSessions(ctx context.Context, db *pgx.Conn, x *Examination) error {
 	}
 	for _, s := range all {
 		s.Blocks = blocks[s.PID]
-		if s.Blocks > 0 || len(s.BlockedBy) > 0 || s.State != "idle" && s.State != "" && s.For > oddSession {
+		isLong := s.State != "idle" && s.State != "" && s.For > longSession
+		if s.Blocks > 0 || len(s.BlockedBy) > 0 || isLong {
 			x.Sessions = append(x.Sessions, s)
 		}
 	}
 	return err
 }
 
-// lookAtFlush times commits of a message to the log that means nothing to anybody:
-// it needs no table and leaves none.
-func lookAtFlush(ctx context.Context, db *pgx.Conn, x *Examination) (err error) {
+func scanSession(r pgx.CollectableRow) (s Session, err error) {
+	var query string
+	var age float64
+	err = r.Scan(&s.PID, &s.Application, &s.User, &s.Client, &s.State, &query, &age, &s.BlockedBy)
+	s.For = time.Duration(age * float64(time.Second))
+	if query != "" {
+		s.Statement = summary(query)
+	}
+	return s, err
+}
+
+// examineFlush times commits of a logical message to the write-ahead log. It needs no
+// table, leaves nothing behind, and no one reads the message.
+func examineFlush(ctx context.Context, db *pgx.Conn, x *Examination) (err error) {
 	if x.Standby {
 		return nil
 	}
-	x.Flush, err = timed(flushes, func() error {
+	x.Flush, err = timeFlushes(func() error {
 		_, err := db.Exec(ctx, "SELECT pg_logical_emit_message(true, 'chowk-doctor', 'flush')")
 		return err
 	})
-	if isCode(err, "42501") { // the role may not: then it is not known
-		return nil
+	if isCode(err, insufficientPrivilege) {
+		return nil // it remains unknown
 	}
 	return err
 }
 
-// nodesSince is the version of the schema from which on nodes note themselves.
-const nodesSince = 3
+// nodesVersion is the version of the schema that adds the table of nodes.
+const nodesVersion = 3
 
-func lookAtNodes(ctx context.Context, db *pgx.Conn, x *Examination) error {
-	if x.SchemaVersion < nodesSince {
+func examineNodes(ctx context.Context, db *pgx.Conn, x *Examination) error {
+	if x.SchemaVersion < nodesVersion {
 		return nil
 	}
-	if err := db.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'relay_space'").Scan(&x.NodesSpace); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	err := db.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'relay_space'").Scan(&x.NodesSpace)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
 	rows, err := db.Query(ctx, "SELECT id, version FROM nodes")

@@ -8,38 +8,47 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Kinds of errors that units of work end in when there is no database to do them.
+// Errors in which units of work end when the database cannot do them. With the first
+// two the work was certainly not done.
 var (
-	ErrOverloaded  = &chat.Error{Code: chat.Overloaded, Message: "The database is busy. Try again in a moment.", RetryAfter: 500 * time.Millisecond}
-	ErrUnavailable = &chat.Error{Code: chat.Unavailable, Message: "The database cannot be reached. Try again in a moment.", RetryAfter: time.Second}
-	// ErrNotBegun says besides that no statement was sent.
+	ErrOverloaded = &chat.Error{
+		Code: chat.Overloaded, Message: "The database is busy. Try again in a moment.",
+		RetryAfter: 500 * time.Millisecond,
+	}
+	ErrUnavailable = &chat.Error{
+		Code: chat.Unavailable, Message: "The database cannot be reached. Try again in a moment.",
+		RetryAfter: time.Second,
+	}
+	// ErrNotBegun means in addition that no statement was sent.
 	ErrNotBegun = errors.New("no connection")
 )
 
-// notDone is why a unit of work was not done, for the log, with what clients are
-// told.
-type notDone struct {
-	why  error
-	told *chat.Error
-	kind *chat.Error // ErrOverloaded or ErrUnavailable
+// refusal holds the cause for the log and the error for clients.
+type refusal struct {
+	cause  error
+	client *chat.Error // kind, with its own RetryAfter
+	kind   *chat.Error
 }
 
-func (r *notDone) Error() string { return r.why.Error() }
+// Error returns the cause.
+func (r *refusal) Error() string { return r.cause.Error() }
 
-// Unwrap gives what is told first.
-func (r *notDone) Unwrap() []error { return []error{r.told, r.kind, r.why} }
+// Unwrap returns the error for clients first, so that chat.AsError finds it.
+func (r *refusal) Unwrap() []error { return []error{r.client, r.kind, r.cause} }
 
-func Overloaded(why error) error  { return refuse(why, ErrOverloaded) }
-func Unavailable(why error) error { return refuse(why, ErrUnavailable) }
+// Overloaded returns an ErrOverloaded with its cause.
+func Overloaded(cause error) error { return refuse(cause, ErrOverloaded) }
 
-// outcomeUnknown is for a change that may have been committed: the two others say that
-// it was not.
-func outcomeUnknown(why error) error { return refuse(why, chat.ErrOutcomeUnknown) }
+// Unavailable returns an ErrUnavailable with its cause.
+func Unavailable(cause error) error { return refuse(cause, ErrUnavailable) }
 
-// refuse spreads those who were refused together over the time in which they try
-// again.
-func refuse(why error, kind *chat.Error) error {
-	told := *kind
-	told.RetryAfter = told.RetryAfter/2 + rand.N(told.RetryAfter) //nolint:gosec // jitter
-	return &notDone{why: why, told: &told, kind: kind}
+// outcomeUnknown is for a change that may have been committed.
+func outcomeUnknown(cause error) error { return refuse(cause, chat.ErrOutcomeUnknown) }
+
+// refuse adds jitter to RetryAfter, so that clients refused together do not return
+// together.
+func refuse(cause error, kind *chat.Error) error {
+	client := *kind
+	client.RetryAfter = client.RetryAfter/2 + rand.N(client.RetryAfter) //nolint:gosec // jitter
+	return &refusal{cause: cause, client: &client, kind: kind}
 }

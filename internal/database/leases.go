@@ -4,126 +4,121 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
 
-// leases gives out the connections of a pool by number, first come first served but
-// for commits, which go before everything else, and knows who holds them and who
-// waits. A unit of work that has its turn finds a
-// connection in the pool, or room to open one.
+// leases decides which unit of work gets a connection of a pool, and records who has
+// one and who waits. A unit with a lease finds a connection in the pool, or room to
+// open one.
+//
+// Units get leases in the order in which they ask, except that units with priority go
+// before all others.
 type leases struct {
-	limit    string // in words, such as "pool limit of size 10 overflow 20"
-	watch    watch
-	observer Observer
+	common
+	limit string // in words, such as "pool limit of size 10 overflow 20"
 
 	mu       sync.Mutex // guards what follows
-	kept     int        // how many are lent without hesitation; 0 for all
+	keptOpen int        // how many are granted without a delay; 0 means all
 	free     int
-	opening  int // of those lent beyond kept, how many may still be opened
+	opening  int // leases beyond keptOpen whose connection may still be opening
 	held     map[*lease]struct{}
-	queue    list.List // of *waiter: commits, then the longest waiting first
-	reported time.Time // the last report on who holds everything
-	quiet    bool      // reported, and somebody has waited ever since
+	queue    list.List // of *waiter: those with priority, then in the order of arrival
+	reported time.Time // when all holders were last logged
+	quiet    bool      // they were logged, and the queue has not been empty since
 }
 
-// watch says how long is too long.
-type watch struct {
-	soft, hard time.Duration
-	log        *slog.Logger
-}
-
-// Who holds a connection for longer than suspicious while others wait is named in
-// the log, at most once in reportEvery.
 const (
-	suspicious  = 250 * time.Millisecond
-	reportEvery = 10 * time.Second
+	// maxWaiting bounds the units of work that wait for a connection.
+	maxWaiting = 1000
+	// All holders are logged when one holds its connection for longHold while others
+	// wait, at most once per reportInterval.
+	longHold       = 250 * time.Millisecond
+	reportInterval = 10 * time.Second
+	// openDelay is how long a unit waits for a connection that is kept open before
+	// another one is opened: most are held for a millisecond, and opening one takes
+	// longer than that.
+	openDelay = 20 * time.Millisecond
+	// maxOpening bounds the connections beyond keptOpen that are being opened at the same
+	// time. When the database or the machine pauses, all units reach openDelay together,
+	// and opening a connection for each would make it worse. The others take what is
+	// returned meanwhile.
+	maxOpening = 2
 )
 
-// openDelay is how long a unit waits for one of the connections that are kept
-// before another is opened: most are held for a millisecond, and opening one takes
-// longer than that. Of those that are opened, no more than openAtOnce are so at a time:
-// when the database or the machine stands still for a moment, everybody hesitates
-// for long enough at the same time, and a crowd of connections to be opened is the
-// last that it needs. Meanwhile the others take what is given back.
-const (
-	openDelay  = 20 * time.Millisecond
-	openAtOnce = 2
-)
-
-// lease is one connection held by one unit of work.
+// lease is the right of one unit of work to one connection.
 type lease struct {
-	unit  string
-	since time.Time
-	sites [12]uintptr // who took it
-	soft  *time.Timer
+	unit    string
+	since   time.Time
+	callers [12]uintptr
+	soft    *time.Timer
 
-	// Guarded by the ledger:
-	pid     uint32 // of the server's process
-	opening bool   // counted in the ledger's opening
+	// Guarded by the leases' mu:
+	pid     uint32 // of the server process
+	opening bool   // counted in the leases' opening
 }
 
 type waiter struct {
-	lease *lease
-	since time.Time
-	turn  chan struct{} // closed when holding is held
+	lease   *lease
+	since   time.Time
+	granted chan struct{} // closed when the lease is held
 }
 
-// Why a unit of work got no turn.
+// Why a unit of work got no lease.
 var (
-	ErrQueueFull = errors.New("too many wait already")
-	errNoTurn    = errors.New("no turn in time")
-	errHeldLong  = errors.New("the connection was held for too long")
+	// ErrQueueFull means that too many units wait already.
+	ErrQueueFull    = errors.New("the queue is full")
+	errQueueTimeout = errors.New("no connection became free in time")
+	errHeldTooLong  = errors.New("the connection was held for too long")
 )
 
-func newLedger(connections int, limit string, w watch, o Observer) *leases {
-	return &leases{limit: limit, watch: w, observer: o, free: connections, held: make(map[*lease]struct{})}
+func newLeases(connections int, limit string, c common) *leases {
+	return &leases{common: c, limit: limit, free: connections, held: make(map[*lease]struct{})}
 }
 
-// take waits for a turn, until ctx ends and no longer than wait.
-func (l *leases) take(ctx context.Context, unit string, wait time.Duration) (*lease, error) {
+// acquire waits for a lease until ctx ends, and no longer than timeout.
+func (l *leases) acquire(ctx context.Context, unit string, timeout time.Duration) (*lease, error) {
 	h := &lease{unit: unit}
-	runtime.Callers(3, h.sites[:])
-	w, err := l.join(h)
+	runtime.Callers(3, h.callers[:]) // without acquire and the backend's lend
+	w, err := l.enqueue(h)
 	if err != nil || w == nil {
 		return h, err
 	}
-	timer, check, more := time.NewTimer(wait), time.AfterFunc(suspicious, l.reportLongHolders), time.AfterFunc(openDelay, func() { l.overflow(w) })
-	defer timer.Stop()
-	defer check.Stop()
+	expired := time.NewTimer(timeout)
+	defer expired.Stop()
+	report := time.AfterFunc(longHold, l.reportLongHolders)
+	defer report.Stop()
+	more := time.AfterFunc(openDelay, func() { l.grantOverflow(w) })
 	defer more.Stop()
 	select {
-	case <-w.turn:
+	case <-w.granted:
 		return h, nil
-	case <-timer.C:
+	case <-expired.C:
 	case <-ctx.Done():
 	}
 	if l.leave(w) {
 		l.reportLongHolders()
-		return nil, errNoTurn
+		return nil, errQueueTimeout
 	}
-	return h, nil // the turn came at the same moment
+	return h, nil // granted at the same moment
 }
 
-// join takes a free turn, or else gives what waits for one.
-func (l *leases) join(h *lease) (*waiter, error) {
+// enqueue grants a lease at once, or returns what waits for it.
+func (l *leases) enqueue(h *lease) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	first := l.hasPriority(h.unit)
 	switch {
-	case l.free > 0 && (l.kept == 0 || len(l.held) < l.kept):
+	case l.free > 0 && (l.keptOpen == 0 || len(l.held) < l.keptOpen):
 		l.free--
 		l.hold(h)
 		return nil, nil //nolint:nilnil // nothing to wait for
-	case l.queue.Len() >= maxWaiting && !commits(h.unit):
+	case l.queue.Len() >= maxWaiting && !first:
 		return nil, ErrQueueFull
 	}
-	w := &waiter{lease: h, since: time.Now(), turn: make(chan struct{})}
-	if commits(h.unit) {
+	w := &waiter{lease: h, since: time.Now(), granted: make(chan struct{})}
+	if first {
 		l.queue.PushFront(w)
 	} else {
 		l.queue.PushBack(w)
@@ -131,33 +126,29 @@ func (l *leases) join(h *lease) (*waiter, error) {
 	return w, nil
 }
 
-// commits says whether a unit is the journal's: one of hundreds of changes whose
-// senders wait, and of which there are no more at a time than the journal has
-// lanes. Under load reads are refused before writes are.
-func commits(unit string) bool { return unit == "commit" || unit == "commit_reads" }
-
-// overflow gives a waiter one of the connections beyond those that are kept. While
-// so many are being opened already it stays where it is: opened comes back to it.
-func (l *leases) overflow(w *waiter) {
+// grantOverflow grants a waiter one of the connections beyond those that are kept
+// open. While maxOpening are being opened the waiter stays in the queue, and connected
+// returns to it.
+func (l *leases) grantOverflow(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.grantNext(w)
 }
 
-// grantNext is overflow with mu held.
+// grantNext is grantOverflow with mu held.
 func (l *leases) grantNext(w *waiter) {
-	if l.free == 0 || l.opening == openAtOnce || !l.dequeue(w) {
+	if l.free == 0 || l.opening == maxOpening || !l.dequeue(w) {
 		return
 	}
 	l.free--
 	l.opening++
 	w.lease.opening = true
 	l.hold(w.lease)
-	close(w.turn)
+	close(w.granted)
 }
 
-// opened ends the opening of a connection, if it was one, and begins another for the
-// first who has hesitated for long enough. Called with mu held.
+// opened ends the opening of a connection, if it was one, and lets the first waiter
+// past openDelay open another. Called with mu held.
 func (l *leases) opened(h *lease) {
 	if !h.opening {
 		return
@@ -172,7 +163,8 @@ func (l *leases) opened(h *lease) {
 	}
 }
 
-// dequeue takes a waiter out of the queue, if it is there. Called with mu held.
+// dequeue removes a waiter from the queue and reports whether it was there. Called
+// with mu held.
 func (l *leases) dequeue(w *waiter) bool {
 	for e := l.queue.Front(); e != nil; e = e.Next() {
 		if e.Value == w {
@@ -183,21 +175,22 @@ func (l *leases) dequeue(w *waiter) bool {
 	return false
 }
 
+// hold starts a lease. Called with mu held.
 func (l *leases) hold(h *lease) {
 	h.since = time.Now()
-	h.soft = time.AfterFunc(l.watch.soft, func() { l.tooLong(h) })
+	h.soft = time.AfterFunc(l.holdSoft, func() { l.reportHeldLong(h) })
 	l.held[h] = struct{}{}
 }
 
-// leave takes a waiter out of the queue; false when its turn has come.
+// leave removes a waiter from the queue. It returns false when the lease was granted.
 func (l *leases) leave(w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.dequeue(w)
 }
 
-// give ends a turn; a commit, or else the longest waiting, has the next.
-func (l *leases) give(h *lease) {
+// release ends a lease and grants the next one.
+func (l *leases) release(h *lease) {
 	h.soft.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,74 +203,20 @@ func (l *leases) give(h *lease) {
 		return
 	}
 	w, _ := l.queue.Remove(first).(*waiter)
-	w.lease.opening = h.opening // what could not be opened is the next one's to open
+	w.lease.opening = h.opening // if no connection was opened, the next unit may open it
 	l.hold(w.lease)
-	close(w.turn)
+	close(w.granted)
 }
 
-// on notes which process of the server works for the unit.
-func (l *leases) on(h *lease, pid uint32) {
+// connected records the server process that works for the unit.
+func (l *leases) connected(h *lease, pid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h.pid = pid
 	l.opened(h)
 }
 
-// tooLong reports one that has passed the soft limit, while it goes on.
-func (l *leases) tooLong(h *lease) {
-	l.mu.Lock()
-	_, still := l.held[h]
-	pid := h.pid
-	l.mu.Unlock()
-	if !still {
-		return
-	}
-	l.observer.HeldLong(h.unit)
-	l.watch.log.Warn("a unit of work holds its connection for long", "unit", h.unit, "held", time.Since(h.since).Round(time.Millisecond),
-		"backend_pid", pid, "taken_by", h.takenBy())
-}
-
-// reportLongHolders reports all holders when somebody waits and the oldest holds for long:
-// once until nobody waits any more.
-func (l *leases) reportLongHolders() {
-	l.mu.Lock()
-	now := time.Now()
-	oldest := time.Duration(0)
-	for h := range l.held {
-		oldest = max(oldest, now.Sub(h.since))
-	}
-	tell := oldest >= suspicious && !l.quiet && now.Sub(l.reported) >= reportEvery
-	if tell {
-		l.quiet, l.reported = true, now
-	}
-	l.mu.Unlock()
-	if !tell {
-		return
-	}
-	var held []string
-	for _, h := range l.snapshot() {
-		held = append(held, fmt.Sprintf("%s for %v (backend %d) by %s", h.Unit, h.For.Round(time.Millisecond), h.BackendPID, strings.Join(h.TakenBy, " < ")))
-	}
-	l.watch.log.Warn(l.exhausted(0), "holders", held)
-}
-
-// withHardLimit ends ctx when the unit has held its connection up to the hard limit.
-func (l *leases) withHardLimit(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, l.watch.hard, errHeldLong)
-}
-
-// countCancelled counts a unit that was cut off at the hard limit.
-func (l *leases) countCancelled(ctx context.Context, h *lease, err error) error {
-	if err == nil || !errors.Is(context.Cause(ctx), errHeldLong) {
-		return err
-	}
-	l.observer.Cancelled(h.unit)
-	l.watch.log.Error("a unit of work was cancelled at its hard limit", "unit", h.unit, "held", time.Since(h.since).Round(time.Millisecond),
-		"taken_by", h.takenBy())
-	return errors.Join(err, errHeldLong)
-}
-
-// waiting is how many wait, and since when the first of them has.
+// waiting returns how many units wait, and for how long the first of them has.
 func (l *leases) waiting() (n int, oldest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -286,74 +225,4 @@ func (l *leases) waiting() (n int, oldest time.Duration) {
 		oldest = max(oldest, time.Since(w.since))
 	}
 	return l.queue.Len(), oldest
-}
-
-// snapshot is every connection that is held, the longest first.
-func (l *leases) snapshot() (all []Hold) {
-	l.mu.Lock()
-	held := make([]*lease, 0, len(l.held))
-	for h := range l.held {
-		held = append(held, h)
-		all = append(all, Hold{Unit: h.unit, For: time.Since(h.since), BackendPID: h.pid})
-	}
-	l.mu.Unlock()
-	for i, h := range held {
-		all[i].TakenBy = h.takenBy() // what it is made of does not change
-	}
-	slices.SortFunc(all, func(a, b Hold) int { return int(b.For - a.For) })
-	return all
-}
-
-// holders sums holds up by unit, the longest held first.
-func holders(held []Hold) (all []Holder) {
-	for _, h := range held {
-		i := slices.IndexFunc(all, func(o Holder) bool { return o.Unit == h.Unit })
-		if i < 0 {
-			all, i = append(all, Holder{Unit: h.Unit}), len(all)
-		}
-		all[i].Count++
-		all[i].Longest = max(all[i].Longest, h.For)
-	}
-	return all
-}
-
-// exhausted says in the words of the field what it is that there is no connection.
-func (l *leases) exhausted(waited time.Duration) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s reached", l.limit)
-	if waited > 0 {
-		fmt.Fprintf(&b, ", waited %v", waited.Round(time.Millisecond))
-	}
-	n, _ := l.waiting()
-	fmt.Fprintf(&b, "; %d waiting; held by", n)
-	for i, h := range holders(l.snapshot()) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, " %d x %s (longest %v)", h.Count, h.Unit, h.Longest.Round(time.Millisecond))
-	}
-	return b.String()
-}
-
-// takenBy is the store's method that the unit of work is, and who called it.
-func (h *lease) takenBy() (all []string) {
-	const (
-		ours = "github.com/chowk-chat/chowk/"
-		most = 4
-	)
-	for frames, more := runtime.CallersFrames(h.sites[:]), true; more && len(all) < most; {
-		var f runtime.Frame
-		f, more = frames.Next()
-		name, known := strings.CutPrefix(f.Function, ours)
-		if !known || name == "" || plumbing(name) {
-			continue
-		}
-		all = append(all, fmt.Sprintf("%s:%d", name[strings.LastIndexByte(name, '/')+1:], f.Line))
-	}
-	return all
-}
-
-// plumbing is what every unit of work has in its stack.
-func plumbing(function string) bool {
-	return strings.HasPrefix(function, "internal/database.")
 }

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -10,11 +9,17 @@ import (
 	"time"
 )
 
+// newTestLeases returns leases without limits on how long they are held.
+func newTestLeases(connections int) *leases {
+	o := Options{HoldSoft: time.Hour, HoldHard: time.Hour, Priority: []string{"commit", "commit_reads"}}
+	return newLeases(connections, "pool limit", newCommon(o.withDefaults()))
+}
+
 // TestCommitsGoBeforeReads, and find a place when the queue is full of them.
 func TestCommitsGoBeforeReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(1, "pool limit", watch{soft: time.Hour, hard: time.Hour, log: slog.New(slog.DiscardHandler)}, noObserver{})
-		first, err := l.take(t.Context(), "history", time.Second)
+		l := newTestLeases(1)
+		first, err := l.acquire(t.Context(), "history", time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -23,7 +28,7 @@ func TestCommitsGoBeforeReads(t *testing.T) {
 		var waiting sync.WaitGroup
 		ask := func(unit string) {
 			waiting.Go(func() {
-				h, err := l.take(context.Background(), unit, time.Minute)
+				h, err := l.acquire(context.Background(), unit, time.Minute)
 				if err != nil {
 					t.Errorf("%s: %v", unit, err)
 					return
@@ -31,19 +36,19 @@ func TestCommitsGoBeforeReads(t *testing.T) {
 				mu.Lock()
 				order = append(order, unit)
 				mu.Unlock()
-				l.give(h)
+				l.release(h)
 			})
 			synctest.Wait()
 		}
 		for range maxWaiting {
 			ask("history")
 		}
-		if _, err := l.take(t.Context(), "history", time.Second); err == nil {
+		if _, err := l.acquire(t.Context(), "history", time.Second); err == nil {
 			t.Error("a read got a place in a full queue")
 		}
 		ask("commit")
 		ask("commit_reads")
-		l.give(first)
+		l.release(first)
 		waiting.Wait()
 		if len(order) != maxWaiting+2 || slices.Index(order, "history") != 2 {
 			t.Errorf("%d had their turn, the first of them %v", len(order), order[:3])
@@ -55,13 +60,13 @@ func TestCommitsGoBeforeReads(t *testing.T) {
 // time, while the others take what is given back.
 func TestNoCrowdOfConnectionsIsOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(30, "pool limit", watch{soft: time.Hour, hard: time.Hour, log: slog.New(slog.DiscardHandler)}, noObserver{})
-		l.kept = 10
+		l := newTestLeases(30)
+		l.keptOpen = 10
 		turns := make(chan *lease, 30)
 		var asking sync.WaitGroup
 		for range 30 {
 			asking.Go(func() {
-				h, err := l.take(context.Background(), "history", time.Minute)
+				h, err := l.acquire(context.Background(), "history", time.Minute)
 				if err != nil {
 					t.Error(err)
 				}
@@ -85,16 +90,16 @@ func TestNoCrowdOfConnectionsIsOpened(t *testing.T) {
 		have("having hesitated", 12)
 		time.Sleep(time.Second)
 		have("while two are being opened", 12)
-		l.give(given[0])
+		l.release(given[0])
 		have("with one given back", 13)
-		l.give(given[10])
+		l.release(given[10])
 		have("with one that could not be opened, which the next may try", 14)
-		l.on(given[13], 1)
-		l.on(given[13], 1)
+		l.connected(given[13], 1)
+		l.connected(given[13], 1)
 		have("with one open", 15)
 		for len(given) < 30 {
 			one := slices.IndexFunc(given, func(h *lease) bool { return h.opening })
-			l.on(given[one], 1)
+			l.connected(given[one], 1)
 			have("one by one", len(given)+1)
 		}
 		asking.Wait()
@@ -110,14 +115,14 @@ func TestAFailureAmongAnswersIsNoSilence(t *testing.T) {
 		began := time.Now()
 		time.Sleep(time.Millisecond)
 		b.answered()
-		for range tripAfter {
+		for range failuresToOpen {
 			b.failed(began)
 		}
 		synctest.Wait()
 		if len(converted) != 0 {
 			t.Error("it tripped over what began before the last answer")
 		}
-		for range tripAfter {
+		for range failuresToOpen {
 			b.failed(time.Now())
 		}
 		synctest.Wait()
@@ -132,11 +137,11 @@ func TestAFailureAmongAnswersIsNoSilence(t *testing.T) {
 // given that, and nobody waits for one while there is room to open another.
 func TestOneMoreIsOpenedOnlyAfterAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(2, "pool limit", watch{soft: time.Hour, hard: time.Hour, log: slog.New(slog.DiscardHandler)}, noObserver{})
-		l.kept = 1
+		l := newTestLeases(2)
+		l.keptOpen = 1
 		take := func() (h *lease, waited time.Duration) {
 			start := time.Now()
-			h, err := l.take(t.Context(), "history", time.Second)
+			h, err := l.acquire(t.Context(), "history", time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +151,7 @@ func TestOneMoreIsOpenedOnlyAfterAMoment(t *testing.T) {
 		if waited != 0 {
 			t.Errorf("waited %v for a connection that is kept", waited)
 		}
-		time.AfterFunc(openDelay/2, func() { l.give(first) })
+		time.AfterFunc(openDelay/2, func() { l.release(first) })
 		second, waited := take()
 		if waited != openDelay/2 || len(l.held) != 1 {
 			t.Errorf("waited %v, and %d are held: want the kept one", waited, len(l.held))
@@ -155,8 +160,8 @@ func TestOneMoreIsOpenedOnlyAfterAMoment(t *testing.T) {
 		if waited != openDelay || len(l.held) != 2 {
 			t.Errorf("waited %v, and %d are held: want one more after %v", waited, len(l.held), openDelay)
 		}
-		l.give(second)
-		l.give(third)
+		l.release(second)
+		l.release(third)
 		if l.free != 2 {
 			t.Errorf("%d are free in the end", l.free)
 		}

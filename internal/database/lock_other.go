@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// lockFile only marks the file as in use: locks differ too much elsewhere.
+// lockFile only creates the file that marks the database as in use: locks differ too
+// much on other systems.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

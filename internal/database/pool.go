@@ -2,22 +2,23 @@ package database
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 // Pool bounds the connections to PostgreSQL. Zero values mean the defaults.
 type Pool struct {
-	// Size is how many are kept, Overflow how many more are opened under load and
-	// closed when they have been idle for MaxIdleTime. Defaults 10, 20 (with a
-	// negative Overflow: none) and 5 s. Their sum is never exceeded; one of them is
-	// kept apart for health and administrators, unless the sum is 1.
+	// Size connections are kept open. Overflow more are opened under load, and closed
+	// after MaxIdleTime without use. Defaults 10, 20 (a negative Overflow means none)
+	// and 5 s. Their sum is never exceeded. One of them is kept apart for health checks
+	// and administrators, unless the sum is 1.
 	Size, Overflow int
 	MaxIdleTime    time.Duration
-	// Wait bounds the wait for a connection of work that a client waits for, that is,
-	// whose context has a deadline; Timeout that of all else. Defaults 250 ms and 30 s.
-	// These two hold for SQLite as well.
-	Wait, Timeout time.Duration
-	// MaxLifetime is when a connection is replaced. Default 1 h.
+	// RequestTimeout bounds the wait for a connection when a client waits for the
+	// result, that is, when the context has a deadline. BackgroundTimeout bounds all
+	// other waits. Defaults 250 ms and 30 s. Both apply to SQLite as well.
+	RequestTimeout, BackgroundTimeout time.Duration
+	// MaxLifetime is the age at which a connection is replaced. Default 1 h.
 	MaxLifetime time.Duration
 }
 
@@ -31,24 +32,35 @@ func (p Pool) withDefaults() Pool {
 	case p.Overflow < 0:
 		p.Overflow = 0
 	}
-	set := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&p.Wait, 250*time.Millisecond)
-	set(&p.Timeout, 30*time.Second)
-	set(&p.MaxLifetime, time.Hour)
-	set(&p.MaxIdleTime, 5*time.Second)
+	setDefault(&p.RequestTimeout, 250*time.Millisecond)
+	setDefault(&p.BackgroundTimeout, 30*time.Second)
+	setDefault(&p.MaxLifetime, time.Hour)
+	setDefault(&p.MaxIdleTime, 5*time.Second)
 	return p
 }
 
-// waitFor is how long to wait for a connection.
-func (p Pool) waitFor(ctx context.Context) time.Duration {
-	if _, hurried := ctx.Deadline(); hurried {
-		return p.Wait
+func setDefault(v *time.Duration, d time.Duration) {
+	if *v == 0 {
+		*v = d
 	}
-	return p.Timeout
+}
+
+// timeout returns how long to wait for a connection.
+func (p Pool) timeout(ctx context.Context) time.Duration {
+	if _, hasDeadline := ctx.Deadline(); hasDeadline {
+		return p.RequestTimeout
+	}
+	return p.BackgroundTimeout
+}
+
+// Hold is one connection in use.
+type Hold struct {
+	Unit string
+	For  time.Duration
+	// BackendPID is the server process, as in pg_stat_activity; 0 for SQLite.
+	BackendPID uint32
+	// TakenBy is the method that runs the unit of work, followed by its callers.
+	TakenBy []string
 }
 
 // Holder is a kind of unit of work that has connections.
@@ -58,47 +70,62 @@ type Holder struct {
 	Longest time.Duration
 }
 
-// Hold is one connection that a unit of work has.
-type Hold struct {
-	Unit string
-	For  time.Duration
-	// BackendPID is the server's process, as in pg_stat_activity; 0 for SQLite.
-	BackendPID uint32
-	// TakenBy is the store's method and who called it, innermost first.
-	TakenBy []string
-}
-
-// PoolStats says how the connections are used at one moment. The reserved
-// connection is in none of the numbers but Opened and Closed.
+// PoolStats is how the connections are used at one moment. The connection kept apart
+// counts only in Opened and Closed.
 type PoolStats struct {
-	// Size and Overflow are those of the settings, 0 for SQLite; Most is how many
-	// units of work may have a connection at once.
-	Size, Overflow, Most int
-	// InUse, Idle and Constructing (being opened) make up what there is.
-	InUse, Idle, Constructing int
-	// Waiting is how many wait for a connection, OldestWait since when the first.
+	// Size and Overflow are the settings; 0 for SQLite. Max is how many units of work
+	// may have a connection at once.
+	Size, Overflow, Max int
+	// InUse, Idle and Opening are the connections there are.
+	InUse, Idle, Opening int
+	// Waiting units wait for a connection, the first of them since OldestWait.
 	Waiting    int
 	OldestWait time.Duration
 	// Opened and Closed count connections since the start.
 	Opened, Closed int64
-	// Unreachable says that the database has not answered lately, so that units of
+	// Unreachable means that the database has not answered lately, so that units of
 	// work are refused at once.
 	Unreachable bool
-	// Held is every connection in use, the longest held first, and Holders the same
-	// by unit.
+	// Held lists the connections in use, the one held longest first. Holders sums them
+	// up by unit.
 	Held    []Hold
 	Holders []Holder
 	// Replicas are the read replicas, in the order of the settings.
 	Replicas []ReplicaStats
 }
 
-// add adds up what ledgers know.
-func (s *PoolStats) add(ledgers ...*leases) {
-	for _, l := range ledgers {
+// ReplicaStats is how a read replica is used.
+type ReplicaStats struct {
+	Name string // host and port
+	// Unavailable means that the replica is not used at the moment: it does not answer,
+	// or it lags.
+	Unavailable bool
+	InUse       int
+	// Served reads were answered. For Behind reads the replica had not come far enough,
+	// and Failed reads ended in an error; both were repeated on the primary.
+	Served, Behind, Failed int64
+}
+
+// add adds what the leases of one or more pools record.
+func (s *PoolStats) add(pools ...*leases) {
+	for _, l := range pools {
 		n, oldest := l.waiting()
 		s.Waiting += n
 		s.OldestWait = max(s.OldestWait, oldest)
 		s.Held = append(s.Held, l.snapshot()...)
 	}
 	s.InUse = len(s.Held)
+}
+
+// holders sums holds up by unit, in their order.
+func holders(held []Hold) (all []Holder) {
+	for _, h := range held {
+		i := slices.IndexFunc(all, func(o Holder) bool { return o.Unit == h.Unit })
+		if i < 0 {
+			all, i = append(all, Holder{Unit: h.Unit}), len(all)
+		}
+		all[i].Count++
+		all[i].Longest = max(all[i].Longest, h.For)
+	}
+	return all
 }

@@ -8,166 +8,129 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/jackc/pgx/v5/stdlib" // for the migrations
 	goosedb "github.com/pressly/goose/v3/database"
 )
 
-// postgresDB is PostgreSQL: a pool for units of work, and a connection kept apart
-// for health and administrators.
+// postgresDB is PostgreSQL: a pool for units of work, a connection kept apart for
+// health checks and administrators, and a pool for each replica.
 type postgresDB struct {
 	url     string
 	options Pool
-	instruments
+	common
 	main     leasedPool
 	apart    leasedPool // without a pool when there is one connection in all
 	replicas []*replica
-	turn     atomic.Uint64 // whose it is among the replicas
+	next     atomic.Uint64 // replica, modulo their number
 
 	opened, closed atomic.Int64
 }
 
-// leasedPool lends the connections of a pool, and writes down to whom.
+// leasedPool lends the connections of a pool.
 type leasedPool struct {
 	pool    *pgxpool.Pool
 	leases  *leases
 	breaker *breaker
-	// optional says that others are asked instead: what it refuses is refused to nobody.
+	// optional means that units refused here are done elsewhere.
 	optional bool
 }
 
 const (
 	connectTimeout = 3 * time.Second
 	pingTimeout    = time.Second
-	explainTimeout = 500 * time.Millisecond
-	// acquireLeast is what a connection that is opened gets at least, however late the
-	// turn for it came.
-	acquireLeast = 50 * time.Millisecond
-	maxWaiting   = 1000 // units of work that wait for a connection
-	// cancelGrace is how long a server may take to obey a request to cancel, before
-	// the connection is given up.
-	cancelGrace = 500 * time.Millisecond
 )
 
-func openPostgres(ctx context.Context, o Options, in instruments) (*postgresDB, error) {
-	db := &postgresDB{url: o.URL, options: o.Pool.withDefaults(), instruments: in}
-	if err := db.reach(ctx); err != nil {
+var errURL = errors.New("not a valid PostgreSQL URL, such as postgres://user:password@host/name")
+
+func openPostgres(ctx context.Context, o Options, c common) (*postgresDB, error) {
+	db := &postgresDB{url: o.URL, options: o.Pool.withDefaults(), common: c}
+	if err := db.checkReachable(ctx); err != nil {
 		return nil, err
 	}
-	// Before the pools, so that the connections never exceed their sum.
-	if err := migrateWith(ctx, "pgx", db.url, goosedb.DialectPostgres, o.Schema, "postgres"); err != nil {
+	// Migrate before the pools open, so that the connections never exceed their sum.
+	if err := migrate(ctx, o.Schema, "postgres", "pgx", db.url, goosedb.DialectPostgres); err != nil {
 		return nil, fmt.Errorf("bring the schema up to date: %w", err)
 	}
-	most, kept := db.options.Size+db.options.Overflow, db.options.Size
-	if most > 1 {
-		most, kept = most-1, min(kept-1, most-1)
-		pool, err := db.connect(ctx, db.url, 1, 1)
-		if err != nil {
-			return nil, err
-		}
-		db.apart = leasedPool{pool: pool, leases: newLedger(1, "the connection kept apart: limit of 1", in.watch, in.observer)}
-	}
-	pool, err := db.connect(ctx, db.url, kept, most)
-	if err != nil {
-		db.apart.close()
+	if err := db.openPools(ctx); err != nil {
 		return nil, err
 	}
-	limit := fmt.Sprintf("pool limit of size %d overflow %d", db.options.Size, db.options.Overflow)
-	db.main = leasedPool{pool: pool, leases: newLedger(most, limit, in.watch, in.observer)}
-	db.main.leases.kept = kept
-	db.main.breaker = newBreaker(db.ping, db.converted)
-	db.apart.breaker = db.main.breaker
 	if err := db.openReplicas(ctx, o.ReadURLs); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	return db, nil
 }
 
-// reach says in a few words what is wrong with the URL or the server behind it.
-func (db *postgresDB) reach(ctx context.Context) error {
+// checkReachable returns a short error when the URL or the server does not work.
+func (db *postgresDB) checkReachable(ctx context.Context) error {
 	c, err := pgx.ParseConfig(db.url)
 	if err != nil {
-		return errors.New("database URL: not one that PostgreSQL's drivers know, such as postgres://user:password@host/name")
+		return fmt.Errorf("database URL: %w", errURL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*connectTimeout)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, c)
+	raw, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
-	return conn.Close(ctx)
+	return raw.Close(ctx)
 }
 
-func (db *postgresDB) connect(ctx context.Context, url string, kept, most int) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, errors.New("database URL: not one that PostgreSQL's drivers know, such as postgres://user:password@host/name")
-	}
-	c.MinConns, c.MaxConns = int32(max(kept, 0)), int32(most)
-	c.MaxConnLifetime, c.MaxConnLifetimeJitter = db.options.MaxLifetime, db.options.MaxLifetime/10
-	c.MaxConnIdleTime, c.HealthCheckPeriod = db.options.MaxIdleTime, max(db.options.MaxIdleTime/4, 250*time.Millisecond)
-	c.PingTimeout = pingTimeout
-	c.ConnConfig.ConnectTimeout = connectTimeout
-	// What is cut off is cancelled on the server, and its connection lives on.
-	c.ConnConfig.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: pc, DeadlineDelay: cancelGrace}
-	}
-	c.AfterConnect = func(context.Context, *pgx.Conn) error { db.opened.Add(1); return nil }
-	c.BeforeClose = func(*pgx.Conn) { db.closed.Add(1) }
-	set := func(name, value string) {
-		if _, given := c.ConnConfig.RuntimeParams[name]; !given {
-			c.ConnConfig.RuntimeParams[name] = value
+// openPools opens the main pool and, unless there is one connection in all, the
+// connection kept apart.
+func (db *postgresDB) openPools(ctx context.Context) error {
+	size, keptOpen := db.options.Size+db.options.Overflow, db.options.Size
+	if size > 1 {
+		size, keptOpen = size-1, keptOpen-1
+		pool, err := db.newPool(ctx, db.url, 1, 1)
+		if err != nil {
+			return err
 		}
+		db.apart = leasedPool{pool: pool, leases: newLeases(1, "limit of 1 connection kept apart", db.common)}
 	}
-	hard := db.watch.hard.Milliseconds()
-	set("application_name", "chowk")
-	set("jit", "off") // it can cost a CPU second for a new connection's first query
-	// Nearly all are on disks that seek quickly, or in memory; see TestACommitReadsOnlyTheChannelsItIsAbout.
-	set("random_page_cost", "1.1")
-	// The server ends by itself what this process cannot cancel any more.
-	set("statement_timeout", fmt.Sprint(hard+cancelGrace.Milliseconds()))
-	set("idle_in_transaction_session_timeout", fmt.Sprint(2*hard))
-	pool, err := pgxpool.NewWithConfig(ctx, c)
+	pool, err := db.newPool(ctx, db.url, keptOpen, size)
 	if err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+		db.apart.close()
+		return err
 	}
-	return pool, nil
+	limit := fmt.Sprintf("pool limit of size %d overflow %d", db.options.Size, db.options.Overflow)
+	db.main = leasedPool{pool: pool, leases: newLeases(size, limit, db.common)}
+	db.main.leases.keptOpen = keptOpen
+	db.main.breaker = newBreaker(db.ping, db.logReachable)
+	db.apart.breaker = db.main.breaker
+	return nil
 }
 
 func (*postgresDB) kind() string { return "postgres" }
 
 func (db *postgresDB) durability(ctx context.Context) (class string, err error) {
 	err = db.read(ctx, "durability", func(c Conn) error {
-		return Query(c, `-- name: durability
-			SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),
-			current_setting('synchronous_standby_names')`, func(r Row) error {
-			var commit, fsync, pages, standbys string
-			err := r.Scan(&commit, &fsync, &pages, &standbys)
-			class = postgresDurability(commit, fsync, pages, standbys)
+		return Query(c, NameMark+"durability\nSELECT "+durabilitySettings, func(r Row) error {
+			var s postgresSettings
+			err := r.Scan(s.into()...)
+			class = s.durability()
 			return err
 		})
 	})
 	return class, err
 }
 
-// history is the cluster and its timeline, where we may ask: a fail-over begins
-// another timeline.
+// history returns the cluster and its timeline, if the role may read them. A fail-over
+// begins another timeline.
 func (db *postgresDB) history(ctx context.Context) (history string, err error) {
 	err = db.read(ctx, "identity", func(c Conn) error {
 		return Query(c, `-- name: identity
-			SELECT '-' || s.system_identifier || '-' || c.timeline_id FROM pg_control_system() s, pg_control_checkpoint() c`,
+			SELECT '-' || s.system_identifier || '-' || c.timeline_id
+			FROM pg_control_system() s, pg_control_checkpoint() c`,
 			func(r Row) error { return r.Scan(&history) })
 	})
-	if isCode(err, "42501") {
+	if isCode(err, insufficientPrivilege) {
 		return "", nil
 	}
 	return history, err
 }
 
-// optional is the lender for what must not wait for the others.
-func (db *postgresDB) optional() leasedPool {
+// reservedPool is for what must not wait for the main pool.
+func (db *postgresDB) reservedPool() leasedPool {
 	if db.apart.pool == nil {
 		return db.main
 	}
@@ -177,36 +140,41 @@ func (db *postgresDB) optional() leasedPool {
 func (db *postgresDB) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	ask := func() error {
-		return db.lend(ctx, "ping", db.optional(), pingTimeout, func(c *postgresConn) error {
-			return Query(c, "-- name: ping\nSELECT 1", func(Row) error { return nil })
-		})
+	ping := func() error {
+		return db.lend(ctx, "ping", db.reservedPool(), pingTimeout, (*postgresConn).ping)
 	}
-	err := ask()
-	if err != nil && again(err) && ctx.Err() == nil {
-		err = ask() // the connection was cut: that says nothing of the next
+	err := ping()
+	if err != nil && retryable(err) && ctx.Err() == nil {
+		err = ping() // a connection was cut: the next one may work
 	}
 	return err
 }
 
-func (db *postgresDB) reserved(ctx context.Context, unit string, f func(Conn) error) error {
-	return db.lend(ctx, unit, db.optional(), db.options.Wait, func(c *postgresConn) error { return c.all(f) })
+func (c *postgresConn) ping() error {
+	return Query(c, "-- name: ping\nSELECT 1", func(Row) error { return nil })
 }
 
-// converted says that the database went away or came back.
-func (db *postgresDB) converted(open bool) {
+func (db *postgresDB) reserved(ctx context.Context, unit string, f func(Conn) error) error {
+	return db.lend(ctx, unit, db.reservedPool(), db.options.RequestTimeout, func(c *postgresConn) error {
+		return c.run(f)
+	})
+}
+
+// logReachable logs that the breaker has opened or closed.
+func (db *postgresDB) logReachable(open bool) {
 	if open {
-		db.watch.log.Error("the database does not answer: work is refused until it does")
+		db.log.Error("the database does not answer: work is refused until it does")
 	} else {
-		db.watch.log.Info("the database answers again")
+		db.log.Info("the database answers again")
 	}
 }
 
 func (db *postgresDB) stats() PoolStats {
 	stat := db.main.pool.Stat()
 	s := PoolStats{
-		Size: db.options.Size, Overflow: db.options.Overflow, Most: int(stat.MaxConns()), Unreachable: db.main.breaker.isOpen(),
-		Idle: int(stat.IdleConns()), Constructing: int(stat.ConstructingConns()), Opened: db.opened.Load(), Closed: db.closed.Load(),
+		Size: db.options.Size, Overflow: db.options.Overflow, Max: int(stat.MaxConns()),
+		Idle: int(stat.IdleConns()), Opening: int(stat.ConstructingConns()),
+		Opened: db.opened.Load(), Closed: db.closed.Load(), Unreachable: db.main.breaker.isOpen(),
 	}
 	s.add(db.main.leases)
 	for _, r := range db.replicas {

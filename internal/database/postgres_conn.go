@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// postgresConn pipelines what is queued.
+// postgresConn sends queued statements as one pipeline.
 type postgresConn struct {
 	unit  string
 	ctx   context.Context //nolint:containedctx // of the unit that has the connection
@@ -25,13 +25,14 @@ type postgresConn struct {
 	done  []execution
 }
 
+// Queue is documented at Conn.
 func (c *postgresConn) Queue(sql string, args []any, each func(Row) error) {
 	name := statementName(sql)
 	if name != beginName && name != commitName {
 		c.sql = sql
 	}
 	c.names = append(c.names, name)
-	q := c.batch.Queue(sql, forPostgres(args)...)
+	q := c.batch.Queue(sql, postgresArgs(args)...)
 	if each == nil {
 		q.Exec(func(tag pgconn.CommandTag) error {
 			c.rows += tag.RowsAffected()
@@ -50,6 +51,7 @@ func (c *postgresConn) Queue(sql string, args []any, each func(Row) error) {
 	})
 }
 
+// Flush is documented at Conn.
 func (c *postgresConn) Flush() error {
 	if c.batch.Len() == 0 {
 		return nil
@@ -63,8 +65,33 @@ func (c *postgresConn) Flush() error {
 	return err
 }
 
-// rollback ends a transaction that failed, whatever became of the unit's ctx. A
-// connection on which that fails is closed by the pool.
+// run runs f and flushes.
+func (c *postgresConn) run(f func(Conn) error) error {
+	err := f(c)
+	if err == nil {
+		err = c.Flush()
+	}
+	return err
+}
+
+// transaction runs f in a transaction. It sets committing once the COMMIT may have
+// reached the server.
+func (c *postgresConn) transaction(f func(Conn) error, committing *bool) error {
+	c.Queue(beginSQL, nil, nil)
+	err := f(c)
+	if err == nil {
+		*committing = true
+		c.Queue(commitSQL, nil, nil)
+		err = c.Flush()
+	}
+	if err != nil {
+		c.rollback()
+	}
+	return err
+}
+
+// rollback ends a failed transaction even when the unit's ctx has ended. The pool
+// closes a connection on which that fails.
 func (c *postgresConn) rollback() {
 	if c.raw.IsClosed() {
 		return
@@ -76,37 +103,46 @@ func (c *postgresConn) rollback() {
 	}
 }
 
-// parameter finds $1 and its like.
-var parameter = regexp.MustCompile(`\$(\d+)`)
-
-// explain asks for the generic plan: it shows $1 where a custom one would show the
-// value, which is a user's.
+// explain returns the generic plan. It shows $1 where a custom plan would show the
+// value, which belongs to a user.
 func (db *postgresDB) explain(ctx context.Context, sql string) (plan string, err error) {
-	parameters := 0
-	for _, m := range parameter.FindAllStringSubmatch(sql, -1) {
-		n, _ := strconv.Atoi(m[1]) // digits
-		parameters = max(parameters, n)
-	}
-	execute := "chowk_explain"
-	if parameters > 0 {
-		execute += "(NULL" + strings.Repeat(", NULL", parameters-1) + ")"
-	}
-	text := fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = %d; SET LOCAL plan_cache_mode = force_generic_plan; PREPARE chowk_explain AS %s; EXPLAIN EXECUTE %s; DEALLOCATE chowk_explain; COMMIT",
-		explainTimeout.Milliseconds(), sql, execute)
-	err = db.lend(ctx, "explain", db.optional(), explainTimeout, func(c *postgresConn) error {
-		results, err := c.raw.PgConn().Exec(c.ctx, text).ReadAll()
+	err = db.lend(ctx, "explain", db.reservedPool(), explainTimeout, func(c *postgresConn) error {
+		results, err := c.raw.PgConn().Exec(c.ctx, explainScript(sql)).ReadAll()
 		if err != nil {
 			_, undo := c.raw.PgConn().Exec(c.ctx, "ROLLBACK; DEALLOCATE ALL").ReadAll()
 			return errors.Join(err, undo)
 		}
 		var lines []string
 		for _, r := range results {
-			for _, row := range r.Rows {
-				lines = append(lines, string(row[0]))
+			for _, values := range r.Rows {
+				lines = append(lines, string(values[0]))
 			}
 		}
 		plan = strings.Join(lines, "\n")
 		return nil
 	})
 	return plan, err
+}
+
+// parameter matches $1 and so on.
+var parameter = regexp.MustCompile(`\$(\d+)`)
+
+// explainScript explains sql with NULL for each of its parameters.
+func explainScript(sql string) string {
+	parameters := 0
+	for _, m := range parameter.FindAllStringSubmatch(sql, -1) {
+		n, _ := strconv.Atoi(m[1]) // digits
+		parameters = max(parameters, n)
+	}
+	values := ""
+	if parameters > 0 {
+		values = "(NULL" + strings.Repeat(", NULL", parameters-1) + ")"
+	}
+	return fmt.Sprintf(`BEGIN;
+		SET LOCAL statement_timeout = %d;
+		SET LOCAL plan_cache_mode = force_generic_plan;
+		PREPARE chowk_explain AS %s;
+		EXPLAIN EXECUTE chowk_explain%s;
+		DEALLOCATE chowk_explain;
+		COMMIT`, explainTimeout.Milliseconds(), sql, values)
 }

@@ -7,50 +7,54 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// forPostgres gives pgx the types that it knows.
-func forPostgres(args []any) []any {
+// postgresArgs converts arguments to types that pgx encodes without reflection.
+func postgresArgs(args []any) []any {
 	out := make([]any, len(args))
 	for i, a := range args {
-		switch a := a.(type) {
-		case chat.ID:
-			out[i] = [16]byte(a)
-		case *chat.ID:
-			out[i] = (*[16]byte)(a)
-		case []chat.ID:
-			ids := make([][16]byte, len(a))
-			for j := range a {
-				ids[j] = a[j]
-			}
-			out[i] = ids
-		case model.TokenHash:
-			out[i] = a[:]
-		case []model.TokenHash:
-			hashes := make([][]byte, len(a))
-			for j := range a {
-				hashes[j] = a[j][:]
-			}
-			out[i] = hashes
-		case []chat.UserID:
-			users := make([]string, len(a))
-			for j := range a {
-				users[j] = string(a[j])
-			}
-			out[i] = users
-		case chat.UserID:
-			out[i] = string(a)
-		case chat.Time:
-			out[i] = int64(a)
-		case *chat.UserID:
-			out[i] = (*string)(a)
-		default:
-			out[i] = a
-		}
+		out[i] = postgresArg(a)
 	}
 	return out
 }
 
+func postgresArg(a any) any {
+	switch a := a.(type) {
+	case chat.ID:
+		return [16]byte(a)
+	case *chat.ID:
+		return (*[16]byte)(a)
+	case []chat.ID:
+		return converted(a, func(id *chat.ID) [16]byte { return *id })
+	case []*chat.ID:
+		return converted(a, func(id **chat.ID) *[16]byte { return (*[16]byte)(*id) })
+	case model.TokenHash:
+		return a[:]
+	case []model.TokenHash:
+		return converted(a, func(h *model.TokenHash) []byte { return h[:] })
+	case chat.UserID:
+		return string(a)
+	case *chat.UserID:
+		return (*string)(a)
+	case []chat.UserID:
+		return converted(a, func(u *chat.UserID) string { return string(*u) })
+	case chat.Time:
+		return int64(a)
+	case []chat.Time:
+		return converted(a, func(t *chat.Time) int64 { return int64(*t) })
+	}
+	return a
+}
+
+func converted[From, To any](from []From, convert func(*From) To) []To {
+	to := make([]To, len(from))
+	for i := range from {
+		to[i] = convert(&from[i])
+	}
+	return to
+}
+
 type postgresRow struct{ rows pgx.Rows }
 
+// Scan is documented at Row.
 func (r postgresRow) Scan(into ...any) error {
 	dest := make([]any, len(into))
 	var after []func()

@@ -12,41 +12,41 @@ import (
 )
 
 func (db *postgresDB) read(ctx context.Context, unit string, f func(Conn) error) error {
-	return db.use(ctx, unit, func(c *postgresConn) error { return c.all(f) })
+	return db.lendMain(ctx, unit, func(c *postgresConn) error { return c.run(f) })
 }
 
-// all runs f and sends what it has left to send.
-func (c *postgresConn) all(f func(Conn) error) error {
-	err := f(c)
-	if err == nil {
-		err = c.Flush()
-	}
-	return err
-}
+const (
+	// maxAttempts bounds the attempts at a transaction that was rolled back through no
+	// fault of its own.
+	maxAttempts = 100
+	// maxUniqueAttempts bounds those of one that violates a unique constraint. No race
+	// lasts longer: after that the statement itself is at fault.
+	maxUniqueAttempts = 4
+)
 
-// write tries again what was rolled back by no fault of its own: a deadlock with
-// another node, a connection that was cut, a row that somebody else inserted in
-// the meantime. Because of the last, and because a cut connection may have
-// committed, f always looks first. What has never begun is refused at once: its
-// sender knows best whether to try again.
+// write retries a transaction that was rolled back through no fault of its own: after
+// a deadlock with another node, a cut connection, or a row that another transaction
+// inserted meanwhile. A cut connection may have committed, which is one more reason
+// why f must read before it writes. A unit that has not begun is refused at once: its
+// caller knows best whether to try again.
 func (db *postgresDB) write(ctx context.Context, unit string, f func(Conn) error) error {
-	doubt := false // an attempt may have committed
+	uncertain := false // an attempt may have committed
 	for attempt := 1; ; attempt++ {
 		committing := false
-		err := db.use(ctx, unit, func(c *postgresConn) error { return c.transaction(f, &committing) })
+		err := db.lendMain(ctx, unit, func(c *postgresConn) error { return c.transaction(f, &committing) })
 		if err == nil {
 			return nil
 		}
-		doubt = doubt || committing && errors.Is(err, ErrUnavailable)
-		retry := again(err)
-		if isCode(err, "23505") && attempt >= 4 {
-			retry = false // nobody's race goes on for so long: it offends by itself
+		uncertain = uncertain || committing && errors.Is(err, ErrUnavailable)
+		retry := retryable(err)
+		if isCode(err, uniqueViolation) && attempt >= maxUniqueAttempts {
+			retry = false
 		}
 		if errors.Is(err, ErrNotBegun) {
-			retry = doubt
+			retry = uncertain
 		}
-		if !retry || attempt == 100 || !async.Sleep(ctx, time.Duration(min(attempt*attempt, 200))*time.Millisecond) {
-			if doubt {
+		if !retry || attempt == maxAttempts || !async.Sleep(ctx, backoff(attempt)) {
+			if uncertain {
 				err = outcomeUnknown(err)
 			}
 			return err
@@ -54,50 +54,43 @@ func (db *postgresDB) write(ctx context.Context, unit string, f func(Conn) error
 	}
 }
 
-// transaction runs f; committing is set when its COMMIT is on its way.
-func (c *postgresConn) transaction(f func(Conn) error, committing *bool) error {
-	c.Queue(beginSQL, nil, nil)
-	err := f(c)
-	if err == nil {
-		*committing = true
-		c.Queue(commitSQL, nil, nil)
-		err = c.Flush()
-	}
-	if err != nil {
-		c.rollback()
-	}
-	return err
+// backoff returns the pause after an attempt: 1, 4, 9 … 200 ms.
+func backoff(attempt int) time.Duration {
+	return time.Duration(min(attempt*attempt, 200)) * time.Millisecond
 }
 
-func (db *postgresDB) use(ctx context.Context, unit string, f func(*postgresConn) error) error {
+func (db *postgresDB) lendMain(ctx context.Context, unit string, f func(*postgresConn) error) error {
 	if db.main.breaker.isOpen() {
 		db.observer.Refused(unit, "circuit_open")
-		return fmt.Errorf("%s: %w", unit, Unavailable(fmt.Errorf("the database has not answered lately: %w", ErrNotBegun)))
+		cause := fmt.Errorf("the database has not answered lately: %w", ErrNotBegun)
+		return fmt.Errorf("%s: %w", unit, Unavailable(cause))
 	}
-	return db.lend(ctx, unit, db.main, db.options.waitFor(ctx), f)
+	return db.lend(ctx, unit, db.main, db.options.timeout(ctx), f)
 }
 
-// lend borrows a connection for f and gives it back. Nothing is logged or counted
-// before that: no connection is held while anything but the database is waited for.
-func (db *postgresDB) lend(ctx context.Context, unit string, from leasedPool, wait time.Duration, f func(*postgresConn) error) error {
+// lend runs f on a connection. It reports only after the connection was returned,
+// because no connection may be held while anything but the database is waited for.
+func (db *postgresDB) lend(
+	ctx context.Context, unit string, from leasedPool, timeout time.Duration, f func(*postgresConn) error,
+) error {
 	asked := time.Now()
-	h, err := from.leases.take(ctx, unit, wait)
+	h, err := from.leases.acquire(ctx, unit, timeout)
 	if err != nil {
-		return db.noTurn(ctx, unit, from, asked, err)
+		return db.refusedLease(ctx, unit, from, asked, err)
 	}
-	pooled, err := db.acquire(ctx, from.pool, wait-time.Since(asked))
+	pooled, err := db.connect(ctx, from.pool, timeout-time.Since(asked))
 	if err != nil {
-		from.leases.give(h)
-		return db.notOpened(ctx, unit, from, asked, err)
+		from.leases.release(h)
+		return db.refusedConnection(ctx, unit, from, asked, err)
 	}
 	taken := time.Now()
-	from.leases.on(h, pooled.Conn().PgConn().PID())
+	from.leases.connected(h, pooled.Conn().PgConn().PID())
 	held, cancel := from.leases.withHardLimit(ctx)
 	c := &postgresConn{unit: unit, ctx: held, raw: pooled.Conn()}
 	err = holdConnection(f, c)
 	broken := c.raw.IsClosed()
 	pooled.Release()
-	from.leases.give(h)
+	from.leases.release(h)
 	cancel()
 	if broken && silent(err) {
 		from.breaker.failed(taken)
@@ -106,10 +99,11 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from leasedPool, wa
 	}
 	db.observer.Acquired(unit, taken.Sub(asked), time.Since(taken))
 	db.report(c.done)
-	err = explained(from.leases.countCancelled(held, h, err), broken)
+	err = classify(from.leases.countCancelled(held, h, err), broken)
 	if db.trace.Traces(ctx) {
-		at := c.raw.Config()
-		db.trace.Unit(ctx, traced(unit, "postgresql", at.Host, int(at.Port), asked, taken, c.done, err))
+		config := c.raw.Config()
+		at := server{"postgresql", config.Host, int(config.Port)}
+		db.trace.Unit(ctx, tracedUnit(unit, at, asked, taken, c.done, err))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
@@ -117,31 +111,44 @@ func (db *postgresDB) lend(ctx context.Context, unit string, from leasedPool, wa
 	return nil
 }
 
-// acquire has a turn, so it waits for nobody else: for the network alone.
-func (db *postgresDB) acquire(ctx context.Context, pool *pgxpool.Pool, wait time.Duration) (*pgxpool.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(max(wait, acquireLeast), connectTimeout+pingTimeout))
+// minConnectTimeout is what a connection that must be opened gets at least, however
+// long the unit has waited for its lease.
+const minConnectTimeout = 50 * time.Millisecond
+
+// connect returns a connection of the pool. The unit has a lease, so it waits for the
+// network alone.
+func (db *postgresDB) connect(ctx context.Context, pool *pgxpool.Pool, timeout time.Duration) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(max(timeout, minConnectTimeout), connectTimeout+pingTimeout))
 	defer cancel()
 	return pool.Acquire(ctx)
 }
 
-// noTurn says that everybody else has the connections.
-func (db *postgresDB) noTurn(ctx context.Context, unit string, from leasedPool, asked time.Time, err error) error {
-	db.refusedBy(ctx, from, unit, whyNoTurn(ctx, err), asked)
-	return fmt.Errorf("%s: %w", unit, Overloaded(fmt.Errorf("%s: %w: %w", from.leases.exhausted(time.Since(asked)), err, ErrNotBegun)))
+// refusedLease reports that other units have all connections.
+func (db *postgresDB) refusedLease(
+	ctx context.Context, unit string, from leasedPool, asked time.Time, err error,
+) error {
+	db.refusedBy(ctx, from, unit, refusalReason(ctx, err), asked)
+	return leaseError(unit, from.leases, asked, err)
 }
 
-// refusedBy counts a unit of work that got no connection, unless it may still get
-// one elsewhere.
+// leaseError describes why a unit got no lease.
+func leaseError(unit string, l *leases, asked time.Time, err error) error {
+	cause := fmt.Errorf("%s: %w: %w", l.exhausted(time.Since(asked)), err, ErrNotBegun)
+	return fmt.Errorf("%s: %w", unit, Overloaded(cause))
+}
+
+// refusedBy counts a unit that got no connection, unless it may still get one
+// elsewhere.
 func (db *postgresDB) refusedBy(ctx context.Context, from leasedPool, unit, why string, asked time.Time) {
 	if from.optional {
-		db.passedOver(ctx, unit, why, asked)
+		db.traceRefused(ctx, unit, why, asked)
 	} else {
 		db.refused(ctx, unit, why, asked)
 	}
 }
 
-// whyNoTurn names the reason for a metric.
-func whyNoTurn(ctx context.Context, err error) string {
+// refusalReason names the reason for Observer.Refused.
+func refusalReason(ctx context.Context, err error) string {
 	switch {
 	case errors.Is(err, ErrQueueFull):
 		return "queue_full"
@@ -151,14 +158,18 @@ func whyNoTurn(ctx context.Context, err error) string {
 	return "timeout"
 }
 
-// notOpened says that the database could not be reached for a connection.
-func (db *postgresDB) notOpened(ctx context.Context, unit string, from leasedPool, asked time.Time, err error) error {
+// refusedConnection reports that no connection could be opened.
+func (db *postgresDB) refusedConnection(
+	ctx context.Context, unit string, from leasedPool, asked time.Time, err error,
+) error {
 	why := "unreachable"
 	if ctx.Err() != nil {
 		why = "gave_up"
-	} else if !isCode(err, "53300") { // too many connections: it answers
+	} else if !isCode(err, tooManyConnections) { // with that, it answers
 		from.breaker.failed(asked)
 	}
 	db.refusedBy(ctx, from, unit, why, asked)
-	return fmt.Errorf("%s: %w", unit, Unavailable(fmt.Errorf("no connection could be opened within %v: %w: %w", time.Since(asked).Round(time.Millisecond), err, ErrNotBegun)))
+	waited := time.Since(asked).Round(time.Millisecond)
+	cause := fmt.Errorf("no connection could be opened within %v: %w: %w", waited, err, ErrNotBegun)
+	return fmt.Errorf("%s: %w", unit, Unavailable(cause))
 }

@@ -7,67 +7,57 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/chowk-chat/chowk/internal/trace"
 )
-
-// instruments are what tells of the work of a database.
-type instruments struct {
-	observer Observer
-	trace    *trace.Tracer
-	watch    watch
-	slow     *slowLog
-}
-
-func (in instruments) report(done []execution) {
-	for _, e := range done {
-		in.observer.Executed(e.name, e.statements, e.took, e.err)
-		in.slow.see(e)
-	}
-}
 
 // SlowQuery sums up a statement that was slow at least once since the start.
 type SlowQuery struct {
 	Name  string
 	Count int64 // how often it was slow
-	// Worst is its longest duration, when it was, in which unit of work, and how
-	// many rows it gave or changed then.
+	// Worst is its longest duration. WorstAt, WorstUnit and WorstRows are when that
+	// was, in which unit of work, and how many rows it returned or changed.
 	Worst     time.Duration
 	WorstAt   time.Time
 	WorstUnit string
 	WorstRows int64
-	// SQL is the statement's text, "" when several were sent together. Values are
-	// never kept.
+	// SQL is the statement's text, or empty when several were sent together. It never
+	// contains values.
 	SQL string
-	// Plan is the database's plan without values, as of PlanAt; "" while none was asked for.
+	// Plan is the database's plan without values, as of PlanAt. It is empty until it
+	// was requested.
 	Plan   string
 	PlanAt time.Time
 }
 
-// slowLog keeps and logs the statements that took long. Their number is that of
-// the names in the code.
+// slowLog logs and records slow statements. The names in the code bound how many it
+// records.
 type slowLog struct {
 	threshold time.Duration
 	log       *slog.Logger
-	explain   func(ctx context.Context, sql string) (string, error) // nil: never
+	explain   func(ctx context.Context, sql string) (string, error) // nil: no plans
 	done      sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
 	byName map[string]*slowEntry
-	busy   bool // a plan is being asked for
+	busy   bool // a plan is being requested
 	closed bool
 }
 
 type slowEntry struct {
 	SlowQuery
-	asked time.Time // for a plan
+	requested time.Time // the plan
 }
 
 const (
-	slowestShown = 20
-	explainEvery = time.Hour
+	maxSlowQueries  = 20
+	explainInterval = time.Hour
+	explainTimeout  = 500 * time.Millisecond
 )
 
+func newSlowLog(threshold time.Duration, log *slog.Logger) *slowLog {
+	return &slowLog{threshold: threshold, log: log, byName: make(map[string]*slowEntry)}
+}
+
+// worst returns the slowest statements, the slowest first.
 func (l *slowLog) worst() []SlowQuery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,9 +66,10 @@ func (l *slowLog) worst() []SlowQuery {
 		all = append(all, e.SlowQuery)
 	}
 	slices.SortFunc(all, func(a, b SlowQuery) int { return int(b.Worst - a.Worst) })
-	return all[:min(len(all), slowestShown)]
+	return all[:min(len(all), maxSlowQueries)]
 }
 
+// see logs and records a round trip when it was slow.
 func (l *slowLog) see(e execution) {
 	if e.took < l.threshold {
 		return
@@ -91,11 +82,11 @@ func (l *slowLog) see(e execution) {
 		attrs = append(attrs, "error", e.err)
 	}
 	l.log.Warn("slow statement", attrs...)
-	l.note(e)
+	l.record(e)
 }
 
-// note keeps e, and asks for its plan when that is due.
-func (l *slowLog) note(e execution) {
+// record records e, and requests its plan when that is due.
+func (l *slowLog) record(e execution) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.byName[e.name]
@@ -111,21 +102,21 @@ func (l *slowLog) note(e execution) {
 	if e.took > q.Worst {
 		q.Worst, q.WorstAt, q.WorstUnit, q.WorstRows = e.took, now, e.unit, e.rows
 	}
-	if l.explain == nil || l.busy || l.closed || !isSelect(e.sql) || now.Sub(q.asked) < explainEvery {
+	if l.explain == nil || l.busy || l.closed || !isSelect(e.sql) || now.Sub(q.requested) < explainInterval {
 		return
 	}
-	q.asked, l.busy = now, true
-	l.done.Go(func() { l.ask(e.name, e.sql) }) // ends when the plan is there, after explainTimeout at the latest
+	q.requested, l.busy = now, true
+	l.done.Go(func() { l.requestPlan(e.name, e.sql) }) // ends after explainTimeout at the latest
 }
 
-// isSelect says whether a statement only reads, so that its plan is safe to ask for.
+// isSelect reports whether a statement only reads, so that it is safe to explain.
 func isSelect(sql string) bool {
 	_, text, _ := strings.Cut(sql, "\n")
 	return strings.HasPrefix(strings.TrimSpace(text), "SELECT ")
 }
 
-// ask gets a plan; there is one at a time.
-func (l *slowLog) ask(name, sql string) {
+// requestPlan records a statement's plan. It runs once at a time.
+func (l *slowLog) requestPlan(name, sql string) {
 	ctx, cancel := context.WithTimeout(context.Background(), explainTimeout)
 	defer cancel()
 	plan, err := l.explain(ctx, sql)
@@ -136,7 +127,7 @@ func (l *slowLog) ask(name, sql string) {
 	}
 	l.mu.Unlock()
 	if err != nil {
-		l.log.Warn("the plan of a slow statement could not be had", "name", name, "error", err)
+		l.log.Warn("could not explain a slow statement", "name", name, "error", err)
 		return
 	}
 	l.log.Warn("plan of a slow statement", "name", name, "plan", plan)

@@ -15,38 +15,39 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// A SQLite file can be put back from a copy with nothing but cp, and the epoch comes
-// back with it. So while a server works it changes a mark every few seconds, in the
-// database and in a small file beside it. A database with a mark that this file does
-// not name has been put back, or came without the file: its history is another one
-// than clients know, and it gets another epoch. When that was not so, clients have
-// loaded their channels once in vain.
+// A SQLite file can be replaced by a copy with nothing but cp, and the epoch comes back
+// with it. So while a server works it changes a mark every few seconds, both in the
+// database and in a small file next to it. When the file does not name the database's
+// mark, the database was replaced by a copy or came without the file. Its history is
+// then not the one that clients know, and it gets a new epoch. If that was a mistake,
+// clients have loaded their channels once for nothing.
 
 const (
-	// historySuffix names the file beside the database.
+	// historySuffix names the file next to the database.
 	historySuffix = ".history"
-	// markEvery is how often the mark changes while there is work. A copy that was
-	// made after the last mark before a crash, and is put back after it, is not found
-	// out.
-	markEvery  = 10 * time.Second
-	historyTop = "# This tells chowk whether the database beside it was put back from a copy. Keep them together.\n"
+	// markInterval is how often the mark changes while there is work. A copy that was
+	// made after the last mark before a crash, and is put back after it, goes unnoticed.
+	markInterval  = 10 * time.Second
+	historyHeader = "# With this file chowk detects that the database next to it was replaced by a copy. " +
+		"Keep them together.\n"
 )
 
 // marker changes the mark.
 type marker struct {
-	stop context.CancelFunc // nil when there is none: for commands that run beside a server
+	stop context.CancelFunc // nil for a command that runs next to a server
 	done chan struct{}
 	mark string       // in the database
-	seen int64        // units of work when it was put there
+	seen int64        // units of work when it was stored there
 	work atomic.Int64 // units of work that write
 }
 
-// recognize looks whether the database is the one that a server left here, and gives
-// it another epoch when it is not.
-func (db *sqliteDB) recognize(ctx context.Context) error {
-	known, err := readMarks(db.path + historySuffix)
+// checkHistory checks whether the database is the one that a server left here, and
+// gives it a new epoch when it is not.
+func (db *sqliteDB) checkHistory(ctx context.Context) error {
+	file := db.path + historySuffix
+	known, err := readMarks(file)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", db.path+historySuffix, err)
+		return fmt.Errorf("read %s: %w", file, err)
 	}
 	err = db.read(ctx, "mark", func(c Conn) error {
 		return Query(c, "-- name: mark\nSELECT value FROM meta WHERE name = 'mark'", func(r Row) error {
@@ -59,15 +60,15 @@ func (db *sqliteDB) recognize(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the database's mark: %w", err)
 	}
-	// Neither has a mark: it is new, or was left by a chowk that made none.
+	// Neither has a mark when the database is new, or was left by a chowk without marks.
 	same := db.marker.mark == "" && known == nil || slices.Contains(known, db.marker.mark)
 	if !same {
-		db.watch.log.Warn("this database is not the one that was left here: it was put back from a copy, or came without its "+historySuffix+
-			" file. Clients are told to load their channels again", "file", db.path)
+		db.log.Warn("this database was replaced by a copy, or came without its "+historySuffix+" file: "+
+			"clients load their channels again", "file", db.path)
 	}
 	err = db.newMark(ctx, same)
 	if err != nil && same {
-		// A full disk, it may be. The old mark is still good, and all can be read.
+		// The disk may be full. The old mark is still good, and all can be read.
 		db.warnMark(err)
 		return nil
 	}
@@ -75,24 +76,24 @@ func (db *sqliteDB) recognize(ctx context.Context) error {
 }
 
 func (db *sqliteDB) warnMark(err error) {
-	db.watch.log.Warn("the database keeps its mark for a while: a copy that is put back may not be found out", "err", err)
+	db.log.Warn("could not change the database's mark: a copy that is put back may go unnoticed", "error", err)
 }
 
-// newMark puts another mark into the database and the file; when the history is not
-// the same, another epoch as well.
+// newMark stores a new mark in the database and in the file. When the history is not
+// the same it stores a new epoch as well.
 func (db *sqliteDB) newMark(ctx context.Context, same bool) error {
-	m := &db.marker
-	seen := m.work.Load() + 1 // with the mark's own; what comes between is work not seen
+	m, file := &db.marker, db.path+historySuffix
+	seen := m.work.Load() + 1 // with the unit below; what others write meanwhile is not seen
 	next := newEpoch()
 	text := hex.EncodeToString(next)
 	either := []string{text}
 	if same {
 		either = append(either, m.mark)
 	}
-	// The file knows both before the database has the new one, whatever happens
-	// meanwhile, and only the new one as soon as it has.
-	if err := writeMarks(db.path+historySuffix, either); err != nil {
-		return fmt.Errorf("write %s: %w", db.path+historySuffix, err)
+	// The file names both marks before the database has the new one, whatever happens
+	// in between, and only the new one once the database has it.
+	if err := writeMarks(file, either); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
 	}
 	err := db.write(ctx, "set_mark", func(c Conn) error {
 		if !same {
@@ -106,8 +107,8 @@ func (db *sqliteDB) newMark(ctx context.Context, same bool) error {
 		return fmt.Errorf("mark the database: %w", err)
 	}
 	m.mark, m.seen = text, seen
-	if err := writeMarks(db.path+historySuffix, []string{text}); err != nil {
-		return fmt.Errorf("write %s: %w", db.path+historySuffix, err)
+	if err := writeMarks(file, []string{text}); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
 }
@@ -118,7 +119,7 @@ func (db *sqliteDB) startMarking() {
 	db.marker.stop, db.marker.done = stop, make(chan struct{})
 	go func() { // ends when stopMarking cancels
 		defer close(db.marker.done)
-		async.Every(ctx, markEvery, func() {
+		async.Every(ctx, markInterval, func() {
 			if err := db.markWork(ctx); err != nil && ctx.Err() == nil {
 				db.warnMark(err)
 			}
@@ -126,7 +127,7 @@ func (db *sqliteDB) startMarking() {
 	}()
 }
 
-// markWork changes the mark when anything was written since it was set.
+// markWork changes the mark when anything was written since it was stored.
 func (db *sqliteDB) markWork(ctx context.Context) error {
 	if db.marker.work.Load() == db.marker.seen {
 		return nil
@@ -134,22 +135,22 @@ func (db *sqliteDB) markWork(ctx context.Context) error {
 	return db.newMark(ctx, true)
 }
 
-// stopMarking sets the last mark: every copy that was made before is an old one.
+// stopMarking stores the last mark, after which every earlier copy is recognised.
 func (db *sqliteDB) stopMarking() {
 	if db.marker.stop == nil {
 		return
 	}
 	db.marker.stop()
 	<-db.marker.done
-	ctx, cancel := context.WithTimeout(context.Background(), db.waits.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), db.timeouts.BackgroundTimeout)
 	defer cancel()
 	if err := db.markWork(ctx); err != nil {
 		db.warnMark(err)
 	}
 }
 
-// readMarks gives the marks that a file names; nil when there is no file, and none
-// when it is not understood.
+// readMarks returns the marks that a file names: nil when there is no file, and an
+// empty slice when it contains none.
 func readMarks(file string) ([]string, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -167,11 +168,11 @@ func readMarks(file string) ([]string, error) {
 	return marks, nil
 }
 
-// writeMarks puts the file on disk, whole.
+// writeMarks replaces the file, durably and as a whole.
 func writeMarks(file string, marks []string) error {
 	next := file + ".next"
-	if err := os.WriteFile(next, []byte(historyTop+strings.Join(marks, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(next, []byte(historyHeader+strings.Join(marks, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	return settle(next, file)
+	return renameDurably(next, file)
 }

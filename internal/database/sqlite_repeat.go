@@ -69,8 +69,5 @@ func (c *sqliteConn) Repeat(sql string, n int, bind func(b Binder, i int), each 
 		}
 		err = errors.Join(err, stmt.Reset())
 	}
-	e := newExecution(c.unit, []string{statementName(sql)}, sql)
-	e.begun, e.took, e.rows, e.err = start, time.Since(start), rows, err
-	c.done = append(c.done, e)
-	c.failed = err
+	c.record(sql, start, rows, err)
 }

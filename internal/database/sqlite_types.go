@@ -12,18 +12,22 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// forSQLite rewrites $1 to ?1 — SQLite takes $1 for a name, bound in order of
-// first appearance — and = ANY($1) to a look into a JSON array.
-func forSQLite(sql string, args []any) string {
+// sqliteText rewrites a statement for SQLite: $1 becomes ?1, because SQLite takes $1
+// for a name, bound in the order of first appearance, and "= ANY($1)" becomes a search
+// in a JSON array.
+func sqliteText(sql string, args []any) string {
 	for i, a := range args {
+		value := ""
 		switch a.(type) {
 		case []chat.ID, []model.TokenHash:
-			n := fmt.Sprint("$", i+1)
-			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT unhex(value) FROM json_each("+n+"))")
+			value = "unhex(value)"
 		case []string, []chat.UserID:
-			n := fmt.Sprint("$", i+1)
-			sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT value FROM json_each("+n+"))")
+			value = "value"
+		default:
+			continue
 		}
+		n := fmt.Sprint("$", i+1)
+		sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT "+value+" FROM json_each("+n+"))")
 	}
 	return strings.ReplaceAll(sql, "$", "?")
 }
@@ -67,7 +71,7 @@ func bind(s *sqlite.Stmt, i int, a any) error {
 	case []string, []chat.UserID:
 		return bindJSON(s, i, a)
 	default:
-		return fmt.Errorf("bind parameter %d: %T is no type of ours", i, a)
+		return fmt.Errorf("bind parameter %d: unsupported type %T", i, a)
 	}
 	return nil
 }
@@ -99,18 +103,19 @@ func hexes[T chat.ID | model.TokenHash](ids []T) []string {
 	return all
 }
 
-type sqliteRow struct{ s *sqlite.Stmt }
+type sqliteRow struct{ stmt *sqlite.Stmt }
 
+// Scan is documented at Row.
 func (r sqliteRow) Scan(into ...any) error {
 	for i, p := range into {
-		if r.s.ColumnIsNull(i) {
+		if r.stmt.ColumnIsNull(i) {
 			switch p.(type) {
 			case **string, **int64, **chat.ID, **chat.UserID:
 				continue
 			}
 			return fmt.Errorf("scan column %d: NULL into %T", i, p)
 		}
-		if err := scanSQLite(r.s, i, p); err != nil {
+		if err := scanSQLite(r.stmt, i, p); err != nil {
 			return err
 		}
 	}
@@ -149,7 +154,7 @@ func scanSQLite(s *sqlite.Stmt, i int, p any) error {
 		*p = new(chat.UserID)
 		return scanSQLite(s, i, *p)
 	default:
-		return fmt.Errorf("scan column %d: %T is no type of ours", i, p)
+		return fmt.Errorf("scan column %d: unsupported type %T", i, p)
 	}
 	return nil
 }

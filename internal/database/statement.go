@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Every statement begins with a line that names it, "-- name: list_members". The
-// name is what metrics and the log of slow statements call it; PostgreSQL shows
-// the line in pg_stat_activity, pg_stat_statements and its own log.
-const (
-	NameMark = "-- name: "
-	unnamed  = "unnamed"
-)
+// NameMark begins every statement and is followed by its name and a line break:
+// "-- name: list_members". Metrics and the log of slow statements use the name.
+// PostgreSQL shows the line in pg_stat_activity, pg_stat_statements and its log.
+const NameMark = "-- name: "
 
-// statementName reads the name.
+const unnamed = "unnamed"
+
+// statementName returns a statement's name.
 func statementName(sql string) string {
 	rest, ok := strings.CutPrefix(sql, NameMark)
 	if !ok {
@@ -23,9 +22,9 @@ func statementName(sql string) string {
 	return name
 }
 
-// inShort names anybody's statement: by its name when it is ours, else by its first
-// words.
-func inShort(sql string) string {
+// summary describes any program's statement: by its name when it is ours, or else by
+// its verb and table.
+func summary(sql string) string {
 	if name := statementName(sql); name != unnamed {
 		return name
 	}
@@ -59,30 +58,32 @@ const (
 // execution is one round trip to the database.
 type execution struct {
 	unit       string
-	name       string   // see Observer
-	statements []string // the names
+	name       string   // see Observer.Executed
+	statements []string // their names
 	begun      time.Time
 	took       time.Duration
-	rows       int64 // given back or changed
+	rows       int64 // returned or changed
 	err        error
 	sql        string // of a single statement
 }
 
+// newExecution names a round trip. single is the text of the last statement that is
+// not about the transaction.
 func newExecution(unit string, names []string, single string) execution {
 	e := execution{unit: unit, name: unit, statements: names}
-	own := ""
+	only := ""
 	for _, n := range names {
 		switch {
 		case n == beginName || n == commitName || n == rollbackName:
-		case own == "":
-			own = n
+		case only == "":
+			only = n
 		default:
 			return e
 		}
 	}
 	switch {
-	case own != "":
-		e.name, e.sql = own, single
+	case only != "":
+		e.name, e.sql = only, single
 	case len(names) == 1:
 		e.name = names[0]
 	}

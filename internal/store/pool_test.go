@@ -113,7 +113,7 @@ func TestHowLongPeopleWaitIsASetting(t *testing.T) {
 	url := pgtest.DatabaseUnlessShort(t)
 	pool := store.Pool{Size: 2, Overflow: -1}
 	hasty := open(t, store.Options{URL: url, Pool: pool})
-	pool.Wait = patience
+	pool.RequestTimeout = patience
 	patient := open(t, store.Options{URL: url, Pool: pool})
 	var r readers
 	letGo := lockUsers(t, url)
@@ -141,7 +141,7 @@ func TestHowLongPeopleWaitIsASetting(t *testing.T) {
 func TestAWaiterLeavesWithItsCaller(t *testing.T) {
 	t.Parallel()
 	url := pgtest.DatabaseUnlessShort(t)
-	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1, Timeout: time.Hour}})
+	w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1, BackgroundTimeout: time.Hour}})
 	var r readers
 	letGo := lockUsers(t, url)
 	r.ask(w, 1)

@@ -57,19 +57,19 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 	}
 	send()
 	served := stats().Served
-	eventually(t, "the late replica is out", func() bool { right(); return stats().Out })
+	eventually(t, "the late replica is out", func() bool { right(); return stats().Unavailable })
 	if s := stats(); s.Served != served || s.Behind < 5 {
 		t.Errorf("while late: %+v", s)
 	}
 	behind := stats().Behind
 	right()
-	if s := stats(); s.Behind != behind && s.Out {
+	if s := stats(); s.Behind != behind && s.Unavailable {
 		t.Errorf("a replica that is out was asked: %+v", s)
 	}
 	if err := standby.Exec("postgres", "SELECT pg_wal_replay_resume()"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the replica is in again", func() bool { right(); return !stats().Out && stats().Served > served })
+	eventually(t, "the replica is in again", func() bool { right(); return !stats().Unavailable && stats().Served > served })
 
 	// Dead, in the middle of everything.
 	standby.Kill()
@@ -77,10 +77,10 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 		send()
 		right()
 	}
-	eventually(t, "the dead replica is out", func() bool { right(); return stats().Out })
+	eventually(t, "the dead replica is out", func() bool { right(); return stats().Unavailable })
 	served = stats().Served
 	standby.Start()
-	eventually(t, "the replica is back", func() bool { right(); return !stats().Out && stats().Served > served })
+	eventually(t, "the replica is back", func() bool { right(); return !stats().Unavailable && stats().Served > served })
 
 	if n := w.seen.of(w.seen.refused, "unreachable"); n != 0 {
 		t.Errorf("%d units of work count as refused, while the primary served them", n)
@@ -91,9 +91,9 @@ func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
 	for range 20 {
 		right()
 	}
-	eventually(t, "the frozen replica is out", func() bool { right(); return stats().Out })
+	eventually(t, "the frozen replica is out", func() bool { right(); return stats().Unavailable })
 	standby.Continue()
-	eventually(t, "the replica is back", func() bool { right(); return !stats().Out })
+	eventually(t, "the replica is back", func() bool { right(); return !stats().Unavailable })
 	if _, err := w.Users(t.Context(), []chat.UserID{"ada"}); err != nil || w.PoolStats().Unreachable {
 		t.Errorf("the primary was taken for the replica: %v", err)
 	}
@@ -110,5 +110,5 @@ func TestAReplicaThatIsAwayAtTheStartIsNoReasonNotToStart(t *testing.T) {
 			t.Fatalf("%d entries, %v", len(log), err)
 		}
 	}
-	eventually(t, "the replica is out", func() bool { return w.PoolStats().Replicas[0].Out })
+	eventually(t, "the replica is out", func() bool { return w.PoolStats().Replicas[0].Unavailable })
 }

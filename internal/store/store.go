@@ -70,7 +70,8 @@ type Store struct {
 // PostgreSQL database at the same time.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	db, err := database.Open(ctx, database.Options{
-		URL: o.URL, ReadURLs: o.ReadURLs, Schema: migrations.Files, Pool: o.Pool, SharedOpen: o.SharedOpen, HoldSoft: o.HoldSoft, HoldHard: o.HoldHard,
+		URL: o.URL, ReadURLs: o.ReadURLs, Schema: migrations.Files, Pool: o.Pool, SharedOpen: o.SharedOpen,
+		Priority: []string{"commit", "commit_reads"}, HoldSoft: o.HoldSoft, HoldHard: o.HoldHard,
 		SlowQuery: o.SlowQuery, NoPlans: o.NoPlans, Observer: o.Observer, Log: o.Log, Trace: o.Trace,
 	})
 	if err != nil {
