@@ -78,16 +78,7 @@ type ConnectionFrame struct {
 	Resumed map[ID]SeqRange `json:"resumed,omitempty"`
 }
 
-// MessageFrame tells of a new message.
-type MessageFrame struct {
-	Type      EventType   `json:"type"`
-	ChannelID ID          `json:"channel_id"`
-	Seq       Seq         `json:"seq"`
-	Data      MessageData `json:"data"`
-	Timestamp Time        `json:"timestamp"`
-}
-
-// MessageData is the message in a MessageFrame.
+// MessageData is a message as events carry it.
 type MessageData struct {
 	ID               ID          `json:"id"`
 	ChannelID        ID          `json:"channel_id"`
@@ -103,58 +94,6 @@ type MessageData struct {
 	IsDeleted        bool        `json:"is_deleted,omitzero"`
 	ClientID         string      `json:"client_id,omitempty"`
 	User             *UserRef    `json:"user,omitempty"`
-}
-
-// MessageUpdatedFrame tells of an edit.
-type MessageUpdatedFrame struct {
-	Type      EventType `json:"type"`
-	ChannelID ID        `json:"channel_id"`
-	Seq       Seq       `json:"seq"`
-	MessageID ID        `json:"message_id"`
-	UserID    UserID    `json:"user_id"`
-	Content   string    `json:"content"`
-	Timestamp Time      `json:"timestamp"`
-}
-
-// MessageDeletedFrame tells of a deletion.
-type MessageDeletedFrame struct {
-	Type      EventType `json:"type"`
-	ChannelID ID        `json:"channel_id"`
-	Seq       Seq       `json:"seq"`
-	MessageID ID        `json:"message_id"`
-	UserID    UserID    `json:"user_id"`
-	Timestamp Time      `json:"timestamp"`
-}
-
-// ReactionFrame tells of a reaction that came or went.
-type ReactionFrame struct {
-	Type          EventType `json:"type"`
-	ChannelID     ID        `json:"channel_id"`
-	Seq           Seq       `json:"seq"`
-	MessageID     ID        `json:"message_id"`
-	UserID        UserID    `json:"user_id"`
-	Emoji         string    `json:"emoji"`
-	ReactionCount int64     `json:"reaction_count"`
-	Timestamp     Time      `json:"timestamp"`
-}
-
-// MemberFrame tells the other members of one who came, went or got another role.
-type MemberFrame struct {
-	Type      EventType `json:"type"`
-	ChannelID ID        `json:"channel_id"`
-	Seq       Seq       `json:"seq"`
-	UserID    UserID    `json:"user_id"`
-	Role      Role      `json:"role,omitempty"`
-	Timestamp Time      `json:"timestamp"`
-}
-
-// ChannelFrame tells a user that his own list of channels changed.
-type ChannelFrame struct {
-	Type      EventType `json:"type"`
-	ChannelID ID        `json:"channel_id"`
-	Seq       Seq       `json:"seq"`
-	Channel   *Channel  `json:"channel,omitempty"`
-	Timestamp Time      `json:"timestamp"`
 }
 
 // TypingFrame tells that somebody types, or stopped.

@@ -124,7 +124,12 @@ func TestWhatTheServerSaysTooIsToldOnce(t *testing.T) {
 		func(s *talk) { s.hello("other", 5); s.say(resync, message(6), resync, message(7)); s.linger() })
 	c := dialFake(t, f)
 	expectSeqs(t, c, 11)
-	for _, want := range []client.Event{{Type: client.Resync, Seq: 5, Reason: client.ReasonEpoch}, {Type: chat.EventMessage, Seq: 6}, {Type: client.Resync, Seq: 6, Reason: client.ReasonHistory}, {Type: chat.EventMessage, Seq: 7}} {
+	for _, want := range []client.Event{
+		{Entry: chat.Entry{Type: client.Resync, Seq: 5}, Reason: client.ReasonEpoch},
+		{Entry: chat.Entry{Type: chat.EventMessage, Seq: 6}},
+		{Entry: chat.Entry{Type: client.Resync, Seq: 6}, Reason: client.ReasonHistory},
+		{Entry: chat.Entry{Type: chat.EventMessage, Seq: 7}},
+	} {
 		if ev := next(t, c); ev.Type != want.Type || ev.Seq != want.Seq || ev.Reason != want.Reason {
 			t.Errorf("got %s %d %s, want %s %d %s", ev.Type, ev.Seq, ev.Reason, want.Type, want.Seq, want.Reason)
 		}

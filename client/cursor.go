@@ -171,7 +171,7 @@ func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq)
 			continue
 		}
 		if reason := c.meet(st, cur, same); reason != "" {
-			events = append(events, Event{Type: Resync, ChannelID: st.ID, Seq: st.LastSeq, Timestamp: hello.Timestamp, Reason: reason})
+			events = append(events, resyncEvent(st.ID, st.LastSeq, hello.Timestamp, reason))
 			_, spoken := asked[st.ID]
 			c.m[st.ID].reset = spoken && (reason == ReasonEpoch || reason == ReasonAhead)
 		} else if from, served := hello.Resumed[st.ID]; served && from.From == c.m[st.ID].seq {
@@ -184,7 +184,7 @@ func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq)
 		}
 		delete(c.m, id)
 		if !cur.left && !cur.muted {
-			events = append(events, Event{Type: chat.EventChannelLeft, ChannelID: id, Timestamp: hello.Timestamp})
+			events = append(events, leftEvent(id, hello.Timestamp))
 		}
 	}
 	return events, c.behind == 0

@@ -27,36 +27,33 @@ const (
 	ReasonJoined Reason = "joined"
 )
 
-// Event is what the server tells. Which fields are set depends on Type.
+// Event is what the server sends, except answers. Which fields are set depends on Type.
 //
 // An event with a Seq is an entry of its channel's log: Next returns each once, in
-// order, without a hole. Only a chat.EventChannelJoined may leap: of a user who was
-// removed and taken back, it begins the channel again, and what came before is to be
-// loaded. An event without Seq is a latest state (typing, presence, a
-// receipt) of which only the newest counts; or a chat.EventChannelLeft for a
-// membership that ended while the client was away.
+// order, without a gap. Only a chat.EventChannelJoined may skip seqs: for a user who
+// was removed and added again, it starts the channel over, and what came before must
+// be loaded. An event without a Seq is either a latest state (typing, presence, a
+// receipt), which a newer one replaces, or a chat.EventChannelLeft for a membership
+// that ended while the client was away.
 type Event struct {
-	Type      chat.EventType    `json:"type"`
-	ChannelID chat.ID           `json:"channel_id,omitzero"`
-	Seq       chat.Seq          `json:"seq,omitzero"`
-	Timestamp chat.Time         `json:"timestamp,omitzero"`
-	UserID    chat.UserID       `json:"user_id,omitzero"`
-	Message   *chat.MessageData `json:"data,omitzero"` // of a message
+	chat.Entry
 
-	MessageID     chat.ID `json:"message_id,omitzero"` // of a change to a message, and of a receipt
-	Content       string  `json:"content,omitzero"`    // of message_updated
-	Emoji         string  `json:"emoji,omitzero"`
-	ReactionCount int64   `json:"reaction_count,omitzero"`
+	IsTyping    bool      `json:"is_typing,omitzero"`     // for typing
+	IsOnline    bool      `json:"is_online,omitzero"`     // for presence
+	LastSeen    chat.Time `json:"last_seen,omitzero"`     // for presence
+	LastReadSeq chat.Seq  `json:"last_read_seq,omitzero"` // for read_receipt
 
-	Role    chat.Role     `json:"role,omitzero"`    // of member_joined and member_updated
-	Channel *chat.Channel `json:"channel,omitzero"` // of channel_joined and channel_updated
+	Reason Reason `json:"-"` // for Resync
+}
 
-	IsTyping    bool      `json:"is_typing,omitzero"`
-	IsOnline    bool      `json:"is_online,omitzero"` // of presence
-	LastSeen    chat.Time `json:"last_seen,omitzero"` // of presence
-	LastReadSeq chat.Seq  `json:"last_read_seq,omitzero"`
+// resyncEvent is the event for a channel that must be loaded again up to seq.
+func resyncEvent(channel chat.ID, seq chat.Seq, at chat.Time, reason Reason) Event {
+	return Event{Entry: chat.Entry{Type: Resync, ChannelID: channel, Seq: seq, At: at}, Reason: reason}
+}
 
-	Reason Reason `json:"-"` // of Resync
+// leftEvent is the event for a membership that ended while the client was away.
+func leftEvent(channel chat.ID, at chat.Time) Event {
+	return Event{Entry: chat.Entry{Type: chat.EventChannelLeft, ChannelID: channel, At: at}}
 }
 
 // incoming is any frame of the server's.

@@ -258,12 +258,12 @@ func TestChangesAndWhoMakesThem(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		do   func() (chat.Seq, error)
-		want client.Event
+		want chat.Entry
 	}{
-		{"edit", func() (chat.Seq, error) { return ada.Edit(ctx, id, m.MessageID, "second") }, client.Event{Type: chat.EventMessageUpdated, Content: "second"}},
-		{"react", func() (chat.Seq, error) { return bob.React(ctx, id, m.MessageID, "👍") }, client.Event{Type: chat.EventMessageReaction, Emoji: "👍"}},
-		{"unreact", func() (chat.Seq, error) { return bob.Unreact(ctx, id, m.MessageID, "👍") }, client.Event{Type: chat.EventReactionRemoved, Emoji: "👍"}},
-		{"delete", func() (chat.Seq, error) { return ada.Delete(ctx, id, m.MessageID) }, client.Event{Type: chat.EventMessageDeleted}},
+		{"edit", func() (chat.Seq, error) { return ada.Edit(ctx, id, m.MessageID, "second") }, chat.Entry{Type: chat.EventMessageUpdated, Content: "second"}},
+		{"react", func() (chat.Seq, error) { return bob.React(ctx, id, m.MessageID, "👍") }, chat.Entry{Type: chat.EventMessageReaction, Emoji: "👍"}},
+		{"unreact", func() (chat.Seq, error) { return bob.Unreact(ctx, id, m.MessageID, "👍") }, chat.Entry{Type: chat.EventReactionRemoved, Emoji: "👍"}},
+		{"delete", func() (chat.Seq, error) { return ada.Delete(ctx, id, m.MessageID) }, chat.Entry{Type: chat.EventMessageDeleted}},
 	} {
 		seq, err := step.do()
 		if err != nil {

@@ -55,6 +55,7 @@ func (cn *conn) handle(f *incoming) {
 		cn.notice(f)
 	case chat.EventPong, chat.EventConnection:
 	default:
+		f.Received()
 		cn.event(&f.Event)
 	}
 }
@@ -99,7 +100,7 @@ func (cn *conn) refusal(f *incoming) {
 			if err.Code == chat.Resync {
 				cn.resync(id)
 			} else {
-				cn.denied(id, f.Timestamp)
+				cn.denied(id, f.At)
 			}
 		}
 	}
@@ -109,7 +110,7 @@ func (cn *conn) refusal(f *incoming) {
 func (cn *conn) denied(channel chat.ID, at chat.Time) {
 	level, news := cn.client.cursors.deny(channel)
 	if news {
-		cn.client.events.put(Event{Type: chat.EventChannelLeft, ChannelID: channel, Timestamp: at}, true)
+		cn.client.events.put(leftEvent(channel, at), true)
 	}
 	if level {
 		cn.caughtUp()
@@ -120,7 +121,7 @@ func (cn *conn) denied(channel chat.ID, at chat.Time) {
 func (cn *conn) resync(channel chat.ID) {
 	seq, level, ok := cn.client.cursors.lose(channel)
 	if ok {
-		cn.client.events.put(Event{Type: Resync, ChannelID: channel, Seq: seq, Timestamp: chat.TimeOf(time.Now()), Reason: ReasonHistory}, true)
+		cn.client.events.put(resyncEvent(channel, seq, chat.TimeOf(time.Now()), ReasonHistory), true)
 	}
 	if level {
 		cn.caughtUp()

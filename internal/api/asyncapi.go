@@ -11,26 +11,6 @@ import (
 	"github.com/chowk-chat/chowk/internal/command"
 )
 
-// eventTypes are the frames that nobody asked for, by their type.
-var eventTypes = map[chat.EventType]reflect.Type{
-	chat.EventConnection:      reflect.TypeFor[chat.ConnectionFrame](),
-	chat.EventMessage:         reflect.TypeFor[chat.MessageFrame](),
-	chat.EventMessageUpdated:  reflect.TypeFor[chat.MessageUpdatedFrame](),
-	chat.EventMessageDeleted:  reflect.TypeFor[chat.MessageDeletedFrame](),
-	chat.EventMessageReaction: reflect.TypeFor[chat.ReactionFrame](),
-	chat.EventReactionRemoved: reflect.TypeFor[chat.ReactionFrame](),
-	chat.EventTyping:          reflect.TypeFor[chat.TypingFrame](),
-	chat.EventReadReceipt:     reflect.TypeFor[chat.ReadReceiptFrame](),
-	chat.EventPresence:        reflect.TypeFor[chat.PresenceFrame](),
-	chat.EventChannelJoined:   reflect.TypeFor[chat.ChannelFrame](),
-	chat.EventChannelLeft:     reflect.TypeFor[chat.ChannelFrame](),
-	chat.EventChannelUpdated:  reflect.TypeFor[chat.ChannelFrame](),
-	chat.EventMemberJoined:    reflect.TypeFor[chat.MemberFrame](),
-	chat.EventMemberLeft:      reflect.TypeFor[chat.MemberFrame](),
-	chat.EventMemberUpdated:   reflect.TypeFor[chat.MemberFrame](),
-	chat.EventNotice:          reflect.TypeFor[chat.NoticeFrame](),
-}
-
 type object map[string]any
 
 func ref(format string, name any) object { return object{"$ref": fmt.Sprintf(format, name)} }
@@ -66,13 +46,17 @@ func asyncAPI() ([]byte, error) {
 	payload(string(chat.EventPong), reflect.TypeFor[chat.PongFrame](), object{"type": object{"const": chat.EventPong}})
 	payload(string(chat.EventError), reflect.TypeFor[chat.ErrorFrame](), object{"type": object{"const": chat.EventError}})
 	operations["ping"] = asked("ping", string(chat.EventPong), string(chat.EventError))
-	for kind, t := range eventTypes {
-		name := string(kind)
+	for _, e := range chat.Events() {
+		name := string(e.Type)
+		switch e.Type {
+		case chat.EventAck, chat.EventError, chat.EventPong: // the replies to commands
+			continue
+		}
 		if command.Table[name].Run != nil {
 			name += ".told" // typing, for one, is asked and told
 		}
-		payload(name, t, object{"type": object{"const": kind}})
-		operations["tell_"+string(kind)] = object{
+		payload(name, e.Frame, eventFields(schemas, e))
+		operations["tell_"+string(e.Type)] = object{
 			"action": "send", "channel": ref("#/channels/%s", "socket"), "messages": []any{ref(socketMessage, name)},
 		}
 	}
@@ -92,6 +76,22 @@ func asyncAPI() ([]byte, error) {
 		"operations":         operations,
 		"components":         object{"messages": messages, "schemas": schemas.Map()},
 	}, "", "  ")
+}
+
+// eventFields returns the schemas of an event's fields. Those of an event that is not
+// an entry are in its frame, except for the type.
+func eventFields(schemas huma.Registry, e chat.EventSpec) object {
+	fields := object{"type": object{"const": e.Type}}
+	if e.Frame != nil {
+		return fields
+	}
+	fields["channel_id"] = schemas.Schema(reflect.TypeFor[chat.ID](), true, "")
+	fields["seq"] = schemas.Schema(reflect.TypeFor[chat.Seq](), true, "")
+	fields["timestamp"] = schemas.Schema(reflect.TypeFor[chat.Time](), true, "")
+	for _, f := range e.Fields {
+		fields[f.Name] = schemas.Schema(f.StructField().Type, true, "")
+	}
+	return fields
 }
 
 // asked is an event that clients send, with the answers that it may get.

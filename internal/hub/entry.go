@@ -58,9 +58,9 @@ func (e *entry) size() int64 {
 
 // encode builds an entry's frames.
 func (h *Hub) encode(ev *chat.Entry) entry {
-	e := entry{seq: ev.Seq, shared: encodeFrame(ev.Wire()), kind: ev.Type, leaves: ev.LeftUser()}
+	e := entry{seq: ev.Seq, shared: frame.Text(ev.AppendShared(nil)), kind: ev.Type, leaves: ev.LeftUser()}
 	if e.recipient = ev.PersonalRecipient(); e.recipient != "" {
-		e.personal = encodeFrame(ev.WirePersonal())
+		e.personal = frame.Text(ev.AppendPersonal(nil))
 	}
 	if ev.Type == chat.EventMemberJoined {
 		e.joins = ev.Subject

@@ -155,7 +155,7 @@ func (w *world) channel(users ...chat.UserID) chat.ID {
 func message(from chat.UserID, text string) chat.Entry {
 	return chat.Entry{
 		Type: chat.EventMessage, UserID: from,
-		Message: &chat.Message{ID: chat.NewID(), UserID: from, Content: text},
+		Message: &chat.MessageData{ID: chat.NewID(), UserID: from, Content: text},
 	}
 }
 

@@ -102,18 +102,14 @@ func (n *Node) take(h header, body []byte) (ok bool) {
 }
 
 func (n *Node) takeEvents(h header, body []byte) bool {
-	all, ok := read[[]entry](body)
-	if !ok {
-		return false
-	}
-	events, ok := eventsOf(all)
-	if !ok {
+	entries, ok := read[[]chat.Entry](body)
+	if !ok || !acceptable(entries) {
 		return false
 	}
 	if lag, known := n.peers.lag(h.node, h.at); known {
 		n.config.Metrics.Lag.Observe(lag.Seconds())
 	}
-	n.hub.ApplyRemote(events)
+	n.hub.ApplyRemote(entries)
 	return true
 }
 

@@ -177,7 +177,7 @@ func (o *outbox) send(p *outgoing) error {
 // named.
 func (o *outbox) sendEvents(events []chat.Entry, at time.Time) error {
 	subject := toChannel + events[0].ChannelID.String()
-	err := o.publish(kindEvents, subject, at, entriesOf(events))
+	err := o.publish(kindEvents, subject, at, events)
 	if errors.Is(err, errTooLarge) {
 		return o.publish(kindHead, subject, at, headNote{Channel: events[0].ChannelID})
 	}

@@ -43,7 +43,7 @@ func sent(c *state.Change, seq chat.Seq, ordinal int64, author *chat.UserRef) st
 		m.Reactions = []chat.Reaction{}
 	}
 	return state.Outcome{
-		Entry:   &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: seq, UserID: c.Actor, At: c.At, Message: &m},
+		Entry:   &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: seq, UserID: c.Actor, At: c.At, Message: m.Data()},
 		Message: &m,
 	}
 }
@@ -56,7 +56,7 @@ func (g *group) duplicateSend(c *state.Change, first *messageRow) state.Outcome 
 	}
 	m := first.Message
 	return state.Outcome{
-		Entry:   &chat.Entry{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: &m},
+		Entry:   &chat.Entry{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m.Data()},
 		Message: &m, Duplicate: true,
 	}
 }

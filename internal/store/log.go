@@ -3,58 +3,43 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/database"
 )
 
-// payload is what the changes table keeps of an entry beside its columns.
-type payload struct {
-	MessageID     *chat.ID      `json:"message_id,omitempty"`
-	Content       string        `json:"content,omitempty"`
-	Emoji         string        `json:"emoji,omitempty"`
-	ReactionCount int64         `json:"reaction_count,omitempty"`
-	Subject       chat.UserID   `json:"subject,omitempty"`
-	Role          chat.Role     `json:"role,omitempty"`
-	Channel       *chat.Channel `json:"channel,omitempty"`
-	Founders      []chat.UserID `json:"founders,omitempty"`
-}
+// changeColumns are the columns that make up an entry. The payload holds the fields
+// that have no column of their own.
+const changeColumns = "channel_id, seq, type, user_id, at, payload"
 
-func payloadOf(ev *chat.Entry) string {
-	p := payload{
-		Content: ev.Content, Emoji: ev.Emoji, ReactionCount: ev.ReactionCount, Subject: ev.Subject, Role: ev.Role,
-		Channel: ev.Channel, Founders: ev.InitialMembers,
-	}
-	if !ev.MessageID.IsZero() {
-		p.MessageID = &ev.MessageID
-	}
-	b, err := json.Marshal(p)
+// payloadOf returns the JSON of an entry without the fields that are columns.
+func payloadOf(e *chat.Entry) string {
+	rest := *e
+	rest.Type, rest.ChannelID, rest.Seq, rest.UserID, rest.At = "", chat.ID{}, 0, "", 0
+	b, err := json.Marshal(&rest, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		panic("store: encode a change: " + err.Error()) // our own struct
+		panic("store: encode an entry: " + err.Error()) // one of our own types
 	}
 	return string(b)
 }
 
-const changeColumns = "channel_id, seq, type, user_id, at, payload"
-
+// scanChange reads changeColumns, after the columns in before.
 func scanChange(r row, before ...any) (*chat.Entry, error) {
-	ev := new(chat.Entry)
-	var text string
-	if err := r.Scan(append(before, &ev.ChannelID, &ev.Seq, (*string)(&ev.Type), &ev.UserID, &ev.At, &text)...); err != nil {
-		return ev, err
+	e := new(chat.Entry)
+	var payload string
+	columns := append(before, &e.ChannelID, &e.Seq, (*string)(&e.Type), &e.UserID, &e.At, &payload)
+	if err := r.Scan(columns...); err != nil {
+		return e, err
 	}
-	var p payload
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return ev, fmt.Errorf("decode change %d of channel %s: %w", ev.Seq, ev.ChannelID, err)
+	if err := json.Unmarshal([]byte(payload), e); err != nil {
+		return e, fmt.Errorf("decode change %d of channel %s: %w", e.Seq, e.ChannelID, err)
 	}
-	ev.Content, ev.Emoji, ev.ReactionCount, ev.Subject, ev.Role, ev.Channel, ev.InitialMembers = p.Content, p.Emoji, p.ReactionCount, p.Subject, p.Role, p.Channel, p.Founders
-	if p.MessageID != nil {
-		ev.MessageID = *p.MessageID
-	}
-	return ev, nil
+	return e, nil
 }
 
 // Log is LogTo for somebody who does not know how far the log goes.
@@ -73,7 +58,9 @@ func (s *Store) LogTo(ctx context.Context, channel chat.ID, after chat.Seq, limi
 		c.Queue("-- name: log_messages\nSELECT "+authored+"WHERE m.channel_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq", []any{channel, after, after + int64(limit)}, func(r row) error {
 			m := new(chat.Message)
 			err := scanAuthored(r, m)
-			log = append(log, chat.Entry{Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m})
+			log = append(log, chat.Entry{
+				Type: chat.EventMessage, ChannelID: m.ChannelID, Seq: m.Seq, UserID: m.UserID, At: m.CreatedAt, Message: m.Data(),
+			})
 			return err
 		})
 		c.Queue("-- name: log_changes\nSELECT "+changeColumns+" FROM changes WHERE channel_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq", []any{channel, after, after + int64(limit)}, func(r row) error {

@@ -96,7 +96,7 @@ func (p *person) record(kind history.Kind, ev *client.Event) history.Record {
 	case chat.EventChannelLeft:
 		r.What, r.User = history.Leaves, p.w.rec.User(p.id)
 	case chat.EventMemberJoined, chat.EventMemberLeft:
-		r.User = p.w.rec.User(ev.UserID)
+		r.User = p.w.rec.User(ev.Subject)
 	}
 	return r
 }

@@ -26,9 +26,9 @@ func event(kind chat.EventType) *chat.Entry {
 			ID: id1, Name: "general", ChannelType: chat.Group, CreatedBy: "u1", Topic: ptr("all"), LastMessageAt: &at,
 			MyMembership: &chat.Membership{UserID: "u1", Role: chat.RoleOwner},
 		},
-		Message: &chat.Message{
+		Message: &chat.MessageData{
 			ID: id2, ChannelID: id1, Seq: 7, UserID: "u1", Content: "hi", MessageType: chat.Text, ParentMessageID: &id1,
-			MentionedUserIDs: []chat.UserID{"u2"}, FileInfo: chat.FileInfo{FileURL: ptr("https://files.example/1")},
+			MentionedUserIDs: []chat.UserID{"u2"}, Attachments: []chat.FileInfo{{FileURL: ptr("https://files.example/1")}},
 			IsEdited: true, ClientID: "c-1", CreatedAt: at, User: (&chat.User{ID: "u1", Name: "Uma"}).Ref(true),
 		},
 	}
@@ -59,15 +59,14 @@ func frames() []any {
 		chat.PongFrame{Type: chat.EventPong, Timestamp: at},
 		chat.PongFrame{Type: chat.EventPong, Timestamp: at, ID: "c-1"},
 	}
-	for _, kind := range []chat.EventType{
-		chat.EventMessage, chat.EventMessageUpdated, chat.EventMessageDeleted, chat.EventMessageReaction,
-		chat.EventReactionRemoved, chat.EventMemberJoined, chat.EventMemberLeft, chat.EventMemberUpdated,
-		chat.EventChannelJoined, chat.EventChannelUpdated,
-	} {
-		e := event(kind)
-		all = append(all, e.Wire())
+	for _, spec := range chat.Events() {
+		if spec.Kind != chat.LogEvent {
+			continue
+		}
+		e := event(spec.Type)
+		all = append(all, jsontext.Value(e.AppendShared(nil)))
 		if e.PersonalRecipient() != "" {
-			all = append(all, e.WirePersonal())
+			all = append(all, jsontext.Value(e.AppendPersonal(nil)))
 		}
 	}
 	last := chat.Seq(9)
