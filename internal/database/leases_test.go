@@ -15,18 +15,26 @@ func newTestLeases(connections int) *leases {
 	return newLeases(connections, "pool limit", newCommon(o.withDefaults()))
 }
 
-// TestCommitsGoBeforeReads, and find a place when the queue is full of them.
-func TestCommitsGoBeforeReads(t *testing.T) {
+// mustAcquire returns a lease and how long it took.
+func mustAcquire(t *testing.T, l *leases) (h *lease, waited time.Duration) {
+	t.Helper()
+	start := time.Now()
+	h, err := l.acquire(t.Context(), "history", time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, time.Since(start)
+}
+
+// TestUnitsWithPriorityGoFirst, even when the queue is full of others.
+func TestUnitsWithPriorityGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newTestLeases(1)
-		first, err := l.acquire(t.Context(), "history", time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first, _ := mustAcquire(t, l)
 		var order []string
 		var mu sync.Mutex // guards order
 		var waiting sync.WaitGroup
-		ask := func(unit string) {
+		acquire := func(unit string) {
 			waiting.Go(func() {
 				h, err := l.acquire(context.Background(), unit, time.Minute)
 				if err != nil {
@@ -41,129 +49,97 @@ func TestCommitsGoBeforeReads(t *testing.T) {
 			synctest.Wait()
 		}
 		for range maxWaiting {
-			ask("history")
+			acquire("history")
 		}
 		if _, err := l.acquire(t.Context(), "history", time.Second); err == nil {
-			t.Error("a read got a place in a full queue")
+			t.Error("a full queue accepted another read")
 		}
-		ask("commit")
-		ask("commit_reads")
+		acquire("commit")
+		acquire("commit_reads")
 		l.release(first)
 		waiting.Wait()
-		if len(order) != maxWaiting+2 || slices.Index(order, "history") != 2 {
-			t.Errorf("%d had their turn, the first of them %v", len(order), order[:3])
+		if len(order) != maxWaiting+2 {
+			t.Errorf("%d units were served, want %d", len(order), maxWaiting+2)
+		}
+		if slices.Index(order, "history") != 2 {
+			t.Errorf("the first units served were %v, want the commits", order[:3])
 		}
 	})
 }
 
-// TestNoCrowdOfConnectionsIsOpened when everything stands still for a moment: two at a
-// time, while the others take what is given back.
-func TestNoCrowdOfConnectionsIsOpened(t *testing.T) {
+// TestFewConnectionsOpenAtOnce when all units reach openDelay together: maxOpening at a
+// time, while the others take what is released.
+func TestFewConnectionsOpenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newTestLeases(30)
+		const connections = 30
+		l := newTestLeases(connections)
 		l.keptOpen = 10
-		turns := make(chan *lease, 30)
-		var asking sync.WaitGroup
-		for range 30 {
-			asking.Go(func() {
+		leases := make(chan *lease, connections)
+		var waiting sync.WaitGroup
+		for range connections {
+			waiting.Go(func() {
 				h, err := l.acquire(context.Background(), "history", time.Minute)
 				if err != nil {
 					t.Error(err)
 				}
-				turns <- h
+				leases <- h
 			})
 		}
-		synctest.Wait()
-		given := make([]*lease, 0, 30)
-		have := func(when string, want int) {
+		granted := make([]*lease, 0, connections)
+		wantGranted := func(when string, want int) {
 			t.Helper()
 			synctest.Wait()
-			for len(turns) > 0 {
-				given = append(given, <-turns)
+			for len(leases) > 0 {
+				granted = append(granted, <-leases)
 			}
-			if len(given) != want {
-				t.Fatalf("%s: %d had their turn, want %d", when, len(given), want)
+			if len(granted) != want {
+				t.Fatalf("%s: %d leases were granted, want %d", when, len(granted), want)
 			}
 		}
-		have("at once", 10)
+		wantGranted("at once", 10)
 		time.Sleep(openDelay)
-		have("having hesitated", 12)
+		wantGranted("after openDelay", 12)
 		time.Sleep(time.Second)
-		have("while two are being opened", 12)
-		l.release(given[0])
-		have("with one given back", 13)
-		l.release(given[10])
-		have("with one that could not be opened, which the next may try", 14)
-		l.connected(given[13], 1)
-		l.connected(given[13], 1)
-		have("with one open", 15)
-		for len(given) < 30 {
-			one := slices.IndexFunc(given, func(h *lease) bool { return h.opening })
-			l.connected(given[one], 1)
-			have("one by one", len(given)+1)
+		wantGranted("while two connections are opening", 12)
+		l.release(granted[0])
+		wantGranted("after one was released", 13)
+		l.release(granted[10])
+		wantGranted("after one failed to open, which another unit may open", 14)
+		l.connected(granted[13], 1)
+		l.connected(granted[13], 1)
+		wantGranted("after one was opened", 15)
+		for len(granted) < connections {
+			opening := slices.IndexFunc(granted, func(h *lease) bool { return h.opening })
+			l.connected(granted[opening], 1)
+			wantGranted("one by one", len(granted)+1)
 		}
-		asking.Wait()
+		waiting.Wait()
 	})
 }
 
-// TestAFailureAmongAnswersIsNoSilence: only those that began after the last answer
-// count.
-func TestAFailureAmongAnswersIsNoSilence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		converted := make(chan bool, 2)
-		b := newBreaker(func(context.Context) error { return nil }, func(open bool) { converted <- open })
-		began := time.Now()
-		time.Sleep(time.Millisecond)
-		b.answered()
-		for range failuresToOpen {
-			b.failed(began)
-		}
-		synctest.Wait()
-		if len(converted) != 0 {
-			t.Error("it tripped over what began before the last answer")
-		}
-		for range failuresToOpen {
-			b.failed(time.Now())
-		}
-		synctest.Wait()
-		if len(converted) != 2 || !<-converted || <-converted {
-			t.Error("it did not trip, or did not heal")
-		}
-		b.close()
-	})
-}
-
-// TestOneMoreIsOpenedOnlyAfterAMoment: whoever can have a kept connection soon is
-// given that, and nobody waits for one while there is room to open another.
-func TestOneMoreIsOpenedOnlyAfterAMoment(t *testing.T) {
+// TestConnectionOpensOnlyAfterDelay: a unit gets a connection that is kept open if one
+// is released soon, and another one is opened if not.
+func TestConnectionOpensOnlyAfterDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newTestLeases(2)
 		l.keptOpen = 1
-		take := func() (h *lease, waited time.Duration) {
-			start := time.Now()
-			h, err := l.acquire(t.Context(), "history", time.Second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return h, time.Since(start)
-		}
-		first, waited := take()
+		first, waited := mustAcquire(t, l)
 		if waited != 0 {
-			t.Errorf("waited %v for a connection that is kept", waited)
+			t.Errorf("waited %v for a connection that is kept open, want 0", waited)
 		}
 		time.AfterFunc(openDelay/2, func() { l.release(first) })
-		second, waited := take()
+		second, waited := mustAcquire(t, l)
 		if waited != openDelay/2 || len(l.held) != 1 {
-			t.Errorf("waited %v, and %d are held: want the kept one", waited, len(l.held))
+			t.Errorf("waited %v with %d held, want the released one after %v", waited, len(l.held), openDelay/2)
 		}
-		third, waited := take()
+		third, waited := mustAcquire(t, l)
 		if waited != openDelay || len(l.held) != 2 {
-			t.Errorf("waited %v, and %d are held: want one more after %v", waited, len(l.held), openDelay)
+			t.Errorf("waited %v with %d held, want another one after %v", waited, len(l.held), openDelay)
 		}
 		l.release(second)
 		l.release(third)
 		if l.free != 2 {
-			t.Errorf("%d are free in the end", l.free)
+			t.Errorf("%d are free in the end, want 2", l.free)
 		}
 	})
 }
