@@ -39,9 +39,9 @@ func (cmd doctorCmd) run(ctx context.Context, c invocation, cfg *Config) int {
 		cmd.ProbeFor = 2*cfg.Heartbeat + 5*time.Second
 	}
 	subject := doctor.Subject{
-		DatabaseURL: cfg.DatabaseURL, Nodes: cmd.Nodes, PoolMost: cfg.Pool.Size + cfg.Pool.Overflow, DataPath: cfg.dataPath(),
+		DatabaseURL: cfg.DatabaseURL, Nodes: cmd.Nodes, PoolMax: cfg.Pool.Size + cfg.Pool.Overflow, DataPath: cfg.dataPath(),
 		SocketsWanted: cfg.Limits.Sockets, Machine: doctor.ThisMachine(), CertFile: cfg.TLS.CertFile, KeyFile: cfg.TLS.KeyFile,
-		Heartbeat: cfg.Heartbeat, Probe: doctor.Probe{URL: cmd.ProbeURL, Token: cmd.ProbeToken, For: cmd.ProbeFor}, Smells: cfg.smells(cmd.Nodes),
+		Heartbeat: cfg.Heartbeat, Probe: doctor.Probe{URL: cmd.ProbeURL, Token: cmd.ProbeToken, For: cmd.ProbeFor}, ConfigWarnings: cfg.smells(cmd.Nodes),
 	}
 	if cfg.Ops.Listen != "" {
 		subject.OpsURL = "http://" + localAddress(cfg.Ops.Listen)
@@ -97,7 +97,7 @@ func (c *Config) smells(nodes int) (all []doctor.Finding) {
 		smell(true, fmt.Sprintf("ring.bytes is %v, more than half of GOMEMLIMIT", c.Ring.Bytes), "lower it, or raise the limit")
 	}
 	if len(all) == 0 {
-		all = append(all, doctor.Finding{Check: "settings", Status: doctor.Fine, Found: "nothing unwise"})
+		all = append(all, doctor.Finding{Check: "settings", Status: doctor.Fine, Found: "no problems found"})
 	}
 	return all
 }

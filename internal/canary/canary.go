@@ -1,7 +1,7 @@
-// Package canary sends a message through the server's own public door every few
-// seconds and looks whether it comes back, once and in order. It meets what users
-// meet: handshake, rules, commit, fan-out. All nodes share one channel, so each also
-// sees what the others send.
+// Package canary sends a message through the server's own public listener every few
+// seconds, and checks that it comes back, once and in order. It takes the path that
+// users take: handshake, permissions, commit, fan-out. All nodes share one channel,
+// so each node also receives what the others send.
 package canary
 
 import (
@@ -20,16 +20,17 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-// User and Peer are the members of the canary's channel. Nobody can be them: they
-// are disabled, so nobody finds them either.
+// User and Peer are the members of the canary's channel. Both accounts are disabled:
+// no one can log in as them, and no search finds them.
 const (
 	User chat.UserID = "chowk.canary"
 	Peer chat.UserID = "chowk.canary.peer"
 )
 
-// Canary sends and looks. All fields must be set but TLS.
+// Canary sends messages and checks that they come back. Every field except TLS must
+// be set.
 type Canary struct {
-	URL      string // ws:// or wss://, of the socket door
+	URL      string // ws:// or wss://, of the socket endpoint
 	TLS      *tls.Config
 	Token    string
 	Channel  chat.ID
@@ -37,23 +38,24 @@ type Canary struct {
 	Timeout  time.Duration // for one to come back
 	Metrics  *metric.Canary
 	Log      *slog.Logger
-	// Trim forgets the channel's entries up to seq. It is called now and then.
-	Trim func(ctx context.Context, seq chat.Seq) error
+	// DeleteUpTo deletes the channel's entries up to seq. It is called every
+	// trimEvery messages.
+	DeleteUpTo func(ctx context.Context, seq chat.Seq) error
 
 	last  chat.Seq // the last entry seen
-	epoch string   // of which history, "" while none was
+	epoch string   // the epoch of last, "" before the first connection
 	sick  bool
 	tries int
 }
 
-// keep is how many entries of its channel are kept, trimEvery after how many
-// messages the rest is forgotten.
+// keep is the number of entries kept in the channel; older ones are deleted every
+// trimEvery messages.
 const (
 	keep      = 1000
 	trimEvery = 360
 )
 
-// failure is a message that did not come back, and where it stopped.
+// failure is a message that did not come back, and the stage at which it stopped.
 type failure struct {
 	at  string
 	err error
@@ -86,7 +88,7 @@ func (c *Canary) Run(ctx context.Context) {
 	}
 }
 
-// count exports the outcome, and logs when it is another than the last one.
+// count records the outcome, and logs it if it differs from the previous one.
 func (c *Canary) count(ctx context.Context, took time.Duration, err error) {
 	var f *failure
 	if errors.As(err, &f) {
@@ -106,13 +108,13 @@ func (c *Canary) count(ctx context.Context, took time.Duration, err error) {
 	}
 	c.sick = false
 	if c.tries++; c.tries%trimEvery == 1 && c.last > keep {
-		if err := c.Trim(ctx, c.last-keep); err != nil {
-			c.Log.Warn("forget old canary messages", "err", err)
+		if err := c.DeleteUpTo(ctx, c.last-keep); err != nil {
+			c.Log.Warn("delete old canary messages", "err", err)
 		}
 	}
 }
 
-// once sends one message, on a new socket when there is none.
+// once sends one message, on a new socket if there is none.
 func (c *Canary) once(ctx context.Context, s **socket) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -133,10 +135,10 @@ func (c *Canary) once(ctx context.Context, s **socket) (took time.Duration, err 
 	return time.Since(start), nil
 }
 
-// await takes frames until the message with the id has been answered and told.
+// await reads frames until the message with the id is acknowledged and delivered.
 func (c *Canary) await(ctx context.Context, s *socket, id string) error {
-	var acked, told chat.Seq
-	for acked == 0 || told == 0 {
+	var acked, delivered chat.Seq
+	for acked == 0 || delivered == 0 {
 		f, err := s.next(ctx)
 		if err != nil {
 			at := "deliver"
@@ -152,7 +154,7 @@ func (c *Canary) await(ctx context.Context, s *socket, id string) error {
 			acked = f.Response.Seq
 		case f.ChannelID == c.Channel && f.Seq > 0:
 			if f.Seq != c.last+1 && s.resuming {
-				continue // live, from before the server took up the cursor: it comes again
+				continue // live, from before the server applied the cursor: it comes again
 			}
 			if f.Seq != c.last+1 {
 				err = &failure{"order", fmt.Errorf("seq %d came after %d", f.Seq, c.last)}
@@ -162,17 +164,17 @@ func (c *Canary) await(ctx context.Context, s *socket, id string) error {
 				return err
 			}
 			if f.Data.ClientID == id {
-				told = f.Seq
+				delivered = f.Seq
 			}
 		}
 	}
-	if acked != told {
-		return &failure{"order", fmt.Errorf("seq %d was acknowledged and %d told", acked, told)}
+	if acked != delivered {
+		return &failure{"order", fmt.Errorf("seq %d was acknowledged, but seq %d was delivered", acked, delivered)}
 	}
 	return nil
 }
 
-// connect opens a socket, and goes on in the channel where the last one ended.
+// connect opens a socket, and resumes the channel where the previous one ended.
 func (c *Canary) connect(ctx context.Context) (*socket, error) {
 	s, err := dial(ctx, c)
 	if err != nil {
@@ -185,11 +187,16 @@ func (c *Canary) connect(ctx context.Context) (*socket, error) {
 			head = st.LastSeq
 		}
 	}
-	// After a long absence the other nodes' canaries have forgotten what came after
-	// last: then it begins anew, as after a change of history.
+	// After a long absence, the canaries of other nodes have deleted the entries after
+	// last. Then it starts over, as after a change of history.
 	if err == nil && hello.Epoch == c.epoch && head-c.last < keep/2 {
 		s.resuming = true
-		err = s.send(ctx, "resume", "resume", chat.ResumeRequest{Epoch: c.epoch, Cursors: map[chat.ID]chat.Seq{c.Channel: c.last}})
+		err = s.send(
+			ctx,
+			"resume",
+			"resume",
+			chat.ResumeRequest{Epoch: c.epoch, Cursors: map[chat.ID]chat.Seq{c.Channel: c.last}},
+		)
 	} else if err == nil {
 		c.epoch, c.last = hello.Epoch, head
 	}
@@ -200,18 +207,18 @@ func (c *Canary) connect(ctx context.Context) (*socket, error) {
 	return s, nil
 }
 
-// socket is a connection whose frames are read as they come, so that the server's
-// pings are answered.
+// socket is a connection that reads frames as they arrive, so that the server's
+// pings get their pongs.
 type socket struct {
 	conn     *websocket.Conn
 	frames   chan frame
 	resuming bool
 	stop     context.CancelFunc
 	done     chan struct{}
-	err      error // why there are no more frames; read it when frames is closed
+	err      error // why there are no more frames; valid once frames is closed
 }
 
-// frame is what the canary wants to know of any frame.
+// frame has the fields of any frame that the canary needs.
 type frame struct {
 	Type      chat.EventType      `json:"type"`
 	ID        string              `json:"id"`
@@ -236,13 +243,13 @@ func dial(ctx context.Context, c *Canary) (*socket, error) {
 	})
 	if err != nil {
 		if resp != nil {
-			return nil, fmt.Errorf("the door answered %s", resp.Status)
+			return nil, fmt.Errorf("the server answered %s", resp.Status)
 		}
 		return nil, err
 	}
 	reading, stop := context.WithCancel(context.Background())
 	s := &socket{conn: conn, frames: make(chan frame, 64), stop: stop, done: make(chan struct{})}
-	go s.read(reading) // ends when the socket does, or close cancels
+	go s.read(reading) // ends when the socket does, or when close cancels it
 	return s, nil
 }
 
@@ -277,7 +284,7 @@ func (s *socket) next(ctx context.Context) (frame, error) {
 		}
 		return f, nil
 	case <-ctx.Done():
-		return frame{}, errors.New("it did not come in time")
+		return frame{}, errors.New("no frame arrived in time")
 	}
 }
 
@@ -293,7 +300,7 @@ func (s *socket) close() {
 	if s == nil {
 		return
 	}
-	_ = s.conn.CloseNow() // whatever it says, the socket is gone
+	_ = s.conn.CloseNow() // the socket is gone even if this fails
 	s.stop()
 	<-s.done
 }

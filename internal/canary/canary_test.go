@@ -20,29 +20,31 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-// door plays a server: for each message sent it writes what script says.
-type door struct {
+// fakeServer answers each message with the frames that script returns.
+type fakeServer struct {
 	channel chat.ID
 	head    chat.Seq
-	script  func(d *door, id, clientID string) []string
+	script  func(d *fakeServer, id, clientID string) []string
 	mu      sync.Mutex // held while script runs; guards head and resumes
 	resumes []chat.ResumeRequest
 }
 
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{chat.Protocol}})
 	if err != nil {
 		return
 	}
 	defer c.CloseNow()
-	say := func(v any) {
+	write := func(v any) {
 		b, _ := json.Marshal(v)
 		_ = c.Write(r.Context(), websocket.MessageText, b)
 	}
 	d.mu.Lock()
 	head := d.head
 	d.mu.Unlock()
-	say(map[string]any{"type": "connection", "epoch": "e", "channels": []map[string]any{{"id": d.channel, "last_seq": head}}})
+	write(
+		map[string]any{"type": "connection", "epoch": "e", "channels": []map[string]any{{"id": d.channel, "last_seq": head}}},
+	)
 	for {
 		_, b, err := c.Read(r.Context())
 		if err != nil {
@@ -73,8 +75,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (d *door) message(seq chat.Seq, clientID string) string {
-	b, _ := json.Marshal(map[string]any{"type": "message", "channel_id": d.channel, "seq": seq, "data": map[string]any{"client_id": clientID}})
+func (d *fakeServer) message(seq chat.Seq, clientID string) string {
+	b, _ := json.Marshal(
+		map[string]any{"type": "message", "channel_id": d.channel, "seq": seq, "data": map[string]any{"client_id": clientID}},
+	)
 	return string(b)
 }
 
@@ -95,16 +99,16 @@ func value(t *testing.T, m prometheus.Metric) float64 {
 	return d.Gauge.GetValue()
 }
 
-// tries sends n messages through d's script, each with this long to come back, and
-// gives the metrics.
-func tries(t *testing.T, d *door, n int, timeout time.Duration) *metric.Canary {
+// tries sends n messages through d's script with this timeout for each, and returns
+// the metrics.
+func tries(t *testing.T, d *fakeServer, n int, timeout time.Duration) *metric.Canary {
 	t.Helper()
 	server := httptest.NewServer(d)
 	defer server.Close()
 	m := metric.New().Canary
 	c := &Canary{
 		URL: strings.Replace(server.URL, "http", "ws", 1), Token: "t", Channel: d.channel, Interval: time.Hour, Timeout: timeout,
-		Metrics: m, Log: slog.New(slog.DiscardHandler), Trim: func(context.Context, chat.Seq) error { return nil },
+		Metrics: m, Log: slog.New(slog.DiscardHandler), DeleteUpTo: func(context.Context, chat.Seq) error { return nil },
 	}
 	var s *socket
 	for range n {
@@ -123,39 +127,39 @@ func TestOutcomes(t *testing.T) {
 	channel := chat.NewID()
 	for _, c := range []struct {
 		name   string
-		script func(d *door, id, clientID string) []string
-		at     string // "" when all is well
+		script func(d *fakeServer, id, clientID string) []string
+		at     string // the stage of the failure, "" for success
 	}{
-		{"told and acknowledged", func(d *door, id, cid string) []string {
+		{"delivered and acknowledged", func(d *fakeServer, id, cid string) []string {
 			d.head++
 			return []string{d.message(d.head, cid), ack(id, d.head)}
 		}, ""},
-		{"with others in between", func(d *door, id, cid string) []string {
+		{"with other messages in between", func(d *fakeServer, id, cid string) []string {
 			d.head += 2
 			return []string{d.message(d.head-1, "another"), ack(id, d.head), d.message(d.head, cid)}
 		}, ""},
-		{"refused", func(_ *door, id, _ string) []string {
+		{"refused", func(_ *fakeServer, id, _ string) []string {
 			return []string{`{"type":"error","id":"` + id + `","message":"busy"}`}
 		}, "send"},
-		{"no answer", func(*door, string, string) []string { return nil }, "send"},
-		{"not told", func(d *door, id, _ string) []string { return []string{ack(id, d.head+1)} }, "deliver"},
-		{"a hole", func(d *door, id, cid string) []string {
+		{"no answer", func(*fakeServer, string, string) []string { return nil }, "send"},
+		{"not delivered", func(d *fakeServer, id, _ string) []string { return []string{ack(id, d.head+1)} }, "deliver"},
+		{"a gap", func(d *fakeServer, id, cid string) []string {
 			return []string{ack(id, d.head+2), d.message(d.head+2, cid)}
 		}, "order"},
-		{"twice", func(d *door, id, cid string) []string {
+		{"twice", func(d *fakeServer, id, cid string) []string {
 			return []string{d.message(d.head+1, "x"), d.message(d.head+1, "x"), ack(id, d.head+1)}
 		}, "order"},
-		{"another seq than acknowledged", func(d *door, id, cid string) []string {
+		{"a seq other than the acknowledged one", func(d *fakeServer, id, cid string) []string {
 			return []string{ack(id, d.head+9), d.message(d.head+1, cid)}
 		}, "order"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			timeout := 30 * time.Second
-			if c.name == "no answer" || c.name == "not told" {
+			if c.name == "no answer" || c.name == "not delivered" {
 				timeout = 300 * time.Millisecond
 			}
-			m := tries(t, &door{channel: channel, head: 7, script: c.script}, 1, timeout)
+			m := tries(t, &fakeServer{channel: channel, head: 7, script: c.script}, 1, timeout)
 			if ok := value(t, m.OK) == 1; ok != (c.at == "") {
 				t.Errorf("ok is %v", ok)
 			}
@@ -172,12 +176,13 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// TestAHoleAcrossAReconnectIsSeen: the canary resumes from what it saw last.
-func TestAHoleAcrossAReconnectIsSeen(t *testing.T) {
-	for name, replay := range map[string][]chat.Seq{"all comes": {8, 9}, "one is lost": {9}} {
+// TestAGapAcrossAReconnectIsReported: the canary resumes from the last entry it
+// received.
+func TestAGapAcrossAReconnectIsReported(t *testing.T) {
+	for name, replay := range map[string][]chat.Seq{"nothing is lost": {8, 9}, "one entry is lost": {9}} {
 		t.Run(name, func(t *testing.T) {
 			n := 0
-			d := &door{channel: chat.NewID(), head: 7, script: func(d *door, id, cid string) (out []string) {
+			d := &fakeServer{channel: chat.NewID(), head: 7, script: func(d *fakeServer, id, cid string) (out []string) {
 				n++
 				if n == 1 {
 					return nil // no answer: a new socket
@@ -200,11 +205,11 @@ func TestAHoleAcrossAReconnectIsSeen(t *testing.T) {
 	}
 }
 
-// TestALongAbsenceIsNoHole: meanwhile the other nodes have forgotten what this one
-// has not seen, so it begins anew instead of waiting for it.
-func TestALongAbsenceIsNoHole(t *testing.T) {
-	d := &door{channel: chat.NewID(), head: 7}
-	d.script = func(d *door, id, cid string) []string {
+// TestALongAbsenceIsNotAGap: the other nodes have deleted what this one missed, so
+// it starts over instead of waiting for it.
+func TestALongAbsenceIsNotAGap(t *testing.T) {
+	d := &fakeServer{channel: chat.NewID(), head: 7}
+	d.script = func(d *fakeServer, id, cid string) []string {
 		if d.head == 7 {
 			d.head += keep // and no answer
 			return nil
@@ -214,15 +219,25 @@ func TestALongAbsenceIsNoHole(t *testing.T) {
 	}
 	m := tries(t, d, 3, time.Second)
 	if value(t, m.OK) != 1 || value(t, m.Failures.WithLabelValues("order")) != 0 || len(d.resumes) != 0 {
-		t.Errorf("ok %v, failures of order %v, resumes %+v", value(t, m.OK), value(t, m.Failures.WithLabelValues("order")), d.resumes)
+		t.Errorf(
+			"ok %v, order failures %v, resumes %+v",
+			value(t, m.OK),
+			value(t, m.Failures.WithLabelValues("order")),
+			d.resumes,
+		)
 	}
 }
 
-func TestAClosedDoor(t *testing.T) {
+func TestAServerThatRefuses(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	m := metric.New().Canary
-	c := &Canary{URL: strings.Replace(server.URL, "http", "ws", 1), Timeout: time.Second, Metrics: m, Log: slog.New(slog.DiscardHandler)}
+	c := &Canary{
+		URL:     strings.Replace(server.URL, "http", "ws", 1),
+		Timeout: time.Second,
+		Metrics: m,
+		Log:     slog.New(slog.DiscardHandler),
+	}
 	var s *socket
 	took, err := c.once(t.Context(), &s)
 	c.count(t.Context(), took, err)

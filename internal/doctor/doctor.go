@@ -1,5 +1,5 @@
-// Package doctor looks at everything that a chowk stands on and says what is wrong
-// with it, and what to do. It changes nothing, and needs no running server.
+// Package doctor checks everything that a chowk server depends on, and reports what
+// is wrong and how to fix it. It changes nothing, and needs no running server.
 package doctor
 
 import (
@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// Status says how bad a finding is.
+// Status is the severity of a finding.
 type Status string
 
-// From good to bad. Unknown is what could not be looked at, which is not bad.
+// The statuses, from good to bad. Unknown means that the check was not possible; it
+// does not count as a problem.
 const (
 	Fine    Status = "fine"
 	Unknown Status = "unknown"
@@ -22,7 +23,7 @@ const (
 	Failure Status = "failure"
 )
 
-// Finding is what one check found. Advice says what to do when it is not fine.
+// Finding is the result of one check. Advice says how to fix a problem.
 type Finding struct {
 	Check  string `json:"check"`
 	Status Status `json:"status"`
@@ -30,46 +31,46 @@ type Finding struct {
 	Advice string `json:"advice,omitempty"`
 }
 
-// Subject is what is looked at.
+// Subject describes what to check.
 type Subject struct {
 	DatabaseURL string
-	// Nodes is how many chowks share the database, and PoolMost how many
-	// connections each may open.
-	Nodes, PoolMost int
+	// Nodes is the number of nodes that share the database, and PoolMax the number of
+	// connections that each may open.
+	Nodes, PoolMax int
 	// DataPath is on the file system that fills up.
 	DataPath string
-	// SocketsWanted is how many sockets are to be held, 0 for as many as there can
-	// be.
+	// SocketsWanted is the number of sockets that the server should hold, 0 for as
+	// many as possible.
 	SocketsWanted     int
 	Machine           Machine
 	CertFile, KeyFile string
 	Heartbeat         time.Duration
-	// OpsURL is where a running server answers operations, "" for nowhere.
+	// OpsURL is the operations listener of a running server, "" for none.
 	OpsURL string
 	Probe  Probe
 	Relay  Relay
-	// Smells are settings that are allowed and unwise, each with what to do.
-	Smells []Finding
-	Now    func() time.Time
+	// ConfigWarnings are findings about settings that are allowed but unwise.
+	ConfigWarnings []Finding
+	Now            func() time.Time
 }
 
-// Report is everything that was found.
+// Report holds all findings. Status is the worst of them.
 type Report struct {
 	Status   Status    `json:"status"`
 	Findings []Finding `json:"findings"`
 }
 
-// Examine looks at everything.
+// Examine runs every check.
 func Examine(ctx context.Context, s Subject) Report {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
 	var r Report
-	for _, look := range []func(context.Context, Subject) []Finding{
-		lookAtDatabase, lookAtMachine, lookAtDisk, lookAtCertificate, lookAtServer, lookThroughProxy,
-		func(context.Context, Subject) []Finding { return s.Smells },
+	for _, check := range []func(context.Context, Subject) []Finding{
+		checkDatabase, checkMachine, checkDisk, checkCertificate, checkServer, checkProxy,
+		func(context.Context, Subject) []Finding { return s.ConfigWarnings },
 	} {
-		r.Findings = append(r.Findings, look(ctx, s)...)
+		r.Findings = append(r.Findings, check(ctx, s)...)
 	}
 	r.Status = Fine
 	for _, f := range r.Findings {
@@ -80,7 +81,7 @@ func Examine(ctx context.Context, s Subject) Report {
 	return r
 }
 
-// ExitCode is 0 when all is fine, 1 with warnings, 2 with failures.
+// ExitCode returns 0 without problems, 1 with warnings, 2 with failures.
 func (r Report) ExitCode() int {
 	return map[Status]int{Warning: 1, Failure: 2}[r.Status]
 }
@@ -106,9 +107,18 @@ func (r Report) Text(w io.Writer) error {
 			fmt.Fprintf(&b, "      %-14s -> %s\n", "", f.Advice)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d fine, %d unknown, %d warnings, %d failures\n", counts[Fine], counts[Unknown], counts[Warning], counts[Failure])
+	fmt.Fprintf(&b, "\n%d ok, %d unknown, %s, %s\n",
+		counts[Fine], counts[Unknown], plural(counts[Warning], "warning"), plural(counts[Failure], "failure"))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// plural returns the count with its noun: "1 warning", "2 warnings".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func fine(check, format string, a ...any) Finding {

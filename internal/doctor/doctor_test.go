@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// healthy is a set-up without a fault, over the database.
+// healthy returns a subject without a fault on this database.
 func healthy(t *testing.T, url string) Subject {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}})
@@ -28,14 +28,14 @@ func healthy(t *testing.T, url string) Subject {
 		t.Fatal(err)
 	}
 	return Subject{
-		DatabaseURL: url, Nodes: 2, PoolMost: 30, DataPath: t.TempDir(), Heartbeat: 30 * time.Second,
+		DatabaseURL: url, Nodes: 2, PoolMax: 30, DataPath: t.TempDir(), Heartbeat: 30 * time.Second,
 		Machine: Machine{Descriptors: 1 << 20, MemoryFree: 8 << 30, Backlog: 4096},
 	}
 }
 
 func sqlite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "chowk.db") }
 
-// findings are those of the check that are not fine.
+// findings returns the problems by their check.
 func findings(t *testing.T, s Subject) map[string]Finding {
 	t.Helper()
 	bad := make(map[string]Finding)
@@ -47,8 +47,7 @@ func findings(t *testing.T, s Subject) map[string]Finding {
 	return bad
 }
 
-// expect wants one check to be bad, to name what is wrong and to say what to do,
-// and all others to be fine.
+// expect checks that this check alone found a problem, with these words and advice.
 func expect(t *testing.T, s Subject, check string, status Status, words ...string) {
 	t.Helper()
 	bad := findings(t, s)
@@ -58,12 +57,12 @@ func expect(t *testing.T, s Subject, check string, status Status, words ...strin
 	}
 	for _, w := range words {
 		if !strings.Contains(f.Found, w) {
-			t.Errorf("%s does not say %q: %s", check, w, f.Found)
+			t.Errorf("%s does not contain %q: %s", check, w, f.Found)
 		}
 	}
 	delete(bad, check)
 	if len(bad) > 0 {
-		t.Errorf("others are not fine: %+v", bad)
+		t.Errorf("other problems: %+v", bad)
 	}
 }
 
@@ -80,18 +79,21 @@ func TestHealthy(t *testing.T) {
 				t.Error(text.String())
 			}
 			var again Report
-			if err := json.Unmarshal(js.Bytes(), &again); err != nil || len(again.Findings) != len(r.Findings) || again.Status != Fine {
+			if err := json.Unmarshal(js.Bytes(), &again); err != nil || len(again.Findings) != len(r.Findings) ||
+				again.Status != Fine {
 				t.Errorf("%v: %s", err, js.String())
 			}
 		})
 	}
-	if r := Examine(t.Context(), Subject{DatabaseURL: sqlite(t), Nodes: 1, DataPath: t.TempDir(), Machine: Machine{Descriptors: 5000}}); r.Status != Fine {
+	if r := Examine(t.Context(), Subject{
+		DatabaseURL: sqlite(t), Nodes: 1, DataPath: t.TempDir(), Machine: Machine{Descriptors: 5000},
+	}); r.Status != Fine {
 		t.Errorf("a first start: %+v", r)
 	}
 }
 
 func TestBrokenDatabases(t *testing.T) {
-	t.Run("nobody answers", func(t *testing.T) {
+	t.Run("no server answers", func(t *testing.T) {
 		s := healthy(t, sqlite(t))
 		s.DatabaseURL = "postgres://chowk:hUsh-hUsh@127.0.0.1:1/chowk"
 		expect(t, s, "database", Failure, "connection")
@@ -123,10 +125,12 @@ func TestBrokenDatabases(t *testing.T) {
 			t.Errorf("%+v", bad)
 		}
 	})
-	t.Run("it is no database", func(t *testing.T) {
+	t.Run("the file is not a database", func(t *testing.T) {
 		url := sqlite(t)
 		s := healthy(t, url)
-		if err := os.WriteFile(strings.TrimPrefix(url, "sqlite:"), []byte(strings.Repeat("not a database ", 500)), 0o600); err != nil {
+		if err := os.WriteFile(
+			strings.TrimPrefix(url, "sqlite:"), []byte(strings.Repeat("not a database ", 500)), 0o600,
+		); err != nil {
 			t.Fatal(err)
 		}
 		if f := findings(t, s)["database"]; f.Status != Failure {
@@ -135,7 +139,7 @@ func TestBrokenDatabases(t *testing.T) {
 	})
 }
 
-// TestBrokenPostgres breaks one server after the other way, and mends it.
+// TestBrokenPostgres breaks one server in several ways, and repairs it.
 func TestBrokenPostgres(t *testing.T) {
 	pg := pgtest.Start(t)
 	sql := func(statements ...string) {
@@ -147,10 +151,10 @@ func TestBrokenPostgres(t *testing.T) {
 		}
 	}
 	s := healthy(t, pg.URL())
-	t.Run("more connections than there are", func(t *testing.T) {
+	t.Run("more connections than allowed", func(t *testing.T) {
 		s := s
 		s.Nodes = 4
-		expect(t, s, "connections", Failure, "4 nodes x 30 = 120, of 97")
+		expect(t, s, "connections", Failure, "4 nodes x 30 = 120 of the 97")
 	})
 	for setting, value := range map[string]string{"fsync": "off", "synchronous_commit": "off"} {
 		t.Run(setting, func(t *testing.T) {
@@ -166,7 +170,7 @@ func TestBrokenPostgres(t *testing.T) {
 		expect(t, s, "schema", Failure, "9999")
 		sql("DELETE FROM goose_db_version WHERE version_id = 9999")
 	})
-	t.Run("somebody blocks the others", func(t *testing.T) {
+	t.Run("one session blocks others", func(t *testing.T) {
 		hold := session(t, pg.URL(), "BEGIN; LOCK TABLE messages;")
 		defer hold()
 		await(t, func() bool { return len(findings(t, s)) == 1 })
@@ -174,7 +178,8 @@ func TestBrokenPostgres(t *testing.T) {
 		defer wait()
 		await(t, func() bool { return len(findings(t, s)) == 2 })
 		bad := findings(t, s)
-		if f := bad["blocks others"]; f.Status != Failure || !strings.Contains(f.Found, "idle in transaction") || !strings.Contains(f.Advice, "pg_terminate_backend") {
+		if f := bad["blocks others"]; f.Status != Failure || !strings.Contains(f.Found, "idle in transaction") ||
+			!strings.Contains(f.Advice, "pg_terminate_backend") {
 			t.Errorf("%+v", bad)
 		}
 		if f := bad["blocked"]; f.Status != Warning {
@@ -187,7 +192,7 @@ func TestBrokenPostgres(t *testing.T) {
 		await(t, func() bool { return len(findings(t, s)) == 1 })
 		expect(t, s, "idle", Warning, "idle in transaction")
 	})
-	t.Run("one of chowk's own", func(t *testing.T) {
+	t.Run("an idle transaction of chowk", func(t *testing.T) {
 		hold := session(t, pg.URL()+"?application_name=chowk", "BEGIN; SELECT count(*) FROM users;")
 		defer hold()
 		await(t, func() bool { return len(findings(t, s)) == 1 })
@@ -195,7 +200,7 @@ func TestBrokenPostgres(t *testing.T) {
 	})
 }
 
-// session keeps a psql that has been told to run sql.
+// session starts a psql that runs sql and stays connected.
 func session(t *testing.T, url, sql string) (end func()) {
 	t.Helper()
 	psql := exec.Command("psql", "-X", "-q", url)
@@ -219,12 +224,12 @@ func await(t *testing.T, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it did not come")
+			t.Fatal("the condition was not met in time")
 		}
 	}
 }
 
-func TestJudgements(t *testing.T) {
+func TestThresholds(t *testing.T) {
 	ms := time.Millisecond
 	flushOf := func(d time.Duration) store.Examination {
 		return store.Examination{Durability: "disk", Flush: []time.Duration{d, d, d}}
@@ -233,16 +238,18 @@ func TestJudgements(t *testing.T) {
 		f    Finding
 		want Status
 	}{
-		"a quick disk":           {flush(flushOf(ms)), Fine},
+		"a fast disk":            {flush(flushOf(ms)), Fine},
 		"a slow disk":            {flush(flushOf(30 * ms)), Warning},
-		"an awful disk":          {flush(flushOf(300 * ms)), Failure},
-		"a disk that pretends":   {flush(flushOf(time.Microsecond)), Warning},
+		"a very slow disk":       {flush(flushOf(300 * ms)), Failure},
+		"a disk that lies":       {flush(flushOf(time.Microsecond)), Warning},
 		"clocks agree":           {clock(store.Examination{ClockOffset: -900 * ms}), Fine},
 		"the clock is off":       {clock(store.Examination{ClockOffset: -3 * time.Second}), Warning},
 		"the clock is wrong":     {clock(store.Examination{ClockOffset: time.Hour}), Failure},
 		"a far database":         {clock(store.Examination{ClockOffset: 2 * time.Second, ClockError: 1500 * ms}), Fine},
 		"a replica that streams": {replicas(store.Examination{Replicas: []store.Replica{{State: "streaming"}}})[0], Fine},
-		"a replica that is late": {replicas(store.Examination{Replicas: []store.Replica{{State: "streaming", Lag: time.Minute}}})[0], Warning},
+		"a replica that is late": {
+			replicas(store.Examination{Replicas: []store.Replica{{State: "streaming", Lag: time.Minute}}})[0], Warning,
+		},
 	} {
 		if c.f.Status != c.want || (c.f.Advice == "") != (c.want == Fine) {
 			t.Errorf("%s: %+v", name, c.f)
@@ -250,11 +257,13 @@ func TestJudgements(t *testing.T) {
 	}
 }
 
-func TestARunningServerIsAsked(t *testing.T) {
+func TestARunningServer(t *testing.T) {
 	answer := `{"ready":false,"checks":{"database":{"state":"failing","detail":"postgres does not answer"}}}`
 	ops := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/debug/pool" {
-			_, _ = io.WriteString(w, `{"InUse":30,"Most":30,"Waiting":4,"Holders":[{"Unit":"history","Count":30,"Longest":9000000000}]}`)
+			_, _ = io.WriteString(
+				w, `{"InUse":30,"Most":30,"Waiting":4,"Holders":[{"Unit":"history","Count":30,"Longest":9000000000}]}`,
+			)
 			return
 		}
 		_, _ = io.WriteString(w, answer)

@@ -41,14 +41,16 @@ func TestBrokenMachines(t *testing.T) {
 	}
 }
 
-// pair writes a certificate for a time, and its key.
+// pair writes a certificate that is valid for a period, and its key.
 func pair(t *testing.T, from, to time.Time) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"chat.example.org"}, NotBefore: from, NotAfter: to}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"chat.example.org"}, NotBefore: from, NotAfter: to,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +61,9 @@ func pair(t *testing.T, from, to time.Time) (cert, key string) {
 	}
 	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: keyDER}} {
+	for path, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: keyDER},
+	} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -81,15 +85,15 @@ func TestCertificates(t *testing.T) {
 	s.CertFile, s.KeyFile = pair(t, now.Add(-60*day), now.Add(-day))
 	expect(t, s, "certificate", Failure, "expired")
 	s.CertFile, s.KeyFile = pair(t, now.Add(-60*day), now.Add(5*day))
-	expect(t, s, "certificate", Warning, "good until")
+	expect(t, s, "certificate", Warning, "valid until")
 	s.CertFile, s.KeyFile = pair(t, now.Add(day), now.Add(60*day))
-	expect(t, s, "certificate", Failure, "not good before")
+	expect(t, s, "certificate", Failure, "not valid before")
 }
 
-// TestProxies: one that leaves a silent socket alone, one that cuts it, one that
-// does not pass the upgrade on, one that asks for a token.
+// TestProxies: one that keeps an idle socket open, one that cuts it, one that does not
+// forward the upgrade, and one that requires a token.
 func TestProxies(t *testing.T) {
-	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer good" {
 			http.Error(w, "no", http.StatusUnauthorized)
 			return
@@ -101,9 +105,9 @@ func TestProxies(t *testing.T) {
 		defer c.CloseNow()
 		_, _, _ = c.Read(r.Context())
 	}))
-	defer door.Close()
+	defer server.Close()
 	s := healthy(t, sqlite(t))
-	s.Probe = Probe{URL: "ws" + strings.TrimPrefix(door.URL, "http"), Token: "good", For: 300 * time.Millisecond}
+	s.Probe = Probe{URL: "ws" + strings.TrimPrefix(server.URL, "http"), Token: "good", For: 300 * time.Millisecond}
 	if bad := findings(t, s); len(bad) > 0 {
 		t.Errorf("%+v", bad)
 	}
@@ -112,17 +116,19 @@ func TestProxies(t *testing.T) {
 	expect(t, unknown, "proxy", Warning, "no token")
 
 	impatient := s
-	impatient.Probe.URL, impatient.Probe.For = "ws://"+cutter(t, door.Listener.Addr().String()), time.Minute
-	expect(t, impatient, "proxy", Failure, "silent socket was cut after")
+	impatient.Probe.URL, impatient.Probe.For = "ws://"+cutter(t, server.Listener.Addr().String()), time.Minute
+	expect(t, impatient, "proxy", Failure, "idle socket was cut after")
 
-	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	plain := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }),
+	)
 	defer plain.Close()
-	deaf := s
-	deaf.Probe.URL = "ws" + strings.TrimPrefix(plain.URL, "http")
-	expect(t, deaf, "proxy", Failure, "does not reach chowk")
+	broken := s
+	broken.Probe.URL = "ws" + strings.TrimPrefix(plain.URL, "http")
+	expect(t, broken, "proxy", Failure, "does not reach chowk")
 }
 
-// cutter is a proxy that ends a connection on which nothing was said for a moment.
+// cutter starts a proxy that closes connections which are idle for a moment.
 func cutter(t *testing.T, to string) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

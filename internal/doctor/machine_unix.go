@@ -4,7 +4,7 @@ package doctor
 
 import "golang.org/x/sys/unix"
 
-// descriptors is the hard limit, to which the server raises its own.
+// descriptors returns the hard limit, to which the server raises its own.
 func descriptors() uint64 {
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {

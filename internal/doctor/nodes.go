@@ -12,54 +12,64 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// Relay is how nodes hear each other.
+// Relay describes how nodes connect to each other.
 type Relay struct {
 	Link relay.Link
-	// Own is where the node of this machine takes connections of others, "" when it
-	// takes none.
+	// Own is the address at which the node of this machine accepts connections of
+	// others, "" if it accepts none.
 	Own string
 }
 
-// lookAtNodes joins the nodes for a moment.
-func lookAtNodes(ctx context.Context, s Subject, x store.Examination) []Finding {
+// checkNodes joins the nodes for a moment.
+func checkNodes(ctx context.Context, s Subject, x store.Examination) []Finding {
 	switch {
 	case !s.Relay.Link.IsSet() && len(x.Nodes) > 1:
 		return []Finding{{
-			"nodes", Warning, fmt.Sprintf("%d nodes share this database, and without a relay each hears seconds late what others commit", len(x.Nodes)),
-			"give each of them relay.listen and relay.routes, or relay.url: see docs/nodes.md; if one was killed in the last two minutes, look again",
+			"nodes", Warning,
+			fmt.Sprintf(
+				"%d nodes share this database without a relay, so each receives seconds late what others commit", len(x.Nodes),
+			),
+			"set relay.listen and relay.routes, or relay.url, on each of them (docs/nodes.md); if one was killed within two " +
+				"minutes, run this again",
 		}}
 	case !s.Relay.Link.IsSet():
 		return nil
 	case len(x.NodesSpace) == 0:
 		return []Finding{{"nodes", Unknown, "no node has ever started with a relay on this database", ""}}
 	}
-	sight, err := relay.Probe(ctx, hex.EncodeToString(x.NodesSpace), s.Relay.link())
+	result, err := relay.Probe(ctx, hex.EncodeToString(x.NodesSpace), s.Relay.link())
 	if err != nil {
-		return []Finding{{"nodes", Failure, "no way to the other nodes: " + err.Error(), s.Relay.advice()}}
+		return []Finding{{"nodes", Failure, "the other nodes cannot be reached: " + err.Error(), s.Relay.advice()}}
 	}
-	all := []Finding{s.heard(sight)}
-	for _, address := range slices.Sorted(maps.Keys(sight.Unreachable)) {
-		all = append(all, s.unreachable(address, sight))
+	all := []Finding{s.heard(result)}
+	for _, address := range slices.Sorted(maps.Keys(result.Unreachable)) {
+		all = append(all, s.unreachable(address, result))
 	}
-	for _, address := range slices.Sorted(maps.Keys(sight.Refused)) {
-		why := sight.Refused[address]
-		if len(sight.Problems) > 0 {
-			why = strings.Join(sight.Problems, "; ")
+	for _, address := range slices.Sorted(maps.Keys(result.Refused)) {
+		why := result.Refused[address]
+		if len(result.Problems) > 0 {
+			why = strings.Join(result.Problems, "; ")
 		}
-		all = append(all, Finding{"nodes", Failure, address + ": " + why, "relay.secret and the certificates must be those of the other nodes, and the address that of a relay.listen"})
+		all = append(all, Finding{
+			"nodes", Failure, address + ": " + why,
+			"relay.secret and the certificates must match those of the other nodes, and the address must be a " +
+				"relay.listen address",
+		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(x.Nodes)) {
-		if _, heard := sight.Nodes[id]; !heard {
+		if _, heard := result.Nodes[id]; !heard {
 			all = append(all, Finding{
-				"nodes", Warning, fmt.Sprintf("node %s (%s) shares the database and is not heard", id, x.Nodes[id]),
-				"if it was killed in the last two minutes, look again; if not, the way to it is closed: see docs/runbook/ChowkRelayDown.md",
+				"nodes", Warning,
+				fmt.Sprintf("node %s (%s) shares the database, but this machine does not hear it", id, x.Nodes[id]),
+				"if it was killed within two minutes, run this again; otherwise its address is blocked: see " +
+					"docs/runbook/ChowkRelayDown.md",
 			})
 		}
 	}
 	return all
 }
 
-// link leads to the node here as well.
+// link returns the link with the address of this machine's own node added.
 func (r Relay) link() relay.Link {
 	l := r.Link
 	if r.Own != "" {
@@ -75,34 +85,43 @@ func (r Relay) advice() string {
 	return "check relay.routes and the relay.tls files"
 }
 
-// heard says who is there.
-func (s Subject) heard(sight relay.ProbeResult) Finding {
-	where := "in the processes"
+// heard reports the nodes that answered.
+func (s Subject) heard(result relay.ProbeResult) Finding {
+	where := "built in"
 	if s.Relay.Link.URL != "" {
 		where = "at relay.url"
 	}
 	versions := make(map[string]int)
-	for _, v := range sight.Nodes {
+	for _, v := range result.Nodes {
 		versions[v]++
 	}
 	var of []string
 	for _, v := range slices.Sorted(maps.Keys(versions)) {
 		of = append(of, fmt.Sprintf("%d of %s", versions[v], v))
 	}
-	f := fine("nodes", "%d heard (%s), NATS %s %s, there and back in %v", len(sight.Nodes), strings.Join(of, ", "), sight.Server, where, short(sight.RoundTrip))
+	f := fine(
+		"nodes", "%d heard (%s), NATS %s %s, round trip %v", len(result.Nodes), strings.Join(of, ", "), result.Server, where,
+		short(result.RoundTrip),
+	)
 	switch {
-	case len(sight.Nodes) == 0:
-		f.Status, f.Found = Unknown, fmt.Sprintf("none is heard; NATS %s %s", sight.Server, where)
-	case len(sight.Nodes) < s.Nodes:
-		f.Status, f.Advice = Warning, fmt.Sprintf("there should be %d: do they run, and do their relay settings match?", s.Nodes)
+	case len(result.Nodes) == 0:
+		f.Status, f.Found = Unknown, fmt.Sprintf("none is heard; NATS %s %s", result.Server, where)
+	case len(result.Nodes) < s.Nodes:
+		f.Status, f.Advice = Warning, fmt.Sprintf(
+			"%d are expected: are they running, and do their relay settings match?", s.Nodes,
+		)
 	}
 	return f
 }
 
-func (s Subject) unreachable(address string, sight relay.ProbeResult) Finding {
-	f := Finding{"nodes", Warning, address + ": " + sight.Unreachable[address], "does the node run, and does the network let its relay.listen be reached?"}
-	if isOwn := strings.HasPrefix(address, "127.") || strings.HasPrefix(address, "[::1]"); isOwn && len(sight.Nodes) == 0 {
-		f.Status, f.Advice = Unknown, "" // nobody runs here
+func (s Subject) unreachable(address string, result relay.ProbeResult) Finding {
+	f := Finding{
+		"nodes", Warning, address + ": " + result.Unreachable[address],
+		"is the node running, and does the network allow connections to its relay.listen address?",
+	}
+	if isOwn := strings.HasPrefix(address, "127.") || strings.HasPrefix(address, "[::1]"); isOwn &&
+		len(result.Nodes) == 0 {
+		f.Status, f.Advice = Unknown, "" // no node runs here
 	}
 	return f
 }

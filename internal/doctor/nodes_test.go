@@ -12,17 +12,16 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/chowk-chat/chowk/internal/hub"
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/relay"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 const relaySecret = "a secret of some length"
 
 type noAccess struct{ relay.Access }
 
-// startNode starts what a running server has of a relay. end ends it, as a killed
-// one ends without good order: its row stays in the database.
+// startNode starts the relay of a server. It stops at the end of the test.
 func startNode(t *testing.T, url string, l relay.Link) (n *relay.Node) {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: -1}})
@@ -34,7 +33,10 @@ func startNode(t *testing.T, url string, l relay.Link) (n *relay.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n = relay.New(relay.Config{Space: hex.EncodeToString(space), Version: "v9", Link: l, Database: db, Access: noAccess{}, Heartbeat: 100 * time.Millisecond})
+	n = relay.New(relay.Config{
+		Space: hex.EncodeToString(space), Version: "v9", Link: l, Database: db, Access: noAccess{},
+		Heartbeat: 100 * time.Millisecond,
+	})
 	h := hub.Start(hub.Config{Store: db, Relay: n})
 	if err := n.Start(t.Context(), h); err != nil {
 		t.Fatal(err)
@@ -51,7 +53,7 @@ func startNode(t *testing.T, url string, l relay.Link) (n *relay.Node) {
 	return n
 }
 
-// nodes is a healthy pair of nodes, and the set-up of one of them.
+// nodes starts two healthy nodes, and returns the subject of one of them.
 func nodes(t *testing.T) Subject {
 	t.Helper()
 	url := pgtest.Database(t)
@@ -67,14 +69,15 @@ func nodes(t *testing.T) Subject {
 func TestNodesThatHearEachOther(t *testing.T) {
 	t.Parallel()
 	s := nodes(t)
-	said(t, s, Fine, "2 heard (2 of v9), NATS 2.")
+	expectNodes(t, s, Fine, "2 heard (2 of v9), NATS 2.")
 	if f, bad := findings(t, s)["nodes"]; bad {
 		t.Errorf("%+v", f)
 	}
 }
 
-// said wants a finding about nodes with the words, and what to do.
-func said(t *testing.T, s Subject, status Status, words string) {
+// expectNodes checks that there is a finding about nodes with these words, and with
+// advice if it is a problem.
+func expectNodes(t *testing.T, s Subject, status Status, words string) {
 	t.Helper()
 	var all []string
 	for _, f := range Examine(t.Context(), s).Findings {
@@ -86,7 +89,7 @@ func said(t *testing.T, s Subject, status Status, words string) {
 		}
 		all = append(all, fmt.Sprint(f))
 	}
-	t.Errorf("nothing says %q:\n%s", words, strings.Join(all, "\n"))
+	t.Errorf("no finding contains %q:\n%s", words, strings.Join(all, "\n"))
 }
 
 func TestBrokenNodes(t *testing.T) {
@@ -95,16 +98,16 @@ func TestBrokenNodes(t *testing.T) {
 		t.Parallel()
 		s := nodes(t)
 		s.Relay.Link.Secret = "one that no node has"
-		said(t, s, Failure, "a node with another secret was refused, or refused this one")
-		said(t, s, Warning, "shares the database and is not heard")
+		expectNodes(t, s, Failure, "a node with another secret was refused, or refused this one")
+		expectNodes(t, s, Warning, "shares the database, but this machine does not hear it")
 	})
-	t.Run("an address where nobody is", func(t *testing.T) {
+	t.Run("an address without a node", func(t *testing.T) {
 		t.Parallel()
 		s := nodes(t)
 		s.Relay.Link.Routes = []string{"127.0.0.1:1"}
-		said(t, s, Warning, "127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused")
+		expectNodes(t, s, Warning, "127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused")
 	})
-	t.Run("something that is no node", func(t *testing.T) {
+	t.Run("a listener that is not a node", func(t *testing.T) {
 		t.Parallel()
 		s := nodes(t)
 		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -113,31 +116,33 @@ func TestBrokenNodes(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = l.Close() })
 		s.Relay.Link.Routes = append(s.Relay.Link.Routes, l.Addr().String())
-		said(t, s, Failure, l.Addr().String()+": takes connections, but no node came of it")
+		expectNodes(t, s, Failure, l.Addr().String()+": takes connections, but no node came of it")
 	})
 	t.Run("too few", func(t *testing.T) {
 		t.Parallel()
 		s := nodes(t)
 		s.Nodes = 3
-		said(t, s, Warning, "2 heard (2 of v9)")
+		expectNodes(t, s, Warning, "2 heard (2 of v9)")
 	})
-	t.Run("the others have a relay and this one has none", func(t *testing.T) {
+	t.Run("the others have a relay, and this one does not", func(t *testing.T) {
 		t.Parallel()
 		s := nodes(t)
 		s.Relay = Relay{}
-		said(t, s, Warning, "2 nodes share this database")
+		expectNodes(t, s, Warning, "2 nodes share this database")
 	})
-	t.Run("nobody runs", func(t *testing.T) {
+	t.Run("no node runs", func(t *testing.T) {
 		t.Parallel()
 		s := healthy(t, pgtest.Database(t))
 		s.Relay = Relay{Link: relay.Link{Listen: "127.0.0.1:0"}, Own: "127.0.0.1:1"}
-		said(t, s, Unknown, "no node has ever started")
+		expectNodes(t, s, Unknown, "no node has ever started")
 	})
 }
 
 func TestNodesOnANATSElsewhere(t *testing.T) {
 	t.Parallel()
-	nats, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, Authorization: relaySecret})
+	nats, err := server.NewServer(
+		&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, Authorization: relaySecret},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,11 +159,11 @@ func TestNodesOnANATSElsewhere(t *testing.T) {
 	s.Nodes = 1
 	s.Relay.Link = relay.Link{URL: nats.ClientURL(), Secret: relaySecret}
 	startNode(t, url, s.Relay.Link)
-	said(t, s, Fine, "1 heard (1 of v9), NATS 2.")
-	s.Relay.Link.Secret = "one that it does not take"
-	said(t, s, Failure, "no way to the other nodes: nats: Authorization Violation")
+	expectNodes(t, s, Fine, "1 heard (1 of v9), NATS 2.")
+	s.Relay.Link.Secret = "one that it does not accept"
+	expectNodes(t, s, Failure, "the other nodes cannot be reached: nats: Authorization Violation")
 	s.Relay.Link.URL = "nats://chowk:hUsh-hUsh@127.0.0.1:1"
-	said(t, s, Failure, "connection refused")
+	expectNodes(t, s, Failure, "connection refused")
 	for _, f := range Examine(t.Context(), s).Findings {
 		if strings.Contains(f.Found, "hUsh") {
 			t.Errorf("%+v", f)

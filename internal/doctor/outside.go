@@ -15,10 +15,10 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// soon is when a certificate should have been renewed.
-const soon = 14 * 24 * time.Hour
+// renewBefore is how long before its end a certificate should have been renewed.
+const renewBefore = 14 * 24 * time.Hour
 
-func lookAtCertificate(_ context.Context, s Subject) []Finding {
+func checkCertificate(_ context.Context, s Subject) []Finding {
 	if s.CertFile == "" {
 		return nil
 	}
@@ -35,22 +35,24 @@ func lookAtCertificate(_ context.Context, s Subject) []Finding {
 
 func certificate(check string, leaf *x509.Certificate, now time.Time) Finding {
 	left := leaf.NotAfter.Sub(now)
-	f := fine(check, "of %v, good until %s", leaf.DNSNames, leaf.NotAfter.UTC().Format(time.DateOnly))
+	f := fine(check, "for %v, valid until %s", leaf.DNSNames, leaf.NotAfter.UTC().Format(time.DateOnly))
 	switch {
 	case left <= 0:
-		f.Status, f.Found, f.Advice = Failure, fmt.Sprintf("of %v, expired on %s", leaf.DNSNames, leaf.NotAfter.UTC().Format(time.DateOnly)), "renew it: no client connects any more"
+		f.Status, f.Advice = Failure, "renew it: no client can connect"
+		f.Found = fmt.Sprintf("for %v, expired on %s", leaf.DNSNames, leaf.NotAfter.UTC().Format(time.DateOnly))
 	case now.Before(leaf.NotBefore):
-		f.Status, f.Found, f.Advice = Failure, "not good before "+leaf.NotBefore.UTC().Format(time.DateTime), "look at this machine's clock"
-	case left < soon:
-		f.Status, f.Advice = Warning, "renew it, and find out why that has not happened by itself"
+		f.Status, f.Found = Failure, "not valid before "+leaf.NotBefore.UTC().Format(time.DateTime)
+		f.Advice = "check the clock of this machine"
+	case left < renewBefore:
+		f.Status, f.Advice = Warning, "renew it, and find out why it was not renewed automatically"
 	}
 	return f
 }
 
 const askTimeout = 5 * time.Second
 
-// lookAtServer asks a running server what it thinks of itself.
-func lookAtServer(ctx context.Context, s Subject) []Finding {
+// checkServer asks a running server for its own checks.
+func checkServer(ctx context.Context, s Subject) []Finding {
 	if s.OpsURL == "" {
 		return nil
 	}
@@ -59,12 +61,13 @@ func lookAtServer(ctx context.Context, s Subject) []Finding {
 		Checks map[string]struct{ State, Detail string }
 	}
 	if err := ask(ctx, s.OpsURL+"/readyz", &ready); err != nil {
-		return []Finding{{"server", Unknown, "none answers at " + s.OpsURL, ""}}
+		return []Finding{{"server", Unknown, "no server answers at " + s.OpsURL, ""}}
 	}
-	f := fine("server", "runs at %s and is ready", s.OpsURL)
+	f := fine("server", "running at %s and ready", s.OpsURL)
 	for name, c := range ready.Checks {
 		if c.State == "failing" {
-			f.Status, f.Found, f.Advice = Failure, fmt.Sprintf("not ready: %s: %s", name, c.Detail), "see "+s.OpsURL+"/readyz, and the findings here"
+			f.Status, f.Found = Failure, fmt.Sprintf("not ready: %s: %s", name, c.Detail)
+			f.Advice = "see " + s.OpsURL + "/readyz, and the other findings"
 		}
 	}
 	all := []Finding{f}
@@ -79,12 +82,12 @@ func lookAtServer(ctx context.Context, s Subject) []Finding {
 	if err := ask(ctx, s.OpsURL+"/debug/pool", &pool); err != nil || pool.Most == 0 {
 		return all
 	}
-	f = fine("pool", "%d of %d connections in use, %d wait", pool.InUse, pool.Most, pool.Waiting)
+	f = fine("pool", "%d of %d connections in use, %d waiting", pool.InUse, pool.Most, pool.Waiting)
 	for _, h := range pool.Holders {
 		f.Found += fmt.Sprintf("; %d x %s, the longest for %v", h.Count, h.Unit, short(h.Longest))
 	}
 	if pool.Waiting > 0 {
-		f.Status, f.Advice = Warning, "work waits for a connection: see who holds them, and docs/runbook/ChowkPoolExhausted.md"
+		f.Status, f.Advice = Warning, "work waits for a connection: see docs/runbook/ChowkPoolExhausted.md"
 	}
 	return append(all, f)
 }
@@ -104,16 +107,16 @@ func ask(ctx context.Context, url string, into any) error {
 	return json.NewDecoder(resp.Body).Decode(into)
 }
 
-// Probe is a socket to open from outside, through whatever stands in front.
+// Probe is a socket to open from outside, through the proxy.
 type Probe struct {
 	URL   string // ws:// or wss://, "" for none
 	Token string
 	For   time.Duration // how long it must stay open while nothing is sent
 }
 
-// lookThroughProxy opens a socket as a client does, says nothing, and looks whether
-// it stays open.
-func lookThroughProxy(ctx context.Context, s Subject) []Finding {
+// checkProxy opens a socket as a client does, sends nothing, and checks that the
+// socket stays open.
+func checkProxy(ctx context.Context, s Subject) []Finding {
 	if s.Probe.URL == "" {
 		return nil
 	}
@@ -123,7 +126,8 @@ func lookThroughProxy(ctx context.Context, s Subject) []Finding {
 	if s.Probe.Token != "" {
 		header.Set("Authorization", "Bearer "+s.Probe.Token)
 	}
-	conn, resp, err := websocket.Dial(dial, s.Probe.URL, &websocket.DialOptions{HTTPHeader: header, Subprotocols: []string{chat.Protocol}}) //nolint:bodyclose // the library closes it
+	options := &websocket.DialOptions{HTTPHeader: header, Subprotocols: []string{chat.Protocol}}
+	conn, resp, err := websocket.Dial(dial, s.Probe.URL, options) //nolint:bodyclose // the library closes it
 	var all []Finding
 	if resp != nil && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
 		all = append(all, certificate("proxy's certificate", resp.TLS.PeerCertificates[0], s.Now()))
@@ -133,30 +137,41 @@ func lookThroughProxy(ctx context.Context, s Subject) []Finding {
 	}
 	defer func() { _ = conn.CloseNow() }()
 	if conn.Subprotocol() != chat.Protocol {
-		all = append(all, Finding{"proxy", Warning, "the subprotocol " + chat.Protocol + " was not agreed on", "let the proxy pass Sec-WebSocket-Protocol on"})
+		all = append(all, Finding{
+			"proxy", Warning, "the subprotocol " + chat.Protocol + " was not negotiated",
+			"configure the proxy to forward Sec-WebSocket-Protocol",
+		})
 	}
-	return append(all, s.silence(ctx, conn))
+	return append(all, s.stayIdle(ctx, conn))
 }
 
 func refused(resp *http.Response, err error) Finding {
-	f := Finding{"proxy", Failure, "no socket opens: " + err.Error(), "let the proxy speak HTTP/1.1 to chowk and pass Connection and Upgrade on: see docs/deploy/proxies.md"}
+	f := Finding{
+		"proxy", Failure, "no socket opens: " + err.Error(),
+		"the proxy must speak HTTP/1.1 to chowk and forward Connection and Upgrade: see docs/deploy/proxies.md",
+	}
 	if resp == nil {
 		return f
 	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		f.Status, f.Found, f.Advice = Warning, "handshakes come through, but the probe has no token, so how long a socket stays open was not measured", "give it one: --probe-token or CHOWK_PROBE_TOKEN, made by chowk token"
+		f.Status = Warning
+		f.Found = "handshakes pass, but the probe has no token, so it did not measure how long a socket stays open"
+		f.Advice = "create one with chowk token, and pass it as --probe-token or CHOWK_PROBE_TOKEN"
 	case http.StatusForbidden:
-		f.Found, f.Advice = "the server refuses this origin or user (403)", "look at origins, and whose token it is"
+		f.Found, f.Advice = "the server refuses this origin "+
+			"or user (403)", "check the setting origins, and the user of the token"
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		f.Found, f.Advice = fmt.Sprintf("the proxy does not reach chowk (%d)", resp.StatusCode), "compare the proxy's upstream with listen"
+		f.Found, f.Advice = fmt.Sprintf(
+			"the proxy does not reach chowk (%d)", resp.StatusCode,
+		), "compare the proxy's upstream with the setting listen"
 	default:
 		f.Found = fmt.Sprintf("no socket opens: the answer is %d", resp.StatusCode)
 	}
 	return f
 }
 
-func (s Subject) silence(ctx context.Context, conn *websocket.Conn) Finding {
+func (s Subject) stayIdle(ctx context.Context, conn *websocket.Conn) Finding {
 	reading, cancel := context.WithTimeout(ctx, s.Probe.For)
 	defer cancel()
 	start := time.Now()
@@ -167,7 +182,7 @@ func (s Subject) silence(ctx context.Context, conn *websocket.Conn) Finding {
 		}
 		lasted := time.Since(start)
 		if reading.Err() != nil {
-			return fine("proxy", "a silent socket is still open after %v, with a heartbeat of %v", short(lasted), s.Heartbeat)
+			return fine("proxy", "an idle socket is still open after %v, with a heartbeat of %v", short(lasted), s.Heartbeat)
 		}
 		var closed websocket.CloseError
 		how := "cut"
@@ -175,8 +190,11 @@ func (s Subject) silence(ctx context.Context, conn *websocket.Conn) Finding {
 			how = fmt.Sprintf("closed with %d", closed.Code)
 		}
 		return Finding{
-			"proxy", Failure, fmt.Sprintf("a silent socket was %s after %v", how, short(lasted)),
-			fmt.Sprintf("something in between has a shorter idle time-out than chowk's heartbeat (%v): raise it to 75 s or more, or lower heartbeat", s.Heartbeat),
+			"proxy", Failure, fmt.Sprintf("an idle socket was %s after %v", how, short(lasted)),
+			fmt.Sprintf(
+				"the proxy has a shorter idle timeout than chowk's heartbeat (%v): raise it to 75 s or more, or lower heartbeat",
+				s.Heartbeat,
+			),
 		}
 	}
 }

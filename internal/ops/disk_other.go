@@ -2,5 +2,5 @@
 
 package ops
 
-// Disk would tell how much is free on the file system of path.
+// Disk reports nothing on this system.
 func Disk(string) (free, total uint64, ok bool) { return 0, 0, false }

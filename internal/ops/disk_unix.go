@@ -4,8 +4,8 @@ package ops
 
 import "golang.org/x/sys/unix"
 
-// Disk gives the bytes that are free for this process, and all there are, on the
-// file system of path; ok is false when the system does not tell.
+// Disk returns the bytes available to this process, and the total, on the file
+// system of path. ok is false if the system does not report them.
 func Disk(path string) (free, total uint64, ok bool) {
 	var s unix.Statfs_t
 	if unix.Statfs(path, &s) != nil {

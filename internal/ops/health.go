@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// State says how something is.
+// State is the result of a check.
 type State string
 
-// The states. Only Failing keeps traffic away: what is only bad for some must not
-// take the service from everybody.
+// The states. Only Failing makes the node unready: a problem of some users must not
+// end the service for all.
 const (
 	OK      State = "ok"
 	Warning State = "warning"
@@ -23,27 +23,27 @@ type Finding struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Check looks at one thing. It gives up when ctx ends.
+// Check examines one thing. It stops when ctx ends.
 type Check struct {
 	Name  string
 	Check func(ctx context.Context) Finding
 }
 
-// Health is all checks of a server.
+// Health holds the checks of a server.
 type Health struct {
 	Checks []Check
 }
 
-// Report is what /readyz answers.
+// Report is the response of /readyz.
 type Report struct {
 	Ready  bool               `json:"ready"`
 	Checks map[string]Finding `json:"checks"`
 }
 
-// checkTimeout bounds all checks together: a balancer that asks does not wait long.
+// checkTimeout limits all checks together: load balancers do not wait long.
 const checkTimeout = 2 * time.Second
 
-// Report looks at everything.
+// Report runs every check.
 func (h *Health) Report(ctx context.Context) Report {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -56,7 +56,8 @@ func (h *Health) Report(ctx context.Context) Report {
 	return r
 }
 
-// Ready is nil when the server should get traffic; otherwise it says why not.
+// Ready returns nil if the server should receive traffic, otherwise the reasons why
+// it should not.
 func (h *Health) Ready(ctx context.Context) error {
 	var errs []error
 	for name, f := range h.Report(ctx).Checks {

@@ -1,9 +1,9 @@
-// Package ops is the door for whoever runs the server: metrics, health with
-// reasons, profiles, and who is connected. It has a listener of its own, on
-// loopback unless told otherwise, so nothing of it is ever public by accident.
+// Package ops is the HTTP interface for operators: metrics, health with reasons,
+// profiles, and the open sockets. It has its own listener, by default on loopback,
+// so that nothing of it becomes public by accident.
 //
-// What lies under /debug/ can tell what is in memory, so it is answered to this
-// machine only, whatever address the listener has.
+// Paths under /debug/ can reveal the contents of memory, so they answer only to this
+// machine, whatever address the listener has.
 package ops
 
 import (
@@ -19,18 +19,18 @@ import (
 	"time"
 )
 
-// Server answers on the operations listener. Nil fields are left out.
+// Server serves the operations listener. The endpoint of a nil field does not exist.
 type Server struct {
 	Metrics http.Handler
 	Health  *Health
-	// Sockets gives at most most of the open sockets, for /debug/sockets.
-	Sockets func(most int) any
-	// Pool tells who has the database's connections, for /debug/pool.
+	// Sockets returns at most limit of the open sockets, for /debug/sockets.
+	Sockets func(limit int) any
+	// Pool returns the holders of database connections, for /debug/pool.
 	Pool func() any
 	Log  *slog.Logger
 }
 
-// Handler answers every request to the listener.
+// Handler returns the handler of the listener.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", index)
@@ -53,7 +53,10 @@ func (s *Server) Handler() http.Handler {
 		debug.HandleFunc("GET /debug/sockets", s.sockets)
 	}
 	if s.Pool != nil {
-		debug.HandleFunc("GET /debug/pool", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.Pool()) })
+		debug.HandleFunc(
+			"GET /debug/pool",
+			func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.Pool()) },
+		)
 	}
 	debug.HandleFunc("POST /debug/free-memory", func(w http.ResponseWriter, _ *http.Request) {
 		runtimedebug.FreeOSMemory()
@@ -63,19 +66,19 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-const contents = `chowk, for whoever runs it
+const contents = `chowk operations
 
 /metrics        for Prometheus
-/healthz        the process runs
-/readyz         whether it should get traffic, and why not
+/healthz        the process is running
+/readyz         whether it should receive traffic, with reasons
 /debug/sockets  open sockets (?limit=100)
-/debug/pool     who has the database's connections
+/debug/pool     the work that holds database connections
 /debug/pprof/   profiles
-/debug/free-memory  (POST) collects garbage, and returns what is free to the system
+/debug/free-memory  (POST) collect garbage and return free memory to the system
 `
 
 func index(w http.ResponseWriter, _ *http.Request) {
-	_, _ = w.Write([]byte(contents)) // a reader that is gone need not be told
+	_, _ = w.Write([]byte(contents)) // the client may be gone
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +91,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, report)
 }
 
-// metrics looks at everything first: what the checks find is among the numbers.
+// metrics runs every check first, because some metrics report their results.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	if s.Health != nil {
 		s.Health.Report(r.Context())
@@ -97,15 +100,15 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	someSockets = 100
-	mostSockets = 10_000
+	defaultSockets = 100
+	maxSockets     = 10_000
 )
 
 func (s *Server) sockets(w http.ResponseWriter, r *http.Request) {
-	limit := someSockets
+	limit := defaultSockets
 	if text := r.URL.Query().Get("limit"); text != "" {
-		if _, err := fmt.Sscanf(text, "%d", &limit); err != nil || limit < 0 || limit > mostSockets {
-			http.Error(w, fmt.Sprintf("limit must be a number from 0 to %d", mostSockets), http.StatusBadRequest)
+		if _, err := fmt.Sscanf(text, "%d", &limit); err != nil || limit < 0 || limit > maxSockets {
+			http.Error(w, fmt.Sprintf("limit must be a number from 0 to %d", maxSockets), http.StatusBadRequest)
 			return
 		}
 	}
@@ -124,8 +127,9 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// fromHere lets only this machine in, and no page that a browser on it shows: such
-// a page names another host, even when its name leads to a loopback address.
+// fromHere admits only requests from this machine, and none from a page in a browser
+// on it: such a page names another host, even if that name resolves to a loopback
+// address (DNS rebinding).
 func fromHere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -134,16 +138,18 @@ func fromHere(next http.Handler) http.Handler {
 			host = h
 		}
 		named, notAnAddress := netip.ParseAddr(host)
-		if err != nil || !peer.Addr().Unmap().IsLoopback() || host != "localhost" && (notAnAddress != nil || !named.Unmap().IsLoopback()) {
-			http.Error(w, "/debug/ is for this machine only: use ssh -L or kubectl port-forward", http.StatusForbidden)
+		isLocalPeer := err == nil && peer.Addr().Unmap().IsLoopback()
+		isLocalHost := host == "localhost" || notAnAddress == nil && named.Unmap().IsLoopback()
+		if !isLocalPeer || !isLocalHost {
+			http.Error(w, "/debug/ answers only on the machine itself: use ssh -L or kubectl port-forward", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// HTTP makes the server for the listener. It has no write time-out: a profile
-// takes as long as it was asked to.
+// HTTP returns the server for the listener. It has no write timeout, because a
+// profile takes as long as its caller asks for.
 func (s *Server) HTTP() *http.Server {
 	return &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
@@ -151,7 +157,7 @@ func (s *Server) HTTP() *http.Server {
 	}
 }
 
-// Serve is h.Serve, without an error when it was closed.
+// Serve runs h.Serve. It returns nil after h was closed.
 func Serve(h *http.Server, l net.Listener) error {
 	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve operations: %w", err)

@@ -20,7 +20,7 @@ func get(h http.Handler, from, host, path string) (int, string) {
 	return w.Code, string(body)
 }
 
-func TestReadyzSaysWhyNot(t *testing.T) {
+func TestReadyzHasReasons(t *testing.T) {
 	database := Finding{OK, "postgres"}
 	s := &Server{Health: &Health{Checks: []Check{
 		{"database", func(context.Context) Finding { return database }},
@@ -28,8 +28,9 @@ func TestReadyzSaysWhyNot(t *testing.T) {
 	}}, Log: slog.New(slog.DiscardHandler)}
 	status, body := get(s.Handler(), "10.0.0.7:1", "node:8081", "/readyz")
 	var r Report
-	if err := json.Unmarshal([]byte(body), &r); err != nil || status != http.StatusOK || !r.Ready || r.Checks["disk"].State != Warning {
-		t.Errorf("a warning keeps nobody away: %d %s %v", status, body, err)
+	if err := json.Unmarshal([]byte(body), &r); err != nil || status != http.StatusOK || !r.Ready ||
+		r.Checks["disk"].State != Warning {
+		t.Errorf("a warning made the node unready: %d %s %v", status, body, err)
 	}
 	database = Finding{Failing, "does not answer"}
 	status, body = get(s.Handler(), "10.0.0.7:1", "node:8081", "/readyz")
@@ -41,8 +42,11 @@ func TestReadyzSaysWhyNot(t *testing.T) {
 	}
 }
 
-func TestDebugIsForThisMachine(t *testing.T) {
-	s := &Server{Sockets: func(most int) any { return map[string]int{"most": most} }, Log: slog.New(slog.DiscardHandler)}
+func TestDebugAnswersOnlyOnThisMachine(t *testing.T) {
+	s := &Server{
+		Sockets: func(limit int) any { return map[string]int{"limit": limit} },
+		Log:     slog.New(slog.DiscardHandler),
+	}
 	for _, c := range []struct {
 		from, host string
 		status     int
@@ -60,7 +64,9 @@ func TestDebugIsForThisMachine(t *testing.T) {
 			}
 		}
 	}
-	for query, want := range map[string]int{"": 200, "?limit=7": 200, "?limit=-1": 400, "?limit=x": 400, "?limit=99999999": 400} {
+	for query, want := range map[string]int{
+		"": 200, "?limit=7": 200, "?limit=-1": 400, "?limit=x": 400, "?limit=99999999": 400,
+	} {
 		if status, body := get(s.Handler(), "127.0.0.1:9", "localhost", "/debug/sockets"+query); status != want {
 			t.Errorf("%q: %d %s", query, status, body)
 		}
