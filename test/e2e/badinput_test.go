@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // TestBadInputIsAnsweredAndChangesNothing: each gets the answer that the protocol
@@ -151,11 +152,7 @@ func sign(t *testing.T, method jwt.SigningMethod, key any, change func(jwt.MapCl
 	if change != nil {
 		change(claims)
 	}
-	token, err := jwt.NewWithClaims(method, claims).SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return testkit.JWT(t, method, key, claims)
 }
 
 // TestD50OnlyAGoodTokenOpensASocket, and only as its own subject.
@@ -206,7 +203,7 @@ func TestD50OnlyAGoodTokenOpensASocket(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, resp, err)
 		}
 	}
-	if strings.Contains(s.log.text(), good) || strings.Contains(s.log.text(), secret) {
+	if strings.Contains(s.Log.Text(), good) || strings.Contains(s.Log.Text(), secret) {
 		t.Error("the log holds a secret")
 	}
 }

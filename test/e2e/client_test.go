@@ -96,7 +96,7 @@ func (s *server) dialAs(path, token, protocol string) *client {
 	s.t.Helper()
 	c, resp, err := s.tryDial(path, token, protocol)
 	if err != nil {
-		s.t.Fatalf("dial %s: %v (%v)\n%s", path, err, resp, s.log.text())
+		s.t.Fatalf("dial %s: %v (%v)\n%s", path, err, resp, s.Log.Text())
 	}
 	return c
 }

@@ -206,7 +206,7 @@ func TestD64ADrainSpreadsReconnects(t *testing.T) {
 		c.ask("ping", nil) // now its handshake is over
 		clients = append(clients, c)
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	times := make(map[string]bool)
@@ -217,7 +217,7 @@ func TestD64ADrainSpreadsReconnects(t *testing.T) {
 	if len(times) < 5 {
 		t.Errorf("10 clients were told %d times: %v", len(times), times)
 	}
-	if err := <-s.exited; err != nil {
-		t.Errorf("exit: %v\n%s", err, s.log.text())
+	if err := s.Wait(); err != nil {
+		t.Error(err)
 	}
 }

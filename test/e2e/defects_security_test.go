@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -110,14 +111,14 @@ func TestD55NobodyIsToldWhatTheDatabaseSaid(t *testing.T) {
 		if r.status != http.StatusInternalServerError || r.field(t, "code") != "internal" || r.field(t, "detail") == "" {
 			t.Errorf("%s: %d %s", c.method, r.status, r.body)
 		}
-		s.log.find(t, r.header.Get("X-Request-Id"), "42P01")
+		s.Log.Await(t, r.header.Get("X-Request-Id"), "42P01")
 	}
 	f := ada.ask("new_message", map[string]any{"channel_id": id, "content": "during"})
 	secretive("a socket", f.raw)
 	if f.Code != "internal" || !strings.Contains(f.raw, "retry_after_ms") {
 		t.Errorf("got %s", f.raw)
 	}
-	s.log.find(t, "carry out an event", `"`+f.ID+`"`, "42P01")
+	s.Log.Await(t, "carry out an event", `"`+f.ID+`"`, "42P01")
 	if f := old.ask("new_message", map[string]any{"channel_id": id, "content": "during"}); f.Type != "ack" || f.Response.Code != "internal" {
 		t.Errorf("got %s", f.raw)
 	} else {
@@ -140,10 +141,8 @@ func TestD56NoKeyIsBuiltInAndNoSecretIsLogged(t *testing.T) {
 	secrets := []string{ada.token, ada.password}
 	// Forged with what other servers had in their source.
 	for _, guess := range []string{"your-secret-key-change-in-production", "secret", "change-me", ""} {
-		forged, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": ada.id, "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(guess))
-		if err != nil {
-			t.Fatal(err)
-		}
+		forged := testkit.JWT(t, jwt.SigningMethodHS256, []byte(guess),
+			jwt.MapClaims{"sub": ada.id, "exp": time.Now().Add(time.Hour).Unix()})
 		s.must(http.StatusUnauthorized, http.MethodGet, "/channels/", forged, nil)
 		secrets = append(secrets, forged)
 	}
@@ -174,7 +173,7 @@ func TestD56NoKeyIsBuiltInAndNoSecretIsLogged(t *testing.T) {
 		if secret == "" || secret == "<nil>" {
 			t.Fatalf("nothing to look for among %q", secrets)
 		}
-		if strings.Contains(s.log.text(), secret) || strings.Contains(numbers, secret) {
+		if strings.Contains(s.Log.Text(), secret) || strings.Contains(numbers, secret) {
 			t.Errorf("%q is in the log or the metrics", secret)
 		}
 	}

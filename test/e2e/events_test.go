@@ -197,7 +197,7 @@ func TestJoinAndLeaveAreTheSockets(t *testing.T) {
 		if got := bob.expect("message", nil); got.Data.Content != "heard" {
 			t.Errorf("got %s", got.raw)
 		}
-		s.log.find(t, `"joined channel"`, id, `"bob"`)
+		s.Log.Await(t, `"joined channel"`, id, `"bob"`)
 	})
 }
 

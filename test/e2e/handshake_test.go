@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -53,9 +52,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		t.Skip("there is no such limit")
 	}
 	t.Parallel()
-	cmd := exec.Command("sh", "-c", `ulimit -n 300 && exec "$0" "$@"`, binary, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen=127.0.0.1:0",
-		"--data-dir="+t.TempDir(), "--log.format=json", "--log.level=debug")
-	s := runServer(t, cmd, false)
+	few := []string{"sh", "-c", `ulimit -n 300 && exec "$0" "$@"`}
+	s := serveThrough(t, few, "auth=none", "log.level=debug")
 	ada := s.dial("ada")
 	var taken []net.Conn
 	for range 400 {
@@ -71,7 +69,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		}
 		ada.exchange("ping", nil, true)
 	}
-	if text := s.log.text(); strings.Contains(text, "too many open files") {
+	if text := s.Log.Text(); strings.Contains(text, "too many open files") {
 		t.Error("it ran out of descriptors")
 	}
 	for _, conn := range taken {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,7 +37,7 @@ func TestSIGTERMDrains(t *testing.T) {
 			}
 		})
 		ada.expect("ack", nil)
-		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := s.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 		if got := bob.expect("notice", nil); got.Code != "draining" {
@@ -49,8 +48,8 @@ func TestSIGTERMDrains(t *testing.T) {
 		}
 		sending.Wait()
 		ada.ended()
-		if err := <-s.exited; err != nil {
-			t.Fatalf("exit: %v\n%s", err, s.log.text())
+		if err := s.Wait(); err != nil {
+			t.Fatal(err)
 		}
 		for _, f := range ada.frames {
 			if f.Type == "ack" && f.Response.Status == "sent" {
@@ -144,11 +143,11 @@ func TestTheLogSaysWhoConnects(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	s.dial("ada")
-	if line := s.log.find(t, `"user connected"`, `"ada"`); line["total_connections"] != 1.0 {
+	if line := s.Log.Await(t, `"user connected"`, `"ada"`); line["total_connections"] != 1.0 {
 		t.Errorf("got %v", line)
 	}
 	_ = s.dial("bob").conn.CloseNow()
-	s.log.find(t, `"user disconnected"`, `"bob"`)
+	s.Log.Await(t, `"user disconnected"`, `"bob"`)
 }
 
 func TestHandshakesThatAreNone(t *testing.T) {
@@ -183,10 +182,7 @@ func TestHandshakesThatAreNone(t *testing.T) {
 
 func TestDevelopmentModeStaysAtHome(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command(binary, "serve", "--auth=none", "--listen=0.0.0.0:0", "--data-dir="+t.TempDir()).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "auth.allow-insecure") {
-		t.Errorf("%v: %s", err, out)
-	}
+	fails(t, "auth.allow-insecure", "serve", "--auth=none", "--listen=0.0.0.0:0", "--data-dir="+t.TempDir())
 }
 
 // TestTwoServersDoNotShareOneFile: the second would publish to its own sockets only.
@@ -194,23 +190,7 @@ func TestTwoServersDoNotShareOneFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "chowk.db")
 	serve(t, "database-url=sqlite:"+file, "auth=none")
-	cmd := exec.Command(binary, "serve", "--auth=none", "--listen=127.0.0.1:0", "--database-url=sqlite:"+file)
-	var out strings.Builder
-	cmd.Stderr = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err := <-ended:
-		if err == nil || !strings.Contains(out.String(), "another chowk") {
-			t.Errorf("%v: %s", err, out.String())
-		}
-	case <-time.After(patience):
-		_ = cmd.Process.Kill()
-		t.Error("a second server runs on the same file")
-	}
+	fails(t, "another chowk", "serve", "--auth=none", "--listen=127.0.0.1:0", "--database-url=sqlite:"+file)
 }
 
 // TestDrainUnderLoadLosesNothing: each send is acknowledged, refused, or left open
@@ -280,12 +260,12 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 		for range senders {
 			<-started
 		}
-		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := s.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 		running.Wait()
-		if err := <-s.exited; err != nil {
-			t.Fatalf("exit: %v\n%s", err, s.log.text())
+		if err := s.Wait(); err != nil {
+			t.Fatal(err)
 		}
 
 		s = serve(t, database, "auth=none", "limits.commands-per-second=100000", "limits.commands-burst=100000")

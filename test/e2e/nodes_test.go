@@ -1,13 +1,10 @@
 package e2e
 
 import (
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -18,99 +15,15 @@ import (
 
 const nodesSecret = "relay.secret=0123456789abcdef"
 
-// wire is the way between two nodes, which can be cut.
-type wire struct {
-	listener net.Listener
-	target   string
-	done     sync.WaitGroup
-
-	mu    sync.Mutex // guards what follows
-	isCut bool
-	conns []net.Conn
-}
-
-func newWire(t *testing.T, target string) *wire {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{listener: l, target: target}
-	w.done.Go(w.accept) // ends when the listener is closed
-	t.Cleanup(func() {
-		_ = l.Close()
-		w.cut()
-		w.done.Wait()
-	})
-	return w
-}
-
-func (w *wire) accept() {
-	for {
-		near, err := w.listener.Accept()
-		if err != nil {
-			return
-		}
-		far, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", w.target)
-		if err != nil || !w.keep(near, far) {
-			_ = near.Close()
-			continue
-		}
-		w.done.Go(func() { pass(far, near) }) // ends with the connection
-		w.done.Go(func() { pass(near, far) }) // ends with the connection
-	}
-}
-
-func (w *wire) keep(near, far net.Conn) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.isCut {
-		_ = far.Close()
-		return false
-	}
-	w.conns = append(w.conns, near, far)
-	return true
-}
-
-func pass(to, from net.Conn) {
-	defer func() { _, _ = to.Close(), from.Close() }()
-	b := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(b)
-		if err != nil {
-			return
-		}
-		if _, err := to.Write(b[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (w *wire) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isCut = true
-	for _, c := range w.conns {
-		_ = c.Close()
-	}
-	w.conns = nil
-}
-
-func (w *wire) mend() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isCut = false
-}
-
 // nodes are two servers on one database, and the way between them.
-func nodes(t *testing.T, settings ...string) (a, b *server, between *wire) {
+func nodes(t *testing.T, settings ...string) (a, b *server, between *testkit.Proxy) {
 	t.Helper()
 	database := "database-url=" + pgtest.Database(t)
 	common := append([]string{database, nodesSecret}, settings...)
 	address := testkit.FreeAddress(t)
 	a = serve(t, append(common, "relay.listen="+address)...)
-	between = newWire(t, address)
-	b = serve(t, append(common, "relay.listen=127.0.0.1:0", "relay.routes="+between.listener.Addr().String())...)
+	between = testkit.StartProxy(t, address)
+	b = serve(t, append(common, "relay.listen=127.0.0.1:0", "relay.routes="+between.Address())...)
 	joined(a, b)
 	return a, b, between
 }
@@ -175,7 +88,7 @@ func TestNodesThatDoNotHearEachOther(t *testing.T) {
 	a, b, between := nodes(t, "auth=none")
 	id := a.channel("ada", "bob")
 	ada, bob := a.dial("ada"), b.dial("bob")
-	between.cut()
+	between.Sever()
 	a.until("it notices", func() bool { return a.metric("chowk_relay_degraded") == 1 })
 	status, r := a.readiness()
 	if status != http.StatusOK || !r.Ready || r.Checks["nodes"].State != "warning" {
@@ -188,7 +101,7 @@ func TestNodesThatDoNotHearEachOther(t *testing.T) {
 	if b.metric(`chowk_relay_reconciled_total{kind="channels"}`) == 0 {
 		t.Error("what the database told is not counted")
 	}
-	between.mend()
+	between.Restore()
 	joined(a, b)
 	before := b.metric(`chowk_relay_received_total{kind="events"}`)
 	ada.send(id, "through the relay")
@@ -240,7 +153,7 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 			t.Errorf("%s, disabled: closed with %v, want 4003", how, code)
 		}
 		b.must(http.StatusUnauthorized, http.MethodGet, "/channels/", off.token, nil)
-		between.cut()
+		between.Sever()
 	}
 	if b.metric(`chowk_relay_reconciled_total{kind="revocations"}`) == 0 {
 		t.Error("what the database told is not counted")

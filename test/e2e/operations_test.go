@@ -49,7 +49,7 @@ func (s *server) until(what string, f func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); !f(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not so: %s\n%s", what, s.log.text())
+			s.t.Fatalf("not so: %s\n%s", what, s.Log.Text())
 		}
 	}
 }
@@ -134,10 +134,10 @@ func TestReadinessGivesReasons(t *testing.T) {
 func TestReadinessGoesFirst(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "drain.delay=10m", "drain.window=0s", "heartbeat=1s")
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.log.find(t, `"draining"`)
+	s.Log.Await(t, `"draining"`)
 	if status, r := s.readiness(); status != http.StatusServiceUnavailable || r.Checks["draining"].State != "failing" {
 		t.Errorf("%d %+v", status, r)
 	}
@@ -186,8 +186,8 @@ func TestTheCanaryMeetsWhatUsersMeet(t *testing.T) {
 			if _, body := fetch(t, s.ops+"/debug/sockets"); strings.Contains(body, "canary") {
 				t.Error(body)
 			}
-			if strings.Contains(s.log.text(), "user connected") {
-				t.Error(s.log.text())
+			if strings.Contains(s.Log.Text(), "user connected") {
+				t.Error(s.Log.Text())
 			}
 			if mode != "auth=none" {
 				return

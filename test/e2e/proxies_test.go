@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // proxy is one of those in deploy/proxies, and how its example is made to run here:
@@ -71,7 +72,7 @@ func TestProxies(t *testing.T) {
 			}
 			s := serve(t, "auth=none", "trusted-proxies=127.0.0.1/32")
 			port := startProxy(t, p, program, strings.TrimPrefix(s.url, "http://"))
-			via := &server{t: t, url: "https://localhost:" + port, log: s.log, client: fromElsewhere}
+			via := &server{t: t, url: "https://localhost:" + port, Server: s.Server, client: fromElsewhere}
 
 			id := s.channel("ada", "bob")
 			ada := via.dial("ada")
@@ -134,12 +135,7 @@ func startProxy(t *testing.T, p proxy, program, upstream string) (port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ = net.SplitHostPort(l.Addr().String())
-	_ = l.Close()
+	_, port, _ = net.SplitHostPort(testkit.FreeAddress(t))
 	text := p.local(dir, strings.NewReplacer(
 		"127.0.0.1:8080", upstream, "listen 443", "listen 127.0.0.1:"+port, "bind :443", "bind 127.0.0.1:"+port,
 		"\nchat.example.org {", "\nhttps://localhost:"+port+" {", "server_name chat.example.org", "server_name localhost",

@@ -1,14 +1,13 @@
 package e2e
 
 import (
-	"net"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -27,12 +26,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	database.User = url.UserPassword("chowk", dsnPassword)
 	const jwtSecret = "5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV"
 	const smtpPassword = "smtp-hUsh-1f2e3d"
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := testkit.FreeAddress(t)
 	s := serve(t, "listen="+address, "public-url=http://"+address, "database-url="+database.String(), "auth=accounts", "auth.jwt-secret="+jwtSecret, "log.level=debug",
 		"mail.smtp-url=smtp://mailer:"+smtpPassword+"@127.0.0.1:1", "mail.from=chat@example.org")
 	const password, wrong = "Correct-hUsh-battery-7", "Wrong-hUsh-staple-8"
@@ -79,7 +73,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	pg.Start()
 	s.stop()
 
-	log := s.log.text()
+	log := s.Log.Text()
 	if !strings.Contains(log, "user connected") {
 		t.Fatalf("the run was not what it should be:\n%s", log)
 	}
@@ -94,8 +88,8 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		}
 	}
 	// A start that fails says why without the password.
-	failed := exec.Command(binary, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen=off", "--database-url=postgres://chowk:"+dsnPassword+"@127.0.0.1:1/x")
-	failed.Dir = t.TempDir()
+	failed := command(t, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen=off",
+		"--database-url=postgres://chowk:"+dsnPassword+"@127.0.0.1:1/x")
 	if out, err := failed.CombinedOutput(); err == nil || strings.Contains(string(out), dsnPassword) {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -108,16 +102,16 @@ func TestOneLineForEachSocketAndNoneForMessages(t *testing.T) {
 	s := serve(t, "auth=none")
 	id := s.channel("ada", "bob")
 	ada := s.dial("ada")
-	s.log.find(t, `"user connected"`, `"ada"`)
-	before := strings.Count(s.log.text(), "\n")
+	s.Log.Await(t, `"user connected"`, `"ada"`)
+	before := strings.Count(s.Log.Text(), "\n")
 	for range 100 {
 		ada.send(id, "x")
 	}
-	if after := strings.Count(s.log.text(), "\n"); after != before {
+	if after := strings.Count(s.Log.Text(), "\n"); after != before {
 		t.Errorf("%d lines for 100 messages", after-before)
 	}
 	_ = ada.conn.CloseNow()
-	line := s.log.find(t, `"user disconnected"`, `"ada"`)
+	line := s.Log.Await(t, `"user disconnected"`, `"ada"`)
 	for _, field := range []string{"user", "connection", "reason", "events", "open_for_s", "total_connections"} {
 		if line[field] == nil {
 			t.Errorf("the line has no %s: %v", field, line)

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -16,8 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,174 +25,62 @@ import (
 // patience bounds every wait of these tests; nothing is expected to take that long.
 const patience = 30 * time.Second
 
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(testkit.Main(m, &binary, "-race")) }
+func TestMain(m *testing.M) { os.Exit(testkit.HeavyMain(m, "-race")) }
 
 // server is a running chowk.
 type server struct {
+	*testkit.Server
 	t      *testing.T
 	url    string       // http://127.0.0.1:PORT
 	ops    string       // the same, of the operations listener
 	client *http.Client // nil for the default one
-	cmd    *exec.Cmd
-	log    *logbook
-	exited chan error
-	broken bool // a test made it answer internal errors
+	broken bool         // a test made it answer internal errors
 }
 
-// logbook keeps what the server logs, and lets tests wait for a line.
-type logbook struct {
-	mu    sync.Mutex
-	lines []string
-	ended bool // nothing more comes
-	news  chan struct{}
-}
-
-func (l *logbook) end() {
-	l.mu.Lock()
-	l.ended = true
-	close(l.news)
-	l.news = make(chan struct{})
-	l.mu.Unlock()
-}
-
-func (l *logbook) add(line string) {
-	l.mu.Lock()
-	l.lines = append(l.lines, line)
-	close(l.news)
-	l.news = make(chan struct{})
-	l.mu.Unlock()
-}
-
-func (l *logbook) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.lines, "\n")
-}
-
-// find waits for a line that holds all the words.
-func (l *logbook) find(t *testing.T, words ...string) map[string]any {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		l.mu.Lock()
-		lines, news, ended := l.lines, l.news, l.ended
-		l.mu.Unlock()
-		for _, line := range lines {
-			hits := 0
-			for _, w := range words {
-				if strings.Contains(line, w) {
-					hits++
-				}
-			}
-			if hits == len(words) {
-				fields := make(map[string]any)
-				if err := json.Unmarshal([]byte(line), &fields); err != nil {
-					t.Fatalf("the server logged something that is not JSON: %s", line)
-				}
-				return fields
-			}
-		}
-		if ended {
-			t.Fatalf("the server ended before it logged %q; it said:\n%s", words, l.text())
-		}
-		select {
-		case <-news:
-		case <-deadline:
-			t.Fatalf("the server never logged %q; it said:\n%s", words, l.text())
-		}
-	}
-}
-
-// serve starts a server with settings like "auth=none". It has no canary, whose
-// statements would be counted, unless it is given one.
+// serve starts a server with settings such as "auth=none". It has no canary, whose
+// statements would be counted, unless a setting turns it on.
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
-	args := []string{"serve", "--canary.interval=0"}
-	listens, holds, watched := false, false, false
-	for _, s := range settings {
-		listens = listens || strings.HasPrefix(s, "listen=")
-		watched = watched || strings.HasPrefix(s, "ops.listen=")
-		holds = holds || strings.HasPrefix(s, "database-url=") || strings.HasPrefix(s, "data-dir=")
-		args = append(args, "--"+s)
-	}
-	if !listens {
-		args = append(args, "--listen=127.0.0.1:0")
-	}
-	if !holds {
-		args = append(args, "--data-dir="+t.TempDir())
-	}
-	if !watched {
-		args = append(args, "--ops.listen=127.0.0.1:0")
-	}
-	args = append(args, "--log.format=json")
-	return runServer(t, exec.Command(binary, args...), watched)
+	return serveThrough(t, nil, settings...)
 }
 
-// runServer runs a server by a command that becomes it.
-func runServer(t *testing.T, cmd *exec.Cmd, watched bool) *server {
+// serveThrough starts a server by a command that becomes it.
+func serveThrough(t *testing.T, through []string, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, cmd: cmd, log: &logbook{news: make(chan struct{})}, exited: make(chan error, 1)}
-	s.cmd.Dir = t.TempDir()
-	s.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { // ends when the server does
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			s.log.add(lines.Text())
-		}
-		s.exited <- s.cmd.Wait()
-		close(s.exited)
-		s.log.end()
-	}()
+	s := &server{t: t, Server: testkit.NewServer(testkit.Options{
+		Binary: testkit.Binary(t), Dir: t.TempDir(), Settings: settings, Env: []string{"GORACE=halt_on_error=1"}, Through: through,
+	})}
 	t.Cleanup(s.stop)
-	page := s.log.find(t, `"listening"`)["url"].(string)
-	s.url = strings.TrimSuffix(page, "/messages")
-	if !watched {
-		s.ops = s.log.find(t, `"operations"`)["url"].(string)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
 	}
+	s.url, s.ops = s.URL, s.Ops
 	return s
 }
 
-// command is a call of the built binary, somewhere with no settings file.
+// command is a call of the built binary, in a directory without a settings file.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(binary, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, testkit.Binary(t), args...)
 	cmd.Dir = t.TempDir()
 	return cmd
 }
 
-// stop ends the server as a supervisor does, and expects that it ends well.
+// stop ends the server as a supervisor does, and checks that it ends well.
 func (s *server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	select {
-	case err, running := <-s.exited:
-		if running && err != nil {
-			s.t.Errorf("the server ended with %v:\n%s", err, s.log.text())
-		}
-	case <-time.After(patience):
-		_ = s.cmd.Process.Kill()
-		<-s.exited
-		s.t.Errorf("the server did not stop:\n%s", s.log.text())
+	s.t.Helper()
+	if err := s.Stop(); err != nil {
+		s.t.Error(err)
 	}
-	if strings.Contains(s.log.text(), "DATA RACE") {
-		s.t.Errorf("the server has a data race:\n%s", s.log.text())
+	if strings.Contains(s.Log.Text(), "DATA RACE") {
+		s.t.Errorf("the server has a data race:\n%s", s.Log.Text())
 	}
 }
 
 // kill ends the server as a power failure of the process would.
-func (s *server) kill() {
-	_ = s.cmd.Process.Kill()
-	<-s.exited
-}
+func (s *server) kill() { s.Kill() }
 
 // databases runs a test against each database.
 func databases(t *testing.T, f func(t *testing.T, database string)) {
@@ -273,7 +158,7 @@ func (s *server) roundTrip(c *http.Client, r *http.Request) response {
 	s.t.Helper()
 	resp, err := c.Do(r)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v\n%s", r.Method, r.URL.Path, err, s.log.text())
+		s.t.Fatalf("%s %s: %v\n%s", r.Method, r.URL.Path, err, s.Log.Text())
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // collector receives traces as an OpenTelemetry collector does.
@@ -317,7 +318,7 @@ func TestNothingIsTracedByDefault(t *testing.T) {
 			t.Errorf("%v spans were %s", n, result)
 		}
 	}
-	if strings.Contains(s.log.text(), `"tracing"`) {
+	if strings.Contains(s.Log.Text(), `"tracing"`) {
 		t.Error("the log says that it traces")
 	}
 }
@@ -326,19 +327,13 @@ func TestNothingIsTracedByDefault(t *testing.T) {
 // and never answers: events go on, the rest is dropped and counted, and the server
 // stops in time.
 func TestACollectorThatIsNoUse(t *testing.T) {
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := dead.Addr().String()
-	_ = dead.Close()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections, and nobody reads
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
 	for _, c := range []struct{ name, address, result string }{
-		{"dead", address, "failed"},
+		{"dead", testkit.FreeAddress(t), "failed"},
 		{"silent", silent.Addr().String(), "dropped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -352,7 +347,7 @@ func TestACollectorThatIsNoUse(t *testing.T) {
 			}
 			s.until("spans are "+c.result, func() bool { return s.metric(`chowk_trace_spans_total{result="`+c.result+`"}`) > 0 })
 			s.stop() // in time: each of the batches that wait may take ten seconds
-			s.log.find(t, `"stopped"`, `"clean":true`)
+			s.Log.Await(t, `"stopped"`, `"clean":true`)
 		})
 	}
 }

@@ -72,27 +72,25 @@ var faults = []fault{
 	}},
 	{"connections cut in mid-frame", "", func(w *world, r *rand.Rand) {
 		for range 5 {
-			for _, l := range w.proxy.some(r, 0.3) {
-				l.cut.Store(true)
+			for _, l := range w.proxy.Some(r, 0.3) {
+				l.Cut()
 			}
 			pause(r, 0, 300*time.Millisecond)
 		}
 	}},
 	{"network slow, 0 to 200 ms", "", func(w *world, r *rand.Rand) {
-		w.proxy.delay.Store(int64(200 * time.Millisecond))
+		w.proxy.Delay(200 * time.Millisecond)
 		pause(r, time.Second, 3*time.Second)
-		w.proxy.delay.Store(0)
+		w.proxy.Delay(0)
 	}},
 	{"clients vanish half-open", "", func(w *world, r *rand.Rand) {
-		for _, l := range w.proxy.some(r, 0.3) {
-			l.swallow.Store(true)
+		for _, l := range w.proxy.Some(r, 0.3) {
+			l.Silence()
 		}
 		pause(r, 2*time.Second, 4*time.Second)
 	}},
 	{"reconnect storm", "", func(w *world, r *rand.Rand) {
-		for _, l := range w.proxy.some(r, 2) {
-			l.end()
-		}
+		w.proxy.Reset()
 		pause(r, 500*time.Millisecond, time.Second)
 	}},
 	{"another epoch", "", func(w *world, _ *rand.Rand) {

@@ -39,31 +39,27 @@ var nodeFaults = []fault{
 	}},
 	{"three nodes restarted in turn", "3 nodes", func(w *world, r *rand.Rand) {
 		for _, s := range w.servers() {
-			w.proxy.avoid.Store(&s.address) // it says that it is not ready, before it stops
+			w.proxy.Avoid(s.address) // it says that it is not ready, before it stops
 			s.stop()
 			s.start()
-			w.proxy.avoid.Store(nil)
+			w.proxy.Avoid("")
 			pause(r, 0, 500*time.Millisecond)
 		}
 	}},
 	{"no way between nodes", "2 nodes", func(w *world, r *rand.Rand) {
-		w.way.shut.Store(true)
-		for _, l := range w.way.some(r, 2) {
-			l.end()
-		}
+		w.way.Sever()
 		pause(r, time.Second, 6*time.Second)
-		w.way.shut.Store(false)
+		w.way.Restore()
 	}},
 	{"nothing comes from one node to the other", "2 nodes", func(w *world, r *rand.Rand) {
-		way := &w.way.deaf[r.IntN(2)]
-		way.Store(true)
+		w.way.Silence([]testkit.Direction{testkit.ToServer, testkit.ToClient}[r.IntN(2)])
 		pause(r, time.Second, 6*time.Second)
-		way.Store(false)
+		w.way.Restore()
 	}},
 	{"network between nodes slow, 0 to 200 ms", "2 nodes", func(w *world, r *rand.Rand) {
-		w.way.delay.Store(int64(200 * time.Millisecond))
+		w.way.Delay(200 * time.Millisecond)
 		pause(r, time.Second, 3*time.Second)
-		w.way.delay.Store(0)
+		w.way.Delay(0)
 	}},
 	{"NATS killed", "2 nodes on NATS", func(w *world, r *rand.Rand) {
 		w.nats.stop()
@@ -72,9 +68,9 @@ var nodeFaults = []fault{
 	}},
 	{"one of two nodes frozen", "2 nodes on NATS", func(w *world, r *rand.Rand) {
 		s := w.any(r)
-		_ = s.cmd.Process.Signal(syscall.SIGSTOP)
+		_ = s.Signal(syscall.SIGSTOP)
 		pause(r, 500*time.Millisecond, 5*time.Second)
-		_ = s.cmd.Process.Signal(syscall.SIGCONT)
+		_ = s.Signal(syscall.SIGCONT)
 	}},
 	{"one of two nodes killed (-9)", "2 nodes, no relay", func(w *world, r *rand.Rand) {
 		s := w.any(r)
@@ -163,11 +159,11 @@ func (w *world) serve() {
 func (w *world) apart() [][]string {
 	first := testkit.FreeAddress(w.t)
 	var err error
-	if w.way, err = newProxy(first); err != nil {
+	if w.way, err = testkit.NewProxy(first); err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(w.way.close)
-	return [][]string{{"--relay.listen=" + first}, {"--relay.listen=" + testkit.FreeAddress(w.t), "--relay.routes=" + w.way.address()}}
+	w.t.Cleanup(w.way.Close)
+	return [][]string{{"--relay.listen=" + first}, {"--relay.listen=" + testkit.FreeAddress(w.t), "--relay.routes=" + w.way.Address()}}
 }
 
 // together is nodes of which each has the addresses of all, its own among them.

@@ -45,7 +45,7 @@ const reaped = 2*heartbeat + 4*time.Second
 // vanish cuts a third of the connections off without a word, until the server has
 // given them up and their descriptors are back.
 func vanish(w *world, r *rand.Rand) {
-	before := descriptors(w.server.cmd.Process.Pid)
+	before := descriptors(w.server.Pid())
 	gone := w.cable.ports(w.server.address)
 	r.Shuffle(len(gone), func(i, j int) { gone[i], gone[j] = gone[j], gone[i] })
 	if gone = gone[:len(gone)/3]; len(gone) == 0 {
@@ -73,7 +73,7 @@ func vanish(w *world, r *rand.Rand) {
 	}
 	for until := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		// Whoever was cut off is back, on one connection, and one or two come for REST.
-		if n := descriptors(w.server.cmd.Process.Pid); n <= before+before/10+8 {
+		if n := descriptors(w.server.Pid()); n <= before+before/10+8 {
 			break
 		} else if time.Now().After(until) {
 			w.t.Errorf("the server had %d descriptors and has %d", before, n)

@@ -47,7 +47,7 @@ func (p *person) options() client.Options {
 	if c := p.w.cable; c != nil {
 		url, via = "http://"+p.w.server.address, c.client()
 	} else {
-		url = p.w.proxy.url()
+		url = p.w.proxy.URL()
 	}
 	return client.Options{
 		URL: url, HTTPClient: via, Token: client.StaticToken(token(string(p.id))), Buffer: 64,

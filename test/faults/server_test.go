@@ -1,20 +1,16 @@
 package faults
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,8 +18,8 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/history"
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -33,8 +29,6 @@ const patience = 60 * time.Second
 // heartbeat is after how much silence the server asks whether a peer is there.
 const heartbeat = 2 * time.Second
 
-var binary string
-
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -43,7 +37,7 @@ func run(m *testing.M) int {
 		flags = append(flags, "-race")
 	}
 	results.start = time.Now()
-	code := testkit.Main(m, &binary, flags...)
+	code := testkit.HeavyMain(m, flags...)
 	results.print()
 	return code
 }
@@ -60,16 +54,10 @@ type database interface {
 
 // server is a chowk that can be killed, and started again at the same address.
 type server struct {
+	*testkit.Server
 	t       *testing.T
 	address string
-	args    []string
 	clock   string // the file that sets its clock
-	cable   *cable // nil on the loopback
-	cmd     *exec.Cmd
-	ended   chan struct{} // closed when the process has ended
-
-	mu  sync.Mutex // guards what follows
-	log []string
 }
 
 func serve(t *testing.T, db database, settings ...string) *server {
@@ -79,99 +67,42 @@ func serve(t *testing.T, db database, settings ...string) *server {
 
 func serveOn(t *testing.T, c *cable, db database, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, cable: c, address: testkit.FreeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
-	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--auth=jwt", "--canary.interval=0", "--ops.listen=", "--log.format=json", "--log.level=warn", "--heartbeat=" + heartbeat.String(), "--drain.window=2s",
-		"--database-url=" + db.url(), "--limits.commands-per-second=100000", "--limits.commands-burst=100000", "--data-dir=" + t.TempDir(),
-	}, settings...)
+	s := &server{t: t, address: testkit.FreeAddress(t), clock: filepath.Join(t.TempDir(), "clock")}
+	o := testkit.Options{
+		Binary: testkit.Binary(t), Dir: t.TempDir(),
+		Env: []string{"CHOWK_AUTH_JWT_SECRET=" + secret, "FAULTCLOCK=" + s.clock},
+	}
 	if c != nil {
 		s.address = net.JoinHostPort(serverAddress, port(s.address))
-		s.args[1] = "--listen=" + s.address
+		o.Through, o.Dial = c.inServer(), c.dial
 	}
-	s.start()
+	o.Settings = append([]string{
+		"listen=" + s.address, "ops.listen=off", "auth=jwt", "log.level=warn", "database-url=" + db.url(),
+		"heartbeat=" + heartbeat.String(), "drain.window=2s",
+		"limits.commands-per-second=100000", "limits.commands-burst=100000",
+	}, settings...)
+	s.Server = testkit.NewServer(o)
 	t.Cleanup(s.kill)
+	s.start()
 	return s
 }
 
 // start returns when the server listens.
 func (s *server) start() {
-	args := append([]string{binary}, s.args...)
-	if s.cable != nil {
-		args = s.cable.inServer(args...)
-	}
-	s.cmd = exec.Command(args[0], args[1:]...)
-	// The server would take our own settings for its own.
-	s.cmd.Env = []string{"CHOWK_AUTH_JWT_SECRET=" + secret, "FAULTCLOCK=" + s.clock}
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	cmd, ended := s.cmd, make(chan struct{})
-	s.ended = ended
-	go func() { // ends with the server
-		defer close(ended)
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			s.mu.Lock()
-			if s.log = append(s.log, lines.Text()); len(s.log) > 5000 {
-				s.log = s.log[2500:]
-			}
-			s.mu.Unlock()
-		}
-		_ = cmd.Wait()
-	}()
-	for until := time.Now().Add(patience); ; {
-		c, err := s.dial()
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		select {
-		case <-ended:
-			s.t.Errorf("the server ended:\n%s", s.tail())
-			return
-		case <-time.After(10 * time.Millisecond):
-		}
-		if time.Now().After(until) {
-			s.t.Errorf("the server does not listen:\n%s", s.tail())
-			return
-		}
+	if err := s.Start(); err != nil {
+		s.t.Error(err)
 	}
 }
 
-func (s *server) dial() (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if s.cable != nil {
-		return s.cable.dial(ctx, "tcp", s.address)
-	}
-	return (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
-}
-
-func (s *server) tail() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.log[max(0, len(s.log)-30):], "\n")
-}
+func (s *server) tail() string { return s.Log.Tail(30) }
 
 // kill ends the server with no chance to do anything.
-func (s *server) kill() {
-	_ = s.cmd.Process.Kill()
-	<-s.ended
-}
+func (s *server) kill() { s.Kill() }
 
 // stop ends it as a supervisor does.
 func (s *server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-	case <-time.After(patience):
-		s.t.Error("the server did not stop")
-		s.kill()
+	if err := s.Stop(); errors.Is(err, testkit.ErrNotStopped) {
+		s.t.Error(err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/client"
 	"github.com/chowk-chat/chowk/internal/history"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // size is how much goes on.
@@ -33,11 +34,11 @@ type world struct {
 	seed   uint64
 	db     database
 	server *server
-	others []*server // nodes beside it
-	way    *proxy    // between two nodes; nil when there is none
-	nats   *nats     // nil when nodes have their own
-	proxy  *proxy    // nil when there is a cable
-	cable  *cable    // nil when there is a proxy
+	others []*server      // nodes beside it
+	way    *testkit.Proxy // between two nodes; nil when there is none
+	nats   *nats          // nil when nodes have their own
+	proxy  *testkit.Proxy // nil when there is a cable
+	cable  *cable         // nil when there is a proxy
 	rec    *history.Recorder
 	marks  *history.Log // faults
 	people []*person
@@ -65,10 +66,10 @@ func newWorld(t *testing.T, c *cable, z size, seed uint64, db database) *world {
 	w.serve()
 	if c == nil {
 		var err error
-		if w.proxy, err = newProxy(w.addresses()...); err != nil {
+		if w.proxy, err = testkit.NewProxy(w.addresses()...); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(w.proxy.close)
+		t.Cleanup(w.proxy.Close)
 	}
 	w.marks = w.rec.Session("the one who breaks things")
 	for i := range z.users {
@@ -156,7 +157,7 @@ func (w *world) start() {
 func (w *world) finish() *history.Report {
 	w.t.Helper()
 	if w.proxy != nil {
-		w.proxy.delay.Store(0)
+		w.proxy.Delay(0)
 	}
 	for _, p := range w.people {
 		p.asleep.Store(false)
