@@ -188,6 +188,12 @@ func (s *Server) dial(address string) error {
 	}
 }
 
+// SetBinary and SetThrough change Options for the next start.
+func (s *Server) SetBinary(path string) { s.options.Binary = path }
+
+// SetThrough changes the command that becomes the server.
+func (s *Server) SetThrough(command ...string) { s.options.Through = command }
+
 // Address is the public listener's host:port.
 func (s *Server) Address() string { return strings.TrimPrefix(s.URL, "http://") }
 

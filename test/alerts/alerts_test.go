@@ -120,7 +120,7 @@ func (f fault) play(t *testing.T) {
 		}
 	}
 	if t.Failed() && st.server != nil {
-		t.Logf("the server's log:\n\t%s", lines(st.server.log.String()))
+		t.Logf("the server's log:\n\t%s", lines(st.server.Log.Text()))
 	}
 }
 

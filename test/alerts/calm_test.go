@@ -3,6 +3,7 @@
 package alerts
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -34,11 +36,11 @@ func TestNoAlertFiresInCalm(t *testing.T) {
 	}
 	prom := watch(t, speed, targets...)
 	var benches []*exec.Cmd
-	var sayings []*tail
+	var sayings []*bytes.Buffer
 	for _, s := range servers {
-		bench := exec.CommandContext(t.Context(), binary, "bench", "mixed", "--url=http://"+s.address, "--sockets=100", "--rate=40", fmt.Sprintf("--duration=%v", lasts))
+		bench := exec.CommandContext(t.Context(), testkit.Binary(t), "bench", "mixed", "--url=http://"+s.address, "--sockets=100", "--rate=40", fmt.Sprintf("--duration=%v", lasts))
 		bench.Env = []string{"PATH=" + os.Getenv("PATH")} // as for the server
-		said := new(tail)
+		said := new(bytes.Buffer)
 		bench.Stdout, bench.Stderr = said, said
 		if err := bench.Start(); err != nil {
 			t.Fatal(err)
@@ -47,7 +49,7 @@ func TestNoAlertFiresInCalm(t *testing.T) {
 	}
 	for i, b := range benches {
 		if err := b.Wait(); err != nil {
-			t.Errorf("the load on %s: %v\n\t%s\nthe server's log:\n\t%s", servers[i].args[4], err, lines(sayings[i].String()), lines(servers[i].log.String()))
+			t.Errorf("the load on %s: %v\n\t%s\nthe server's log:\n\t%s", servers[i].database, err, lines(sayings[i].String()), lines(servers[i].Log.Text()))
 		}
 	}
 	now, err := prom.alerts()

@@ -26,7 +26,7 @@ var serviceFaults = []fault{
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t))
 			return func() func() {
-				s.kill()
+				s.Kill()
 				return s.start
 			}
 		},
@@ -95,7 +95,7 @@ var serviceFaults = []fault{
 			s := st.serve(t, url)
 			reconnecting(t, s)
 			return func() func() {
-				s.kill()
+				s.Kill()
 				pgtest.Query(t, url, "UPDATE meta SET value = decode(md5(random()::text), 'hex') WHERE name = 'epoch'")
 				s.start()
 				return func() {}

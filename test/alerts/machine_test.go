@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 var machineFaults = []fault{
@@ -20,13 +22,13 @@ var machineFaults = []fault{
 			}
 			disk := t.TempDir()
 			s := prepare(t, st.speed, "sqlite:"+disk+"/chowk.db")
-			s.command = []string{"unshare", "-rm", "sh", "-c", fmt.Sprintf(`mount -t tmpfs -o size=1200m none %s && exec "$0" "$@"`, disk), binary}
+			s.SetThrough("unshare", "-rm", "sh", "-c", fmt.Sprintf(`mount -t tmpfs -o size=1200m none %s && exec "$0" "$@"`, disk))
 			s.start()
 			st.server = s
 			st.look(t)
 			return func() func() {
 				// What the server has mounted, only it can see.
-				file := filepath.Join(fmt.Sprintf("/proc/%d/root", s.cmd.Process.Pid), disk, "filler")
+				file := filepath.Join(fmt.Sprintf("/proc/%d/root", s.Pid()), disk, "filler")
 				fill(t, file, 300<<20)
 				return func() { _ = os.Remove(file) }
 			}
@@ -36,7 +38,7 @@ var machineFaults = []fault{
 		name: "descriptors run out", what: "1,845 sockets where the limit on open files is 2,048", fires: []string{"ChowkFileDescriptors"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := prepare(t, st.speed, sqlite(t), "--limits.sockets-per-user=0")
-			s.command = []string{"sh", "-c", `ulimit -n 2048 && exec "$0" "$@"`, binary}
+			s.SetThrough("sh", "-c", `ulimit -n 2048 && exec "$0" "$@"`)
 			s.start()
 			st.server = s
 			st.look(t)
@@ -75,13 +77,17 @@ var machineFaults = []fault{
 			st.server = serve(t, st.speed, sqlite(t))
 			st.targets = []string{s.ops, st.server.ops}
 			st.look(t)
-			run := func(program string) {
-				s.command[0] = program
+			newer := filepath.Join(t.TempDir(), "chowk")
+			if err := testkit.Build(newer, version("v1.1.0")...); err != nil {
+				t.Fatal(err)
+			}
+			run := func(binary string) {
+				s.SetBinary(binary)
 				s.restart()
 			}
 			return func() func() {
 				run(newer)
-				return func() { run(binary) }
+				return func() { run(testkit.Binary(t)) }
 			}
 		},
 	},

@@ -40,7 +40,7 @@ var nodeFaults = []fault{
 			other := prepare(t, st.speed, url, "--relay.listen=127.0.0.1:0", "--relay.routes="+address, "--relay.secret=fedcba9876543210")
 			return func() func() {
 				other.start()
-				return other.kill
+				return other.Kill
 			}
 		},
 	},

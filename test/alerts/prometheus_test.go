@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -157,4 +158,25 @@ func (p *prometheus) await(what string, holds func() bool) time.Duration {
 			p.t.Fatalf("after %v not yet: %s", patience, what)
 		}
 	}
+}
+
+// tail keeps the end of what a program writes.
+type tail struct {
+	mu sync.Mutex // guards what follows
+	b  []byte
+}
+
+func (l *tail) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const maxBytes = 8 << 10
+	l.b = append(l.b, b...)
+	l.b = l.b[max(0, len(l.b)-maxBytes):]
+	return len(b), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.b)
 }

@@ -6,13 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,27 +21,9 @@ import (
 // minutes here.
 const patience = 3 * time.Minute
 
-// binary is the server, and newer the same with another version.
-var binary, newer string
-
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "chowk-alerts-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary, newer = filepath.Join(dir, "chowk"), filepath.Join(dir, "chowk-newer")
-	err = testkit.Build(binary, "-ldflags", "-X main.version=v1.0.0")
-	if err == nil && everything() {
-		err = testkit.Build(newer, "-ldflags", "-X main.version=v1.1.0")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	forget, err := useMemory()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -58,13 +36,16 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
+	code := testkit.HeavyMain(m, version("v1.0.0")...)
 	if err := results.write(os.Getenv("CHOWK_ALERTS_TABLE")); err != nil {
 		fmt.Fprintln(os.Stderr, "write the table:", err)
 		return 1
 	}
 	return code
 }
+
+// version returns the flags of go build for a server of that version.
+func version(name string) []string { return []string{"-ldflags", "-X main.version=" + name} }
 
 // useMemory puts databases into memory where there is room for it. A disk that
 // others keep busy stalls for a second now and then, which the rules would take for
@@ -87,35 +68,12 @@ func useMemory() (forget func(), err error) {
 // everything says whether all faults are wanted, which takes minutes.
 func everything() bool { return os.Getenv("CHOWK_ALERTS") == "all" }
 
-// tail keeps the end of a log.
-type tail struct {
-	mu sync.Mutex // guards what follows
-	b  []byte
-}
-
-func (l *tail) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	const most = 8 << 10
-	l.b = append(l.b, b...)
-	l.b = l.b[max(0, len(l.b)-most):]
-	return len(b), nil
-}
-
-func (l *tail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.b)
-}
-
 // server is a chowk that can be ended, and started again at the same addresses.
 type server struct {
+	*testkit.Server
 	t            *testing.T
 	address, ops string
-	command      []string // the program, and what it is started through
-	args         []string
-	cmd          *exec.Cmd
-	log          tail
+	database     string
 }
 
 // serve starts a server with settings whose clocks fit the rules' speed: the
@@ -129,57 +87,34 @@ func serve(t *testing.T, speed int, database string, settings ...string) *server
 
 func prepare(t *testing.T, speed int, database string, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: testkit.FreeAddress(t), ops: testkit.FreeAddress(t), command: []string{binary}}
-	s.args = append([]string{
-		"serve", "--listen=" + s.address, "--ops.listen=" + s.ops, "--auth=none", "--database-url=" + database, "--data-dir=" + t.TempDir(),
-		fmt.Sprintf("--canary.interval=%v", 10*time.Second/time.Duration(speed)),
-		fmt.Sprintf("--heartbeat=%v", max(time.Second, 30*time.Second/time.Duration(speed))),
-		"--log.level=warn", "--drain.window=0s",
-	}, settings...)
-	t.Cleanup(s.kill)
+	s := &server{t: t, address: testkit.FreeAddress(t), ops: testkit.FreeAddress(t), database: database}
+	s.Server = testkit.NewServer(testkit.Options{Binary: testkit.Binary(t), Dir: t.TempDir(), Settings: append([]string{
+		"listen=" + s.address, "ops.listen=" + s.ops, "auth=none", "database-url=" + database,
+		fmt.Sprintf("canary.interval=%v", 10*time.Second/time.Duration(speed)),
+		fmt.Sprintf("heartbeat=%v", max(time.Second, 30*time.Second/time.Duration(speed))),
+		"log.level=warn", "drain.window=0s",
+	}, settings...)})
+	t.Cleanup(s.Kill)
 	return s
 }
 
 // start returns when the server listens.
 func (s *server) start() {
 	s.t.Helper()
-	all := append(s.command[:len(s.command):len(s.command)], s.args...)
-	s.cmd = exec.Command(all[0], all[1:]...)
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // the server would take our own settings for its own
-	s.cmd.Stderr = &s.log
-	if err := s.cmd.Start(); err != nil {
+	if err := s.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for until := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + s.address + "/healthz")
-		if err == nil {
-			_ = resp.Body.Close()
-			return
-		}
-		if time.Now().After(until) || syscall.Kill(s.cmd.Process.Pid, 0) != nil {
-			s.t.Fatalf("the server does not listen: %v\n%s", err, &s.log)
-		}
-	}
 }
 
-// kill ends the server with no chance to do anything.
-func (s *server) kill() {
-	if s.cmd == nil {
-		return
-	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-}
-
-func (s *server) signal(sig syscall.Signal) {
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Errorf("send %v: %v", sig, err)
+func (s *server) signal(sig os.Signal) {
+	if err := s.Signal(sig); err != nil {
+		s.t.Error(err)
 	}
 }
 
 // restart ends and starts the server, with what was changed in between.
 func (s *server) restart() {
-	s.kill()
+	s.Kill()
 	s.start()
 }
 
