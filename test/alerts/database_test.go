@@ -30,7 +30,7 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "PostgreSQL is frozen", what: "PostgreSQL is frozen (`SIGSTOP` to all its processes): it takes connections and answers nothing",
+		name: "PostgreSQL is frozen", what: "PostgreSQL is frozen (`SIGSTOP` to all its processes): it accepts connections and answers nothing",
 		fires: []string{"ChowkDatabaseUnreachable", "ChowkRefusesSends"}, speed: 5, // a look at the server takes up to 2 s
 		arrange: func(t *testing.T, st *stage) func() func() {
 			pg := pgtest.Start(t)
@@ -43,7 +43,7 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "messages are locked", what: "`LOCK TABLE messages` in a session that is left open",
+		name: "messages are locked", what: "`LOCK TABLE messages` in a session that stays open",
 		fires: []string{"ChowkRefusesSends", "ChowkJournalRefuses", "ChowkConnectionHeldTooLong", "ChowkConnectionsHeldLong", "ChowkCommitSlow"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)
@@ -54,7 +54,7 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "users are locked", what: "`LOCK TABLE users` while twelve people look for users, with a pool of 2 + 1",
+		name: "users are locked", what: "`LOCK TABLE users` while twelve people search for users, with a pool of 2 + 1",
 		fires: []string{"ChowkPoolExhausted", "ChowkPoolQueuePersists"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)
@@ -64,7 +64,7 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "users are locked for moments", what: "`LOCK TABLE users` for 200 ms, again and again, with a pool of 2 + 1",
+		name: "users are locked for moments", what: "`LOCK TABLE users` for 200 ms, repeatedly, with a pool of 2 + 1",
 		fires: []string{"ChowkPoolWaits"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)
@@ -74,7 +74,7 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "one unit is held once", what: "`LOCK TABLE users` for 2 s, once, while one person looks for users",
+		name: "one unit is held once", what: "`LOCK TABLE users` for 2 s, once, while one person searches for users",
 		fires: []string{"ChowkConnectionHeldTooLong"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)
@@ -90,7 +90,7 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "commits are slow", what: "a trigger on messages that takes 0.3 s, as a disk that hardly moves does",
+		name: "commits are slow", what: "a trigger on messages that takes 0.3 s, like a very slow disk",
 		fires: []string{"ChowkCommitSlow"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)

@@ -32,7 +32,7 @@ var serviceFaults = []fault{
 		},
 	},
 	{
-		name: "rows are lost", what: "a channel's last number is raised by hand in the database, so that entries are missing; ended by a restart",
+		name: "rows are lost", what: "a channel's last seq is raised by hand in the database, so that entries are missing; ended by a restart",
 		fires: []string{"ChowkCanaryFailing"}, speed: 5, // the canary waits 5 s for each message
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)
@@ -57,7 +57,7 @@ var serviceFaults = []fault{
 		},
 	},
 	{
-		name: "a process gets no CPU", what: "the process is stopped for 1.2 s, runs for 30 ms, and again (`SIGSTOP`), with 500 sockets in a channel",
+		name: "a process gets no CPU", what: "the process is stopped (`SIGSTOP`) for 1.2 s and runs for 30 ms, repeatedly, with 500 sockets in a channel",
 		fires: []string{"ChowkDeliveryLag"}, speed: 10,
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0")
@@ -88,7 +88,7 @@ var serviceFaults = []fault{
 		},
 	},
 	{
-		name: "a backup is restored", what: "the history becomes another one while the server is down, as after a restore, and clients come back",
+		name: "a backup is restored", what: "the history changes while the server is down, as after a restore, and clients reconnect",
 		fires: []string{"ChowkHistoryChanged"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			url := pgtest.Database(t)

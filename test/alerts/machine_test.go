@@ -15,7 +15,7 @@ import (
 
 var machineFaults = []fault{
 	{
-		name: "the disk fills", what: "a file system of 1.2 GiB (tmpfs) gets a file of 300 MiB", fires: []string{"ChowkDiskFilling"},
+		name: "the disk fills", what: "a file system of 1.2 GiB (tmpfs) receives a file of 300 MiB", fires: []string{"ChowkDiskFilling"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			if err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
 				t.Skipf("this system lets nobody mount a file system of his own: %v", err)
@@ -35,7 +35,7 @@ var machineFaults = []fault{
 		},
 	},
 	{
-		name: "descriptors run out", what: "1,845 sockets where the limit on open files is 2,048", fires: []string{"ChowkFileDescriptors"},
+		name: "descriptors run out", what: "1,845 sockets with a limit of 2,048 open files", fires: []string{"ChowkFileDescriptors"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := prepare(t, st.speed, sqlite(t), "--limits.sockets-per-user=0")
 			s.SetThrough("sh", "-c", `ulimit -n 2048 && exec "$0" "$@"`)
@@ -50,7 +50,7 @@ var machineFaults = []fault{
 		},
 	},
 	{
-		name: "sockets hold memory", what: "1,050 sockets that have sent the first 100 KB of an event", fires: []string{"ChowkMemoryPerSocket"},
+		name: "sockets hold memory", what: "1,050 sockets that have sent the first 100 KB of a command", fires: []string{"ChowkMemoryPerSocket"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0", "--limits.message-bytes=1MiB", "--limits.partial-bytes=256MiB", "--limits.message-read-timeout=10m")
 			return func() func() {
@@ -61,7 +61,7 @@ var machineFaults = []fault{
 		},
 	},
 	{
-		name: "a node does not stop", what: "`SIGTERM` with `drain.delay` 10m (which is not made shorter here)", fires: []string{"ChowkDrainStuck"},
+		name: "a node does not stop", what: "`SIGTERM` with `drain.delay` 10m (not shortened here)", fires: []string{"ChowkDrainStuck"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t), "--drain.delay=10m")
 			return func() func() {

@@ -15,7 +15,7 @@ import (
 
 var socketFaults = []fault{
 	{
-		name: "a node is nearly full", what: "18 sockets where 20 are allowed", fires: []string{"ChowkSocketsNearLimit"},
+		name: "a node is nearly full", what: "18 sockets with a limit of 20", fires: []string{"ChowkSocketsNearLimit"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets=20")
 			return func() func() {
@@ -25,7 +25,7 @@ var socketFaults = []fault{
 		},
 	},
 	{
-		name: "a node is full", what: "20 sockets where 20 are allowed, and others who try", fires: []string{"ChowkHandshakesRefused"},
+		name: "a node is full", what: "20 sockets with a limit of 20, and further attempts", fires: []string{"ChowkHandshakesRefused"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets=20", "--canary.interval=0")
 			c := newCrowd(t, s)
@@ -58,7 +58,7 @@ var socketFaults = []fault{
 		},
 	},
 	{
-		name: "sockets are cut silently", what: "two sockets a second that fall silent", fires: []string{"ChowkHalfOpenSockets"},
+		name: "sockets are cut silently", what: "two sockets a second that become silent", fires: []string{"ChowkHalfOpenSockets"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t))
 			newCrowd(t, s).visit(2 * time.Second)
@@ -70,7 +70,7 @@ var socketFaults = []fault{
 		},
 	},
 	{
-		name: "clients read slowly", what: "10 of 110 sockets take 40 KB a second of 500 (who takes nothing at all is closed after two heartbeats)",
+		name: "clients read slowly", what: "10 of 110 sockets take 40 KB a second of 500 (a socket that accepts nothing at all is closed after two heartbeats)",
 		fires: []string{"ChowkSocketsBacklogged"},
 		arrange: func(t *testing.T, st *stage) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0")
