@@ -36,7 +36,7 @@ func exampleServer() (ada, bob *client.Client, channel chat.ID, end func()) {
 	must(err)
 	return ada, bob, ch.ID, func() {
 		_, _ = ada.Close(), bob.Close()
-		s.kill()
+		s.Kill()
 		_ = os.RemoveAll(dir)
 	}
 }

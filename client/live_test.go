@@ -1,15 +1,11 @@
 package client_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,30 +14,18 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/client"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // patience bounds every wait of these tests; nothing is expected to take that long.
 const patience = 30 * time.Second
 
-// binary is the server, built once for these tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "chowk-client-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "chowk")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/chowk").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the server: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	flag.Parse()
+	if testing.Short() {
+		_ = flag.Set("test.skip", "^Example") // they run the built server, and cannot skip themselves
 	}
+	code := testkit.Main(m)
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -53,66 +37,35 @@ func TestMain(m *testing.M) {
 
 // server is a chowk that can be killed and started again at the same address.
 type server struct {
-	url  string
-	args []string
-	cmd  *exec.Cmd
+	*testkit.Server
+	url string
 }
 
 // startServer serves on SQLite in dir; a token is a user id.
 func startServer(dir string) (*server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	binary, err := testkit.BinaryPath()
 	if err != nil {
 		return nil, err
 	}
-	address := l.Addr().String()
-	_ = l.Close()
-	s := &server{url: "http://" + address, args: []string{
-		"serve", "--listen=" + address, "--auth=none", "--data-dir=" + dir, "--log.format=json", "--drain.window=1s",
-		"--limits.commands-per-second=100000", "--limits.commands-burst=100000",
-	}}
-	return s, s.start()
-}
-
-func (s *server) start() error {
-	path, err := binary()
+	address, err := testkit.Address()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.cmd = exec.Command(path, s.args...)
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(stderr)
-	var said []string
-	for lines.Scan() {
-		said = append(said, lines.Text())
-		if strings.Contains(lines.Text(), `"listening"`) {
-			go func() { // ends with the server
-				for lines.Scan() {
-				}
-			}()
-			return nil
-		}
-	}
-	return fmt.Errorf("the server did not start:\n%s", strings.Join(said, "\n"))
-}
-
-func (s *server) kill() {
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
+	s, err := testkit.StartServer(testkit.Options{Binary: binary, Dir: dir, Settings: []string{
+		"listen=" + address, "auth=none", "ops.listen=off", "drain.window=1s", "log.level=warn",
+		"limits.commands-per-second=100000", "limits.commands-burst=100000",
+	}})
+	return &server{s, s.URL}, err
 }
 
 func serve(t *testing.T) *server {
 	t.Helper()
+	testkit.Binary(t) // skips with -short
 	s, err := startServer(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.kill)
+	t.Cleanup(s.Kill)
 	return s
 }
 
@@ -206,8 +159,8 @@ func TestAServerThatIsKilledLosesNothing(t *testing.T) {
 	last := send(t, ada, id, "0")
 	for i := 1; i < 60; i++ {
 		if i%20 == 0 {
-			s.kill()
-			if err := s.start(); err != nil {
+			s.Kill()
+			if err := s.Start(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -311,8 +264,8 @@ func TestLeaveAndJoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, ada, id, "not heard")
-	s.kill() // the next connection must leave as well
-	if err := s.start(); err != nil {
+	s.Kill() // the next connection must leave as well
+	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	last := send(t, ada, id, "nor this")
@@ -382,9 +335,10 @@ func TestADrainingServerIsLeft(t *testing.T) {
 	s := serve(t)
 	id, ada, bob := channelOf(t, s)
 	send(t, ada, id, "0")
-	_ = s.cmd.Process.Signal(os.Interrupt)
-	_ = s.cmd.Wait()
-	if err := s.start(); err != nil {
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	send(t, ada, id, "1")

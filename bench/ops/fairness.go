@@ -40,7 +40,7 @@ func (b *bench) fairness(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.end() }()
+	defer func() { _ = s.Stop() }()
 	others, err := gather(ctx, s.url, "quiet", quietOnes)
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -21,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -165,8 +165,8 @@ func measure(ctx context.Context, c config) (err error) {
 	defer os.RemoveAll(b.dir)
 	if b.binary == "" {
 		b.binary = filepath.Join(b.dir, "chowk")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "./cmd/chowk").CombinedOutput(); err != nil { //nolint:gosec // a path of our own
-			return fmt.Errorf("build the server: %w\n%s", err, out)
+		if err := testkit.Build(b.binary, "-trimpath"); err != nil {
+			return err
 		}
 	}
 	if b.pg, err = pgtest.New(postgresSettings...); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
 	"github.com/chowk-chat/chowk/internal/command"
@@ -28,7 +29,6 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
-	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 const (

@@ -61,7 +61,7 @@ func (b *bench) restart(ctx context.Context, r *result, kind string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.end() }()
+	defer func() { _ = s.Stop() }()
 	t, err := settleTown(ctx, s.url, b.sockets)
 	if t != nil {
 		defer t.leave()
@@ -100,14 +100,11 @@ func (b *bench) restart(ctx context.Context, r *result, kind string) error {
 // replace ends the process and starts another one at the same address.
 func (s *server) replace(ctx context.Context) (told, ended time.Time, err error) {
 	told = time.Now()
-	if err := s.end(); err != nil {
+	if err := s.Stop(); err != nil {
 		return told, ended, err
 	}
 	ended = time.Now()
-	if err := s.start(); err != nil {
-		return told, ended, err
-	}
-	return told, ended, s.await(ctx)
+	return told, ended, s.start(ctx)
 }
 
 // settleTown makes users and channels, and connects everybody.

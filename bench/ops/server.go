@@ -8,13 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/chowk-chat/chowk/bench/internal/usage"
@@ -25,17 +22,12 @@ import (
 // patience bounds every wait; nothing is expected to take that long.
 const patience = 60 * time.Second
 
-// server is the server's own binary, which can be ended and started again at the
-// same address.
+// server is the server's own binary, which can be ended and started again at the same
+// address.
 type server struct {
-	binary       string
-	url, ops     string
-	args         []string
-	log          *os.File
-	cmd          *exec.Cmd
-	ended        chan struct{} // closed when the process has ended
-	began, ready time.Time     // of the last start
-	used         float64       // CPU time of processes that have ended
+	*testkit.Server
+	url, ops string
+	ready    time.Time // of the last start
 }
 
 // database makes an empty database and gives its URL.
@@ -59,19 +51,11 @@ func (b *bench) serve(ctx context.Context, database string, settings ...string) 
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(b.dir, fmt.Sprintf("server%d.log", b.count)))
-	if err != nil {
-		return nil, err
-	}
-	s := &server{binary: b.binary, url: "http://" + address, ops: "http://" + ops, log: log}
-	s.args = append([]string{
-		"serve", "--listen=" + address, "--ops.listen=" + ops, "--auth=none", "--log.format=json", "--log.level=warn",
-		"--database-url=" + database, "--data-dir=" + b.dir,
-	}, settings...)
-	if err := s.start(); err != nil {
-		return nil, err
-	}
-	return s, s.await(ctx)
+	s := &server{url: "http://" + address, ops: "http://" + ops}
+	s.Server = testkit.NewServer(testkit.Options{Binary: b.binary, Dir: b.dir, Settings: append([]string{
+		"listen=" + address, "ops.listen=" + ops, "auth=none", "log.level=warn", "database-url=" + database, "canary.interval=10s",
+	}, settings...)})
+	return s, s.start(ctx)
 }
 
 // generous lifts what bounds a single socket, where few sockets stand for many
@@ -81,64 +65,32 @@ var generous = []string{
 	"--limits.user-commands-per-second=400000", "--limits.user-commands-burst=4000000",
 }
 
-func (s *server) start() error {
-	s.cmd = exec.Command(s.binary, s.args...) //nolint:gosec,noctx // the server itself; it is stopped
-	s.cmd.Env = []string{}                    // the server would take our own settings for its own
-	s.cmd.Stderr = s.log
-	s.began = time.Now()
-	if err := s.cmd.Start(); err != nil {
-		return fmt.Errorf("start the server: %w", err)
+// start starts the server, and waits until it is ready.
+func (s *server) start(ctx context.Context) error {
+	if err := s.Start(); err != nil {
+		return err
 	}
-	cmd, ended := s.cmd, make(chan struct{})
-	s.ended = ended
-	go func() { // ends with the server
-		defer close(ended)
-		_ = cmd.Wait()
-	}()
-	return nil
-}
-
-// await waits until the server is ready.
-func (s *server) await(ctx context.Context) error {
 	for until := time.Now().Add(patience); time.Now().Before(until); async.Sleep(ctx, 5*time.Millisecond) {
 		if code, _ := get(ctx, s.url+"/readyz"); code == http.StatusOK {
 			s.ready = time.Now()
 			return nil
 		}
 		select {
-		case <-s.ended:
-			text, _ := os.ReadFile(s.log.Name())
-			return fmt.Errorf("the server ended:\n%s", text)
+		case <-s.Exited():
+			return fmt.Errorf("the server ended:\n%s", s.Log.Tail(30))
 		default:
 		}
 	}
 	return errors.New("the server is not ready")
 }
 
-// end asks the server to stop, and waits.
-func (s *server) end() error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
-	defer late.Stop()
-	<-s.ended
-	state := s.cmd.ProcessState
-	s.used += (state.UserTime() + state.SystemTime()).Seconds()
-	if !state.Success() {
-		text, _ := os.ReadFile(s.log.Name())
-		return fmt.Errorf("the server ended with %v:\n%s", state, text[max(0, len(text)-2000):])
-	}
-	return nil
-}
-
 // cpu is the CPU time of the server, of all its processes.
 func (s *server) cpu() float64 {
 	select {
-	case <-s.ended:
-		return s.used
+	case <-s.Exited():
+		return s.EndedCPU().Seconds()
 	default:
-		return s.used + usage.Process(s.cmd.Process.Pid, false)
+		return s.EndedCPU().Seconds() + usage.Process(s.Pid(), false)
 	}
 }
 

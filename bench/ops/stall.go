@@ -29,7 +29,7 @@ func (b *bench) stalled(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.end() }()
+	defer func() { _ = s.Stop() }()
 	crowd, err := gather(ctx, s.url, "sender", b.senders)
 	if err != nil {
 		return err

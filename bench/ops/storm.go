@@ -27,7 +27,7 @@ func (b *bench) storms(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.end() }()
+	defer func() { _ = s.Stop() }()
 	others := b.foreign(s)
 	for _, name := range []string{"first", "second, right after"} {
 		if err := b.oneStorm(ctx, r, s, name); err != nil {

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -22,6 +19,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/auth"
+	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -29,11 +27,10 @@ const secret = "a secret of the benchmark, of more than 32 bytes"
 
 // chowk is the real binary, on PostgreSQL, which is another process.
 type chowk struct {
-	process
+	server   *testkit.Server
 	dir      string
 	pg       *pgtest.Server
 	database string
-	ops      string
 	extra    int // further channels of each user, to which nobody writes
 
 	mu      sync.Mutex
@@ -67,61 +64,30 @@ func startChowk(binary string, extra int) (target, error) {
 }
 
 func (c *chowk) start(binary string) error {
-	cmd := exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--ops.listen", "127.0.0.1:0", "--data-dir", filepath.Join(c.dir, "data"),
-		"--database-url", c.database, "--auth", "jwt", "--log.level", "info", "--log.format", "json", "--canary.interval", "0s", "--drain.window", "0s",
-		"--pool.size", "10", "--pool.overflow", "0", "--limits.sockets-per-user", "50", "--limits.handshakes-per-second", "1000000",
-		"--limits.commands-per-second", "100000", "--limits.commands-burst", "100000")
-	cmd.Env = append(os.Environ(), "CHOWK_AUTH_JWT_SECRET="+secret)
-	in, err := cmd.StdinPipe()
+	path, err := filepath.Abs(binary)
 	if err != nil {
 		return err
 	}
-	out, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	c.process = process{cmd: cmd, in: in}
-	ready := make(chan error, 1)
-	go c.follow(out, ready) // ends with the process
-	select {
-	case err := <-ready:
-		return err
-	case <-time.After(30 * time.Second):
-		return errors.New("chowk does not start")
-	}
-}
-
-// follow reads the log, which tells the addresses.
-func (c *chowk) follow(log io.Reader, ready chan<- error) {
-	last, told := "", false
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		last = lines.Text()
-		var line struct{ Msg, URL string }
-		if told || json.Unmarshal([]byte(last), &line) != nil {
-			continue
-		}
-		switch line.Msg {
-		case "operations":
-			c.ops = line.URL
-		case "listening":
-			c.url = strings.TrimSuffix(line.URL, "/messages")
-			told = true
-			ready <- nil
-		}
-	}
-	if !told {
-		ready <- errors.New("chowk: " + last)
-	}
+	c.server, err = testkit.StartServer(testkit.Options{
+		Binary: path, Dir: c.dir, Env: []string{"CHOWK_AUTH_JWT_SECRET=" + secret},
+		Settings: []string{
+			"database-url=" + c.database, "auth=jwt", "drain.window=0s", "pool.size=10", "pool.overflow=0",
+			"limits.sockets-per-user=50", "limits.handshakes-per-second=1000000",
+			"limits.commands-per-second=100000", "limits.commands-burst=100000",
+		},
+	})
+	return err
 }
 
 func (c *chowk) name() string { return "chowk" }
 
+func (c *chowk) pid() int { return c.server.Pid() }
+
 func (c *chowk) stop() {
 	c.fleet.close()
-	c.process.stop()
+	if err := c.server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "benchsockets:", err)
+	}
 	c.pg.Remove()
 	_ = os.RemoveAll(c.dir)
 }
@@ -188,7 +154,7 @@ func (c *chowk) at(i, _ int) address {
 		panic(err)
 	}
 	return address{
-		host: strings.TrimPrefix(c.url, "http://"), path: "/api/v1/ws",
+		host: c.server.Address(), path: "/api/v1/ws",
 		header: http.Header{"Authorization": {"Bearer " + token}, "Sec-WebSocket-Protocol": {chat.Protocol}},
 	}
 }
@@ -303,7 +269,7 @@ var (
 )
 
 func (c *chowk) memory() (m memory, err error) {
-	r, err := http.Post(c.ops+"/debug/free-memory", "", nil)
+	r, err := http.Post(c.server.Ops+"/debug/free-memory", "", nil)
 	if err != nil {
 		return m, err
 	}
@@ -317,7 +283,7 @@ func (c *chowk) memory() (m memory, err error) {
 		return m, err
 	}
 	m.Goroutines = int(number(goroutines, text))
-	if r, err = http.Post(c.ops+"/debug/free-memory", "", nil); err == nil {
+	if r, err = http.Post(c.server.Ops+"/debug/free-memory", "", nil); err == nil {
 		r.Body.Close()
 	}
 	return m, err
@@ -347,7 +313,7 @@ func (c *chowk) counter(name string) (float64, error) {
 }
 
 func (c *chowk) get(path string) ([]byte, error) {
-	r, err := http.Get(c.ops + path)
+	r, err := http.Get(c.server.Ops + path)
 	if err != nil {
 		return nil, err
 	}

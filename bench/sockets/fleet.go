@@ -230,10 +230,10 @@ func (s *sock) wakeUp() {
 }
 
 // Writable, Idle, Late and Closed implement [netpoll.Handler].
-func (s *sock) Writable(*netpoll.Conn)      {}
-func (s *sock) Idle(*netpoll.Conn)          {}
-func (s *sock) PartialTimeout(*netpoll.Conn)          {}
-func (s *sock) Closed(*netpoll.Conn, error) { s.closed.Store(true) }
+func (s *sock) Writable(*netpoll.Conn)       {}
+func (s *sock) Idle(*netpoll.Conn)           {}
+func (s *sock) PartialTimeout(*netpoll.Conn) {}
+func (s *sock) Closed(*netpoll.Conn, error)  { s.closed.Store(true) }
 
 // marker precedes an event's number in its content.
 var marker = []byte("@@")

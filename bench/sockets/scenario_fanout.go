@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 // tracker follows events until the last socket has them.
@@ -83,7 +85,7 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 		}
 		time.Sleep(2 * time.Second) // handshakes' garbage, and presence
 		tr := track(fl, count, size)
-		cpu, all, start := cpuOf(t.pid()), machineCPU(), time.Now()
+		cpu, all, start := usage.Process(t.pid(), false), usage.Machine(), time.Now()
 		if err := t.load(groups, count, rate); err != nil {
 			return err
 		}
@@ -91,11 +93,11 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 			return err
 		}
 		took := time.Since(start).Seconds()
-		used := cpuOf(t.pid()) - cpu
+		used := usage.Process(t.pid(), false) - cpu
 		millions := float64(tr.delivered.Load()) / 1e6
 		b.add(scenario, t.name(),
 			value{"cpu", used / millions, " s/M"}, value{"p50", tr.latency(0.5), " ms"}, value{"p99", tr.latency(0.99), " ms"},
-			value{"frame", float64(tr.bytes.Load()), " B"}, value{"deliveries", millions / took * 1e6, "/s"}, value{"machine", (machineCPU() - all) / took, " cores"})
+			value{"frame", float64(tr.bytes.Load()), " B"}, value{"deliveries", millions / took * 1e6, "/s"}, value{"machine", (usage.Machine() - all) / took, " cores"})
 		return nil
 	})
 }

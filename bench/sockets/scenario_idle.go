@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 // otherChannels are what a user of chowk hears besides one channel: ten in all.
@@ -31,7 +33,7 @@ func (b *bench) runIdle() error {
 				return p, err
 			}
 			time.Sleep(time.Second)
-			p.rss = rssOf(t.pid())
+			p.rss = usage.AnonymousMemory(t.pid())
 			return p, nil
 		}
 		// A thousand first: what a server needs once, such as its connections to the
@@ -117,7 +119,7 @@ func echo(t target, fl *fleet, active []*sock, perSecond, seconds int) (used flo
 			mu.Unlock()
 		}
 	}
-	cpu := cpuOf(t.pid())
+	cpu := usage.Process(t.pid(), false)
 	question := t.ask(1)
 	var late atomic.Int64
 	var wg sync.WaitGroup
@@ -136,7 +138,7 @@ func echo(t target, fl *fleet, active []*sock, perSecond, seconds int) (used flo
 	}
 	wg.Wait()
 	time.Sleep(200 * time.Millisecond)
-	used = cpuOf(t.pid()) - cpu
+	used = usage.Process(t.pid(), false) - cpu
 	fl.on = func(*sock, []byte) {}
 	mu.Lock()
 	defer mu.Unlock()

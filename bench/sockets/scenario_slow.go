@@ -3,6 +3,8 @@ package main
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 const (
@@ -71,7 +73,7 @@ func (b *bench) slowParts(t *chowk, tr *ordered, slow []*sock, groups, perSecond
 			s.stuck.Store(part.stuck)
 		}
 		count := perSecond * part.seconds
-		rss, cpu := rssOf(t.pid()), cpuOf(t.pid())
+		rss, cpu := usage.AnonymousMemory(t.pid()), usage.Process(t.pid(), false)
 		if err := t.loadFrom(groups, first, count, perSecond, slowBytes); err != nil {
 			return err
 		}
@@ -83,8 +85,8 @@ func (b *bench) slowParts(t *chowk, tr *ordered, slow []*sock, groups, perSecond
 			return err
 		}
 		b.add("slow", t.name()+" "+part.name, value{"p50", tr.quantile(first, count, 0.5), " ms"}, value{"p99", tr.quantile(first, count, 0.99), " ms"},
-			value{"fell behind", now - behind, ""}, value{"cpu", (cpuOf(t.pid()) - cpu) / float64(part.seconds), " cores"},
-			value{"rss growth", (rssOf(t.pid()) - rss) / float64(len(slow)) / 1024, " KiB per slow socket"})
+			value{"fell behind", now - behind, ""}, value{"cpu", (usage.Process(t.pid(), false) - cpu) / float64(part.seconds), " cores"},
+			value{"rss growth", (usage.AnonymousMemory(t.pid()) - rss) / float64(len(slow)) / 1024, " KiB per slow socket"})
 		first, behind = first+count, now
 	}
 	return nil

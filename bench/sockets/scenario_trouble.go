@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
 // runLoop is the client that once stopped a server: it opens forty sockets a second
@@ -36,12 +38,12 @@ func (b *bench) runLoop() error {
 				wg.Go(func() { t.leak(ctx, looping, others, &opened, &refused) })
 			}
 			tr := track(fl, rate*b.seconds, others)
-			cpu := cpuOf(t.pid())
+			cpu := usage.Process(t.pid(), false)
 			err := t.load(1, rate*b.seconds, rate)
 			if err == nil {
 				err = tr.wait(time.Minute)
 			}
-			used := cpuOf(t.pid()) - cpu
+			used := usage.Process(t.pid(), false) - cpu
 			cancel()
 			wg.Wait()
 			if err != nil {
@@ -52,7 +54,7 @@ func (b *bench) runLoop() error {
 		}
 		// The user has as many as he may have: what does saying no cost?
 		const attempts = 4000
-		cpu := cpuOf(t.pid())
+		cpu := usage.Process(t.pid(), false)
 		refused := 0
 		for range attempts {
 			var r errRefused
@@ -60,7 +62,7 @@ func (b *bench) runLoop() error {
 				refused++
 			}
 		}
-		used := cpuOf(t.pid()) - cpu
+		used := usage.Process(t.pid(), false) - cpu
 		b.add("loop", "chowk refusing", value{"refused", float64(refused), ""}, value{"cpu", used / attempts * 1e6, " µs each"})
 		return nil
 	})
@@ -122,12 +124,12 @@ func (b *bench) runStorm() error {
 				}
 			}
 		})
-		cpu, start := cpuOf(t.pid()), time.Now()
+		cpu, start := usage.Process(t.pid(), false), time.Now()
 		_, err = fl.open(0, b.idle, 256, func(i int) address { return addresses[i] })
 		if err == nil {
 			err = until(time.Minute, func() bool { return greeted.Load() >= int64(b.idle) })
 		}
-		took, used := time.Since(start).Seconds(), cpuOf(t.pid())-cpu
+		took, used := time.Since(start).Seconds(), usage.Process(t.pid(), false)-cpu
 		close(done)
 		wg.Wait()
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/internal/bench/report"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 const second = time.Second
@@ -120,7 +121,7 @@ func TestProcessesShareTheSockets(t *testing.T) {
 	url, ops := serve(t, "--auth=none")
 	p := plans[fanout]
 	p.Scenario, p.URL = fanout, url
-	r, err := Run(t.Context(), p, Options{Processes: 3, Command: []string{binary, "bench", "worker"}, Ops: ops})
+	r, err := Run(t.Context(), p, Options{Processes: 3, Command: []string{testkit.Binary(t), "bench", "worker"}, Ops: ops})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,12 @@
 package bench
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,55 +15,23 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(testkit.Main(m, &binary)) }
+func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 
 // serve starts a real chowk and returns its URL and that of its metrics.
 func serve(t *testing.T, settings ...string) (url, ops string) {
 	t.Helper()
-	args := []string{"serve", "--listen=127.0.0.1:0", "--ops.listen=127.0.0.1:0", "--log.format=json", "--drain.window=0s", "--data-dir=" + t.TempDir()}
-	cmd := exec.Command(binary, append(args, settings...)...)
-	cmd.Dir = t.TempDir()
-	log, err := cmd.StderrPipe()
+	s, err := testkit.StartServer(testkit.Options{
+		Binary: testkit.Binary(t), Dir: t.TempDir(), Settings: append([]string{"drain.window=0s"}, settings...),
+	})
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	found := make(chan map[string]string, 1)
-	var reading sync.WaitGroup
-	reading.Go(func() { // ends when the server does
-		urls := make(map[string]string)
-		var said []string
-		told := false
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			said = append(said, lines.Text())
-			var entry struct{ Msg, URL string }
-			if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.URL != "" {
-				urls[entry.Msg] = entry.URL
-			}
-			if len(urls) == 2 && !told {
-				told = true
-				found <- urls
-			}
-		}
-		if !told {
-			t.Errorf("the server did not start:\n%s", strings.Join(said, "\n"))
-			close(found)
-		}
-	})
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		reading.Wait()
-		_ = cmd.Wait()
-	})
-	urls := <-found
-	if urls == nil {
-		t.FailNow()
-	}
-	return strings.TrimSuffix(urls["listening"], "/messages"), urls["operations"]
+	return s.URL, s.Ops
 }
 
 // fake is a server that is let loose on the driver: script is run for each socket

@@ -4,6 +4,7 @@
 package testkit
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -55,17 +56,24 @@ func Binary(t testing.TB) string {
 	if testing.Short() {
 		t.Skip("skipped with -short: it runs the built server")
 	}
-	if built.dir == "" {
-		t.Fatal("testkit.Binary needs testkit.Main in TestMain")
+	path, err := BinaryPath()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return path
+}
+
+// BinaryPath is Binary for an example.
+func BinaryPath() (string, error) {
 	built.once.Do(func() {
+		if built.dir == "" {
+			built.err = errors.New("testkit.Binary needs testkit.Main in TestMain")
+			return
+		}
 		built.path = filepath.Join(built.dir, "chowk")
 		built.err = Build(built.path, built.flags...)
 	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.path
+	return built.path, built.err
 }
 
 // Build builds the server with flags of go build.

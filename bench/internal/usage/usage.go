@@ -68,6 +68,22 @@ func Process(pid int, withWaitedFor bool) float64 {
 	return sum
 }
 
+// AnonymousMemory returns a process's resident memory in bytes without its code and
+// files, which do not grow with sockets; 0 where there is no /proc.
+func AnonymousMemory(pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib * 1024
+		}
+	}
+	return 0
+}
+
 // Machine is the CPU time that anybody has used, in seconds; 0 where there is no
 // /proc.
 func Machine() (total float64) {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,10 +19,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/cmd/chowk-lab/internal/oldways"
 	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/bench"
-	"github.com/chowk-chat/chowk/cmd/chowk-lab/internal/oldways"
 	"github.com/chowk-chat/chowk/internal/bench/report"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // Options are the load and the pool; zero fields are the defaults, those of the
@@ -210,6 +212,37 @@ func (o *Options) model(way oldways.Way) func(context.Context, string) (server, 
 		return oldways.Start(ctx, oldways.Options{URL: url, Way: way, Size: o.Size, Overflow: o.Overflow, Timeout: o.Timeout, SendBuffer: o.SendBuffer})
 	}
 }
+
+// chowk starts the real server on the same database, with the same pool.
+func (o *Options) chowk(_ context.Context, url string) (server, error) {
+	dir, err := os.MkdirTemp("", "chowk-incident-")
+	if err != nil {
+		return nil, fmt.Errorf("create a directory for chowk: %w", err)
+	}
+	c := &chowk{dir: dir}
+	c.Server, err = testkit.StartServer(testkit.Options{
+		Binary: o.Chowk, Dir: dir, Env: []string{"CHOWK_DATABASE_URL=" + url},
+		Settings: []string{
+			"auth=none", "ops.listen=off", "drain.window=0s",
+			fmt.Sprint("pool.size=", o.Size), fmt.Sprint("pool.overflow=", o.Overflow), fmt.Sprint("pool.background-timeout=", o.Timeout),
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// chowk is the real server in a directory of its own.
+type chowk struct {
+	*testkit.Server
+	dir string
+}
+
+func (c *chowk) URL() string { return c.Server.URL }
+
+// Close stops the server and removes its directory.
+func (c *chowk) Close() error { return errors.Join(c.Stop(), os.RemoveAll(c.dir)) }
 
 // show shows one way.
 func (o *Options) show(ctx context.Context, db *oldways.Database, p bench.Plan, part, application string,

@@ -18,16 +18,14 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
+func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
+
 // The incident in small: a pool of 2 + 1 and eight sockets.
 func TestTheIncidentInSmall(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "chowk")
-	if err := testkit.Build(binary); err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("CHOWK_LISTEN", "nobody's settings count")
 	database := pgtest.Database(t)
 	r, err := Run(t.Context(), Options{
-		DatabaseURL: database, Chowk: binary, Sockets: 8, Senders: 7, Bytes: 4000, Rate: 80, ConnectRate: 40,
+		DatabaseURL: database, Chowk: testkit.Binary(t), Sockets: 8, Senders: 7, Bytes: 4000, Rate: 80, ConnectRate: 40,
 		Duration: 4 * time.Second, Size: 2, Overflow: 1, Timeout: 10 * time.Second, SendBuffer: 4096,
 	})
 	if err != nil {
