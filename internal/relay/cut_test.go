@@ -7,6 +7,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // crosses looks whether people hear what is committed on the node on which they are
@@ -31,12 +32,12 @@ func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		cut  func(p *proxy)
+		cut  func(p *testkit.Proxy)
 	}{
-		{"severed", func(p *proxy) { p.sever() }},
-		{"silent one way", func(p *proxy) { p.unlinked[0].Store(true) }},
-		{"silent the other way", func(p *proxy) { p.unlinked[1].Store(true) }},
-		{"silent both ways", func(p *proxy) { p.unlinked[0].Store(true); p.unlinked[1].Store(true) }},
+		{"severed", func(p *testkit.Proxy) { p.Sever() }},
+		{"silent one way", func(p *testkit.Proxy) { p.Silence(testkit.ToServer) }},
+		{"silent the other way", func(p *testkit.Proxy) { p.Silence(testkit.ToClient) }},
+		{"silent both ways", func(p *testkit.Proxy) { p.Silence(testkit.ToServer); p.Silence(testkit.ToClient) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,7 +53,7 @@ func TestNothingIsLostWhileTheRelayIsCut(t *testing.T) {
 			a.publish(id, "ada", "not for eve")
 			eve.seen("that she is removed", func(w wire) bool { return w.Type == chat.EventChannelLeft && w.Seq == removed.Seq })
 			until(t, "it is noticed", func() bool { return a.relay.State().Degraded && b.relay.State().Degraded })
-			p.mend()
+			p.Restore()
 			together(t, a, b)
 			a.publish(id, "ada", "heard again")
 			b.publish(id, "bob", "heard again")
@@ -103,7 +104,7 @@ func TestAccessEndsWhileTheRelayIsCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p.sever()
+	p.Sever()
 	if err := a.db.CloseSession(t.Context(), model.TokenHash{1}); err != nil {
 		t.Fatal(err)
 	}
@@ -137,9 +138,9 @@ func TestANodeThatVanishesTakesItsUsersAlong(t *testing.T) {
 		return func(w wire) bool { return w.Type == chat.EventPresence && w.UserID == "ada" && w.IsOnline == online }
 	}
 	bob.seen("that ada is here", is(true))
-	p.sever()
+	p.Sever()
 	bob.seen("that ada is gone", is(false))
 	before := len(bob.frames())
-	p.mend()
+	p.Restore()
 	bob.seen("that ada is here again", func(w wire) bool { return is(true)(w) && len(bob.frames()) > before })
 }

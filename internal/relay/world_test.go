@@ -18,10 +18,11 @@ import (
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/model"
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/relay"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // patience bounds every wait; nothing is expected to take that long.
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	// A NATS in the process ends its own goroutines a moment after it says so: Find
 	// waits for that. The two are of the database that all tests share.
-	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"), goleak.IgnoreTopFunction("github.com/chowk-chat/chowk/internal/pgtest.startTied.func1")); err != nil && code == 0 {
+	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"), goleak.IgnoreTopFunction("github.com/chowk-chat/chowk/internal/testkit/pgtest.startTied.func1")); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -142,13 +143,13 @@ func (n *node) stop() {
 }
 
 // pair is two nodes that hear each other through a proxy.
-func pair(t testing.TB, c relay.Config) (a, b *node, p *proxy) {
+func pair(t testing.TB, c relay.Config) (a, b *node, p *testkit.Proxy) {
 	t.Helper()
 	url := pgtest.Database(t)
 	c.Link = relay.Link{Listen: "127.0.0.1:0", Secret: "a secret of some length"}
 	a = start(t, url, c)
-	p = newProxy(t, a.relay.RouteAddress())
-	c.Link.Routes = []string{p.address()}
+	p = testkit.StartProxy(t, a.relay.RouteAddress())
+	c.Link.Routes = []string{p.Address()}
 	b = start(t, url, c)
 	together(t, a, b)
 	return a, b, p

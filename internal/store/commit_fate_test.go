@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,23 +14,21 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// cutter is a proxy before PostgreSQL that lets a COMMIT through and cuts the
-// connection instead of passing on its answer, when told to.
+// cutter is a proxy in front of PostgreSQL that lets a COMMIT through and cuts the
+// connection instead of answering it, when cut says so.
 type cutter struct {
-	t        *testing.T
-	listener net.Listener
-	server   string
-	cut      func(commits int64) bool // the commits so far
-	commits  atomic.Int64
-	cuts     atomic.Int64
-	closed   atomic.Bool // no more connections
-	running  sync.WaitGroup
+	*testkit.Proxy
+	commits, cuts atomic.Int64
 }
+
+// commitReply is a CommandComplete with the tag COMMIT.
+var commitReply = append([]byte{'C', 0, 0, 0, 11}, "COMMIT\x00"...)
 
 func newCutter(t *testing.T, address string, cut func(commits int64) bool) (c *cutter, through string) {
 	t.Helper()
@@ -39,71 +36,20 @@ func newCutter(t *testing.T, address string, cut func(commits int64) bool) (c *c
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	c = &cutter{}
+	c.Proxy, err = testkit.NewInspectingProxy(func(reply []byte) (pass bool) {
+		if !bytes.Contains(reply, commitReply) || !cut(c.commits.Add(1)) {
+			return true
+		}
+		c.cuts.Add(1)
+		return false
+	}, u.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c = &cutter{t: t, listener: l, server: u.Host, cut: cut}
-	c.running.Go(c.accept) // ends with the listener
-	t.Cleanup(func() {
-		_ = l.Close()
-		c.running.Wait()
-	})
-	u.Host = l.Addr().String()
+	t.Cleanup(c.Close)
+	u.Host = c.Address()
 	return c, u.String()
-}
-
-func (c *cutter) accept() {
-	for {
-		client, err := c.listener.Accept()
-		if err != nil {
-			return
-		}
-		if c.closed.Load() {
-			_ = client.Close()
-			continue
-		}
-		server, err := net.Dial("tcp", c.server)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		c.running.Go(func() { // ends with the connection
-			defer server.Close()
-			_, _ = ioCopy(server, client)
-		})
-		c.running.Go(func() { // ends with the connection
-			defer client.Close()
-			c.answers(client, server)
-		})
-	}
-}
-
-func ioCopy(to, from net.Conn) (int64, error) {
-	defer func() { _ = to.(*net.TCPConn).CloseWrite() }()
-	return to.(*net.TCPConn).ReadFrom(from)
-}
-
-// answers passes on what the server says. Its answer to a COMMIT is a
-// CommandComplete with that tag.
-func (c *cutter) answers(client, server net.Conn) {
-	answer := append([]byte{'C', 0, 0, 0, 11}, "COMMIT\x00"...)
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := server.Read(buffer)
-		if bytes.Contains(buffer[:n], answer) && c.cut(c.commits.Add(1)) {
-			c.cuts.Add(1)
-			return // the client hears nothing of it
-		}
-		if n > 0 {
-			if _, err := client.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
 }
 
 func through(t *testing.T, address string) *store.Store {
@@ -193,8 +139,8 @@ func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 	if !errors.Is(err, chat.ErrOutcomeUnknown) || chat.AsError(err).Message != chat.ErrOutcomeUnknown.Message {
 		t.Errorf("got %v, want it to be unknown", err)
 	}
-	proxy.closed.Store(true) // and no answers: what is tried now has never begun
-	for range 3 {            // connections that are open are used up
+	proxy.Refuse(true) // and no answers: what is tried now has never begun
+	for range 3 {      // connections that are open are used up
 		_, _ = j.Commit(t.Context(), sending(channel, "perhaps"))
 	}
 	_, err = j.Commit(t.Context(), sending(channel, "surely not"))
@@ -202,7 +148,7 @@ func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
 		t.Errorf("got %v, want it to be refused for certain", err)
 	}
 	all.Store(false)
-	proxy.closed.Store(false)
+	proxy.Refuse(false)
 	other := through(t, address)
 	log, err := other.Log(t.Context(), channel, 1, 100)
 	if err != nil || len(log) == 0 {

@@ -97,6 +97,9 @@ func (p *Proxy) Sever() {
 	p.Reset()
 }
 
+// Refuse makes the proxy refuse new connections, or accept them again.
+func (p *Proxy) Refuse(yes bool) { p.severed.Store(yes) }
+
 // Restore undoes Sever and Silence.
 func (p *Proxy) Restore() {
 	p.severed.Store(false)
