@@ -61,7 +61,7 @@ var rooms = map[string][]string{
 		"cmd/chowk-lab/internal/incident",
 	},
 	"cmd/chowk-lab/internal/oldways":  {},
-	"cmd/chowk-lab/internal/incident": {"internal/bench", "cmd/chowk-lab/internal/oldways", "internal/bench/report", "internal/async"},
+	"cmd/chowk-lab/internal/incident": {"internal/bench", "internal/testkit", "cmd/chowk-lab/internal/oldways", "internal/bench/report", "internal/async"},
 	"internal/store/storetest":        {"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model"},
 	"test/schema":                     {},
 	"bench/internal/usage":            {},
@@ -172,7 +172,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 // goers are the rooms that may start goroutines.
 var goers = []string{
 	"internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll", "internal/store", "internal/database", "internal/auth", "internal/canary",
-	"internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client",
+	"internal/testkit", "internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client",
 	"internal/bench", "cmd/chowk-lab/internal/incident", "cmd/chowk-lab/internal/oldways",
 }
 
