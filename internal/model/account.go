@@ -1,21 +1,19 @@
-// Package model is the values that packages inside the server hand to each other and
-// that never reach a client: accounts, log-ins, tickets, revocations and queries.
 package model
 
 import "github.com/chowk-chat/chowk/chat"
 
-// Account is a user who logs in here, with what proves it is them.
+// Account is a user who logs in here, with what proves their identity.
 type Account struct {
 	chat.User
-	// PasswordHash is an argon2id hash in PHC format, "" for a user whom the host
-	// application vouches for.
+	// PasswordHash is an argon2id hash in PHC format. It is "" for a user whose identity the
+	// host application vouches for.
 	PasswordHash string
 }
 
-// TokenHash is the SHA-256 of a secret that its holder keeps and we do not.
+// TokenHash is the SHA-256 of a secret. Only the secret's holder has the secret itself.
 type TokenHash [32]byte
 
-// Login is one log-in. It ends at ExpiresAt, or when it is closed.
+// Login is a log-in: one session of an account. It ends at ExpiresAt, or when it is closed.
 type Login struct {
 	Hash      TokenHash
 	UserID    chat.UserID
@@ -23,7 +21,7 @@ type Login struct {
 	ExpiresAt chat.Time
 }
 
-// TicketPurpose says what a ticket is good for.
+// TicketPurpose is what a ticket allows.
 type TicketPurpose string
 
 // The purposes.
@@ -33,21 +31,23 @@ const (
 	TicketResetPassword TicketPurpose = "reset_password"
 )
 
-// Ticket is a secret that allows one thing a number of times.
+// Ticket is a secret that allows one action a limited number of times.
 type Ticket struct {
 	Hash      TokenHash
 	Purpose   TicketPurpose
-	UserID    chat.UserID // whom it is about; of an invitation, who invites
-	Email     string      // the address it was sent to, "" when it was not
-	Uses      int         // how often it still works
+	UserID    chat.UserID // the user it is for; for an invitation, the user who invites
+	Email     string      // the address it was sent to, "" when it was not sent
+	Uses      int         // uses left
 	CreatedAt chat.Time
 	ExpiresAt chat.Time
 }
 
-// Revocation says that access ended, and which: of a session, or without a hash of
-// all that the user has, because he was disabled. Enabled takes the latter back.
+// Revocation is an end of access: that of one log-in, or, without a hash, all access of a
+// user who was disabled. With Enabled it is the opposite: the user was enabled again.
 type Revocation struct {
-	ID      int64 // a later one has a higher number, but for some moments
+	// ID grows with time. Revocations committed at almost the same moment may become visible
+	// in another order.
+	ID      int64
 	UserID  chat.UserID
 	Hash    TokenHash
 	Enabled bool
