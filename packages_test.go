@@ -23,7 +23,7 @@ const module = "github.com/chowk-chat/chowk/"
 var rooms = map[string][]string{
 	"chat":                           {},
 	"internal/metric":                {},
-	"internal/state":                 {},
+	"internal/state":                 {"internal/model"},
 	"internal/model":                 {},
 	"internal/frame":                 {},
 	"internal/netpoll":               {},
@@ -65,8 +65,9 @@ var rooms = map[string][]string{
 	"internal/store/storetest":        {"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model"},
 	"test/schema":                     {},
 	"bench/internal/usage":            {},
-	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "bench/internal/usage", "internal/async"},
+	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "internal/model", "bench/internal/usage", "internal/async"},
 	"bench/ops": {
+		"internal/model",
 		"client", "internal/async", "internal/auth", "internal/bench", "internal/bench/report", "internal/testkit", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
 		"internal/netpoll", "internal/testkit/pgtest", "internal/store", "internal/command", "bench/internal/usage",
 	},

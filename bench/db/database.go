@@ -13,6 +13,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -135,7 +136,7 @@ func (c *chowk) send(ctx context.Context, channel chat.ID, user chat.UserID) err
 	id := chat.NewID()
 	at := chat.TimeOf(time.Now())
 	out, err := c.journal.Commit(ctx, state.Change{
-		Kind: state.SendMessage, ID: id, ChannelID: channel, Actor: user, At: at, Allowed: chat.Members,
+		Kind: state.SendMessage, ID: id, ChannelID: channel, Actor: model.UserActor(user), At: at,
 		Message: &chat.Message{
 			ID: id, ChannelID: channel, UserID: user, Content: content, ClientID: id.String(), MessageType: chat.Text,
 			CreatedAt: at, UpdatedAt: at, Reactions: []chat.Reaction{},

@@ -28,6 +28,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/netpoll"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
@@ -300,7 +301,7 @@ func innerChannels(ctx context.Context, db *store.Store, rules *command.Service,
 				}
 				members = append(members, u)
 			}
-			ch, err := rules.CreateChannel(ctx, command.Caller{User: members[0]}, chat.CreateChannelRequest{Name: "bench", MemberIDs: members[1:]})
+			ch, err := rules.CreateChannel(ctx, command.Caller{Actor: model.UserActor(members[0])}, chat.CreateChannelRequest{Name: "bench", MemberIDs: members[1:]})
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/canary"
 	"github.com/chowk-chat/chowk/internal/command"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
@@ -70,7 +71,7 @@ func (s *server) canaryChannel(ctx context.Context) (chat.ID, error) {
 	found, err := s.db.DirectChannel(ctx, state.DirectKey(canary.User, canary.Peer), canary.User)
 	if err != nil && chat.AsError(err).Code == chat.NotFound {
 		if err = s.canaryUsers(ctx); err == nil {
-			found, err = s.rules.DirectChannel(ctx, command.Caller{User: canary.User}, canary.Peer)
+			found, err = s.rules.DirectChannel(ctx, command.Caller{Actor: model.UserActor(canary.User)}, canary.Peer)
 		}
 	}
 	for _, u := range canaryMembers {

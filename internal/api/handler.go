@@ -278,7 +278,7 @@ func (d *door) check(x *requestLog, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	x.caller.Identity, x.caller.Caller = identity, command.Caller{User: identity.User}
+	x.caller.Identity, x.caller.Caller = identity, command.Caller{Actor: identity.Actor}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}

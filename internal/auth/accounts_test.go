@@ -212,8 +212,8 @@ func TestOnlyAccountsModeHasAccounts(t *testing.T) {
 		_, err3 := a.RequestPasswordReset(ctx, PasswordResetRequest{Email: "a@example.org"}, home)
 		_, err4 := a.ConfirmPasswordReset(ctx, PasswordResetConfirm{Token: "x", NewPassword: "Correct1"}, home)
 		_, err5 := a.VerifyEmail(ctx, VerifyEmailRequest{Token: "x"}, home)
-		_, err6 := a.ChangePassword(ctx, Identity{User: "a"}, ChangePasswordRequest{NewPassword: "Correct1"})
-		_, err7 := a.Invite(ctx, Identity{User: "a", Admin: true}, InviteRequest{})
+		_, err6 := a.ChangePassword(ctx, Identity{Actor: model.UserActor("a")}, ChangePasswordRequest{NewPassword: "Correct1"})
+		_, err7 := a.Invite(ctx, Identity{Actor: model.UserActor("a"), Admin: true}, InviteRequest{})
 		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
 			wantCode(t, err, chat.Forbidden)
 		}
@@ -259,7 +259,7 @@ func TestADisabledAccountIsToldSoOnlyWithThePassword(t *testing.T) {
 	_, err = o.Login(t.Context(), LoginRequest{"bob@example.org", "Wrong-one1"}, home)
 	wantCode(t, err, chat.Unauthorized)
 	wantCode(t, o.SetActive(t.Context(), admin, admin.User, false), chat.Forbidden)
-	wantCode(t, o.SetActive(t.Context(), Identity{User: bob}, admin.User, false), chat.Forbidden)
+	wantCode(t, o.SetActive(t.Context(), Identity{Actor: model.UserActor(bob)}, admin.User, false), chat.Forbidden)
 }
 
 func TestGuessingIsSlowedByAddressAndAccount(t *testing.T) {

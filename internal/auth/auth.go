@@ -58,7 +58,7 @@ var ErrBadToken = &chat.Error{Code: chat.Unauthorized, Message: TextBadToken}
 
 // Identity is who is asking.
 type Identity struct {
-	User       chat.UserID
+	model.Actor
 	Name       string
 	ExpiresAt  chat.Time       // 0 is never
 	Session    model.TokenHash // zero when the token is not a session
@@ -268,7 +268,7 @@ func (a *Authenticator) session(ctx context.Context, hash model.TokenHash) (Iden
 	case !u.IsActive || a.expired(s.ExpiresAt):
 		return Identity{}, ErrBadToken
 	}
-	return Identity{User: u.ID, Name: u.Name, ExpiresAt: s.ExpiresAt, Session: hash, Admin: u.IsAdmin}, nil
+	return Identity{Actor: model.UserActor(u.ID), Name: u.Name, ExpiresAt: s.ExpiresAt, Session: hash, Admin: u.IsAdmin}, nil
 }
 
 // ensure makes sure that the store knows the user that a token names. An email
@@ -287,7 +287,7 @@ func (a *Authenticator) ensure(ctx context.Context, u chat.User, expires chat.Ti
 	if !stored.IsActive {
 		return Identity{}, ErrBadToken
 	}
-	return Identity{User: stored.ID, Name: stored.Name, ExpiresAt: expires, Admin: stored.IsAdmin}, nil
+	return Identity{Actor: model.UserActor(stored.ID), Name: stored.Name, ExpiresAt: expires, Admin: stored.IsAdmin}, nil
 }
 
 // Recheck asks the store, not the memory, whether id still holds. It is for

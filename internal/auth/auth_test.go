@@ -207,7 +207,7 @@ func TestD53DisablingAUserEndsEveryToken(t *testing.T) {
 	var everything bool
 	d.OnRevoke = func(closed []model.TokenHash, _ chat.UserID) { everything = len(closed) == 0 }
 	a := NewAccounts(AccountsOptions{Store: d.store, Auth: d.Authenticator, Now: d.clock.now})
-	admin := Identity{User: "root", Admin: true}
+	admin := Identity{Actor: model.UserActor("root"), Admin: true}
 	if err := a.SetActive(t.Context(), admin, "ada", false); err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestModesTakeOnlyTheirOwnTokens(t *testing.T) {
 func TestModeNoneMakesItsUsers(t *testing.T) {
 	d := newDesk(t, ModeNone, "")
 	id := must(d.Authenticate(t.Context(), "ada"))
-	if id != (Identity{User: "ada", Name: "ada"}) {
+	if id != (Identity{Actor: model.UserActor("ada"), Name: "ada"}) {
 		t.Fatalf("identity %+v", id)
 	}
 	if d.store.accounts["ada"].IsAdmin || !d.store.accounts["ada"].IsActive {

@@ -28,7 +28,7 @@ func TestOtherNodesAreToldWhoseAccessEnded(t *testing.T) {
 	if err := a.Logout(t.Context(), must(d.Authenticate(t.Context(), one))); err != nil {
 		t.Fatal(err)
 	}
-	admin := Identity{User: "root", Admin: true}
+	admin := Identity{Actor: model.UserActor("root"), Admin: true}
 	for _, active := range []bool{false, true} {
 		if err := a.SetActive(t.Context(), admin, "ada", active); err != nil {
 			t.Fatal(err)

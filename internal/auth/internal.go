@@ -18,7 +18,7 @@ type own struct {
 // before loses its own. The user's sockets are marked as the process's own.
 func (a *Authenticator) IsInternal(user chat.UserID) string {
 	token, hash := newSecret(tokenPrefix)
-	a.own.Store(&own{hash: hash, identity: Identity{User: user, Name: string(user), IsInternal: true}})
+	a.own.Store(&own{hash: hash, identity: Identity{Actor: model.UserActor(user), Name: string(user), IsInternal: true}})
 	return token
 }
 

@@ -16,7 +16,7 @@ func (r *Service) EditMessage(ctx context.Context, c Caller, in chat.EditRequest
 	case len(in.Content) > chat.MaxContent:
 		return nil, 0, &chat.Error{Code: chat.TooLarge, Field: "content", Message: "content is too long: at most " + itoa(chat.MaxContent) + " bytes"}
 	}
-	if err := storable("content", in.Content); err != nil {
+	if err := state.CheckText("content", in.Content); err != nil {
 		return nil, 0, err
 	}
 	change := r.change(state.EditMessage, c, in.ChannelID)

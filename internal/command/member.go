@@ -32,9 +32,6 @@ func (r *Service) AddMembers(ctx context.Context, c Caller, in chat.AddMembersRe
 	for _, u := range users {
 		change := r.change(state.AddMember, c, in.ChannelID)
 		change.Subject, change.Role = u, in.Role
-		if u == c.User {
-			change.Allowed |= chat.NobodyToo
-		}
 		out, err := r.commit(ctx, change)
 		if err != nil {
 			return added, err
@@ -52,9 +49,7 @@ func (r *Service) RemoveMember(ctx context.Context, c Caller, channel chat.ID, u
 		return chat.Invalid("user_id", "user_id is not a user id")
 	}
 	change := r.change(state.RemoveMember, c, channel)
-	if change.Subject = user; user == c.User {
-		change.Allowed = chat.Members
-	}
+	change.Subject = user
 	_, err := r.commit(ctx, change)
 	return err
 }

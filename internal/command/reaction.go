@@ -26,7 +26,7 @@ func (r *Service) react(ctx context.Context, kind state.ChangeKind, c Caller, in
 	case len(in.Emoji) > chat.MaxEmoji:
 		return 0, chat.Invalid("emoji", "emoji is too long: at most "+itoa(chat.MaxEmoji)+" bytes")
 	}
-	if err := storable("emoji", in.Emoji); err != nil {
+	if err := state.CheckText("emoji", in.Emoji); err != nil {
 		return 0, err
 	}
 	change := r.change(kind, c, in.ChannelID)

@@ -4,11 +4,11 @@
 package command
 
 import (
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
@@ -24,49 +24,18 @@ type Service struct {
 	OpenDirectory bool
 }
 
-// Caller is who asks.
+// Caller is the actor that issues a command.
 type Caller struct {
-	User chat.UserID
-	// Socket is the socket that asks, nil over REST.
+	model.Actor
+	// Socket is the caller's socket, nil over REST.
 	Socket Socket
 }
 
 func (r *Service) at() chat.Time { return chat.TimeOf(r.Now()) }
 
-// right says who may do a change.
-type right struct {
-	roles    chat.Roles
-	orAuthor bool
-}
-
-// rights is the table of who may do what to a channel of which he is, but where
-// NobodyToo says otherwise, a member. The store holds it in the commit.
-var rights = map[state.ChangeKind]right{
-	state.SendMessage:    {roles: chat.Members},
-	state.EditMessage:    {orAuthor: true},
-	state.DeleteMessage:  {roles: chat.Managers, orAuthor: true},
-	state.AddReaction:    {roles: chat.Members},
-	state.RemoveReaction: {roles: chat.Members},
-	state.AddMember:      {roles: chat.Managers},
-	state.RemoveMember:   {roles: chat.Managers},
-	state.UpdateMember:   {roles: chat.Managers},
-	state.UpdateChannel:  {roles: chat.Managers},
-	state.CreateChannel:  {roles: chat.Anyone},
-}
-
-// Right gives the roles that may do a kind of change, and whether a message's
-// author may as well.
-func Right(k state.ChangeKind) (roles chat.Roles, orAuthor bool) {
-	return rights[k].roles, rights[k].orAuthor
-}
-
-// change starts a change with its rights, so that none can be made without.
+// change returns a change by the caller. Whether they may make it, package state decides.
 func (r *Service) change(kind state.ChangeKind, c Caller, channel chat.ID) state.Change {
-	right := rights[kind]
-	return state.Change{
-		Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: c.User, At: r.at(),
-		Allowed: right.roles, AllowAuthor: right.orAuthor,
-	}
+	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: c.Actor, At: r.at()}
 }
 
 // text checks what a user wrote in a field: its length in characters or, for
@@ -75,17 +44,7 @@ func text(field, s string, limit int) error {
 	if utf8.RuneCountInString(s) > limit {
 		return chat.Invalid(field, field+" is too long: at most "+itoa(limit)+" characters")
 	}
-	return storable(field, s)
-}
-
-func storable(field, s string) error {
-	if strings.IndexByte(s, 0) >= 0 {
-		return chat.Invalid(field, field+" holds a NUL character, which cannot be stored")
-	}
-	if !utf8.ValidString(s) {
-		return chat.Invalid(field, field+" is not valid UTF-8")
-	}
-	return nil
+	return state.CheckText(field, s)
 }
 
 func optionalText(field string, s *string, limit int) error {

@@ -104,44 +104,27 @@ func TestEveryFieldOfEveryVerbIsChecked(t *testing.T) {
 			if k := v.In.Field(i).Type.Kind(); k == reflect.Slice {
 				wrong = `{"` + name + `":7}`
 			}
-			_, err := run(r, Caller{User: "ada"}, event, wrong)
+			_, err := run(r, Caller{Actor: model.UserActor("ada")}, event, wrong)
 			refused(t, event+" "+wrong, err, chat.BadRequest, name)
 			if err != nil && !strings.HasPrefix(err.Error(), name+" must be ") {
 				t.Errorf("%s %s: told %q", event, wrong, err)
 			}
 		}
 		for _, wrong := range []string{`[]`, `"x"`, `7`, `true`} {
-			_, err := run(r, Caller{User: "ada"}, event, wrong)
+			_, err := run(r, Caller{Actor: model.UserActor("ada")}, event, wrong)
 			refused(t, event+" "+wrong, err, chat.BadRequest, "data")
 		}
 		for _, empty := range []string{``, `null`, `{}`} {
 			if event == "resume" || event == "subscribe_presence" {
 				continue // of nothing, which is allowed
 			}
-			if _, err := run(r, Caller{User: "ada"}, event, empty); chat.AsError(err).Code != chat.BadRequest {
+			if _, err := run(r, Caller{Actor: model.UserActor("ada")}, event, empty); chat.AsError(err).Code != chat.BadRequest {
 				t.Errorf("%s %q: %v", event, empty, err)
 			}
 		}
 	}
 	if fields < 25 || len(b.committed)+len(b.calls) > 0 {
 		t.Errorf("%d fields, %d changes, calls %v", fields, len(b.committed), b.calls)
-	}
-}
-
-// TestEveryKindOfChangeHasItsRight: one without would be allowed to nobody, one for
-// those who are not members would be open to everybody.
-func TestEveryKindOfChangeHasItsRight(t *testing.T) {
-	for k := state.CreateChannel; k <= state.UpdateChannel; k++ {
-		roles, orAuthor := Right(k)
-		if roles == 0 && !orAuthor {
-			t.Errorf("change %d is nobody's right", k)
-		}
-		if roles.Has(chat.NotMember) != (k == state.CreateChannel) {
-			t.Errorf("change %d: those who are not members are allowed: %v", k, roles.Has(chat.NotMember))
-		}
-	}
-	if roles, _ := Right(0); roles != 0 {
-		t.Error("no change has a right")
 	}
 }
 
@@ -155,11 +138,11 @@ func TestTypingAsksMemoryAlone(t *testing.T) {
 	}
 	data := `{"channel_id":"` + channel.String() + `"`
 	for user, ok := range map[chat.UserID]bool{"ada": true, "eve": false, "unknown": false} {
-		if _, err := run(r, Caller{User: user}, "typing", data+`,"is_typing":false}`); (err == nil) != ok || err != nil && !errors.Is(err, chat.ErrAccessDenied) {
+		if _, err := run(r, Caller{Actor: model.UserActor(user)}, "typing", data+`,"is_typing":false}`); (err == nil) != ok || err != nil && !errors.Is(err, chat.ErrAccessDenied) {
 			t.Errorf("%s: %v", user, err)
 		}
 	}
-	if _, err := run(r, Caller{User: "ada"}, "typing", data+`}`); err != nil {
+	if _, err := run(r, Caller{Actor: model.UserActor("ada")}, "typing", data+`}`); err != nil {
 		t.Error(err)
 	}
 	if got := strings.Join(b.calls, ", "); got != "ada types: no, ada types: yes" {
@@ -173,7 +156,7 @@ func TestAClientIDIsAMessagesID(t *testing.T) {
 	r, b := newRules()
 	sent := func(user chat.UserID, in chat.ID, key string) chat.ID {
 		t.Helper()
-		if _, err := r.SendMessage(t.Context(), Caller{User: user}, chat.SendRequest{ChannelID: in, Content: "x", ClientID: key}); err != nil {
+		if _, err := r.SendMessage(t.Context(), Caller{Actor: model.UserActor(user)}, chat.SendRequest{ChannelID: in, Content: "x", ClientID: key}); err != nil {
 			t.Fatal(err)
 		}
 		return b.committed[len(b.committed)-1].ID
@@ -203,7 +186,7 @@ func TestAClientIDIsAMessagesID(t *testing.T) {
 func TestKeysStayWithTheirSender(t *testing.T) {
 	r, b := newRules()
 	b.page = []chat.Message{{UserID: "ada", ClientID: "hers"}, {UserID: "bob", ClientID: "his"}}
-	page, err := r.History(t.Context(), Caller{User: "ada"}, model.HistoryQuery{ChannelID: channel})
+	page, err := r.History(t.Context(), Caller{Actor: model.UserActor("ada")}, model.HistoryQuery{ChannelID: channel})
 	if err != nil || page[0].ClientID != "hers" || page[1].ClientID != "" {
 		t.Errorf("%v %+v", err, page)
 	}
@@ -220,7 +203,7 @@ func TestAClosedDirectoryShowsThoseWhoShareAChannel(t *testing.T) {
 	b.known = []chat.UserID{"bob"}
 	for open, want := range map[bool]string{false: "ada bob", true: "ada bob eve"} {
 		r.OpenDirectory = open
-		found, err := r.FindUsers(t.Context(), Caller{User: "ada"}, "")
+		found, err := r.FindUsers(t.Context(), Caller{Actor: model.UserActor("ada")}, "")
 		var ids []string
 		for _, u := range found {
 			ids = append(ids, string(u.ID))
@@ -239,7 +222,7 @@ func TestAClosedDirectoryShowsThoseWhoShareAChannel(t *testing.T) {
 func TestWatchingComesBeforeLooking(t *testing.T) {
 	r, b := newRules()
 	b.known = []chat.UserID{"bob"}
-	got, err := run(r, Caller{User: "ada", Socket: b}, "subscribe_presence", `{"user_ids":["bob","eve"]}`)
+	got, err := run(r, Caller{Actor: model.UserActor("ada"), Socket: b}, "subscribe_presence", `{"user_ids":["bob","eve"]}`)
 	if err != nil || strings.Join(b.calls, " ") != "watch look" || !slices.Equal(got.(chat.WatchReply).Online, []chat.UserID{"bob"}) {
 		t.Errorf("%v %v %+v", err, b.calls, got)
 	}
@@ -253,7 +236,7 @@ func TestLinksThatRunAreRefused(t *testing.T) {
 		"javascript:alert(1)": false, "JavaScript:alert(1)": false, "data:text/html,x": false, "vbscript:x": false, "file:///etc/passwd": false,
 		" javascript:alert(1)": false, "java\nscript:alert(1)": false, "https://a b/\x7f": false, "\x01javascript:alert(1)": false,
 	} {
-		_, err := r.SendMessage(t.Context(), Caller{User: "ada"}, chat.SendRequest{ChannelID: channel, Content: "x", FileURL: &link})
+		_, err := r.SendMessage(t.Context(), Caller{Actor: model.UserActor("ada")}, chat.SendRequest{ChannelID: channel, Content: "x", FileURL: &link})
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", link, err)
 		}

@@ -34,7 +34,7 @@ func (g *Gateway) Debug(most int) SocketList {
 	users := make(map[chat.UserID]struct{})
 	now := g.age()
 	for _, s := range all {
-		if s.own {
+		if s.isInternal() {
 			continue
 		}
 		list.Open++
@@ -69,7 +69,7 @@ func (g *Gateway) Debug(most int) SocketList {
 // was written.
 func (g *Gateway) Count() (open, backlogged int) {
 	for _, s := range g.sessions.all() {
-		if s.own {
+		if s.isInternal() {
 			continue
 		}
 		open++

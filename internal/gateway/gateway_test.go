@@ -27,6 +27,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -124,7 +125,7 @@ func (d *door) channel(owner chat.UserID, members ...chat.UserID) string {
 			d.t.Fatal(response.Status)
 		}
 	}
-	ch, err := d.rules.CreateChannel(d.t.Context(), command.Caller{User: owner}, chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
+	ch, err := d.rules.CreateChannel(d.t.Context(), command.Caller{Actor: model.UserActor(owner)}, chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
 	if err != nil {
 		d.t.Fatal(err)
 	}

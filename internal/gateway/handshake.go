@@ -190,7 +190,8 @@ func hasToken(headers []string, token string) bool {
 // reach its database says so in HTTP.
 func (g *Gateway) open(w http.ResponseWriter, r *http.Request, identity auth.Identity, address netip.Addr, back *chat.ResumeRequest, leave func()) error {
 	s := &session{
-		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(), opened: centiseconds(g.age()), own: identity.IsInternal,
+		gateway: g, expires: expiry(identity.ExpiresAt), login: fingerprint(identity.Session), address: address.As16(),
+		opened: centiseconds(g.age()), origin: originOf(&identity),
 	}
 	s.known = hasToken(r.Header["Sec-Websocket-Protocol"], chat.Protocol)
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)

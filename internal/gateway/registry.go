@@ -53,7 +53,7 @@ func (r *registry) add(s *session) (total int) {
 	defer r.mu.Unlock()
 	s.place = int32(len(r.open))
 	r.open = append(r.open, s)
-	if s.own {
+	if s.isInternal() {
 		r.own++
 	}
 	return len(r.open) - r.own
@@ -62,7 +62,7 @@ func (r *registry) add(s *session) (total int) {
 func (r *registry) remove(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.own {
+	if s.isInternal() {
 		r.own--
 	}
 	last := len(r.open) - 1

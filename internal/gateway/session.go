@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/auth"
 	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/frame"
 	"github.com/chowk-chat/chowk/internal/hub"
@@ -43,12 +44,35 @@ type session struct {
 	work         atomic.Uint32 // see leave
 	partialBytes atomic.Uint32 // bytes of a message half received, as counted; released when closed
 	known        bool          // speaks chowk.v1
-	own          bool          // this process's own
+	origin       uint8         // see originOf: one byte, so that an idle socket stays small
 	violations   uint8
 	warned       bool // that its credential expires; the sweep's own
 }
 
 func (s *session) user() chat.UserID { return s.hub.User() }
+
+// internal is the bit of session.origin that marks sockets of this process.
+const internal = 1 << 7
+
+// originOf returns what a session keeps of the identity that opened it: the kind of the actor,
+// and whether this process itself opened the socket.
+func originOf(identity *auth.Identity) uint8 {
+	origin := uint8(identity.Kind)
+	if identity.IsInternal {
+		origin |= internal
+	}
+	return origin
+}
+
+// actor returns the actor who opened the socket.
+func (s *session) actor() model.Actor {
+	return model.Actor{Kind: s.actorKind(), User: s.user()}
+}
+
+func (s *session) actorKind() model.ActorKind { return model.ActorKind(s.origin &^ internal) }
+
+// isInternal reports whether this process itself opened the socket.
+func (s *session) isInternal() bool { return s.origin&internal != 0 }
 
 // limits bound what the peer may send.
 func (s *session) limits() *frame.Limits {
@@ -212,7 +236,7 @@ func (s *session) resumeReading(rest []byte) {
 // execute runs a verb and answers.
 func (s *session) execute(ctx context.Context, req chat.Request, v command.Command, start time.Time) {
 	ctx, span := s.gateway.Trace.Event(ctx, req.Type, start, s.id)
-	response, err := s.gateway.run(ctx, v, command.Caller{User: s.user(), Socket: s}, req)
+	response, err := s.gateway.run(ctx, v, command.Caller{Actor: s.actor(), Socket: s}, req)
 	ack := s.gateway.Trace.Ack(ctx)
 	if err != nil {
 		s.refuseTraced(req, err, start, span.ID())
@@ -258,7 +282,7 @@ func (s *session) Closed(_ *netpoll.Conn, err error) {
 
 // logLevel keeps the process's own sockets out of the log.
 func (s *session) logLevel() slog.Level {
-	if s.own {
+	if s.isInternal() {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

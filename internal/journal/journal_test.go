@@ -13,6 +13,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
@@ -53,8 +54,8 @@ func (s *store) Commit(ctx context.Context, changes []state.Change) ([]state.Out
 			continue
 		}
 		s.seqs[c.ChannelID]++
-		outcomes[i].Entry = &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor, At: c.At}
-		outcomes[i].Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: c.Actor, Seq: s.seqs[c.ChannelID], Ordinal: s.seqs[c.ChannelID], CreatedAt: c.At}
+		outcomes[i].Entry = &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor.User, At: c.At}
+		outcomes[i].Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: c.Actor.User, Seq: s.seqs[c.ChannelID], Ordinal: s.seqs[c.ChannelID], CreatedAt: c.At}
 	}
 	return outcomes, nil
 }
@@ -109,7 +110,7 @@ func start(t *testing.T, s *store, c journal.Config) (*journal.Journal, *publish
 }
 
 func send(channel chat.ID, content string) state.Change {
-	return state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Content: content}
+	return state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), Content: content}
 }
 
 func TestWhatComesDuringACommitIsTheNextGroup(t *testing.T) {

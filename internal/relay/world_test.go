@@ -243,7 +243,7 @@ func (n *node) commit(c state.Change) *chat.Entry {
 }
 
 func change(kind state.ChangeKind, channel chat.ID, by chat.UserID) state.Change {
-	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: chat.TimeOf(time.Now()), Allowed: chat.Members}
+	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor(by), At: chat.TimeOf(time.Now())}
 }
 
 // channel makes one of which the users are members.
@@ -251,7 +251,7 @@ func (n *node) channel(users ...chat.UserID) chat.ID {
 	n.t.Helper()
 	n.users(users...)
 	c := change(state.CreateChannel, chat.ID{}, users[0])
-	c.ChannelID, c.Allowed = c.ID, chat.Anyone
+	c.ChannelID = c.ID
 	c.Channel = &chat.Channel{ID: c.ID, Name: "c", ChannelType: chat.Group, CreatedBy: users[0], IsPrivate: true}
 	for _, u := range users {
 		c.Members = append(c.Members, state.InitialMember{UserID: u, Role: chat.RoleOwner})

@@ -1,19 +1,22 @@
-// Package state is what a change to a channel means: the changes that commands make
-// and the outcomes of committing them.
+// Package state decides what a change to a channel means: who may make it, which rows and
+// counters it alters, and which entry of the channel's log it becomes. It is pure: it knows
+// no SQL, no context and no clock. Its caller loads the rows that [Group.Needs] lists, calls
+// [Group.Decide] and stores the [Effects].
+//
+// A kind of change is a constant here, a line in the table kinds and a function that applies
+// it.
 package state
 
 import (
-	"encoding/binary"
-	"hash/fnv"
-
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// ChangeKind is what a change does to its channel.
+// ChangeKind is what a change does to its channel. The zero value is invalid.
 type ChangeKind uint8
 
-// The kinds of change. Each that takes effect becomes one entry of the channel's
-// log, with a seq of its own.
+// The kinds of change. Each change that takes effect becomes one entry of the channel's log,
+// with a seq of its own.
 const (
 	CreateChannel ChangeKind = iota + 1
 	SendMessage
@@ -25,41 +28,39 @@ const (
 	RemoveMember
 	UpdateMember
 	UpdateChannel
+	endOfKinds // new kinds stand above this line
 )
 
-// Change is something a user wants done to a channel. The rules make it, the
-// journal gathers it with others, the store commits it.
+// Change is something that an actor wants done to a channel. Commands create it, the journal
+// collects it with others, the store commits it.
 type Change struct {
 	Kind ChangeKind
-	// ID makes the change idempotent: the same change committed twice takes effect
-	// once. A message's id for SendMessage, a channel's for CreateChannel.
+	// ID makes the change idempotent: the same change committed twice takes effect once. It
+	// is the message's id for SendMessage and the channel's for CreateChannel.
 	ID        chat.ID
 	ChannelID chat.ID
-	Actor     chat.UserID
+	Actor     model.Actor
 	At        chat.Time
-	// Allowed are the roles that the actor may have for this, looked at in the
-	// transaction that commits the change. With AllowAuthor, the message's author
-	// may as well, as long as he is a member.
-	Allowed     chat.Roles
-	AllowAuthor bool
 
-	// SendMessage, and the other message changes by MessageID.
-	Message   *chat.Message
+	// Message is the new message of a SendMessage.
+	Message *chat.Message
+	// MessageID names the message that the change is about. Content is its new content, Emoji
+	// the reaction.
 	MessageID chat.ID
 	Content   string
 	Emoji     string
 
-	// AddMember, RemoveMember, UpdateMember.
+	// Subject is the member that an AddMember, RemoveMember or UpdateMember is about, and
+	// Role their new role.
 	Subject chat.UserID
 	Role    chat.Role
 
-	// UpdateChannel and CreateChannel.
-	Patch   chat.ChannelPatch
+	// Patch is for UpdateChannel.
+	Patch chat.ChannelPatch
+	// Channel, Members and DirectKey are for CreateChannel. Members are the first members.
 	Channel *chat.Channel
-	// Members are the first members of a new channel.
 	Members []InitialMember
-	// DirectKey is the same for both users of a direct channel, so that a second
-	// one is never made.
+	// DirectKey is "" except for a direct channel: see [DirectKey].
 	DirectKey string
 }
 
@@ -69,75 +70,18 @@ type InitialMember struct {
 	Role   chat.Role
 }
 
-// Outcome is what became of a change.
+// Outcome is the result of a change.
 type Outcome struct {
-	// Err refuses the change: an *Error for its actor. Nothing was stored.
+	// Err refuses the change: a *chat.Error for its actor. Nothing was stored.
 	Err error
-	// Entry is the log entry made; for a duplicate send the first one's; nil when
-	// there was nothing to do (a reaction that was there already).
+	// Entry is the log entry that the change became. For a duplicate send it is the first
+	// one's. It is nil when there was nothing to do, such as for a reaction that was already
+	// there.
 	Entry *chat.Entry
-	// Duplicate says that the change had been committed before, so that nobody is
-	// to be told again.
+	// Duplicate reports that the change had been committed before, so it is not published
+	// again.
 	Duplicate bool
-	// Message and Channel are as the commit left them, where the change concerns
-	// one.
+	// Message and Channel are as the commit left them, when the change concerns one.
 	Message *chat.Message
 	Channel *chat.Channel
-}
-
-// DirectKey is the key of the direct channel of two users, in either order.
-func DirectKey(a, b chat.UserID) string {
-	if b < a {
-		a, b = b, a
-	}
-	return string(a) + "|" + string(b) // no user id holds a bar
-}
-
-// BodyHash tells a repeated send from a send of something else under the same id.
-// It covers what the sender wrote, so it does not change when the message is
-// edited.
-func BodyHash(m *chat.Message) int64 {
-	h := fnv.New64a()
-	put := func(s string) {
-		var n [4]byte
-		binary.LittleEndian.PutUint32(n[:], uint32(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
-	}
-	put(m.Content)
-	put(string(m.MessageType))
-	if m.ParentMessageID != nil {
-		h.Write(m.ParentMessageID[:])
-	}
-	for _, u := range m.MentionedUserIDs {
-		put(string(u))
-	}
-	if m.FileURL != nil {
-		put(*m.FileURL)
-	}
-	return int64(h.Sum64())
-}
-
-// Read says how far a user has read a channel.
-type Read struct {
-	ChannelID chat.ID
-	UserID    chat.UserID
-	// Seq is how far; MessageID names the message instead when Seq is 0. Neither
-	// means all there is.
-	Seq       chat.Seq
-	MessageID chat.ID
-	At        chat.Time
-	// Ordinal is that of the message at Seq, where it is known because the reader
-	// has just sent it; nobody waits to be told what became of such a Read.
-	Ordinal int64
-}
-
-// ReadResult is what became of a Read. A cursor never moves backwards, so
-// LastReadSeq may be beyond what was asked.
-type ReadResult struct {
-	Err         error
-	LastReadSeq chat.Seq
-	MessageID   chat.ID // the newest message at or before LastReadSeq, zero when none
-	UnreadCount int64
-	Moved       bool // false when the user had read that far before
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -138,7 +139,7 @@ func TestMembersAreNeverStale(t *testing.T) {
 	}
 	change := func(w *world, kind state.ChangeKind, who chat.UserID, role chat.Role) {
 		t.Helper()
-		out, err := w.Commit(t.Context(), []state.Change{{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Members, At: 1, Subject: who, Role: role}})
+		out, err := w.Commit(t.Context(), []state.Change{{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), At: 1, Subject: who, Role: role}})
 		if err != nil || out[0].Err != nil {
 			t.Fatal(err, out)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/testkit"
@@ -67,7 +68,7 @@ func founded(t *testing.T, s *store.Store) chat.ID {
 	if _, err := s.EnsureUser(t.Context(), chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
 		t.Fatal(err)
 	}
-	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: "ada", Allowed: chat.Anyone, Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}}}
+	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor("ada"), Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}}}
 	c.ChannelID, c.Channel = c.ID, &chat.Channel{ID: c.ID, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}
 	if out, err := s.Commit(t.Context(), []state.Change{c}); err != nil || out[0].Err != nil {
 		t.Fatal(err, out)
@@ -76,7 +77,7 @@ func founded(t *testing.T, s *store.Store) chat.ID {
 }
 
 func sending(channel chat.ID, text string) state.Change {
-	c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Members, At: 1}
+	c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), At: 1}
 	c.Message = &chat.Message{ID: c.ID, Content: text, MessageType: chat.Text}
 	return c
 }
@@ -182,7 +183,7 @@ func TestWhatOffendsTheDatabaseFailsAlone(t *testing.T) {
 			}
 			// A second channel under the first one's id, by another change: no rule of
 			// ours expects that.
-			bad := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), ChannelID: channel, Actor: "ada", Allowed: chat.Anyone, Channel: &chat.Channel{Name: "again", ChannelType: chat.Group}}
+			bad := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), Channel: &chat.Channel{Name: "again", ChannelType: chat.Group}}
 			group[300] = bad
 			count.commits.Store(0)
 			outs, err := s.Commit(t.Context(), group)

@@ -8,28 +8,28 @@ import (
 )
 
 const (
-	recentMost = 8192 // ids remembered, and as many older ones
-	// A group with a duplicate in it costs an attempt that comes to nothing. Above
-	// this share of duplicates the look before is cheaper.
-	duplicatesMost = 0.003
-	// duplicatesFade is the weight of one group in the share of duplicates.
-	duplicatesFade = 1.0 / 64
+	maxRecent = 8192 // ids remembered, and as many older ones
+	// maxDuplicates is the greatest share of duplicates for the fast path. A group with a
+	// duplicate in it costs an attempt that stores nothing; above this share it is cheaper to
+	// read first.
+	maxDuplicates = 0.003
+	// duplicatesDecay is the weight of one group in the share of duplicates.
+	duplicatesDecay = 1.0 / 64
 )
 
-// recentIDs knows which ids were committed here a moment ago, and how many of all
-// changes are duplicates of late. It is a guess that saves time: duplicates are
-// recognised by the database.
+// recentIDs remembers which ids were committed here a moment ago, and the recent share of
+// duplicates. It only predicts which path is faster: the database recognises duplicates.
 type recentIDs struct {
 	mu         sync.Mutex // guards what follows
 	now, older map[chat.ID]struct{}
 	share      float64 // of duplicates
 }
 
-// allNew says whether to expect none of the changes to be a duplicate.
+// allNew reports whether the group is expected to have no duplicate.
 func (r *recentIDs) allNew(changes []state.Change) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.share > duplicatesMost {
+	if r.share > maxDuplicates {
 		return false
 	}
 	for i := range changes {
@@ -52,10 +52,10 @@ func (r *recentIDs) note(changes []state.Change, outcomes []state.Outcome) {
 		if outcomes[i].Duplicate {
 			duplicates++
 		}
-		if r.now == nil || len(r.now) >= recentMost {
-			r.now, r.older = make(map[chat.ID]struct{}, recentMost), r.now
+		if r.now == nil || len(r.now) >= maxRecent {
+			r.now, r.older = make(map[chat.ID]struct{}, maxRecent), r.now
 		}
 		r.now[changes[i].ID] = struct{}{}
 	}
-	r.share += (float64(duplicates)/float64(len(changes)) - r.share) * duplicatesFade
+	r.share += (float64(duplicates)/float64(len(changes)) - r.share) * duplicatesDecay
 }

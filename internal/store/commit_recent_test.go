@@ -7,7 +7,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-func TestManyDuplicatesTurnTheQuickWayOff(t *testing.T) {
+func TestManyDuplicatesTurnTheFastPathOff(t *testing.T) {
 	var r recentIDs
 	group := func(n int) []state.Change {
 		all := make([]state.Change, n)
@@ -25,21 +25,21 @@ func TestManyDuplicatesTurnTheQuickWayOff(t *testing.T) {
 	}
 	g := group(100)
 	if commit(g, 0); !r.allNew(group(1)) || r.allNew(g[99:]) {
-		t.Error("what was committed a moment ago counts as new, or what was not does not")
+		t.Error("a change committed a moment ago counts as new, or a new one does not")
 	}
 	for range 40 {
 		commit(group(100), 1)
 	}
 	if r.allNew(group(1)) {
-		t.Error("1% of duplicates do not turn it off")
+		t.Error("1% of duplicates do not turn the fast path off")
 	}
 	for range 400 {
 		commit(group(100), 0)
 	}
 	if !r.allNew(group(1)) {
-		t.Error("it does not come on again")
+		t.Error("the fast path does not come on again")
 	}
-	if n := len(r.now) + len(r.older); n > 2*recentMost {
-		t.Errorf("%d ids are remembered", n)
+	if n := len(r.now) + len(r.older); n > 2*maxRecent {
+		t.Errorf("%d ids are remembered, want at most %d", n, 2*maxRecent)
 	}
 }

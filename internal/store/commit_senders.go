@@ -8,81 +8,78 @@ import (
 )
 
 const (
-	sendersMost = 65_536           // remembered, and as many older ones: some 3 MB
-	sendersKept = 30 * time.Second // at least, and at most twice that
+	maxSenders  = 65_536           // remembered, and as many older ones: about 3 MB
+	keepSenders = 30 * time.Second // at least, and at most twice as long
 )
 
-// senders remembers who was let send to a channel, together with the rights_seq of
-// that moment. Every change of a channel's members, roles or archiving moves its
-// rights_seq, in the same transaction; so whoever commits a message and finds the
-// old rights_seq in the channel's row, which he then has locked, knows that
-// nothing has changed, and need not look at the members. It is the database that
-// lets him send, not this memory: a wrong entry here costs an attempt.
+// senders remembers which users were allowed to send to a channel, with the channel's
+// rights_seq at that moment. Every change of a channel's members, roles or archival moves its
+// rights_seq in the same transaction. So a commit that finds the remembered rights_seq in the
+// channel's row, which it has then locked, knows that nothing has changed and need not read
+// the members. The database decides, not this memory: a wrong entry here costs an attempt.
 //
-// What an operator changes by hand in the members' table is noticed when the entry
-// is dropped.
+// A change made by hand in the table of members is noticed when the entry expires.
 type senders struct {
 	mu         sync.Mutex // guards what follows
 	now, older map[chat.ID]*channelSenders
-	count      int // of users in now
-	turn       time.Time
+	count      int       // of users in now
+	rotateAt   time.Time // when now becomes older
 }
 
 type channelSenders struct {
-	rights  chat.Seq
-	allowed chat.Roles
-	users   map[chat.UserID]struct{}
+	rights chat.Seq
+	users  map[chat.UserID]struct{}
 }
 
-// known sets, for each channel, the rights_seq under which all its senders were
-// let send, or asked when one of them is not remembered. all yields the senders.
-func (s *senders) known(channels map[chat.ID]*sendHead, allowed chat.Roles, all func(yield func(chat.ID, chat.UserID))) {
+// known sets, for each channel, the rights_seq under which all its senders were allowed to
+// send, or asked if one of them is not remembered. all yields the senders.
+func (s *senders) known(channels map[chat.ID]*sendHead, all func(yield func(chat.ID, chat.UserID))) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); now.After(s.turn) || s.count >= sendersMost {
+	if now := time.Now(); now.After(s.rotateAt) || s.count >= maxSenders {
 		s.older, s.now, s.count = s.now, make(map[chat.ID]*channelSenders, len(s.now)), 0
-		if now.After(s.turn.Add(sendersKept)) {
+		if now.After(s.rotateAt.Add(keepSenders)) {
 			s.older = nil
 		}
-		s.turn = now.Add(sendersKept)
+		s.rotateAt = now.Add(keepSenders)
 	}
 	all(func(id chat.ID, user chat.UserID) {
 		head := channels[id]
-		of := s.now[id]
-		if of == nil {
-			of = s.older[id]
+		in := s.now[id]
+		if in == nil {
+			in = s.older[id]
 		}
-		if of == nil || of.allowed != allowed {
+		if in == nil {
 			head.asked = true
 			return
 		}
-		if _, ok := of.users[user]; !ok {
+		if _, ok := in.users[user]; !ok {
 			head.asked = true
 		}
-		head.rights = of.rights
+		head.rights = in.rights
 	})
 }
 
-// learn notes that a user was let send under a channel's rights_seq.
-func (s *senders) learn(id chat.ID, rights chat.Seq, allowed chat.Roles, user chat.UserID) {
+// learn remembers that a user was allowed to send under a channel's rights_seq.
+func (s *senders) learn(id chat.ID, rights chat.Seq, user chat.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of := s.now[id]
-	if of == nil || of.rights != rights || of.allowed != allowed {
-		if s.now == nil || s.count >= sendersMost {
-			return // the next look makes room
+	in := s.now[id]
+	if in == nil || in.rights != rights {
+		if s.now == nil || s.count >= maxSenders {
+			return // the next call of known makes room
 		}
-		of = &channelSenders{rights: rights, allowed: allowed, users: make(map[chat.UserID]struct{}, 1)}
-		s.now[id] = of
+		in = &channelSenders{rights: rights, users: make(map[chat.UserID]struct{}, 1)}
+		s.now[id] = in
 		delete(s.older, id)
 	}
-	if _, ok := of.users[user]; !ok {
-		of.users[user] = struct{}{}
+	if _, ok := in.users[user]; !ok {
+		in.users[user] = struct{}{}
 		s.count++
 	}
 }
 
-// forget drops a channel whose rights have changed.
+// forget drops a channel in which rights have changed.
 func (s *senders) forget(id chat.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,21 +7,21 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// sends are the part of a group that is nothing but new messages in channels to
-// which the group does nothing else: by far the most of what is committed. The
-// database decides upon them itself, so a group of them alone is one round trip.
+// sends are the plain new messages of a group (see state.Change.IsPlainSend) in channels to
+// which the group does nothing else: by far most of what is committed. The database decides
+// them itself, so a group of nothing else is one round trip.
 //
-// The statements have no ON CONFLICT: it would leave a hole in the seqs. An id that
-// exists fails all, nothing is consumed, and the group is decided in memory,
-// which knows how to answer duplicates.
+// The statements have no ON CONFLICT: it would leave a gap in the seqs. An id that exists
+// makes all of them fail, nothing is stored, and package state decides the group, because it
+// can answer duplicates.
 type sends struct {
-	group   []state.Change
-	index   []int // into group
-	allowed chat.Roles
-	heads   map[chat.ID]*sendHead // of channels that exist
-	memory  *memory
-	users   map[chat.UserID]*chat.UserRef
-	found   []*chat.UserRef // users that were not remembered
+	group  []state.Change
+	index  []int // into group
+	rules  *state.Rules
+	heads  map[chat.ID]*sendHead // of channels that exist
+	memory *memory
+	users  map[chat.UserID]*chat.UserRef
+	found  []*chat.UserRef // users that were not cached
 }
 
 // memory is what the store remembers between groups.
@@ -31,28 +31,28 @@ type memory struct {
 	senders senders
 }
 
-// sendHead is what the statement says of a channel.
+// sendHead is what the statement returns of a channel.
 type sendHead struct {
-	admitted     int64 // messages that may be sent
-	seq, ordinal int64 // before the first of them, and then during the count
-	// moved is false when the channel's rights changed while the statement waited
-	// for its row, so that nothing was stored and it must be decided again.
+	admitted     int64 // messages that are stored
+	seq, ordinal int64 // before the first of them, and then those of the last one counted
+	// moved is false if the channel's rights changed while the statement waited for its row:
+	// nothing was stored, and its messages must be decided again.
 	moved    bool
-	archived bool      // SQLite's own look
-	at       chat.Time // of the newest message, SQLite's own count
+	archived bool      // only for SQLite
+	at       chat.Time // of the newest message
 	refused  []int64   // places in index, from 1
-	// rights is the channel's rights_seq; asked says that the members are looked at.
+	// rights is the channel's rights_seq. With asked, its members are read.
 	rights chat.Seq
 	asked  bool
 }
 
-// splitSends tells new messages from the rest of a group. What belongs to one
+// splitSends separates plain new messages from the rest of a group. What belongs to one
 // channel stays together, in its order.
-func splitSends(group []state.Change, memory *memory) (s *sends, rest []int) {
-	s = &sends{group: group, memory: memory}
+func splitSends(group []state.Change, rules *state.Rules, memory *memory) (s *sends, rest []int) {
+	s = &sends{group: group, rules: rules, memory: memory}
 	var others map[chat.ID]bool
 	for i := range group {
-		if c := &group[i]; !s.plain(c) {
+		if c := &group[i]; !c.IsPlainSend() {
 			if others == nil {
 				others = make(map[chat.ID]bool)
 			}
@@ -70,24 +70,7 @@ func splitSends(group []state.Change, memory *memory) (s *sends, rest []int) {
 	return s, rest
 }
 
-// plain says whether a change is a new message like the others: the same roles may
-// send it, it answers to no parent, and the databases can hold its text.
-func (s *sends) plain(c *state.Change) bool {
-	if c.Kind != state.SendMessage || c.Message == nil || c.Allowed.Has(chat.NotMember) || storable(c) != nil {
-		return false
-	}
-	m := c.Message
-	if m.ParentMessageID != nil || m.IsEdited || m.IsDeleted || m.ReactionCount != 0 || m.ThreadReplyCount != 0 || m.ThreadLastReplyAt != nil ||
-		m.EditedAt != nil || m.DeletedAt != nil {
-		return false
-	}
-	if s.allowed == 0 {
-		s.allowed = c.Allowed
-	}
-	return c.Allowed == s.allowed && c.Allowed != 0
-}
-
-// channels lists the channels concerned.
+// channels returns the channels of the messages.
 func (s *sends) channels() []chat.ID {
 	ids := make([]chat.ID, len(s.index))
 	for k, i := range s.index {
@@ -99,7 +82,7 @@ func (s *sends) channels() []chat.ID {
 func (s *sends) findAuthors(c conn) {
 	s.users = make(map[chat.UserID]*chat.UserRef, len(s.index))
 	for _, i := range s.index {
-		s.users[s.group[i].Actor] = nil
+		s.users[s.group[i].Actor.User] = nil
 	}
 	unknown := s.memory.authors.fill(s.users)
 	if len(unknown) == 0 {
@@ -115,8 +98,8 @@ func (s *sends) findAuthors(c conn) {
 	})
 }
 
-// outcomes tells what became of each, as the statement numbered them, and which
-// must be decided again.
+// outcomes sets the outcome of each message, as the statement numbered them, and returns the
+// indexes of those that must be decided again.
 func (s *sends) outcomes(into []state.Outcome) (again []int) {
 	s.memory.authors.remember(s.found)
 	for k, i := range s.index {
@@ -129,16 +112,16 @@ func (s *sends) outcomes(into []state.Outcome) (again []int) {
 			s.memory.senders.forget(c.ChannelID)
 			again = append(again, i)
 		case slices.Contains(head.refused, int64(k+1)):
-			// Whoever may not send now may repeat what he sent when he might: only a look
-			// at what is stored tells.
+			// A user who may no longer send may still repeat what they sent while they could:
+			// only what is stored shows that.
 			again = append(again, i)
 		default:
 			head.seq++
 			head.ordinal++
 			if head.asked {
-				s.memory.senders.learn(c.ChannelID, head.rights, s.allowed, c.Actor)
+				s.memory.senders.learn(c.ChannelID, head.rights, c.Actor.User)
 			}
-			into[i] = sent(c, head.seq, head.ordinal, s.users[c.Actor])
+			into[i] = state.Sent(c, head.seq, head.ordinal, s.users[c.Actor.User])
 		}
 	}
 	return again

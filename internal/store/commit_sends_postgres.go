@@ -7,38 +7,40 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// knownSQL stores messages of senders who were let send before: nothing has
-// changed since if rights_seq has not. The UPDATE looks at the newest version of
-// the row and locks it; it passes over a channel whose rights have changed, and so
-// does the INSERT.
+// knownSQL stores messages of senders who were allowed to send before: nothing has changed
+// since if rights_seq has not. The UPDATE sees the newest version of the row and locks it. It
+// skips a channel in which rights have changed, and so does the INSERT.
 const knownSQL = `-- name: send_known
 	WITH upd AS (
-		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
-		FROM unnest($14::uuid[], $15::bigint[], $16::bigint[], $17::bigint[]) AS d(id, n, at, rights) WHERE c.id = d.id AND c.rights_seq = d.rights
+		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n,
+			last_message_at = GREATEST(c.last_message_at, d.at)
+		FROM unnest($14::uuid[], $15::bigint[], $16::bigint[], $17::bigint[]) AS d(id, n, at, rights)
+		WHERE c.id = d.id AND c.rights_seq = d.rights
 		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal
 	), ins AS (
-		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id, body_hash,
-			file_url, file_name, file_type, file_size, created_at, updated_at)
-		SELECT channel_id, seq + place, a.id, ordinal + place, user_id, content, COALESCE(kind, 'text'), COALESCE(mentions, ''), client_id, body_hash,
-			file_url, file_name, file_type, file_size, at, at
-		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
-				$10::text[], $11::text[], $12::text[], $13::bigint[], $18::bigint[])
-			AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind, mentions, file_url, file_name, file_type, file_size, place)
+		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id,
+			body_hash, file_url, file_name, file_type, file_size, created_at, updated_at)
+		SELECT channel_id, seq + place, a.id, ordinal + place, user_id, content, COALESCE(kind, 'text'),
+			COALESCE(mentions, ''), client_id, body_hash, file_url, file_name, file_type, file_size, at, at
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
+				$9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $18::bigint[])
+			AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind,
+				mentions, file_url, file_name, file_type, file_size, place)
 		JOIN upd ON upd.id = a.channel_id
 	)
 	SELECT id, seq, ordinal FROM upd`
 
-// sendSQL stores those messages whose senders may send them, numbered without
-// holes, and says of each channel where it begins and which it refused.
+// sendSQL stores the messages that their senders may send, numbered without gaps. For each
+// channel it returns where the numbers begin and which messages it refused.
 //
-// Everything is seen as of one moment, before the rows of the channels are locked
-// by the UPDATE. Whoever held such a row may meanwhile have removed a member; then
-// he has moved rights_seq as well, the UPDATE, which looks at the newest version of
-// the row, passes over the channel, and so does the INSERT. The rows are locked in
-// the order of their ids, as everybody locks them: d is sorted and drives the
-// nested loop. (Another plan would risk a deadlock, which is tried again.)
+// It sees everything as of one moment, before the UPDATE locks the rows of the channels. The
+// last holder of such a lock may have removed a member meanwhile, and has then moved
+// rights_seq as well: the UPDATE, which sees the newest version of the row, skips the channel,
+// and so does the INSERT. The rows are locked in the order of their ids, as everywhere: d is
+// sorted and drives the nested loop. (Another plan would risk a deadlock, after which the
+// commit is repeated.)
 //
-// An array that is NULL is shorter than the others: unnest fills it up.
+// An array that is NULL is shorter than the others: unnest pads it with NULLs.
 const sendSQL = `-- name: send
 	WITH asked AS (
 		SELECT a.*, c.rights_seq, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
@@ -50,25 +52,28 @@ const sendSQL = `-- name: send
 			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused
 		FROM asked GROUP BY channel_id, rights_seq ORDER BY channel_id
 	), upd AS (
-		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n, last_message_at = GREATEST(c.last_message_at, d.at)
+		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n,
+			last_message_at = GREATEST(c.last_message_at, d.at)
 		FROM d WHERE c.id = d.channel_id AND c.rights_seq = d.rights_seq AND d.n > 0
 		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal, d.refused
 	), ins AS (
-		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id, body_hash,
-			file_url, file_name, file_type, file_size, created_at, updated_at)
-		SELECT channel_id, seq + place, id, ordinal + place, user_id, content, COALESCE(kind, 'text'), COALESCE(mentions, ''), client_id, body_hash,
-			file_url, file_name, file_type, file_size, at, at
+		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id,
+			body_hash, file_url, file_name, file_type, file_size, created_at, updated_at)
+		SELECT channel_id, seq + place, id, ordinal + place, user_id, content, COALESCE(kind, 'text'),
+			COALESCE(mentions, ''), client_id, body_hash, file_url, file_name, file_type, file_size, at, at
 		FROM (
 			SELECT a.*, u.seq, u.ordinal, row_number() OVER (PARTITION BY a.channel_id ORDER BY n) AS place
-			FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[],
-					$10::text[], $11::text[], $12::text[], $13::bigint[])
-				WITH ORDINALITY AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind, mentions, file_url, file_name, file_type, file_size, n)
+			FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
+					$9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[])
+				WITH ORDINALITY AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind,
+					mentions, file_url, file_name, file_type, file_size, n)
 			JOIN upd u ON u.id = a.channel_id WHERE u.refused IS NULL OR n <> ALL (u.refused)
 		) AS numbered
 	)
-	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, d.rights_seq, d.refused FROM d LEFT JOIN upd u ON u.id = channel_id`
+	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, d.rights_seq, d.refused
+	FROM d LEFT JOIN upd u ON u.id = channel_id`
 
-// together queues what decides upon the messages and stores them.
+// together queues the statements that decide the messages and store them.
 func (s *sends) together(c conn) error {
 	known, asked := s.divide()
 	s.storeKnown(c, known)
@@ -77,8 +82,8 @@ func (s *sends) together(c conn) error {
 	return nil
 }
 
-// divide parts the messages, by their places in index, into those to channels all
-// of whose senders are known, and the others.
+// divide returns the places in index of messages to channels in which all their senders are
+// known, and those of the others.
 func (s *sends) divide() (known, asked []int) {
 	s.heads = make(map[chat.ID]*sendHead, len(s.index))
 	for _, i := range s.index {
@@ -86,9 +91,9 @@ func (s *sends) divide() (known, asked []int) {
 			s.heads[id] = new(sendHead)
 		}
 	}
-	s.memory.senders.known(s.heads, s.allowed, func(yield func(chat.ID, chat.UserID)) {
+	s.memory.senders.known(s.heads, func(yield func(chat.ID, chat.UserID)) {
 		for _, i := range s.index {
-			yield(s.group[i].ChannelID, s.group[i].Actor)
+			yield(s.group[i].ChannelID, s.group[i].Actor.User)
 		}
 	})
 	for k, i := range s.index {
@@ -100,7 +105,7 @@ func (s *sends) divide() (known, asked []int) {
 	}
 	for id, head := range s.heads {
 		if head.asked {
-			delete(s.heads, id) // until the database knows it
+			delete(s.heads, id) // until the database has answered
 		}
 	}
 	return known, asked
@@ -122,7 +127,7 @@ func (s *sends) storeKnown(c conn, known []int) {
 		head.at = max(head.at, change.At)
 		places[k] = head.admitted
 	}
-	slices.SortFunc(ids, chat.ID.Compare) // rows are locked in one order everywhere
+	slices.SortFunc(ids, chat.ID.Compare) // the order in which rows are locked everywhere
 	n, at, rights := make([]int64, len(ids)), make([]int64, len(ids)), make([]int64, len(ids))
 	for k, id := range ids {
 		head := s.heads[id]
@@ -143,7 +148,7 @@ func (s *sends) ask(c conn, asked []int) {
 	if len(asked) == 0 {
 		return
 	}
-	c.Queue(sendSQL, append(s.messages(asked), roleNames(s.allowed)), func(r row) error {
+	c.Queue(sendSQL, append(s.messages(asked), roleNames(s.rules[state.SendMessage])), func(r row) error {
 		var id chat.ID
 		h := &sendHead{asked: true}
 		err := r.Scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.rights, &h.refused)
@@ -155,7 +160,7 @@ func (s *sends) ask(c conn, asked []int) {
 	})
 }
 
-// messages are the arrays of messages, by their places in index.
+// messages returns the columns of messages as arrays, by their places in index.
 func (s *sends) messages(places []int) []any {
 	n := len(places)
 	var (
@@ -163,7 +168,7 @@ func (s *sends) messages(places []int) []any {
 		users                      = make([]chat.UserID, n)
 		contents, clients          = make([]string, n), make([]string, n)
 		hashes, at                 = make([]int64, n), make([]int64, n)
-		kinds, mentioned           []*string // NULL while all are as most are
+		kinds, mentioned           []*string // nil while all messages are like most
 		urls, names, types         []*string
 		sizes                      []*int64
 		anyKind, anyMention, files bool
@@ -171,7 +176,7 @@ func (s *sends) messages(places []int) []any {
 	for k, place := range places {
 		c := &s.group[s.index[place]]
 		m := c.Message
-		channels[k], ids[k], users[k], contents[k], clients[k] = c.ChannelID, c.ID, c.Actor, m.Content, m.ClientID
+		channels[k], ids[k], users[k], contents[k], clients[k] = c.ChannelID, c.ID, c.Actor.User, m.Content, m.ClientID
 		hashes[k], at[k] = state.BodyHash(m), int64(c.At)
 		anyKind = anyKind || m.MessageType != chat.Text
 		anyMention = anyMention || len(m.MentionedUserIDs) > 0
@@ -187,7 +192,8 @@ func (s *sends) messages(places []int) []any {
 			mentioned = append(mentioned, &text)
 		}
 		if files {
-			urls, names, types, sizes = append(urls, m.FileURL), append(names, m.FileName), append(types, m.FileType), append(sizes, m.FileSize)
+			urls, names = append(urls, m.FileURL), append(names, m.FileName)
+			types, sizes = append(types, m.FileType), append(sizes, m.FileSize)
 		}
 	}
 	return []any{channels, ids, users, contents, clients, hashes, at, kinds, mentioned, urls, names, types, sizes}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -89,7 +90,7 @@ func (f *fleet) found() {
 	for range fleetChannels {
 		id := chat.NewID()
 		out, err := f.world.Commit(ctx, []state.Change{{
-			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: "ada", Allowed: chat.Anyone, At: chat.TimeOf(time.Now()),
+			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: model.UserActor("ada"), At: chat.TimeOf(time.Now()),
 			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}},
 		}})
 		if err != nil || out[0].Err != nil {
@@ -102,7 +103,7 @@ func (f *fleet) found() {
 // message is one to the n-th channel.
 func (f *fleet) message(n int) state.Change {
 	c := state.Change{
-		Kind: state.SendMessage, ID: chat.NewID(), ChannelID: f.channels[n%len(f.channels)], Actor: "ada", Allowed: chat.Members, At: chat.TimeOf(time.Now()),
+		Kind: state.SendMessage, ID: chat.NewID(), ChannelID: f.channels[n%len(f.channels)], Actor: model.UserActor("ada"), At: chat.TimeOf(time.Now()),
 	}
 	c.Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: "ada", Content: "hello", MessageType: chat.Text}
 	return c

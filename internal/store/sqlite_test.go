@@ -18,6 +18,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/journal"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -185,7 +186,7 @@ func commitForEver(t *testing.T, path string) {
 	}
 	j := journal.Start(journal.Config{Store: s, Publisher: nobody{}})
 	_, err = j.Commit(context.Background(), state.Change{
-		Kind: state.CreateChannel, ID: theChannel, ChannelID: theChannel, Actor: "ada", Allowed: chat.Anyone, At: 1,
+		Kind: state.CreateChannel, ID: theChannel, ChannelID: theChannel, Actor: model.UserActor("ada"), At: 1,
 		Channel: &chat.Channel{ID: theChannel, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}},
 	})
 	if err != nil {
@@ -195,7 +196,7 @@ func commitForEver(t *testing.T, path string) {
 	for range 16 {
 		senders.Go(func() {
 			for {
-				c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: theChannel, Actor: "ada", Allowed: chat.Members, At: 1}
+				c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: theChannel, Actor: model.UserActor("ada"), At: 1}
 				c.Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: "ada", Content: "hello", MessageType: chat.Text}
 				if out, err := j.Commit(context.Background(), c); err == nil && out.Err == nil {
 					_, _ = fmt.Fprintf(os.Stdout, "%s %d\n", c.ID, out.Message.Seq) // one write each

@@ -16,6 +16,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store/migrations"
 	"github.com/chowk-chat/chowk/internal/trace"
 )
@@ -62,6 +63,7 @@ type Store struct {
 	sessions      *batcher[model.TokenHash, sessionUser]
 	ensured       *batcher[*chat.User, ensured]
 	memory        memory
+	rules         *state.Rules
 
 	userChanged func(chat.UserID) // may be nil
 }
@@ -80,7 +82,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.CacheUsers == 0 {
 		o.CacheUsers = cacheUsers
 	}
-	s := &Store{db: db, dialect: dialects[db.Kind()], caches: newCaches(o.CacheUsers), userChanged: o.UserChanged}
+	s := &Store{
+		db: db, dialect: dialects[db.Kind()], caches: newCaches(o.CacheUsers), userChanged: o.UserChanged,
+		rules: state.DefaultRules(),
+	}
 	s.channelStates = newBatcher(s.loadStandings)
 	s.heads = newBatcher(s.loadHeads)
 	s.sessions = newBatcher(s.loadSessions)

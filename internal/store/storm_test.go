@@ -159,7 +159,7 @@ func stormPeople(t *testing.T, w *world) (hashes []model.TokenHash) {
 	for c := range 100 {
 		id := chat.NewID()
 		change := state.Change{
-			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: stormUser(0), Allowed: chat.Anyone, At: now,
+			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: model.UserActor(stormUser(0)), At: now,
 			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: stormUser(0)},
 		}
 		for i := range 100 { // user i*10 + c%10

@@ -78,3 +78,5 @@ func putUser(c conn, a model.Account, conflict string) {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`+conflict,
 		[]any{u.ID, u.Name, u.Email, u.Picture, u.FirstName, u.LastName, u.Phone, u.Role, u.IsAdmin, u.IsActive, u.IsVerified, a.PasswordHash, u.CreatedAt}, nil)
 }
+
+func same(a, b *string) bool { return a != nil && b != nil && *a == *b }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/client"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -67,9 +68,9 @@ func fill(t *testing.T, db database, users, perChannel, messages int) (channels 
 		}
 	}
 	for first := 0; first < users; first += perChannel {
-		ch := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: chat.UserID(name(first)), At: 1, Allowed: chat.Anyone}
+		ch := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor(chat.UserID(name(first))), At: 1}
 		ch.ChannelID = ch.ID
-		ch.Channel = &chat.Channel{ID: ch.ID, Name: "c", ChannelType: chat.Group, CreatedBy: ch.Actor, IsPrivate: true}
+		ch.Channel = &chat.Channel{ID: ch.ID, Name: "c", ChannelType: chat.Group, CreatedBy: ch.Actor.User, IsPrivate: true}
 		for i := first; i < first+perChannel; i++ {
 			if _, err := s.EnsureUser(ctx, chat.User{ID: chat.UserID(name(i)), Name: name(i), IsActive: true, CreatedAt: 1}); err != nil {
 				t.Fatal(err)
@@ -81,8 +82,8 @@ func fill(t *testing.T, db database, users, perChannel, messages int) (channels 
 		for n := 0; n < messages; {
 			var group []state.Change
 			for ; n < messages && len(group) < 500; n++ {
-				c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: ch.ID, Actor: ch.Actor, At: 1, Allowed: chat.Members}
-				c.Message = &chat.Message{ID: c.ID, ChannelID: ch.ID, UserID: ch.Actor, Content: fmt.Sprintf("message %d of a hundred bytes or so, as people write them to each other every day", n), MessageType: chat.Text}
+				c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: ch.ID, Actor: ch.Actor, At: 1}
+				c.Message = &chat.Message{ID: c.ID, ChannelID: ch.ID, UserID: ch.Actor.User, Content: fmt.Sprintf("message %d of a hundred bytes or so, as people write them to each other every day", n), MessageType: chat.Text}
 				group = append(group, c)
 			}
 			commit(group)

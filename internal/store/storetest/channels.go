@@ -15,10 +15,7 @@ import (
 func (b *bench) onMember(kind state.ChangeKind, channel chat.ID, by, subject chat.UserID, role chat.Role) state.Outcome {
 	b.t.Helper()
 	c := b.change(kind, channel, by)
-	c.Allowed, c.Subject, c.Role = chat.Managers, subject, role
-	if by == subject {
-		c.Allowed = chat.Anyone
-	}
+	c.Subject, c.Role = subject, role
 	return b.commit(c)
 }
 

@@ -171,7 +171,7 @@ func testDuplicates(t *testing.T, b *bench) {
 	}
 	for _, change := range []func(*state.Change){
 		func(c *state.Change) { m := *c.Message; m.Content = "another"; c.Message = &m },
-		func(c *state.Change) { c.Actor = "bob" },
+		func(c *state.Change) { c.Actor.User = "bob" },
 		func(c *state.Change) { c.ChannelID = other },
 	} {
 		forged := again
@@ -186,7 +186,7 @@ func testDuplicates(t *testing.T, b *bench) {
 	}
 	// Stored is stored, whatever the author may do here by now.
 	leave := b.change(state.RemoveMember, id, "ada")
-	leave.Actor, leave.Subject = "bob", "bob"
+	leave.Actor.User, leave.Subject = "bob", "bob"
 	bobs := b.message(id, "bob", "bob's last")
 	said := b.commit(bobs)
 	if out := b.commit(leave); out.Err != nil {
@@ -207,7 +207,7 @@ func testEdits(t *testing.T, b *bench) {
 	m := b.send(id, "ada", "old")
 	edit := func(by chat.UserID, message chat.ID, text string) state.Outcome {
 		c := b.change(state.EditMessage, id, by)
-		c.Allowed, c.MessageID, c.Content = 0, message, text
+		c.MessageID, c.Content = message, text
 		return b.commit(c)
 	}
 	if out := edit("ada", m.ID, "new"); out.Err != nil || out.Entry.Type != chat.EventMessageUpdated || !out.Message.IsEdited || out.Message.Content != "new" {
@@ -218,19 +218,19 @@ func testEdits(t *testing.T, b *bench) {
 	}
 	b.refused(edit("bob", m.ID, "x"), chat.Forbidden)
 	b.refused(edit("ada", chat.NewID(), "x"), chat.NotFound)
-	remove := func(by chat.UserID, allowed chat.Roles) state.Outcome {
+	remove := func(by chat.UserID) state.Outcome {
 		c := b.change(state.DeleteMessage, id, by)
-		c.Allowed, c.MessageID = allowed, m.ID
+		c.MessageID = m.ID
 		return b.commit(c)
 	}
-	b.refused(remove("bob", chat.Managers), chat.Forbidden)
+	b.refused(remove("bob"), chat.Forbidden)
 	reply := b.message(id, "bob", "re")
 	reply.Message.ParentMessageID = &m.ID
 	b.commit(reply)
-	if out := remove("ada", chat.Managers); out.Err != nil || out.Entry.MessageID != m.ID {
+	if out := remove("ada"); out.Err != nil || out.Entry.MessageID != m.ID {
 		t.Errorf("got %+v", out)
 	}
-	b.refused(remove("ada", chat.Managers), chat.NotFound)
+	b.refused(remove("ada"), chat.NotFound)
 	b.refused(edit("ada", m.ID, "back"), chat.NotFound) // D-41
 	gone, err := b.s.Message(t.Context(), id, m.ID, "bob")
 	if err != nil || !gone.IsDeleted || gone.Content != "" || gone.DeletedAt == nil {

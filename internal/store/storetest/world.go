@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 )
@@ -50,7 +51,7 @@ func (b *bench) channelOf(ch chat.Channel, users ...chat.UserID) chat.ID {
 }
 
 func (b *bench) creation(ch chat.Channel, key string, users ...chat.UserID) state.Change {
-	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: users[0], At: b.now(), Allowed: chat.Anyone, DirectKey: key}
+	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor(users[0]), At: b.now(), DirectKey: key}
 	c.ChannelID = c.ID
 	ch.ID, ch.CreatedBy, ch.CreatedAt, ch.UpdatedAt = c.ID, users[0], c.At, c.At
 	c.Channel = &ch
@@ -72,7 +73,7 @@ func (b *bench) commit(c state.Change) state.Outcome {
 }
 
 func (b *bench) change(kind state.ChangeKind, channel chat.ID, by chat.UserID) state.Change {
-	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: by, At: b.now(), Allowed: chat.Members, AllowAuthor: true}
+	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor(by), At: b.now()}
 }
 
 func (b *bench) message(channel chat.ID, by chat.UserID, text string) state.Change {
