@@ -51,7 +51,7 @@ func (s *server) startCanary(address net.Addr) (stop func()) {
 
 func (s *server) canary(address net.Addr, channel chat.ID) *canary.Canary {
 	c := &canary.Canary{
-		URL: "ws://" + localAddress(address.String()) + "/api/v1/ws", Token: s.auth.IsInternal(canary.User), Channel: channel,
+		URL: "ws://" + localAddress(address.String()) + "/api/v1/ws", Token: s.auth.InternalToken(canary.User), Channel: channel,
 		Interval: s.cfg.Canary.Interval, Timeout: canaryPatience, Metrics: s.metrics.Canary, Log: s.log,
 		DeleteUpTo: func(ctx context.Context, seq chat.Seq) error { return s.db.DeleteUpTo(ctx, channel, seq) },
 	}

@@ -121,7 +121,7 @@ func (cmd inviteCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 			}
 			by = account.ID
 		}
-		link, err := a.MakeInvitation(ctx, by, auth.InviteRequest{Uses: cmd.Uses, ExpiresIn: int(cmd.TTL / time.Second)})
+		link, err := a.CreateInvitation(ctx, by, auth.InviteRequest{Uses: cmd.Uses, ExpiresIn: int(cmd.TTL / time.Second)})
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (resetCmd) Help() string {
 
 func (cmd resetCmd) run(ctx context.Context, c invocation, cfg *Config) error {
 	return c.withAccounts(ctx, cfg, func(a *auth.Accounts) error {
-		link, err := a.MakeResetLink(ctx, cmd.User)
+		link, err := a.CreateResetLink(ctx, cmd.User)
 		if err != nil {
 			return err
 		}

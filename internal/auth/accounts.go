@@ -12,36 +12,36 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// Signup is who may make an account.
+// Signup is the policy for new accounts.
 type Signup string
 
-// The ways. The first account can always be made, and is an administrator.
+// The policies. The first account can always be created, and becomes the administrator.
 const (
 	SignupOpen   Signup = "open"
 	SignupInvite Signup = "invite"
 	SignupClosed Signup = "closed"
 )
 
-// AccountsOptions make Accounts.
+// AccountsOptions configure Accounts.
 type AccountsOptions struct {
 	Store      Store
 	Auth       *Authenticator
-	Mail       Mailer // nil: no mail is sent
+	Mail       Mailer // nil to send no mail
 	Signup     Signup
 	SessionTTL time.Duration
-	PublicURL  string // where links in mails lead
+	PublicURL  string // the base of links in mails
 	Log        *slog.Logger
-	Now        func() time.Time // time.Now when nil
+	Now        func() time.Time // time.Now if nil
 }
 
-// Accounts are the people who log in here.
+// Accounts manages the accounts of people who log in to chowk.
 type Accounts struct {
 	AccountsOptions
 	hasher *hasher
 	queue  chan mailJob
 
-	// Failed log-ins count by address and by address and account: an account
-	// cannot be locked from elsewhere, and an address cannot try many accounts.
+	// Failed log-ins count for the address, and for the pair of address and account: no
+	// one can lock an account from elsewhere, and an address cannot try many accounts.
 	loginAddr, loginPair limiter
 	signupAddr           limiter
 	resetAddr, mailTo    limiter
@@ -49,7 +49,7 @@ type Accounts struct {
 	change               limiter
 }
 
-// NewAccounts makes Accounts. It starts nothing; see Run.
+// NewAccounts returns Accounts. It starts no goroutine; see Run.
 func NewAccounts(o AccountsOptions) *Accounts {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -64,8 +64,8 @@ func NewAccounts(o AccountsOptions) *Accounts {
 	return &Accounts{
 		AccountsOptions: o,
 		hasher:          newHasher(),
-		queue:           make(chan mailJob, maxErrands),
-		loginAddr:       limit(100, 6*time.Second), // a school is one address
+		queue:           make(chan mailJob, maxMailJobs),
+		loginAddr:       limit(100, 6*time.Second), // a school has one address
 		loginPair:       limit(10, time.Minute),
 		signupAddr:      limit(50, time.Minute),
 		resetAddr:       limit(20, time.Minute),
@@ -81,7 +81,7 @@ const (
 	textEmailTaken = "Email already registered"
 )
 
-// Config tells a log-in page what it can offer.
+// Config returns what a log-in page can offer.
 func (a *Accounts) Config() ConfigResponse {
 	if a.Auth.Mode() != ModeAccounts {
 		return ConfigResponse{Mode: a.Auth.Mode(), Signup: SignupClosed}
@@ -89,7 +89,7 @@ func (a *Accounts) Config() ConfigResponse {
 	return ConfigResponse{Mode: ModeAccounts, Signup: a.Signup}
 }
 
-// SignUp makes an account and logs it in. The first one is an administrator's.
+// SignUp creates an account and logs it in. The first one becomes the administrator.
 func (a *Accounts) SignUp(ctx context.Context, r SignupRequest, from netip.Addr) (*TokenResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
@@ -129,14 +129,14 @@ func (a *Accounts) SignUp(ctx context.Context, r SignupRequest, from netip.Addr)
 func (a *Accounts) refuseSignup(invitation string) error {
 	switch {
 	case a.Signup == SignupClosed:
-		return chat.Errorf(chat.Forbidden, "Nobody can sign up on this server. Ask whoever runs it for an account.")
+		return chat.Errorf(chat.Forbidden, "This server does not accept new accounts. Ask an administrator for an account.")
 	case invitation == "":
-		return chat.Errorf(chat.Forbidden, "This server needs an invitation to sign up. Ask whoever runs it for a link.")
+		return chat.Errorf(chat.Forbidden, "This server requires an invitation to sign up. Ask an administrator for a link.")
 	}
-	return chat.Errorf(chat.Forbidden, "This invitation is not valid, or not any more. Ask for a new link.")
+	return chat.Errorf(chat.Forbidden, "This invitation has expired or was already used. Ask for a new one.")
 }
 
-// newAccount checks all fields of a sign-up.
+// newAccount returns the account of a sign-up whose fields are valid.
 func (a *Accounts) newAccount(r SignupRequest) (model.Account, error) {
 	email, ok := cleanEmail(r.Email)
 	if !ok {
@@ -149,7 +149,7 @@ func (a *Accounts) newAccount(r SignupRequest) (model.Account, error) {
 		r.Role = "student"
 	}
 	if r.Role != "student" && r.Role != "tutor" {
-		return model.Account{}, chat.Invalid("role", "The role is student or tutor")
+		return model.Account{}, chat.Invalid("role", "role must be student or tutor")
 	}
 	text := func(s *string, n int) *string {
 		if s == nil {
@@ -166,7 +166,8 @@ func (a *Accounts) newAccount(r SignupRequest) (model.Account, error) {
 	return model.Account{User: u}, nil
 }
 
-// displayName is what others see: the name, or else the email's first part.
+// displayName returns the name that others see: the user's name, or else the local
+// part of the email.
 func displayName(u chat.User) string {
 	var parts []string
 	for _, p := range []*string{u.FirstName, u.LastName} {
@@ -181,8 +182,8 @@ func displayName(u chat.User) string {
 	return cleanText(strings.Join(parts, " "), maxNameRunes)
 }
 
-// Login opens a session for whoever knows the password. A wrong password, an
-// unknown email and an account without a password look and last the same.
+// Login logs in a user who knows the password. A wrong password, an unknown email and
+// an account without a password get the same answer after the same time.
 func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (*TokenResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
@@ -208,7 +209,7 @@ func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (
 	}
 	good, err := a.checkPassword(ctx, account, r.Password)
 	if err != nil {
-		undo() // nobody learned anything
+		undo() // the caller learned nothing
 		return nil, err
 	}
 	if !good {
@@ -222,7 +223,7 @@ func (a *Accounts) Login(ctx context.Context, r LoginRequest, from netip.Addr) (
 	return a.logIn(ctx, &account.User)
 }
 
-// takeBoth counts one attempt with two limiters.
+// takeBoth counts one attempt in two limiters.
 func takeBoth(l1 limiter, key1 string, l2 limiter, key2 string) (undo func(), err error) {
 	if err := l1.take(key1); err != nil {
 		return nil, err
@@ -234,7 +235,7 @@ func takeBoth(l1 limiter, key1 string, l2 limiter, key2 string) (undo func(), er
 	return func() { l1.Return(key1); l2.Return(key2) }, nil
 }
 
-// checkPassword compares, and brings a hash of old parameters up to date.
+// checkPassword compares the password, and replaces a hash with old parameters.
 func (a *Accounts) checkPassword(ctx context.Context, account *model.Account, password string) (bool, error) {
 	release, err := a.hasher.acquire(ctx)
 	if err != nil {
@@ -249,7 +250,7 @@ func (a *Accounts) checkPassword(ctx context.Context, account *model.Account, pa
 	release()
 	if better != "" {
 		if err := rehasher.ReplaceHash(ctx, account.ID, account.PasswordHash, better); err != nil {
-			a.Log.WarnContext(ctx, "A password hash stays at its old strength", "user", account.ID, "error", err)
+			a.Log.WarnContext(ctx, "replace a password hash with a stronger one", "user", account.ID, "err", err)
 		}
 	}
 	return good, nil
@@ -265,7 +266,7 @@ func (a *Accounts) logIn(ctx context.Context, u *chat.User) (*TokenResponse, err
 	}, nil
 }
 
-// Me is the caller's own account.
+// Me returns the caller's own account.
 func (a *Accounts) Me(ctx context.Context, id Identity) (*UserResponse, error) {
 	account, err := a.Store.Account(ctx, id.User)
 	if isCode(err, chat.NotFound) {
@@ -278,20 +279,20 @@ func (a *Accounts) Me(ctx context.Context, id Identity) (*UserResponse, error) {
 	return &u, nil
 }
 
-// Logout closes the caller's session. A token of the host application is the host
-// application's to end.
+// Logout closes the caller's log-in. It does nothing for a token of the host
+// application, which only that application can end.
 func (a *Accounts) Logout(ctx context.Context, id Identity) error {
 	if id.Session == (model.TokenHash{}) {
 		return nil
 	}
 	if err := a.Store.CloseSession(ctx, id.Session); err != nil && !isCode(err, chat.NotFound) {
-		return fmt.Errorf("close session: %w", err)
+		return fmt.Errorf("close log-in: %w", err)
 	}
 	a.Auth.Revoked([]model.TokenHash{id.Session}, id.User)
 	return nil
 }
 
-// ChangePassword replaces the caller's password and ends their other sessions.
+// ChangePassword replaces the caller's password and closes their other log-ins.
 func (a *Accounts) ChangePassword(ctx context.Context, id Identity, r ChangePasswordRequest) (*MessageResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
@@ -338,7 +339,7 @@ func (a *Accounts) setPassword(ctx context.Context, user chat.UserID, password s
 	return nil
 }
 
-// SetActive enables or disables a user; disabling ends all that they have open.
+// SetActive enables or disables a user. Disabling closes all their log-ins and sockets.
 func (a *Accounts) SetActive(ctx context.Context, by Identity, user chat.UserID, active bool) error {
 	switch {
 	case !by.Admin:
@@ -361,5 +362,5 @@ func (a *Accounts) enabled() error {
 	if a.Auth.Mode() == ModeAccounts {
 		return nil
 	}
-	return chat.Errorf(chat.Forbidden, "This server has no accounts of its own: log in with the application that it belongs to.")
+	return chat.Errorf(chat.Forbidden, "This server has no accounts of its own: log in with your application.")
 }

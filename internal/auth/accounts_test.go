@@ -89,12 +89,14 @@ func secretOf(link string) string { _, s, _ := strings.Cut(link, "="); return s 
 func TestSignUpThenLogIn(t *testing.T) {
 	o := newOffice(t, SignupOpen, false)
 	first := must(o.SignUp(t.Context(), SignupRequest{
-		Email: " Ada@Example.org ", Password: "Correct1", FirstName: ptr("Ada"), LastName: ptr(" Lovelace\n"), Phone: ptr(""), Role: "tutor",
+		Email: " Ada@Example.org ", Password: "Correct1", FirstName: ptr("Ada"), LastName: ptr(" Lovelace\n"), Phone: ptr(""),
+		Role: "tutor",
 	}, home))
 	u := first.User
 	if !strings.HasPrefix(first.AccessToken, "chowk_") || first.TokenType != "bearer" || first.ExpiresIn != 3600 ||
 		*u.Email != "Ada@Example.org" || *u.FirstName != "Ada" || *u.LastName != "Lovelace" || u.Phone != nil ||
-		u.Role != "tutor" || !u.IsActive || u.IsVerified || u.Name != "Ada Lovelace" || u.CreatedAt != chat.TimeOf(o.d.clock.now()) {
+		u.Role != "tutor" || !u.IsActive || u.IsVerified || u.Name != "Ada Lovelace" ||
+		u.CreatedAt != chat.TimeOf(o.d.clock.now()) {
 		t.Fatalf("%+v", first)
 	}
 	if id, err := chat.ParseID(string(u.ID)); err != nil || id.Version() != 7 {
@@ -123,8 +125,8 @@ func TestTokenResponseHasTheOldShape(t *testing.T) {
 	r.AccessToken, r.User.ID = "T", "U"
 	got := string(must(json.Marshal(r)))
 	want := `{"access_token":"T","token_type":"bearer","expires_in":3600,"user":{"id":"U","email":"ada@example.org",` +
-		`"first_name":null,"last_name":null,"phone":null,"avatar_url":null,"role":"student","is_active":true,"is_verified":false,` +
-		`"created_at":"2026-03-01T12:00:00.000000Z","name":"ada","is_admin":true}}`
+		`"first_name":null,"last_name":null,"phone":null,"avatar_url":null,"role":"student","is_active":true,` +
+		`"is_verified":false,"created_at":"2026-03-01T12:00:00.000000Z","name":"ada","is_admin":true}}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -139,13 +141,31 @@ func TestSignUpRefusals(t *testing.T) {
 		code chat.Code
 		says string
 	}{
-		{"taken, other case", SignupRequest{Email: "ADA@example.org", Password: "Correct1"}, chat.Conflict, "Email already registered"},
+		{
+			"taken, other case", SignupRequest{Email: "ADA@example.org", Password: "Correct1"}, chat.Conflict,
+			"Email already registered",
+		},
 		{"no email", SignupRequest{Password: "Correct1"}, chat.BadRequest, "This is not a valid email address"},
-		{"display name", SignupRequest{Email: "Eve <eve@example.org>", Password: "Correct1"}, chat.BadRequest, "This is not a valid email address"},
-		{"header injection", SignupRequest{Email: "eve@example.org\r\nBcc: all@example.org", Password: "Correct1"}, chat.BadRequest, "This is not a valid email address"},
-		{"long email", SignupRequest{Email: strings.Repeat("e", 250) + "@example.org", Password: "Correct1"}, chat.BadRequest, "This is not a valid email address"},
-		{"weak", SignupRequest{Email: "eve@example.org", Password: "password"}, chat.BadRequest, "Password must contain at least one uppercase letter"},
-		{"role", SignupRequest{Email: "eve@example.org", Password: "Correct1", Role: "admin"}, chat.BadRequest, "The role is student or tutor"},
+		{
+			"display name", SignupRequest{Email: "Eve <eve@example.org>", Password: "Correct1"}, chat.BadRequest,
+			"This is not a valid email address",
+		},
+		{
+			"header injection", SignupRequest{Email: "eve@example.org\r\nBcc: all@example.org", Password: "Correct1"},
+			chat.BadRequest, "This is not a valid email address",
+		},
+		{
+			"long email", SignupRequest{Email: strings.Repeat("e", 250) + "@example.org", Password: "Correct1"}, chat.BadRequest,
+			"This is not a valid email address",
+		},
+		{
+			"weak", SignupRequest{Email: "eve@example.org", Password: "password"}, chat.BadRequest,
+			"Password must contain at least one uppercase letter",
+		},
+		{
+			"role", SignupRequest{Email: "eve@example.org", Password: "Correct1", Role: "admin"}, chat.BadRequest,
+			"role must be student or tutor",
+		},
 	} {
 		_, err := o.SignUp(t.Context(), c.r, home)
 		if !isCode(err, c.code) || err.Error() != c.says {
@@ -181,7 +201,9 @@ func TestSignUpByInvitation(t *testing.T) {
 	bob := must(o.Login(t.Context(), LoginRequest{Email: "bob@example.org", Password: "Correct1"}, home))
 	_, err := o.Invite(t.Context(), o.identity(t, bob.AccessToken), InviteRequest{})
 	wantCode(t, err, chat.Forbidden)
-	for _, r := range []InviteRequest{{Uses: -1}, {Uses: 1001}, {ExpiresIn: 1}, {ExpiresIn: 91 * 24 * 3600}, {Email: "x"}} {
+	for _, r := range []InviteRequest{
+		{Uses: -1}, {Uses: 1001}, {ExpiresIn: 1}, {ExpiresIn: 91 * 24 * 3600}, {Email: "x"},
+	} {
 		_, err := o.Invite(t.Context(), admin, r)
 		wantCode(t, err, chat.BadRequest)
 	}

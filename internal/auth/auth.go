@@ -1,12 +1,12 @@
-// Package auth answers one question: who is asking? It finds the token of a
-// request, tells whose it is, and keeps the accounts of people who log in here.
+// Package auth authenticates requests. It finds the token of a request, identifies
+// its user, and manages the accounts of people who log in to chowk itself.
 //
-// A token is an opaque session of chowk's own (of which only the SHA-256 is
-// stored), a JWT of the host application, or, in development, the user's id
-// itself. Tokens found good are remembered for a short while, so that a thousand
-// sockets that reconnect at once cost no signature check and no query.
+// A token is an opaque token of a chowk log-in (chowk stores only its SHA-256), a JWT
+// of the host application or, in development, the user's id itself. Valid tokens are
+// cached for a short time, so that a thousand sockets that reconnect at once cost no
+// signature check and no query.
 //
-// It knows no route and no socket: the doors bind its methods.
+// The package knows no routes and no sockets: gateway and api call its methods.
 package auth
 
 import (
@@ -25,17 +25,17 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// Mode is where users come from.
+// Mode is the source of users.
 type Mode string
 
 // The modes.
 const (
-	// ModeAccounts: people sign up and log in here. With a Verifier the tokens of
-	// a host application are good as well.
+	// ModeAccounts: people sign up and log in to chowk. With a Verifier, tokens of
+	// a host application are valid as well.
 	ModeAccounts Mode = "accounts"
 	// ModeJWT: a host application vouches for its users with JWTs.
 	ModeJWT Mode = "jwt"
-	// ModeNone: a token is a user id, and everybody is believed. For development.
+	// ModeNone: a token is a user id, and is not checked. For development.
 	ModeNone Mode = "none"
 )
 
@@ -52,43 +52,44 @@ const Challenge = "Bearer"
 // ErrNotAuthenticated refuses a request without a token.
 var ErrNotAuthenticated = &chat.Error{Code: chat.Unauthorized, Message: TextNotAuthenticated}
 
-// ErrBadToken refuses a token that is wrong, expired, revoked, or of a disabled
-// user: the reasons are not told apart.
+// ErrBadToken refuses a token that is wrong, expired, revoked, or belongs to a
+// disabled user. It does not reveal which.
 var ErrBadToken = &chat.Error{Code: chat.Unauthorized, Message: TextBadToken}
 
-// Identity is who is asking.
+// Identity is the authenticated caller.
 type Identity struct {
 	model.Actor
 	Name       string
-	ExpiresAt  chat.Time       // 0 is never
+	ExpiresAt  chat.Time       // 0 means never
 	Session    model.TokenHash // zero when the token is not a session
 	Admin      bool
-	IsInternal bool // this process itself: see Authenticator.IsInternal
+	IsInternal bool // this process itself: see Authenticator.InternalToken
 
-	asOf uint64 // revocations until then, see MaybeRevoked
+	asOf uint64 // the number of revocations at that time, see MaybeRevoked
 }
 
-// Options make an Authenticator.
+// Options configure an Authenticator.
 type Options struct {
 	Mode     Mode
 	Store    Store
-	Verifier *Verifier // nil when no JWT is accepted
-	// CacheTTL is how long a token that was good stays so without being looked at,
-	// 30 s when 0. It bounds how late another node learns of a revoked token.
+	Verifier *Verifier // nil to accept no JWTs
+	// CacheTTL is how long a valid token is cached, 30 s if 0 and at most 60 s. It
+	// limits how late this node notices a token that another node revoked.
 	CacheTTL time.Duration
-	// CacheSize is how many tokens are remembered, 100,000 when 0.
+	// CacheSize is the maximum number of cached tokens, 100,000 if 0.
 	CacheSize int
-	Now       func() time.Time // time.Now when nil
+	Now       func() time.Time // time.Now if nil
 }
 
-// Authenticator tells whose a token is.
+// Authenticator identifies the user of a token. Its methods may be called from any
+// goroutine.
 type Authenticator struct {
-	// OnRevoke is told of sessions that have just been closed, so that their sockets
-	// can be; without hashes it is every session and token of the user. It is set
-	// before the first request, and must not block.
+	// OnRevoke is called for log-ins that have just been closed, so that their sockets
+	// can be closed; no hashes means every log-in and token of the user. Set it before
+	// the first request. It must not block.
 	OnRevoke func(closed []model.TokenHash, user chat.UserID)
-	// OnRevoked is told of what this node revoked, and of users whom it enabled again, for
-	// the other nodes. It is set and called as OnRevoke is; nil when there are none.
+	// OnRevoked is called for what this node revoked, and for users that it enabled
+	// again, to notify other nodes. It is set and called like OnRevoke, and may be nil.
 	OnRevoked func(closed []model.TokenHash, user chat.UserID, enabled bool)
 
 	mode     Mode
@@ -97,10 +98,10 @@ type Authenticator struct {
 	now      func() time.Time
 	ttl      time.Duration
 	good     *otter.Cache[model.TokenHash, Identity]
-	// gone holds hashes of sessions that the store does not have. A session's
-	// secret is random and new, so what was not there will never be.
-	gone *otter.Cache[model.TokenHash, struct{}]
-	own  atomic.Pointer[own]
+	// gone holds hashes of log-ins that the store does not have. The secret of a log-in
+	// is new and random, so a hash that is missing once will never exist.
+	gone     *otter.Cache[model.TokenHash, struct{}]
+	internal atomic.Pointer[internalToken]
 
 	revocations atomic.Uint64
 
@@ -116,7 +117,7 @@ const (
 	lookupTimeout    = 10 * time.Second
 )
 
-// New makes an Authenticator. It starts nothing.
+// New returns an Authenticator. It starts no goroutine.
 func New(o Options) *Authenticator {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -136,10 +137,10 @@ func New(o Options) *Authenticator {
 	}
 }
 
-// clock tells a cache the time since a start, which does not follow when the
-// system's clock is set: a token is not believed for longer because of that. It has
-// no ticks: what has expired leaves when something else comes, and the size bounds
-// the rest.
+// clock gives a cache the time since its start, which does not change when the
+// system's clock is set: no token stays valid for longer because of that. It has no
+// ticks: expired entries are removed when others are added, and the size limits the
+// rest.
 type clock struct {
 	now   func() time.Time
 	start time.Time
@@ -153,30 +154,30 @@ func newCache[V any](size int, ttl time.Duration, now func() time.Time) *otter.C
 		MaximumSize:      size,
 		ExpiryCalculator: otter.ExpiryWriting[model.TokenHash, V](ttl),
 		Clock:            clock{now, now()},
-		Executor:         func(fn func()) { fn() }, // upkeep is short, and no goroutine outlives a test
+		Executor:         func(fn func()) { fn() }, // maintenance is short, and no goroutine outlives a test
 		Logger:           &otter.NoopLogger{},
 	})
 }
 
-// Cleanup drops what is remembered of credentials and has expired. Without it that
-// leaves when something else comes: a server to which nobody connects any more would
-// keep it.
+// Cleanup removes expired entries from the caches. Without it, they are removed only
+// when others are added, and an idle server would keep them.
 func (a *Authenticator) Cleanup() {
 	a.good.CleanUp()
 	a.gone.CleanUp()
 }
 
-// Mode is where users come from.
+// Mode returns the source of users.
 func (a *Authenticator) Mode() Mode { return a.mode }
 
-// Authenticate tells whose token it is. Any reason to refuse it is ErrBadToken; an
-// error that is not a chat.Unauthorized says that nobody could tell just now.
+// Authenticate identifies the user of a token. It returns ErrBadToken for every reason
+// to refuse it. An error that is not chat.Unauthorized means that the token could not
+// be checked at this time.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (Identity, error) {
 	asOf := a.revocations.Load()
 	if token == "" {
 		return Identity{}, ErrNotAuthenticated
 	}
-	if id, isOwn := a.isOwn(token); isOwn {
+	if id, ok := a.isInternal(token); ok {
 		return id, nil
 	}
 	load, ok := a.loader(token)
@@ -201,15 +202,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (Identit
 	return id, nil
 }
 
-// MaybeRevoked says that somebody's access ended since Authenticate gave id: whoever it
-// was, Recheck tells. It is for sockets, which OnRevoke cannot close before they are
-// open.
+// MaybeRevoked reports whether the access of any user ended since Authenticate returned
+// id; Recheck finds out whether it was this one's. It is for sockets that are being
+// opened, which OnRevoke cannot close yet.
 func (a *Authenticator) MaybeRevoked(id Identity) bool {
 	return !id.IsInternal && a.revocations.Load() != id.asOf
 }
 
-// Cached is Authenticate for tokens that were good a moment ago, without asking
-// anybody: ok is false of all others, whatever they are.
+// Cached is Authenticate for cached tokens. It makes no query; ok is false for every
+// token that is not in the cache.
 func (a *Authenticator) Cached(token string) (id Identity, ok bool) {
 	if token == "" {
 		return Identity{}, false
@@ -221,8 +222,8 @@ func (a *Authenticator) Cached(token string) (id Identity, ok bool) {
 	return id, true
 }
 
-// loader chooses by the look of the token how to find out about it. What cannot be
-// a token at all is refused before anything is hashed.
+// loader returns the function that checks a token of this form. It refuses what cannot
+// be a token before anything is hashed.
 func (a *Authenticator) loader(token string) (otter.LoaderFunc[model.TokenHash, Identity], bool) {
 	var find func(context.Context, model.TokenHash) (Identity, error)
 	switch {
@@ -251,7 +252,7 @@ func (a *Authenticator) loader(token string) (otter.LoaderFunc[model.TokenHash, 
 		}
 	}
 	return func(ctx context.Context, hash model.TokenHash) (Identity, error) {
-		// Others may wait for this look-up, so it does not end with the first caller.
+		// Other callers may wait for this look-up, so it does not end with the first one.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
 		return find(ctx, hash)
@@ -264,15 +265,15 @@ func (a *Authenticator) session(ctx context.Context, hash model.TokenHash) (Iden
 	case isCode(err, chat.NotFound):
 		return Identity{}, otter.ErrNotFound
 	case err != nil:
-		return Identity{}, fmt.Errorf("look up session: %w", err)
+		return Identity{}, fmt.Errorf("look up log-in: %w", err)
 	case !u.IsActive || a.expired(s.ExpiresAt):
 		return Identity{}, ErrBadToken
 	}
 	return Identity{Actor: model.UserActor(u.ID), Name: u.Name, ExpiresAt: s.ExpiresAt, Session: hash, Admin: u.IsAdmin}, nil
 }
 
-// ensure makes sure that the store knows the user that a token names. An email
-// that is another user's is left out: it is decoration here, not identity.
+// ensure creates or updates the user that a token names. It omits an email that
+// belongs to another user: here an email is information, not identity.
 func (a *Authenticator) ensure(ctx context.Context, u chat.User, expires chat.Time) (Identity, error) {
 	u.IsActive = true
 	u.CreatedAt = chat.TimeOf(a.now())
@@ -290,8 +291,8 @@ func (a *Authenticator) ensure(ctx context.Context, u chat.User, expires chat.Ti
 	return Identity{Actor: model.UserActor(stored.ID), Name: stored.Name, ExpiresAt: expires, Admin: stored.IsAdmin}, nil
 }
 
-// Recheck asks the store, not the memory, whether id still holds. It is for
-// sockets that have been open for a while: what another node revoked.
+// Recheck checks id against the store, not the cache. It is for sockets that have
+// been open for a while, in case another node revoked their access.
 func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
 	if a.expired(id.ExpiresAt) || a.isDisabled(id.User) {
 		return ErrBadToken
@@ -311,8 +312,8 @@ func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
 	return err
 }
 
-// Revoked forgets sessions that were closed, and tells OnRevoke. Without hashes
-// it is every token of a user who was disabled. The other nodes are told.
+// Revoked removes closed log-ins from the cache, calls OnRevoke, and notifies the other
+// nodes. No hashes means every token of a user who was disabled.
 func (a *Authenticator) Revoked(closed []model.TokenHash, user chat.UserID) {
 	a.RevokedElsewhere(closed, user)
 	if a.OnRevoked != nil {
@@ -320,7 +321,8 @@ func (a *Authenticator) Revoked(closed []model.TokenHash, user chat.UserID) {
 	}
 }
 
-// RevokedElsewhere is Revoked for what another node revoked. It may be told twice.
+// RevokedElsewhere is Revoked for what another node revoked. It may be called twice
+// for the same revocation.
 func (a *Authenticator) RevokedElsewhere(closed []model.TokenHash, user chat.UserID) {
 	for _, hash := range closed {
 		a.good.Invalidate(hash)
@@ -328,13 +330,13 @@ func (a *Authenticator) RevokedElsewhere(closed []model.TokenHash, user chat.Use
 	if len(closed) == 0 {
 		a.forgetUser(user)
 	}
-	a.revocations.Add(1) // what is asked for from here on knows of it; what is open is closed now
+	a.revocations.Add(1) // later look-ups include it; open sockets are closed now
 	if a.OnRevoke != nil {
 		a.OnRevoke(closed, user)
 	}
 }
 
-// Enabled takes back a Revoked of the whole user. The other nodes are told.
+// Enabled reverses Revoked for a whole user, and notifies the other nodes.
 func (a *Authenticator) Enabled(user chat.UserID) {
 	a.EnabledElsewhere(user)
 	if a.OnRevoked != nil {
@@ -342,15 +344,16 @@ func (a *Authenticator) Enabled(user chat.UserID) {
 	}
 }
 
-// EnabledElsewhere is Enabled for what another node took back.
+// EnabledElsewhere is Enabled for a user that another node enabled.
 func (a *Authenticator) EnabledElsewhere(user chat.UserID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.disabled, user)
 }
 
-// forgetUser drops what is remembered of a user. A look-up that began before they
-// were disabled may end after, so they stay marked for as long as it may be kept.
+// forgetUser removes a user from the cache. A look-up that started before the user was
+// disabled may end afterwards, so the user stays marked for as long as its result may
+// be cached.
 func (a *Authenticator) forgetUser(user chat.UserID) {
 	now := a.now()
 	a.mu.Lock()
@@ -382,7 +385,7 @@ func (a *Authenticator) isDisabled(user chat.UserID) bool {
 
 func (a *Authenticator) expired(t chat.Time) bool { return t != 0 && chat.TimeOf(a.now()) >= t }
 
-// HashToken is what is kept of a secret.
+// HashToken returns the hash under which a secret is stored: its SHA-256.
 func HashToken(token string) model.TokenHash { return sha256.Sum256([]byte(token)) }
 
 func isCode(err error, code chat.Code) bool {

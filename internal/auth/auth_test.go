@@ -54,7 +54,8 @@ func TestSessionIsItsUser(t *testing.T) {
 		t.Fatalf("token %q", token)
 	}
 	id := must(d.Authenticate(t.Context(), token))
-	if id.User != "ada" || id.Session != HashToken(token) || id.ExpiresAt != chat.TimeOf(d.clock.now().Add(time.Hour)) || id.Admin {
+	if id.User != "ada" || id.Session != HashToken(token) || id.ExpiresAt != chat.TimeOf(d.clock.now().Add(time.Hour)) ||
+		id.Admin {
 		t.Fatalf("identity %+v", id)
 	}
 	for hash := range d.store.sessions {
@@ -84,7 +85,9 @@ func TestD50OnlyACredentialMakesAnIdentity(t *testing.T) {
 
 func TestWhatCannotBeATokenNeverReachesTheStore(t *testing.T) {
 	d := newDesk(t, ModeAccounts, testSecret)
-	for _, token := range []string{"x", "chowk_short", "a.b", strings.Repeat("a.", 50), "a." + strings.Repeat("b", maxTokenLen) + ".c", "a.b.c"} {
+	for _, token := range []string{
+		"x", "chowk_short", "a.b", strings.Repeat("a.", 50), "a." + strings.Repeat("b", maxTokenLen) + ".c", "a.b.c",
+	} {
 		_, err := d.Authenticate(t.Context(), token)
 		wantCode(t, err, chat.Unauthorized)
 	}
@@ -322,8 +325,12 @@ func TestModeNoneMakesItsUsers(t *testing.T) {
 
 func TestAnEmailThatIsSomebodyElsesIsLeftOut(t *testing.T) {
 	d := newDesk(t, ModeAccounts, testSecret)
-	d.store.accounts["root"] = model.Account{User: chat.User{ID: "root", Email: ptr("Root@example.org"), IsActive: true, IsAdmin: true}}
-	token := sign(t, map[string]any{"sub": "eve", "email": "root@example.org", "email_verified": true, "exp": d.clock.now().Add(time.Hour).Unix()})
+	d.store.accounts["root"] = model.Account{
+		User: chat.User{ID: "root", Email: ptr("Root@example.org"), IsActive: true, IsAdmin: true},
+	}
+	token := sign(t, map[string]any{
+		"sub": "eve", "email": "root@example.org", "email_verified": true, "exp": d.clock.now().Add(time.Hour).Unix(),
+	})
 	id := must(d.Authenticate(t.Context(), token))
 	if u := d.store.accounts["eve"]; id.User != "eve" || id.Admin || u.Email != nil || u.IsVerified {
 		t.Fatalf("%+v, %+v", id, u)

@@ -21,7 +21,9 @@ func BenchmarkAuthenticate(b *testing.B) {
 	}
 	v := must(NewVerifier(b.Context(), VerifierOptions{KeyFile: path}))
 	a := New(Options{Mode: ModeJWT, Store: newFakeStore(), Verifier: v})
-	token := signWith(b, jwt.SigningMethodES256, key, nil, map[string]any{"sub": "ada", "exp": time.Now().Add(time.Hour).Unix()})
+	token := signWith(b, jwt.SigningMethodES256, key, nil, map[string]any{
+		"sub": "ada", "exp": time.Now().Add(time.Hour).Unix(),
+	})
 	b.Run("remembered", func(b *testing.B) {
 		for b.Loop() {
 			must(a.Authenticate(b.Context(), token))

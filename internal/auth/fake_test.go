@@ -87,7 +87,9 @@ func (f *fakeStore) byEmail(email string) (model.Account, bool) {
 	return model.Account{}, false
 }
 
-func (f *fakeStore) CreateAccount(_ context.Context, a model.Account, invitation model.TokenHash, onlyFirst bool) (chat.User, error) {
+func (f *fakeStore) CreateAccount(
+	_ context.Context, a model.Account, invitation model.TokenHash, onlyFirst bool,
+) (chat.User, error) {
 	end, err := f.begin("CreateAccount")
 	defer end()
 	if err != nil {
@@ -165,7 +167,9 @@ func (f *fakeStore) change(method string, user chat.UserID, do func(*model.Accou
 	return nil
 }
 
-func (f *fakeStore) SetPassword(_ context.Context, user chat.UserID, hash string, keep model.TokenHash) (closed []model.TokenHash, err error) {
+func (f *fakeStore) SetPassword(
+	_ context.Context, user chat.UserID, hash string, keep model.TokenHash,
+) (closed []model.TokenHash, err error) {
 	err = f.change("SetPassword", user, func(a *model.Account) {
 		a.PasswordHash = hash
 		closed = f.closeSessions(user, keep)
@@ -260,7 +264,9 @@ func (f *fakeStore) AddTicket(_ context.Context, t model.Ticket) error {
 	return err
 }
 
-func (f *fakeStore) SpendTicket(_ context.Context, hash model.TokenHash, purpose model.TicketPurpose, now chat.Time) (*model.Ticket, error) {
+func (f *fakeStore) SpendTicket(
+	_ context.Context, hash model.TokenHash, purpose model.TicketPurpose, now chat.Time,
+) (*model.Ticket, error) {
 	end, err := f.begin("SpendTicket")
 	defer end()
 	if err != nil {

@@ -7,29 +7,30 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// own is a token that this process made for itself.
-type own struct {
+// internalToken is a token that this process created for itself.
+type internalToken struct {
 	hash     model.TokenHash
 	identity Identity
 }
 
-// IsInternal makes a token with which this process comes in through its own door, whatever
-// the mode. It is kept in memory alone and good until the process ends; the call
-// before loses its own. The user's sockets are marked as the process's own.
-func (a *Authenticator) IsInternal(user chat.UserID) string {
+// InternalToken returns a token with which this process can connect to itself, in any
+// mode. It exists only in memory and is valid until the process ends; each call
+// invalidates the previous token. Identities of the token have IsInternal set.
+func (a *Authenticator) InternalToken(user chat.UserID) string {
 	token, hash := newSecret(tokenPrefix)
-	a.own.Store(&own{hash: hash, identity: Identity{Actor: model.UserActor(user), Name: string(user), IsInternal: true}})
+	identity := Identity{Actor: model.UserActor(user), Name: string(user), IsInternal: true}
+	a.internal.Store(&internalToken{hash: hash, identity: identity})
 	return token
 }
 
-func (a *Authenticator) isOwn(token string) (Identity, bool) {
-	o := a.own.Load()
-	if o == nil || len(token) != tokenLen {
+func (a *Authenticator) isInternal(token string) (Identity, bool) {
+	t := a.internal.Load()
+	if t == nil || len(token) != tokenLen {
 		return Identity{}, false
 	}
 	hash := HashToken(token)
-	if subtle.ConstantTimeCompare(o.hash[:], hash[:]) == 0 {
+	if subtle.ConstantTimeCompare(t.hash[:], hash[:]) == 0 {
 		return Identity{}, false
 	}
-	return o.identity, true
+	return t.identity, true
 }

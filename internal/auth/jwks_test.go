@@ -66,7 +66,11 @@ func (i *issuer) verifier(t *testing.T, clock *fakeClock, log *slog.Logger) *Ver
 	// Its own transport, whose connections are closed before goleak looks.
 	client := keySetClient()
 	t.Cleanup(client.CloseIdleConnections)
-	return must(NewVerifier(t.Context(), VerifierOptions{JWKSURL: i.URL + "/keys?client_secret=hush", Now: clock.now, Client: client, Log: log}))
+	return must(
+		NewVerifier(t.Context(), VerifierOptions{
+			JWKSURL: i.URL + "/keys?client_secret=hush", Now: clock.now, Client: client, Log: log,
+		}),
+	)
 }
 
 func ecToken(t *testing.T, key *ecdsa.PrivateKey, kid string, now time.Time) string {
@@ -139,7 +143,9 @@ func TestKeysOfAnotherKindAreNotUsed(t *testing.T) {
 		_, _, err := v.Verify(t.Context(), ecToken(t, key, kid, clock.now()))
 		wantCode(t, err, chat.Unauthorized)
 	}
-	hs := signWith(t, jwt.SigningMethodHS256, []byte(testSecret), map[string]any{"kid": "oct"}, map[string]any{"sub": "ada", "exp": clock.now().Add(time.Hour).Unix()})
+	hs := signWith(t, jwt.SigningMethodHS256, []byte(testSecret), map[string]any{"kid": "oct"}, map[string]any{
+		"sub": "ada", "exp": clock.now().Add(time.Hour).Unix(),
+	})
 	_, _, err := v.Verify(t.Context(), hs)
 	wantCode(t, err, chat.Unauthorized)
 }

@@ -17,18 +17,18 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// VerifierOptions say which JWTs to believe. A secret (HS256) and public keys
-// (RS256, ES256, EdDSA) may both be given while a host application changes from
-// one to the other; an algorithm only ever meets keys of its own kind.
+// VerifierOptions configure which JWTs are accepted. A secret (HS256) and public keys
+// (RS256, ES256, EdDSA) may both be set while a host application changes from one to
+// the other; each algorithm is used only with keys of its own kind.
 type VerifierOptions struct {
 	Secret   string // at least MinSecret bytes
-	KeyFile  string // PEM public keys or certificates, or a JWK set; read again when it changes
+	KeyFile  string // PEM public keys or certificates, or a JWK set; re-read when it changes
 	JWKSURL  string // a JWK set at a URL, or in a file
-	Issuer   string // required in iss when not ""
-	Audience string // required in aud when not ""
+	Issuer   string // required value of iss, unless ""
+	Audience string // required value in aud, unless ""
 	Log      *slog.Logger
 	Now      func() time.Time
-	Client   *http.Client // for JWKSURL; a careful one when nil
+	Client   *http.Client // for JWKSURL; one with limits if nil
 }
 
 // Verifier checks the JWTs of a host application.
@@ -39,13 +39,12 @@ type Verifier struct {
 	now    func() time.Time
 }
 
-// jwtLeeway is how far clocks may disagree about nbf and iat. exp has none: what
-// has expired has expired.
+// jwtLeeway is the accepted clock difference for nbf and iat. There is none for exp.
 const jwtLeeway = 60 * time.Second
 
-// NewVerifier makes a Verifier. With a URL it fetches the keys once, which may fail
-// (tokens are then answered with unavailable until a later fetch succeeds), and a
-// goroutine that ends with ctx renews them.
+// NewVerifier returns a Verifier. With a URL, it fetches the keys once. If that fails,
+// Verify returns chat.Unavailable until a later fetch succeeds. A goroutine that ends
+// with ctx renews the keys.
 func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -71,7 +70,7 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 		methods = append(methods, publicAlgorithms()...)
 	}
 	if len(methods) == 0 {
-		return nil, errors.New("make verifier: no secret and no public key given")
+		return nil, errors.New("create verifier: neither a secret nor a public key is set")
 	}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
@@ -87,8 +86,8 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 	return v, nil
 }
 
-// claims are what a host application says of its user. A claim that would give
-// rights here is not among them: role is text that chowk gives no meaning.
+// claims are the claims of a host application about its user. None of them grants
+// permissions: role is text that has no meaning to chowk.
 type claims struct {
 	jwt.RegisteredClaims
 	Name          string `json:"name"`
@@ -100,13 +99,13 @@ type claims struct {
 	Role          string `json:"role"`
 }
 
-// looksLikeJWT refuses what cannot be one, at the price of one look at each byte.
+// looksLikeJWT reports whether token may be a JWT. It reads each byte once.
 func looksLikeJWT(token string) bool {
 	return len(token) <= maxTokenLen && strings.Count(token, ".") == 2
 }
 
-// Verify tells whom a token names and until when. A bad token is ErrBadToken;
-// chat.Unavailable says that the keys could not be had.
+// Verify returns the user of a token and its expiry. It returns ErrBadToken for a bad
+// token, and chat.Unavailable if the keys could not be fetched.
 func (v *Verifier) Verify(ctx context.Context, token string) (chat.User, chat.Time, error) {
 	if !looksLikeJWT(token) {
 		return chat.User{}, 0, ErrBadToken
@@ -130,16 +129,15 @@ func (v *Verifier) Verify(ctx context.Context, token string) (chat.User, chat.Ti
 	return u, chat.TimeOf(expires), nil
 }
 
-// keys are those that may have signed t. Nothing that the token says of itself
-// chooses a place to look: jku, x5u, jwk and x5c are not read, and kid is only
-// compared.
+// keys returns the keys that may have signed t. The token's header never selects where
+// keys come from: jku, x5u, jwk and x5c are ignored, and kid is only compared.
 func (v *Verifier) keys(ctx context.Context, t *jwt.Token) (any, error) {
 	if _, ok := t.Header["crit"]; ok {
-		return nil, errors.New("critical extensions are not understood")
+		return nil, errors.New("critical extensions are not supported")
 	}
 	alg := t.Method.Alg()
 	if alg == jwt.SigningMethodHS256.Alg() {
-		return v.secret, nil // WithValidMethods let it through, so there is one
+		return v.secret, nil // WithValidMethods accepted it, so there is a secret
 	}
 	kid, _ := t.Header["kid"].(string)
 	return v.public.keys(ctx, kid, alg)
@@ -169,11 +167,11 @@ func (c *claims) user() chat.User {
 	return u
 }
 
-// cleanText drops control characters (no database takes NUL) and those that turn
-// the direction of text, trims, and cuts to n characters.
+// cleanText removes control characters (no database accepts NUL) and those that change
+// the direction of text, trims the text, and cuts it to n characters.
 func cleanText(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar || turnsText(r) {
+		if unicode.IsControl(r) || r == unicode.ReplacementChar || changesDirection(r) {
 			return -1
 		}
 		return r
@@ -185,9 +183,9 @@ func cleanText(s string, n int) string {
 	return s
 }
 
-// turnsText finds the characters that turn the direction of what follows, by which
-// a name could pass for another or reach out of its place on a page.
-func turnsText(r rune) bool {
+// changesDirection reports whether r is a bidirectional control character, with which a
+// name could imitate another one or affect the text around it on a page.
+func changesDirection(r rune) bool {
 	return '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
 }
 
@@ -199,7 +197,7 @@ func cleanURL(s string) string {
 	return u.String()
 }
 
-// cleanEmail takes a bare address, no display name, as it would be written to.
+// cleanEmail accepts an address without a display name, in its canonical form.
 func cleanEmail(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if len(s) > maxEmailBytes || strings.ContainsFunc(s, unicode.IsControl) {
@@ -219,10 +217,10 @@ func textOrNil(s string) *string {
 	return &s
 }
 
-// MintJWT signs a token as a host application would, for scripts and tests.
+// MintJWT signs a token like a host application, for scripts and tests.
 func MintJWT(secret, issuer, audience string, user chat.UserID, now time.Time, ttl time.Duration) (string, error) {
 	if !user.Valid() {
-		return "", errors.New("mint token: a user id has 1 to 64 characters out of A-Z a-z 0-9 _ . : -")
+		return "", errors.New("mint token: a user id has 1 to 64 characters from A-Z a-z 0-9 _ . : -")
 	}
 	if err := CheckSecret(secret); err != nil {
 		return "", err
@@ -241,14 +239,17 @@ func MintJWT(secret, issuer, audience string, user chat.UserID, now time.Time, t
 	return token, nil
 }
 
-// MinSecret is the shortest HS256 secret, in bytes (RFC 7518 section 3.2).
+// MinSecret is the minimum length of an HS256 secret, in bytes (RFC 7518, section 3.2).
 const MinSecret = 32
 
-// CheckSecret refuses secrets that somebody could guess: short ones, ones of few
-// different characters, and the placeholders that ship in examples.
+// CheckSecret refuses secrets that can be guessed: short ones, ones with few different
+// characters, and the placeholders of examples.
 func CheckSecret(secret string) error {
 	if len(secret) < MinSecret {
-		return fmt.Errorf("the JWT secret has %d bytes and needs at least %d; `openssl rand -base64 48` makes a good one", len(secret), MinSecret)
+		return fmt.Errorf(
+			"the JWT secret has %d bytes but needs at least %d; create one with `openssl rand -base64 48`", len(secret),
+			MinSecret,
+		)
 	}
 	seen := make(map[byte]bool)
 	for i := range len(secret) {
@@ -263,7 +264,10 @@ func CheckSecret(secret string) error {
 		weak = weak || strings.Contains(plain, word)
 	}
 	if weak {
-		return errors.New("the JWT secret can be guessed: it is a placeholder or has too few different characters; `openssl rand -base64 48` makes a good one")
+		return errors.New(
+			"the JWT secret can be guessed: it is a placeholder or has too few different characters; create one with `openssl " +
+				"rand -base64 48`",
+		)
 	}
 	return nil
 }

@@ -62,7 +62,9 @@ func writeFile(t *testing.T, name string, data []byte) string {
 func TestClaimsAreCheckedOneByOne(t *testing.T) {
 	clock := newFakeClock()
 	now := clock.now()
-	v := must(NewVerifier(t.Context(), VerifierOptions{Secret: testSecret, Issuer: "host", Audience: "chowk", Now: clock.now}))
+	v := must(
+		NewVerifier(t.Context(), VerifierOptions{Secret: testSecret, Issuer: "host", Audience: "chowk", Now: clock.now}),
+	)
 	for _, c := range []struct {
 		name  string
 		claim string
@@ -94,7 +96,9 @@ func TestClaimsAreCheckedOneByOne(t *testing.T) {
 		{"subject as a number", "sub", 7, false},
 		{"subject as a UUID", "sub", "0190a5e2-7b1c-7d3e-8f00-0123456789ab", true},
 	} {
-		claims := map[string]any{"sub": "ada", "iss": "host", "aud": "chowk", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix()}
+		claims := map[string]any{
+			"sub": "ada", "iss": "host", "aud": "chowk", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(),
+		}
 		if claims[c.claim] = c.value; c.value == nil {
 			delete(claims, c.claim)
 		}
@@ -128,7 +132,8 @@ func TestClaimsMakeTheUser(t *testing.T) {
 		"name": " A\u0000d\na " + strings.Repeat("x", 200), "email": "Ada <ada@example.org>", "email_verified": true,
 		"picture": "javascript:alert(1)", "role": "admin",
 	})
-	if !strings.HasPrefix(u.Name, "Adaxxx") && !strings.HasPrefix(u.Name, "Ada xxx") || len([]rune(u.Name)) > maxNameRunes ||
+	if !strings.HasPrefix(u.Name, "Adaxxx") && !strings.HasPrefix(u.Name, "Ada xxx") ||
+		len([]rune(u.Name)) > maxNameRunes ||
 		u.Email != nil || u.IsVerified || u.Picture != nil || u.IsAdmin {
 		t.Errorf("%+v", u)
 	}
@@ -151,7 +156,10 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	body := string(must(json.Marshal(claims)))
 	good := signWith(t, jwt.SigningMethodRS256, rsaKey, nil, claims)
 	for _, verifier := range []*Verifier{v, both} {
-		for _, token := range []string{good, signWith(t, jwt.SigningMethodES256, ecKey, nil, claims), signWith(t, jwt.SigningMethodRS256, rsaKey, map[string]any{"kid": "any"}, claims)} {
+		for _, token := range []string{
+			good, signWith(t, jwt.SigningMethodES256, ecKey, nil, claims),
+			signWith(t, jwt.SigningMethodRS256, rsaKey, map[string]any{"kid": "any"}, claims),
+		} {
 			if _, _, err := verifier.Verify(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
@@ -161,32 +169,48 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	spare := good[:len(good)-1] + string(alphabet[strings.IndexByte(alphabet, good[len(good)-1])+1])
 	for name, token := range map[string]string{
-		"spare bits of the signature":   spare,
-		"none":                          seg(`{"alg":"none"}`) + "." + seg(body) + ".",
-		"nOnE":                          seg(`{"alg":"nOnE"}`) + "." + seg(body) + ".",
-		"no alg":                        seg(`{}`) + "." + seg(body) + "." + parts[2],
-		"alg as a number":               seg(`{"alg":1}`) + "." + seg(body) + "." + parts[2],
-		"HS256 with the public key":     signWith(t, jwt.SigningMethodHS256, rsaPEM, nil, claims),
-		"HS256 with the empty key":      signWith(t, jwt.SigningMethodHS256, []byte{}, nil, claims),
-		"RS512 of the right key":        signWith(t, jwt.SigningMethodRS512, rsaKey, nil, claims),
-		"PS256 of the right key":        signWith(t, jwt.SigningMethodPS256, rsaKey, nil, claims),
-		"another key":                   signWith(t, jwt.SigningMethodRS256, otherRSA, nil, claims),
-		"key in the token":              signWith(t, jwt.SigningMethodRS256, otherRSA, map[string]any{"jwk": map[string]any{"kty": "RSA"}}, claims),
-		"jku":                           signWith(t, jwt.SigningMethodRS256, otherRSA, map[string]any{"jku": "http://127.0.0.1:1/keys"}, claims),
-		"x5u":                           signWith(t, jwt.SigningMethodRS256, otherRSA, map[string]any{"x5u": "http://127.0.0.1:1/keys"}, claims),
-		"kid traversal":                 signWith(t, jwt.SigningMethodHS256, []byte{}, map[string]any{"kid": "../../../../dev/null"}, claims),
-		"kid injection":                 signWith(t, jwt.SigningMethodRS256, otherRSA, map[string]any{"kid": "' OR 1=1 --"}, claims),
-		"crit":                          signWith(t, jwt.SigningMethodRS256, rsaKey, map[string]any{"crit": []string{"b64"}, "b64": false}, claims),
-		"signature cut":                 parts[0] + "." + parts[1] + ".",
-		"signature of other claims":     parts[0] + "." + seg(strings.Replace(body, "ada", "eve", 1)) + "." + parts[2],
-		"padded":                        parts[0] + "." + parts[1] + "." + parts[2] + "==",
-		"header not JSON":               seg(`{"alg"`) + "." + parts[1] + "." + parts[2],
-		"claims not an object":          parts[0] + "." + seg(`[]`) + "." + parts[2],
-		"two parts":                     parts[0] + "." + parts[1],
-		"four parts":                    good + "." + parts[2],
-		"header of 1 MB":                seg(`{"alg":"RS256","x":"`+strings.Repeat("x", 1<<20)+`"}`) + "." + parts[1] + "." + parts[2],
-		"a million dots":                strings.Repeat(".", 1_000_000),
-		"a token over 8 kB, signed":     signWith(t, jwt.SigningMethodRS256, rsaKey, map[string]any{"x": strings.Repeat("x", maxTokenLen)}, claims),
+		"spare bits of the signature": spare,
+		"none":                        seg(`{"alg":"none"}`) + "." + seg(body) + ".",
+		"nOnE":                        seg(`{"alg":"nOnE"}`) + "." + seg(body) + ".",
+		"no alg":                      seg(`{}`) + "." + seg(body) + "." + parts[2],
+		"alg as a number":             seg(`{"alg":1}`) + "." + seg(body) + "." + parts[2],
+		"HS256 with the public key":   signWith(t, jwt.SigningMethodHS256, rsaPEM, nil, claims),
+		"HS256 with the empty key":    signWith(t, jwt.SigningMethodHS256, []byte{}, nil, claims),
+		"RS512 of the right key":      signWith(t, jwt.SigningMethodRS512, rsaKey, nil, claims),
+		"PS256 of the right key":      signWith(t, jwt.SigningMethodPS256, rsaKey, nil, claims),
+		"another key":                 signWith(t, jwt.SigningMethodRS256, otherRSA, nil, claims),
+		"key in the token": signWith(
+			t, jwt.SigningMethodRS256, otherRSA, map[string]any{"jwk": map[string]any{"kty": "RSA"}}, claims,
+		),
+		"jku": signWith(
+			t, jwt.SigningMethodRS256, otherRSA, map[string]any{"jku": "http://127.0.0.1:1/keys"}, claims,
+		),
+		"x5u": signWith(
+			t, jwt.SigningMethodRS256, otherRSA, map[string]any{"x5u": "http://127.0.0.1:1/keys"}, claims,
+		),
+		"kid traversal": signWith(
+			t, jwt.SigningMethodHS256, []byte{}, map[string]any{"kid": "../../../../dev/null"}, claims,
+		),
+		"kid injection": signWith(
+			t, jwt.SigningMethodRS256, otherRSA, map[string]any{"kid": "' OR 1=1 --"}, claims,
+		),
+		"crit": signWith(
+			t, jwt.SigningMethodRS256, rsaKey, map[string]any{"crit": []string{"b64"}, "b64": false}, claims,
+		),
+		"signature cut":             parts[0] + "." + parts[1] + ".",
+		"signature of other claims": parts[0] + "." + seg(strings.Replace(body, "ada", "eve", 1)) + "." + parts[2],
+		"padded":                    parts[0] + "." + parts[1] + "." + parts[2] + "==",
+		"header not JSON":           seg(`{"alg"`) + "." + parts[1] + "." + parts[2],
+		"claims not an object":      parts[0] + "." + seg(`[]`) + "." + parts[2],
+		"two parts":                 parts[0] + "." + parts[1],
+		"four parts":                good + "." + parts[2],
+		"header of 1 MB": seg(
+			`{"alg":"RS256","x":"`+strings.Repeat("x", 1<<20)+`"}`,
+		) + "." + parts[1] + "." + parts[2],
+		"a million dots": strings.Repeat(".", 1_000_000),
+		"a token over 8 kB, signed": signWith(
+			t, jwt.SigningMethodRS256, rsaKey, map[string]any{"x": strings.Repeat("x", maxTokenLen)}, claims,
+		),
 		"ES256 header, RS256 signature": seg(`{"alg":"ES256"}`) + "." + parts[1] + "." + parts[2],
 	} {
 		for _, verifier := range []*Verifier{v, both} {
@@ -199,7 +223,9 @@ func TestForgedTokensAreRefused(t *testing.T) {
 
 func TestHugeTokensAreRefusedCheaply(t *testing.T) {
 	d := newDesk(t, ModeJWT, testSecret)
-	for _, token := range []string{strings.Repeat(".", 1_000_000), strings.Repeat("a", 1_000_000), "a." + strings.Repeat("b", 1_000_000) + ".c"} {
+	for _, token := range []string{
+		strings.Repeat(".", 1_000_000), strings.Repeat("a", 1_000_000), "a." + strings.Repeat("b", 1_000_000) + ".c",
+	} {
 		if n := testing.AllocsPerRun(10, func() { _, _ = d.Authenticate(t.Context(), token) }); n > 0 {
 			t.Errorf("%.10s...: %v allocations", token, n)
 		}
@@ -280,7 +306,7 @@ func TestAKeyFileIsRotatedByReplacingIt(t *testing.T) {
 		if err := errors.Join(os.WriteFile(path, data, 0o600), os.Chtimes(path, at, at)); err != nil {
 			t.Fatal(err)
 		}
-		clock.advance(fileLookEvery)
+		clock.advance(fileCheckInterval)
 	}
 	check("at first", true, false)
 	rewrite(append(publicPEM(t, oldPub), publicPEM(t, newPub)...), clock.now())

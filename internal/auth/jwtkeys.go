@@ -30,10 +30,10 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// A keySource has the public keys of a host application.
+// A keySource returns the public keys of a host application.
 type keySource interface {
-	// keys are those that may have signed with alg; all of that kind when kid is
-	// "" or the source has no ids.
+	// keys returns the keys that may have signed with alg: all keys for alg if kid is ""
+	// or the source has no ids.
 	keys(ctx context.Context, kid, alg string) (jwt.VerificationKeySet, error)
 }
 
@@ -42,27 +42,30 @@ func publicAlgorithms() []string {
 }
 
 const (
-	maxKeySetBytes = 1 << 20
-	maxKeysTried   = 16 // each costs a signature check
-	minRSABits     = 2048
-	fileLookEvery  = 5 * time.Second
-	fetchTimeout   = 5 * time.Second
-	fetchEvery     = time.Hour
-	// An unknown key id may mean that the host application has a new key, or that
-	// somebody makes them up: two fetches at once, then one in ten seconds.
-	unknownEvery = 10 * time.Second
-	unknownBurst = 2
+	maxKeySetBytes    = 1 << 20
+	maxKeysTried      = 16 // each costs a signature check
+	minRSABits        = 2048
+	fileCheckInterval = 5 * time.Second
+	fetchTimeout      = 5 * time.Second
+	fetchInterval     = time.Hour
+	// An unknown key id may belong to a new key of the host application, or be invented:
+	// two fetches are allowed at once, then one every ten seconds.
+	unknownInterval = 10 * time.Second
+	unknownBurst    = 2
 )
 
 var (
 	errNoKey = errors.New("no key for this token")
-	errKeys  = &chat.Error{Code: chat.Unavailable, Message: "The keys that tokens are checked with cannot be reached just now. Try again.", RetryAfter: 5 * time.Second}
+	errKeys  = &chat.Error{
+		Code: chat.Unavailable, Message: "The keys for checking tokens are unavailable. Try again in a moment.",
+		RetryAfter: 5 * time.Second,
+	}
 )
 
 func newKeySource(ctx context.Context, o VerifierOptions) (keySource, error) {
 	switch {
 	case o.KeyFile != "" && o.JWKSURL != "":
-		return nil, errors.New("make verifier: a key file and a JWKS URL are both given; choose one")
+		return nil, errors.New("create verifier: a key file and a JWKS URL are both set; choose one")
 	case o.KeyFile != "":
 		return newFileKeys(ctx, o.KeyFile, o.Now, o.Log)
 	case strings.HasPrefix(o.JWKSURL, "https://"), strings.HasPrefix(o.JWKSURL, "http://"):
@@ -73,8 +76,8 @@ func newKeySource(ctx context.Context, o VerifierOptions) (keySource, error) {
 	return nil, nil
 }
 
-// keyMatchesAlg reports whether a key is of the one kind that alg is for. This is what pins
-// the algorithm to the key: a token cannot have a key used in another way.
+// keyMatchesAlg reports whether key has the one type that alg requires. This binds the
+// algorithm to the key: a token cannot make the server use a key in another way.
 func keyMatchesAlg(key any, alg string) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -87,7 +90,7 @@ func keyMatchesAlg(key any, alg string) bool {
 	return false
 }
 
-// namedKey is a public key with what its set says of it.
+// namedKey is a public key with its id and algorithm in the key set.
 type namedKey struct {
 	kid, alg string
 	key      crypto.PublicKey
@@ -109,18 +112,18 @@ func choose(all []namedKey, kid, alg string) (jwt.VerificationKeySet, error) {
 	return set, nil
 }
 
-// fileKeys reads a file again when it changes, so that keys can be rotated by
-// replacing it. While a new one cannot be read the old keys stay.
+// fileKeys re-reads its file when it changes, so that replacing the file rotates the
+// keys. While the new file cannot be read, the old keys stay in use.
 type fileKeys struct {
 	path string
 	now  func() time.Time
 	log  *slog.Logger
 
-	mu       sync.Mutex // guards what follows
-	lookedAt time.Time
-	changed  time.Time
-	size     int64
-	all      []namedKey
+	mu        sync.Mutex // guards what follows
+	checkedAt time.Time
+	changed   time.Time
+	size      int64
+	all       []namedKey
 }
 
 func newFileKeys(ctx context.Context, path string, now func() time.Time, log *slog.Logger) (*fileKeys, error) {
@@ -128,21 +131,21 @@ func newFileKeys(ctx context.Context, path string, now func() time.Time, log *sl
 	if err := f.read(ctx); err != nil {
 		return nil, err
 	}
-	f.lookedAt = now()
+	f.checkedAt = now()
 	return f, nil
 }
 
 func (f *fileKeys) keys(ctx context.Context, kid, alg string) (jwt.VerificationKeySet, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.now(); now.Sub(f.lookedAt) >= fileLookEvery {
-		f.lookedAt = now
+	if now := f.now(); now.Sub(f.checkedAt) >= fileCheckInterval {
+		f.checkedAt = now
 		info, err := os.Stat(f.path)
 		if err == nil && (!info.ModTime().Equal(f.changed) || info.Size() != f.size) {
 			err = f.read(ctx)
 		}
 		if err != nil {
-			f.log.Warn("The file of JWT keys cannot be read; the keys from before stay in use", "error", err)
+			f.log.Warn("read the changed file of JWT keys; the previous keys stay in use", "err", err)
 		}
 	}
 	return choose(f.all, kid, alg)
@@ -189,7 +192,7 @@ func parseKeys(ctx context.Context, data []byte) ([]namedKey, error) {
 			}
 		}
 	}
-	return nil, errors.New("holds no public key that can be used: RSA of 2048 bits or more, ECDSA P-256, or Ed25519")
+	return nil, errors.New("contains no usable public key: RSA with at least 2048 bits, ECDSA P-256, or Ed25519")
 }
 
 func parsePEM(data []byte) (all []namedKey, err error) {
@@ -210,7 +213,7 @@ func parsePEM(data []byte) (all []namedKey, err error) {
 				key = cert.PublicKey
 			}
 		case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New("holds a private key, which must stay with the application that signs; give the public key")
+			return nil, errors.New("contains a private key, which must stay with the application that signs; use the public key")
 		default:
 			continue
 		}
@@ -237,7 +240,8 @@ func parseJWKS(ctx context.Context, data []byte) ([]namedKey, error) {
 	return named(jwks...), nil
 }
 
-// named keeps the public keys for signatures; an oct key of a set is no secret.
+// named returns the public keys for signatures. It ignores oct keys: what a set
+// publishes is not a secret.
 func named(jwks ...jwkset.JWK) []namedKey {
 	var all []namedKey
 	for _, j := range jwks {
@@ -254,8 +258,8 @@ func named(jwks ...jwkset.JWK) []namedKey {
 	return all
 }
 
-// urlKeys are a JWK set behind a URL, renewed every hour and, within limits, when
-// a token names a key that is not in it.
+// urlKeys is a JWK set at a URL, renewed every hour and, within limits, when a token
+// names a key that is not in it.
 type urlKeys struct{ storage jwkset.Storage }
 
 func newURLKeys(ctx context.Context, o VerifierOptions) (*urlKeys, error) {
@@ -266,17 +270,17 @@ func newURLKeys(ctx context.Context, o VerifierOptions) (*urlKeys, error) {
 	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{o.JWKSURL}, keyfunc.Override{
 		Client:            client,
 		HTTPTimeout:       fetchTimeout,
-		RefreshInterval:   fetchEvery,
-		RefreshUnknownKID: rate.NewLimiter(rate.Every(unknownEvery), unknownBurst),
-		RateLimitWaitMax:  fetchTimeout, // the library bounds the fetch by it as well
+		RefreshInterval:   fetchInterval,
+		RefreshUnknownKID: rate.NewLimiter(rate.Every(unknownInterval), unknownBurst),
+		RateLimitWaitMax:  fetchTimeout, // the library also limits the fetch by it
 		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 			return func(_ context.Context, err error) {
-				o.Log.Warn("The JWK set cannot be fetched; the keys from before stay in use", "error", redactURL(err))
+				o.Log.Warn("fetch the JWK set; the previous keys stay in use", "err", redactURL(err))
 			}
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make verifier: %w", err)
+		return nil, fmt.Errorf("create verifier: %w", err)
 	}
 	return &urlKeys{k.Storage()}, nil
 }
@@ -288,7 +292,7 @@ func (u *urlKeys) keys(ctx context.Context, kid, alg string) (jwt.VerificationKe
 			return choose(named(j), kid, alg)
 		}
 		if !errors.Is(err, jwkset.ErrKeyNotFound) {
-			return jwt.VerificationKeySet{}, errKeys // the limit on fetches, or its timeout
+			return jwt.VerificationKeySet{}, errKeys // the limit on fetches, or a timeout
 		}
 	}
 	all, err := u.storage.KeyReadAll(ctx)
@@ -301,7 +305,8 @@ func (u *urlKeys) keys(ctx context.Context, kid, alg string) (jwt.VerificationKe
 	return choose(named(all...), kid, alg)
 }
 
-// keySetClient takes no more than maxKeySetBytes and follows few redirects.
+// keySetClient returns a client that reads at most maxKeySetBytes and follows few
+// redirects.
 func keySetClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
 	transport.MaxResponseHeaderBytes = 64 << 10
@@ -331,8 +336,8 @@ func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// redactURL keeps the reason of a failed fetch and drops the URL, which may carry
-// a password.
+// redactURL returns the reason of a failed fetch without the URL, which may contain a
+// password.
 func redactURL(err error) error {
 	var e *url.Error
 	if errors.As(err, &e) {

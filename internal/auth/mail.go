@@ -16,7 +16,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// Mail is one plain text mail.
+// Mail is a plain text mail.
 type Mail struct {
 	To, Subject, Text string
 }
@@ -26,24 +26,24 @@ type Mailer interface {
 	Send(ctx context.Context, m Mail) error
 }
 
-// mailJob is a mail that is still to be made: the ticket for it, and before that
-// whether anybody has the address.
+// mailJob is a mail to write and send. Run creates its ticket and, if needed, looks up
+// the account of the address.
 type mailJob struct {
 	kind  model.TicketPurpose
-	user  chat.UserID // "" when the address is to be looked up
+	user  chat.UserID // "" to look up the address
 	email string
-	link  string // "" when it is to be made
+	link  string // "" to create one
 }
 
 const (
-	maxErrands    = 256
-	errandTimeout = 30 * time.Second
-	drainErrands  = 5 * time.Second
-	cleanUpEvery  = time.Hour
+	maxMailJobs     = 256
+	mailTimeout     = 30 * time.Second
+	drainTimeout    = 5 * time.Second
+	cleanupInterval = time.Hour
 )
 
-// enqueue leaves a mail for Run. When too many wait, or this address has had
-// enough, it is dropped: whoever asked can ask again.
+// enqueue passes a mail to Run. It drops the mail if too many are waiting, or if the
+// address has received too many: the user can request it again.
 func (a *Accounts) enqueue(e mailJob) {
 	if a.Mail == nil {
 		return
@@ -54,18 +54,18 @@ func (a *Accounts) enqueue(e mailJob) {
 	select {
 	case a.queue <- e:
 	default:
-		a.Log.Warn("A mail was dropped: too many are waiting to be sent", "waiting", len(a.queue))
+		a.Log.Warn("dropped a mail: too many are waiting to be sent", "waiting", len(a.queue))
 	}
 }
 
-// Run sends mail and throws away what has expired, until ctx ends. Mails that are
-// under way or wait then get a few seconds more.
+// Run sends mail and deletes expired log-ins and tickets until ctx ends. Mails that are
+// waiting then get up to drainTimeout.
 func (a *Accounts) Run(ctx context.Context) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(drainErrands, stop) })
+	unhook := context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, stop) })
 	defer unhook()
-	clean := time.NewTicker(cleanUpEvery)
+	clean := time.NewTicker(cleanupInterval)
 	defer clean.Stop()
 	for {
 		select {
@@ -73,7 +73,7 @@ func (a *Accounts) Run(ctx context.Context) {
 			a.run(work, e)
 		case <-clean.C:
 			if err := a.Store.DeleteExpired(work, expiredBefore(a.Now())); err != nil {
-				a.Log.WarnContext(work, "Expired sessions stay for another hour", "error", err)
+				a.Log.WarnContext(work, "delete expired log-ins; trying again in an hour", "err", err)
 			}
 		case <-ctx.Done():
 			a.drain(work)
@@ -82,11 +82,11 @@ func (a *Accounts) Run(ctx context.Context) {
 	}
 }
 
-// mailRetention is for how long what has expired is mailRetention: a clock that was ahead for a while
-// ends no session for good.
-const mailRetention = 24 * time.Hour
+// expiredRetention is how long expired log-ins and tickets are kept, so that a clock
+// that was ahead for a while does not end any of them permanently.
+const expiredRetention = 24 * time.Hour
 
-func expiredBefore(now time.Time) chat.Time { return chat.TimeOf(now.Add(-mailRetention)) }
+func expiredBefore(now time.Time) chat.Time { return chat.TimeOf(now.Add(-expiredRetention)) }
 
 func (a *Accounts) drain(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -99,12 +99,12 @@ func (a *Accounts) drain(ctx context.Context) {
 	}
 }
 
-// run logs what went wrong, never the link nor whose it was.
+// run sends one mail and logs an error, without the link and the recipient.
 func (a *Accounts) run(ctx context.Context, e mailJob) {
-	ctx, cancel := context.WithTimeout(ctx, errandTimeout)
+	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
 	if err := a.deliver(ctx, e); err != nil {
-		a.Log.WarnContext(ctx, "A mail was not sent", "about", e.kind, "error", err)
+		a.Log.WarnContext(ctx, "send a mail", "kind", e.kind, "err", err)
 	}
 }
 
@@ -133,24 +133,24 @@ func (a *Accounts) deliver(ctx context.Context, e mailJob) error {
 		}
 		e.link = link.Link
 	}
-	return a.Mail.Send(ctx, letter(e))
+	return a.Mail.Send(ctx, mailText(e))
 }
 
-func letter(e mailJob) Mail {
+func mailText(e mailJob) Mail {
 	m := Mail{To: e.email}
 	switch e.kind {
 	case model.TicketResetPassword:
 		m.Subject = "Reset your password"
-		m.Text = "Somebody, probably you, asked to reset the password of your account.\n\n" +
-			"Choose a new one here, within an hour:\n\n" + e.link + "\n\n" +
-			"If it was not you, there is nothing to do: your password stays as it is.\n"
+		m.Text = "Someone, probably you, asked to reset the password of your account.\n\n" +
+			"To choose a new password, open this link within an hour:\n\n" + e.link + "\n\n" +
+			"If it was not you, ignore this message: your password stays the same.\n"
 	case model.TicketVerifyEmail:
 		m.Subject = "Confirm your email address"
-		m.Text = "Welcome. Please confirm that this address is yours, within two days:\n\n" + e.link + "\n\n" +
-			"If you did not sign up, there is nothing to do.\n"
+		m.Text = "Welcome! To confirm that this address is yours, open this link within two days:\n\n" + e.link + "\n\n" +
+			"If you did not sign up, ignore this message.\n"
 	case model.TicketInvitation:
-		m.Subject = "You are invited"
-		m.Text = "You are invited to join a conversation. Make your account here:\n\n" + e.link + "\n"
+		m.Subject = "You've been invited"
+		m.Text = "You've been invited to join a conversation. Create your account here:\n\n" + e.link + "\n"
 	}
 	return m
 }
@@ -161,12 +161,14 @@ type SMTP struct {
 	from   string
 }
 
-// NewSMTP takes smtp://user:password@host:587 (STARTTLS, which a password to
-// another machine demands) or smtps://user:password@host:465.
+// NewSMTP returns a Mailer for smtp://user:password@host:587 (STARTTLS, required for a
+// password unless the host is this machine) or smtps://user:password@host:465.
 func NewSMTP(address, from string) (*SMTP, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
-		return nil, errors.New("set up mail: mail.smtp-url must look like smtp://user:password@host:587 or smtps://user:password@host:465")
+		return nil, errors.New(
+			"set up mail: mail.smtp-url must look like smtp://user:password@host:587 or smtps://user:password@host:465",
+		)
 	}
 	options := []mail.Option{mail.WithTimeout(15 * time.Second)}
 	ip := net.ParseIP(u.Hostname())
@@ -217,7 +219,7 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	msg.Subject(m.Subject)
 	msg.SetBodyString(mail.TypeTextPlain, m.Text)
 	if err := s.client.DialAndSendWithContext(ctx, msg); err != nil {
-		// Servers repeat the address that they refuse, and logs have no need of it.
+		// Servers repeat the address that they refuse. Keep it out of the log.
 		return errors.New("send mail: " + strings.ReplaceAll(err.Error(), m.To, "(recipient)"))
 	}
 	return nil

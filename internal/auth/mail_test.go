@@ -74,7 +74,7 @@ func TestResettingAPassword(t *testing.T) {
 func TestATicketSurvivesABusyServer(t *testing.T) {
 	o := newOffice(t, SignupOpen, true)
 	o.join(t, "ada@example.org")
-	link := must(o.MakeResetLink(t.Context(), "ada@example.org"))
+	link := must(o.CreateResetLink(t.Context(), "ada@example.org"))
 	o.hasher.wait = 0
 	var turns []func()
 	for range cap(o.hasher.slots) {
@@ -122,16 +122,16 @@ func TestWhomTheHostVouchesForGetsNoPasswordHere(t *testing.T) {
 	if links := o.post(t); len(links) != 0 {
 		t.Errorf("links %q", links)
 	}
-	_, err := o.MakeResetLink(t.Context(), "host@example.org")
+	_, err := o.CreateResetLink(t.Context(), "host@example.org")
 	wantCode(t, err, chat.Conflict)
 }
 
 func TestTooManyMailsAreDroppedNotKept(t *testing.T) {
 	o := newOffice(t, SignupOpen, true)
-	for i := range 3 * maxErrands {
+	for i := range 3 * maxMailJobs {
 		o.enqueue(mailJob{kind: model.TicketResetPassword, email: fmt.Sprintf("u%d@example.org", i)})
 	}
-	if n := len(o.queue); n != maxErrands {
+	if n := len(o.queue); n != maxMailJobs {
 		t.Errorf("%d wait", n)
 	}
 	o.post(t)
@@ -149,7 +149,9 @@ func TestD56NoSecretIsEverLogged(t *testing.T) {
 			t.Errorf("answer %q", answer.Message)
 		}
 		invited := must(o.Invite(t.Context(), o.identity(t, joined.AccessToken), InviteRequest{Email: "bob@example.org"}))
-		secrets := []string{joined.AccessToken, "Correct1", "Typed-Wrong1", invited.Token, "ada@example.org", "bob@example.org", "argon2id"}
+		secrets := []string{
+			joined.AccessToken, "Correct1", "Typed-Wrong1", invited.Token, "ada@example.org", "bob@example.org", "argon2id",
+		}
 		for _, link := range o.post(t) {
 			secrets = append(secrets, secretOf(link))
 		}
@@ -171,12 +173,12 @@ func TestD56NoSecretIsEverLogged(t *testing.T) {
 func TestWithoutMailAnAdministratorMakesTheLink(t *testing.T) {
 	o := newOffice(t, SignupOpen, false)
 	user := o.join(t, "ada@example.org").User.ID
-	link := must(o.MakeResetLink(t.Context(), "Ada@example.org"))
+	link := must(o.CreateResetLink(t.Context(), "Ada@example.org"))
 	must(o.ConfirmPasswordReset(t.Context(), PasswordResetConfirm{link.Token, "Better22"}, home))
 	if o.d.store.accounts[user].IsVerified {
 		t.Error("no mail was read, so no mailbox is proven")
 	}
-	_, err := o.MakeResetLink(t.Context(), "nobody@example.org")
+	_, err := o.CreateResetLink(t.Context(), "nobody@example.org")
 	wantCode(t, err, chat.NotFound)
 }
 
@@ -249,7 +251,10 @@ func TestMailGoesOutOverSMTP(t *testing.T) {
 		t.Fatalf("%d mails; log: %s", len(server.received), o.log)
 	}
 	body := strings.ReplaceAll(strings.ReplaceAll(server.received[1], "=\n", ""), "=3D", "=")
-	for _, want := range []string{"To: <ada@example.org>", "From: \"Chowk\" <chat@example.org>", "Subject: Reset your password", "https://chat.example.org/#reset="} {
+	for _, want := range []string{
+		"To: <ada@example.org>", "From: \"Chowk\" <chat@example.org>", "Subject: Reset your password",
+		"https://chat.example.org/#reset=",
+	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q in\n%s", want, body)
 		}

@@ -11,23 +11,26 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// OriginPolicy knows where chowk stands: under which origins its pages are served, and
-// which proxies are before it.
+// OriginPolicy decides which origins may use cookies, and which proxies are trusted to
+// report a client's address.
 type OriginPolicy struct {
-	// Origins are the allowed origins beside chowk's own, as ParseOrigin gives them.
+	// Origins are the allowed origins besides chowk's own, as ParseOrigin returns them.
 	Origins []string
-	// PublicURL is where browsers find chowk, "" when it is not known.
+	// PublicURL is the URL at which browsers reach chowk, "" if unknown.
 	PublicURL string
-	// Proxies may say in X-Forwarded-For and X-Forwarded-Proto whom they speak for.
+	// Proxies are trusted to set X-Forwarded-For and X-Forwarded-Proto.
 	Proxies []netip.Prefix
 }
 
 // ErrOrigin refuses a page of another site.
-var ErrOrigin = &chat.Error{Code: chat.Forbidden, Message: "This page's origin is not allowed here. Whoever runs the server can allow it with the setting origins."}
+var ErrOrigin = &chat.Error{
+	Code:    chat.Forbidden,
+	Message: "The origin of this page is not allowed. An administrator can add it to the setting origins.",
+}
 
-// OriginAllowed says whether a handshake may come from the page that it comes
-// from. A browser always names its origin, so a cookie without one is refused:
-// other sites' pages could be using it. Programs name none, and bring a token.
+// OriginAllowed reports whether a handshake may come from its origin. A browser always
+// sends one, so it refuses a cookie without an origin: a page of another site could be
+// using it. Programs send no origin, and have a token.
 func (d *OriginPolicy) OriginAllowed(r *http.Request, source Source) bool {
 	switch origins := r.Header["Origin"]; len(origins) {
 	case 0:
@@ -38,8 +41,8 @@ func (d *OriginPolicy) OriginAllowed(r *http.Request, source Source) bool {
 	return false
 }
 
-// CheckForgery refuses a change over HTTP that another site's page may have had
-// the browser make with its cookie. Tokens from elsewhere cannot be borrowed so.
+// CheckForgery returns ErrOrigin for a request that changes something with a cookie and
+// may come from a page of another site (CSRF). Other tokens are not affected.
 func (d *OriginPolicy) CheckForgery(r *http.Request, source Source) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -75,9 +78,9 @@ func (d *OriginPolicy) allowed(r *http.Request, origin string) bool {
 	return d.sameHost(r, o)
 }
 
-// sameHost compares with the Host header, port and all. When TLS ends in a proxy
-// that says nothing of it, an https page is as good as ours: it is the same host,
-// and better guarded. The other way round it is not.
+// sameHost compares the origin with the Host header, including the port. If TLS ends in
+// a proxy that does not report it, an https origin of the same host is accepted, since
+// it is better protected. The reverse is not.
 func (d *OriginPolicy) sameHost(r *http.Request, origin string) bool {
 	if r.Host == "" {
 		return false
@@ -92,7 +95,7 @@ func (d *OriginPolicy) sameHost(r *http.Request, origin string) bool {
 	return same("http") || same("https")
 }
 
-// Secure reports whether the browser came over TLS.
+// Secure reports whether the browser connected over TLS.
 func (d *OriginPolicy) Secure(r *http.Request) bool {
 	if r.TLS != nil || strings.HasPrefix(strings.ToLower(d.PublicURL), "https://") {
 		return true
@@ -100,8 +103,9 @@ func (d *OriginPolicy) Secure(r *http.Request) bool {
 	return d.trusted(peer(r)) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// ClientAddr is the address that limits count: the last one in X-Forwarded-For
-// that is no proxy of ours, when a proxy of ours tells it.
+// ClientAddr returns the client's address for limits and logs: the last one in
+// X-Forwarded-For that is not a trusted proxy, if the request comes from a trusted
+// proxy; otherwise the peer's address.
 func (d *OriginPolicy) ClientAddr(r *http.Request) netip.Addr {
 	addr := peer(r)
 	if !d.trusted(addr) {
@@ -111,7 +115,7 @@ func (d *OriginPolicy) ClientAddr(r *http.Request) netip.Addr {
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			return addr // what a proxy of ours did not write ends the chain
+			return addr // no trusted proxy wrote this: the chain ends here
 		}
 		if addr = hop.Unmap().WithZone(""); !d.trusted(addr) {
 			return addr
@@ -139,8 +143,8 @@ func peer(r *http.Request) netip.Addr {
 
 var errOrigin = errors.New("not an origin such as https://chat.example.org")
 
-// ParseOrigin brings an origin into its one spelling: scheme, host, and the port
-// when it is not the scheme's own. It refuses null, paths, users and wildcards.
+// ParseOrigin returns the canonical form of an origin (RFC 6454): scheme, host, and the
+// port unless it is the scheme's default. It refuses null, paths, users and wildcards.
 func ParseOrigin(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || len(s) > maxURLBytes {

@@ -17,26 +17,26 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// argonParams are the price of one guess.
+// argonParams are the parameters of argon2id (RFC 9106): the cost of one guess.
 type argonParams struct {
 	memory  uint32 // KiB
 	time    uint32
 	threads uint8
 }
 
-// These are the smallest that OWASP recommends: a log-in costs 19 MiB and about
+// defaultArgon is the minimum that OWASP recommends: a log-in costs 19 MiB and about
 // 20 ms of one core.
 var defaultArgon = argonParams{memory: 19 << 10, time: 2, threads: 1}
 
 const (
 	saltBytes = 16
 	keyBytes  = 32
-	// hashWait is how long a log-in waits for others before it is turned away.
-	hashWait = 250 * time.Millisecond
+	// hashTimeout is how long a log-in waits for others before it is refused.
+	hashTimeout = 250 * time.Millisecond
 )
 
-// hasher makes and checks argon2id hashes, few at a time: a flood of log-ins must
-// not take the cores and the memory from those who chat.
+// hasher creates and checks argon2id hashes, a few at a time: a flood of log-ins must
+// not use the CPU and memory that messages need.
 type hasher struct {
 	params argonParams
 	wait   time.Duration
@@ -46,12 +46,12 @@ type hasher struct {
 func newHasher() *hasher {
 	return &hasher{
 		params: defaultArgon,
-		wait:   hashWait,
+		wait:   hashTimeout,
 		slots:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 }
 
-// acquire takes a turn at hashing; release gives it back.
+// acquire waits for a slot. The caller must call release.
 func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
 	release = func() { <-h.slots }
 	select {
@@ -67,23 +67,27 @@ func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-timer.C:
-		return nil, &chat.Error{Code: chat.Overloaded, Message: "Too many people are logging in just now. Try again in a moment.", RetryAfter: time.Second}
+		return nil, &chat.Error{
+			Code: chat.Overloaded, Message: "Too many people are logging in. Try again in a moment.", RetryAfter: time.Second,
+		}
 	}
 }
 
-// hash makes a hash in PHC format. The caller has a turn.
+// hash returns a hash in PHC format. The caller holds a slot.
 func (h *hasher) hash(password string) string {
 	salt := make([]byte, saltBytes)
-	rand.Read(salt) // it never fails: it ends the process instead
+	rand.Read(salt) // never fails: it ends the process instead
 	p := h.params
 	key := argon2.IDKey([]byte(password), salt, p.time, p.memory, p.threads, keyBytes)
 	enc := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.memory, p.time, p.threads, enc(salt), enc(key))
+	return fmt.Sprintf(
+		"$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.memory, p.time, p.threads, enc(salt), enc(key),
+	)
 }
 
-// verify compares in the time that a right password takes, also when there is no
-// hash at all. The caller has a turn. stale says that the hash has other
-// parameters than new ones get.
+// verify compares a password with a hash. It takes the same time if there is no hash.
+// stale reports that the hash has parameters other than the present ones. The caller
+// holds a slot.
 func (h *hasher) verify(password, phc string) (ok, stale bool) {
 	p, salt, key, err := parsePHC(phc)
 	if err != nil {
@@ -104,7 +108,7 @@ func parsePHC(s string) (p argonParams, salt, key []byte, err error) {
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.memory, &p.time, &p.threads); err != nil {
 		return p, nil, nil, errPHC
 	}
-	// A hash from a broken import must not take the machine down.
+	// A hash from a broken import must not exhaust the machine.
 	if p.memory < 8 || p.memory > 1<<20 || p.time < 1 || p.time > 100 || p.threads < 1 {
 		return p, nil, nil, errPHC
 	}
@@ -116,10 +120,10 @@ func parsePHC(s string) (p argonParams, salt, key []byte, err error) {
 	return p, salt, key, nil
 }
 
-// MaxPassword is the longest password, in bytes.
+// MaxPassword is the maximum length of a password, in bytes.
 const MaxPassword = 128
 
-// checkPassword holds the rules of the old system.
+// checkPassword applies the password rules of the old system.
 func checkPassword(field, password string) error {
 	var upper, lower, digit bool
 	n := 0

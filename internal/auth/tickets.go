@@ -23,27 +23,27 @@ const (
 )
 
 type (
-	// VerifyEmailRequest brings back what was mailed.
+	// VerifyEmailRequest returns a token that was mailed.
 	VerifyEmailRequest struct {
 		Token string `json:"token"`
 	}
-	// PasswordResetRequest asks for a link.
+	// PasswordResetRequest requests a reset link.
 	PasswordResetRequest struct {
 		Email string `json:"email"`
 	}
-	// PasswordResetConfirm uses it.
+	// PasswordResetConfirm sets a new password with the token of a reset link.
 	PasswordResetConfirm struct {
 		Token       string `json:"token"`
 		NewPassword string `json:"new_password"`
 	}
-	// InviteRequest asks for an invitation: for one person within a week, unless it
-	// says otherwise. With an email it is sent there, if mail can be sent.
+	// InviteRequest creates an invitation, by default for one person and one week. With
+	// an email, the invitation is sent there if the server can send mail.
 	InviteRequest struct {
 		Email     string `json:"email,omitempty"`
-		Uses      int    `json:"uses,omitempty" doc:"How many people it lets in, 1 when left out"`
-		ExpiresIn int    `json:"expires_in,omitempty" doc:"Seconds, a week when left out"`
+		Uses      int    `json:"uses,omitempty" doc:"How many people can use it, default 1"`
+		ExpiresIn int    `json:"expires_in,omitempty" doc:"Seconds, default a week"`
 	}
-	// LinkResponse is a link with a secret in it.
+	// LinkResponse is a link that contains a secret.
 	LinkResponse struct {
 		Link      string    `json:"link"`
 		Token     string    `json:"token"`
@@ -51,15 +51,15 @@ type (
 	}
 )
 
-// fragments name a link's purpose to the page. What follows # stays in the
-// browser: no log, proxy or Referer header sees the secret.
+// fragments name the purpose of a link for the page. The part after # stays in the
+// browser, so that the secret appears in no log, proxy or Referer header.
 var fragments = map[model.TicketPurpose]string{
 	model.TicketInvitation:    "invite",
 	model.TicketVerifyEmail:   "verify",
 	model.TicketResetPassword: "reset",
 }
 
-// link makes a ticket and the link that carries its secret.
+// link creates a ticket, and returns the link with its secret.
 func (a *Accounts) link(ctx context.Context, t model.Ticket, ttl time.Duration) (*LinkResponse, error) {
 	var secret string
 	secret, t.Hash = newSecret("")
@@ -68,13 +68,14 @@ func (a *Accounts) link(ctx context.Context, t model.Ticket, ttl time.Duration) 
 	if err := a.Store.AddTicket(ctx, t); err != nil {
 		return nil, fmt.Errorf("add ticket: %w", err)
 	}
-	// The address is the configured one: that of a request's Host header would
-	// let whoever asks choose where the mail's reader goes.
+	// The base is the configured URL. With the Host header of the request, the caller
+	// could choose where the link in the mail leads.
 	link := strings.TrimRight(a.PublicURL, "/") + "/#" + fragments[t.Purpose] + "=" + secret
 	return &LinkResponse{Link: link, Token: secret, ExpiresAt: t.ExpiresAt}, nil
 }
 
-// VerifyEmail believes whoever brings what was sent to their address.
+// VerifyEmail marks the email of the user as verified who returns the token that was
+// sent there.
 func (a *Accounts) VerifyEmail(ctx context.Context, r VerifyEmailRequest, from netip.Addr) (*MessageResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
@@ -89,9 +90,11 @@ func (a *Accounts) VerifyEmail(ctx context.Context, r VerifyEmailRequest, from n
 	return &MessageResponse{"Email verified successfully"}, nil
 }
 
-// RequestPasswordReset answers the same, and as fast, whether or not the address
-// has an account: finding out, and mailing, is done afterwards.
-func (a *Accounts) RequestPasswordReset(ctx context.Context, r PasswordResetRequest, from netip.Addr) (*MessageResponse, error) {
+// RequestPasswordReset gives the same answer after the same time, whether or not the
+// address has an account: the look-up and the mail happen afterwards.
+func (a *Accounts) RequestPasswordReset(
+	ctx context.Context, r PasswordResetRequest, from netip.Addr,
+) (*MessageResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
 	}
@@ -103,21 +106,27 @@ func (a *Accounts) RequestPasswordReset(ctx context.Context, r PasswordResetRequ
 		return nil, err
 	}
 	if a.Mail == nil {
-		a.Log.InfoContext(ctx, "Somebody asked for a password reset, but mail.smtp-url is not set; `chowk reset-link --user EMAIL` makes a link")
+		a.Log.InfoContext(
+			ctx,
+			"a user requested a password reset, but mail.smtp-url is not set; create a link with `chowk reset-link "+
+				"--user EMAIL`",
+		)
 	}
 	a.enqueue(mailJob{kind: model.TicketResetPassword, email: email})
 	return &MessageResponse{textResetSent}, nil
 }
 
-// ConfirmPasswordReset sets a new password and ends all sessions of the user.
-func (a *Accounts) ConfirmPasswordReset(ctx context.Context, r PasswordResetConfirm, from netip.Addr) (*MessageResponse, error) {
+// ConfirmPasswordReset sets a new password and closes all log-ins of the user.
+func (a *Accounts) ConfirmPasswordReset(
+	ctx context.Context, r PasswordResetConfirm, from netip.Addr,
+) (*MessageResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
 	}
 	if err := checkPassword("new_password", r.NewPassword); err != nil {
 		return nil, err
 	}
-	// The turn is taken first: a ticket must not be lost because it is busy here.
+	// Wait for the hasher first: a busy server must not use up the ticket.
 	release, err := a.hasher.acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -136,7 +145,7 @@ func (a *Accounts) ConfirmPasswordReset(ctx context.Context, r PasswordResetConf
 	if len(closed) > 0 {
 		a.Auth.Revoked(closed, t.UserID)
 	}
-	if t.Email != "" { // it was mailed, so the mailbox is theirs
+	if t.Email != "" { // the ticket was mailed, so the mailbox is theirs
 		if err := a.Store.SetVerified(ctx, t.UserID); err != nil {
 			return nil, fmt.Errorf("set verified: %w", err)
 		}
@@ -144,9 +153,11 @@ func (a *Accounts) ConfirmPasswordReset(ctx context.Context, r PasswordResetConf
 	return &MessageResponse{"Password has been reset successfully"}, nil
 }
 
-// spend takes one use of a ticket. Its refusal does not say whether there ever was
-// such a ticket.
-func (a *Accounts) spend(ctx context.Context, token string, purpose model.TicketPurpose, from netip.Addr) (*model.Ticket, error) {
+// spend uses a ticket once. Its refusal does not reveal whether such a ticket ever
+// existed.
+func (a *Accounts) spend(
+	ctx context.Context, token string, purpose model.TicketPurpose, from netip.Addr,
+) (*model.Ticket, error) {
 	refusal := chat.Invalid("token", textBadVerify)
 	if purpose == model.TicketResetPassword {
 		refusal = chat.Invalid("token", textBadReset)
@@ -169,7 +180,7 @@ func (a *Accounts) spend(ctx context.Context, token string, purpose model.Ticket
 	return t, nil
 }
 
-// Invite makes an invitation for an administrator.
+// Invite creates an invitation for an administrator.
 func (a *Accounts) Invite(ctx context.Context, by Identity, r InviteRequest) (*LinkResponse, error) {
 	if err := a.enabled(); err != nil {
 		return nil, err
@@ -177,11 +188,11 @@ func (a *Accounts) Invite(ctx context.Context, by Identity, r InviteRequest) (*L
 	if !by.Admin {
 		return nil, chat.Errorf(chat.Forbidden, "Only an administrator can invite people")
 	}
-	return a.MakeInvitation(ctx, by.User, r)
+	return a.CreateInvitation(ctx, by.User, r)
 }
 
-// MakeInvitation is Invite for whoever has the database in hand.
-func (a *Accounts) MakeInvitation(ctx context.Context, by chat.UserID, r InviteRequest) (*LinkResponse, error) {
+// CreateInvitation is Invite for a caller with direct access to the database.
+func (a *Accounts) CreateInvitation(ctx context.Context, by chat.UserID, r InviteRequest) (*LinkResponse, error) {
 	if r.Uses == 0 {
 		r.Uses = 1
 	}
@@ -190,11 +201,13 @@ func (a *Accounts) MakeInvitation(ctx context.Context, by chat.UserID, r InviteR
 	}
 	switch {
 	case a.Signup == SignupClosed:
-		return nil, chat.Errorf(chat.Forbidden, "Sign-up is closed on this server (auth.signup); invitations would lead nowhere")
+		return nil, chat.Errorf(
+			chat.Forbidden, "Sign-up is closed on this server (auth.signup), so no one could use an invitation",
+		)
 	case r.Uses < 1 || r.Uses > maxInviteUses:
-		return nil, chat.Invalid("uses", fmt.Sprintf("An invitation lets in 1 to %d people", maxInviteUses))
+		return nil, chat.Invalid("uses", fmt.Sprintf("An invitation can be used 1 to %d times", maxInviteUses))
 	case r.ExpiresIn < 60 || r.ExpiresIn > int(maxInviteTTL/time.Second):
-		return nil, chat.Invalid("expires_in", "An invitation lasts from a minute to 90 days")
+		return nil, chat.Invalid("expires_in", "expires_in must be between 60 seconds and 90 days")
 	}
 	if r.Email != "" {
 		email, ok := cleanEmail(r.Email)
@@ -211,9 +224,9 @@ func (a *Accounts) MakeInvitation(ctx context.Context, by chat.UserID, r InviteR
 	return link, err
 }
 
-// MakeResetLink makes a reset link for whoever has the database in hand, to give
-// to the account's owner by a way that is safe.
-func (a *Accounts) MakeResetLink(ctx context.Context, email string) (*LinkResponse, error) {
+// CreateResetLink returns a reset link, for a caller with direct access to the database
+// who sends it to the account's owner privately.
+func (a *Accounts) CreateResetLink(ctx context.Context, email string) (*LinkResponse, error) {
 	account, err := a.Store.AccountByEmail(ctx, email)
 	if isCode(err, chat.NotFound) {
 		return nil, chat.Errorf(chat.NotFound, "No account has the email "+email)
@@ -222,8 +235,8 @@ func (a *Accounts) MakeResetLink(ctx context.Context, email string) (*LinkRespon
 		return nil, fmt.Errorf("look up account: %w", err)
 	}
 	if account.PasswordHash == "" {
-		// A password would let them in after the host application has shut them out.
-		return nil, chat.Errorf(chat.Conflict, email+" has no password here: the application that this server belongs to vouches for them")
+		// With a password they could log in after the host application has locked them out.
+		return nil, chat.Errorf(chat.Conflict, email+" has no password here: they log in through your application")
 	}
 	return a.link(ctx, model.Ticket{Purpose: model.TicketResetPassword, UserID: account.ID, Uses: 1}, resetTTL)
 }

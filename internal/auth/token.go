@@ -14,42 +14,42 @@ import (
 )
 
 const (
-	// tokenPrefix lets people and secret scanners see what a leaked token is.
+	// tokenPrefix lets people and secret scanners recognise a leaked token.
 	tokenPrefix = "chowk_"
 	secretBytes = 32
 	tokenLen    = len(tokenPrefix) + 43 // 32 bytes in unpadded base64
 
-	// CookieName names the cookie and the query parameter that may hold a token.
+	// CookieName is the name of the cookie and of the query parameter for a token.
 	CookieName = "access_token"
 
 	subprotocolPrefix = "bearer."
 	maxTokenLen       = 8 << 10
 )
 
-// newSecret is 32 random bytes as text, and the hash under which it is stored.
+// newSecret returns 32 random bytes as text, and the hash under which they are stored.
 func newSecret(prefix string) (string, model.TokenHash) {
 	var b [secretBytes]byte
-	rand.Read(b[:]) // it never fails: it ends the process instead
+	rand.Read(b[:]) // never fails: it ends the process instead
 	s := prefix + base64.RawURLEncoding.EncodeToString(b[:])
 	return s, HashToken(s)
 }
 
-// OpenSession logs a user in and returns the token, which is kept nowhere.
+// OpenSession logs a user in and returns the token, which is not stored anywhere.
 func OpenSession(ctx context.Context, store Store, user chat.UserID, now time.Time, ttl time.Duration) (string, error) {
 	token, hash := newSecret(tokenPrefix)
 	err := store.OpenSession(ctx, model.Login{
 		Hash: hash, UserID: user, CreatedAt: chat.TimeOf(now), ExpiresAt: chat.TimeOf(now.Add(ttl)),
 	})
 	if err != nil {
-		return "", fmt.Errorf("open session: %w", err)
+		return "", fmt.Errorf("store log-in: %w", err)
 	}
 	return token, nil
 }
 
-// Source is where in a request a token was.
+// Source is the part of a request that contained the token.
 type Source int
 
-// The sources, in the order in which they are looked at.
+// The sources, in the order in which they are searched.
 const (
 	SourceNone Source = iota
 	SourceHeader
@@ -62,12 +62,12 @@ func (s Source) String() string {
 	return [...]string{"none", "header", "subprotocol", "cookie", "query"}[s]
 }
 
-// TokenFrom finds the token of a request: the Authorization header, the
-// subprotocol list, the cookie, the query parameter. Of a place that holds two
-// different tokens none is taken, nor from a later place: which one counts must
-// not depend on who reads.
+// TokenFrom returns the token of a request, from the Authorization header, the
+// subprotocol list, the cookie or the query parameter, in this order. It returns no
+// token if the first of these that has any has two different ones: which one counts
+// must not depend on the reader.
 func TokenFrom(r *http.Request) (string, Source) {
-	for _, place := range []struct {
+	for _, part := range []struct {
 		source Source
 		tokens func(*http.Request) []string
 	}{
@@ -76,20 +76,19 @@ func TokenFrom(r *http.Request) (string, Source) {
 		{SourceCookie, cookieTokens},
 		{SourceQuery, queryTokens},
 	} {
-		if found := place.tokens(r); len(found) > 0 {
+		if found := part.tokens(r); len(found) > 0 {
 			for _, other := range found[1:] {
 				if other != found[0] {
-					return "", place.source
+					return "", part.source
 				}
 			}
-			return found[0], place.source
+			return found[0], part.source
 		}
 	}
 	return "", SourceNone
 }
 
-// headerTokens passes over other schemes: a proxy in front may use Basic for its
-// own purposes.
+// headerTokens ignores other schemes: a proxy may use Basic for its own purposes.
 func headerTokens(r *http.Request) (found []string) {
 	for _, v := range r.Header["Authorization"] {
 		scheme, token, ok := strings.Cut(v, " ")
@@ -127,8 +126,8 @@ func queryTokens(r *http.Request) []string {
 	return r.URL.Query()[CookieName]
 }
 
-// SessionCookie keeps a token where no script can read it. Without a token it
-// removes the cookie. It is secure when the page was served over TLS.
+// SessionCookie returns a cookie with the token that no script can read. Without a
+// token, the cookie removes the present one. secure is for pages served over TLS.
 func SessionCookie(token string, ttl time.Duration, secure bool) *http.Cookie {
 	c := &http.Cookie{
 		Name: CookieName, Value: token, Path: "/", MaxAge: int(ttl / time.Second),
@@ -140,7 +139,7 @@ func SessionCookie(token string, ttl time.Duration, secure bool) *http.Cookie {
 	return c
 }
 
-// Cookie is SessionCookie with the lifetime of sessions here.
+// Cookie is SessionCookie with the configured lifetime of log-ins.
 func (a *Accounts) Cookie(token string, secure bool) *http.Cookie {
 	return SessionCookie(token, a.SessionTTL, secure)
 }

@@ -26,12 +26,21 @@ func TestTokenFromKeepsTheOrder(t *testing.T) {
 		{"no subprotocol", query, []func(*http.Request){cookie}, "C", SourceCookie},
 		{"query alone", query, nil, "Q", SourceQuery},
 		{"scheme in any case", "/", []func(*http.Request){header("Authorization", "bEARER  H ")}, "H", SourceHeader},
-		{"a proxy's Basic is passed over", query, []func(*http.Request){header("Authorization", "Basic dTpw"), cookie}, "C", SourceCookie},
+		{
+			"a proxy's Basic is passed over", query, []func(*http.Request){header("Authorization", "Basic dTpw"), cookie}, "C",
+			SourceCookie,
+		},
 		{"Bearer without a token", "/", []func(*http.Request){header("Authorization", "Bearer")}, "", SourceNone},
-		{"empty Bearer does not fall through", query, []func(*http.Request){header("Authorization", "Bearer ")}, "", SourceHeader},
+		{
+			"empty Bearer does not fall through", query, []func(*http.Request){header("Authorization", "Bearer ")}, "",
+			SourceHeader,
+		},
 		{"two headers", query, []func(*http.Request){bearer, header("Authorization", "Bearer X")}, "", SourceHeader},
 		{"the same twice", query, []func(*http.Request){bearer, bearer}, "H", SourceHeader},
-		{"two subprotocol tokens", query, []func(*http.Request){protocol, header("Sec-WebSocket-Protocol", "bearer.X")}, "", SourceSubprotocol},
+		{
+			"two subprotocol tokens", query, []func(*http.Request){protocol, header("Sec-WebSocket-Protocol", "bearer.X")}, "",
+			SourceSubprotocol,
+		},
 		{"two cookies", query, []func(*http.Request){cookie, header("Cookie", "access_token=X")}, "", SourceCookie},
 		{"a deleted cookie", query, []func(*http.Request){header("Cookie", "access_token=")}, "Q", SourceQuery},
 		{"two in the query", query + "&access_token=X", nil, "", SourceQuery},
@@ -56,7 +65,8 @@ func TestSessionCookieIsOutOfReachOfScripts(t *testing.T) {
 	if SessionCookie("x", time.Hour, false).Secure {
 		t.Error("secure without TLS, where no browser would send it back")
 	}
-	if got, want := SessionCookie("", 0, false).String(), "access_token=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"; got != want {
+	if got, want := SessionCookie("", 0, false).String(), "access_token=; Path=/; Max-Age=0; "+
+		"HttpOnly; SameSite=Lax"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
