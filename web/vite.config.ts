@@ -9,8 +9,7 @@ export default defineConfig({
   resolve: { alias: { '@chowk/client': client } },
   build: {
     target: 'es2022',
-    // The policy allows no inline script, and the page loads one module: there is
-    // nothing to preload.
+    // The content security policy forbids inline scripts. The page loads one module, so there is nothing to preload.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
   },

@@ -1,4 +1,4 @@
-// Package web is the page /messages, built from web/src and embedded.
+// Package web serves the page /messages, which is built from web/src and embedded in the binary.
 package web
 
 import (
@@ -22,13 +22,13 @@ const (
 	assetsPath = "/assets/"
 )
 
-// policy lets the page run its own script and talk to its own server, and nothing
-// else. Strings become markup only in Svelte's templates, which are constants.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https:; " +
-	"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+// policy lets the page run its own script and connect to its own server, and nothing else. The only strings that become
+// markup are Svelte's templates, which are constants.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+	"img-src 'self' data: https:; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types svelte-trusted-html"
 
-// contentTypes does not ask the system's tables, which differ.
+// contentTypes replaces the tables of the operating system, which differ between machines.
 var contentTypes = map[string]string{
 	".css":   "text/css; charset=utf-8",
 	".html":  "text/html; charset=utf-8",
@@ -37,10 +37,10 @@ var contentTypes = map[string]string{
 	".woff2": "font/woff2",
 }
 
-// file is one file of the page as it is sent.
+// file is one file of the page, ready to be sent.
 type file struct {
 	contentType, tag, caching string
-	plain, packed             []byte
+	plain, compressed         []byte
 }
 
 // Handler serves the page and its assets.
@@ -50,7 +50,7 @@ func Handler() http.Handler {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		// The name holds a hash of the content.
+		// Assets never change: their names contain a hash of their content.
 		f, err := load(name, "public, max-age=31536000, immutable")
 		assets[strings.TrimPrefix(name, "dist/assets/")] = f
 		return err
@@ -73,7 +73,7 @@ func Handler() http.Handler {
 		}
 		f.ServeHTTP(w, r)
 	})
-	// Links in mails lead to /; what follows # in them stays with the browser.
+	// Links in email lead to /. Browsers keep the part after # across the redirect.
 	mux.Handle("GET /{$}", http.RedirectHandler(pagePath, http.StatusFound))
 	mux.Handle("GET "+pagePath+"/{$}", http.RedirectHandler(pagePath, http.StatusFound))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -86,13 +86,14 @@ func Handler() http.Handler {
 	})
 }
 
+// load reads an embedded file and compresses it. caching is its Cache-Control header.
 func load(name, caching string) (*file, error) {
 	plain, err := dist.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	var compressed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func load(name, caching string) (*file, error) {
 	sum := sha256.Sum256(plain)
 	return &file{
 		contentType: contentTypes[path.Ext(name)], tag: hex.EncodeToString(sum[:8]), caching: caching,
-		plain: plain, packed: packed.Bytes(),
+		plain: plain, compressed: compressed.Bytes(),
 	}, nil
 }
 
@@ -116,7 +117,7 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", f.caching)
 	h.Set("Vary", "Accept-Encoding")
 	if acceptsGzip(r) {
-		body, tag = f.packed, `"`+f.tag+`-gzip"`
+		body, tag = f.compressed, `"`+f.tag+`-gzip"`
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("ETag", tag)
@@ -130,8 +131,7 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// acceptsGzip reads the header as browsers send it; whoever sends weights other
-// than 0 gets what they weigh.
+// acceptsGzip reports whether a request's Accept-Encoding allows gzip. Weights other than 0 are ignored.
 func acceptsGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(part), ";")

@@ -39,25 +39,25 @@ func assets(t *testing.T) []string {
 		names = append(names, m[1])
 	}
 	if len(names) < 3 {
-		t.Fatalf("the page names %v: want a script, a style and an icon", names)
+		t.Fatalf("the page refers to %v, want a script, a style sheet and an icon", names)
 	}
 	return names
 }
 
-func TestPageMayRunNothingButItsOwnScript(t *testing.T) {
+func TestPolicyAllowsOnlyTheOwnScript(t *testing.T) {
 	for _, path := range []string{"/messages", "/", "/assets/none.js", "/elsewhere"} {
 		res := get(t, path)
 		policy := res.Header.Get("Content-Security-Policy")
 		for _, want := range []string{
-			"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'",
-			"require-trusted-types-for 'script'",
+			"default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'",
+			"frame-ancestors 'none'", "require-trusted-types-for 'script'",
 		} {
 			if !strings.Contains(policy, want) {
 				t.Errorf("%s: the policy %q lacks %s", path, policy, want)
 			}
 		}
 		if strings.Contains(policy, "unsafe") {
-			t.Errorf("%s: the policy %q allows what is unsafe", path, policy)
+			t.Errorf("%s: the policy %q allows unsafe sources", path, policy)
 		}
 		if got := res.Header.Get("X-Content-Type-Options"); got != "nosniff" {
 			t.Errorf("%s: X-Content-Type-Options is %q", path, got)
@@ -77,15 +77,19 @@ func TestPageHasNothingInline(t *testing.T) {
 	}
 }
 
-func TestPageIsLookedAtAgainAndAssetsAreKept(t *testing.T) {
+func TestBrowsersRevalidateThePageAndKeepItsAssets(t *testing.T) {
 	res := get(t, "/messages")
 	if got := res.Header.Get("Cache-Control"); got != "no-cache" {
 		t.Errorf("the page's Cache-Control is %q", got)
 	}
 	if res := get(t, "/messages", "If-None-Match", res.Header.Get("ETag")); res.StatusCode != http.StatusNotModified {
-		t.Errorf("the same page again: %d", res.StatusCode)
+		t.Errorf("the unchanged page: %d, want 304", res.StatusCode)
 	}
-	types := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	types := map[string]string{
+		".js":  "text/javascript; charset=utf-8",
+		".css": "text/css; charset=utf-8",
+		".svg": "image/svg+xml",
+	}
 	for _, name := range assets(t) {
 		res := get(t, name)
 		if res.StatusCode != http.StatusOK {
@@ -100,38 +104,42 @@ func TestPageIsLookedAtAgainAndAssetsAreKept(t *testing.T) {
 	}
 }
 
-func TestAssetsArePackedForThoseWhoTakeIt(t *testing.T) {
+func TestAssetsAreCompressedForClientsThatAcceptIt(t *testing.T) {
 	name := assets(t)[0]
 	plain := get(t, name, "Accept-Encoding", "br, gzip;q=0")
-	packed := get(t, name, "Accept-Encoding", "br, gzip")
-	if plain.Header.Get("Content-Encoding") != "" || packed.Header.Get("Content-Encoding") != "gzip" {
-		t.Fatalf("Content-Encoding: %q and %q", plain.Header.Get("Content-Encoding"), packed.Header.Get("Content-Encoding"))
+	compressed := get(t, name, "Accept-Encoding", "br, gzip")
+	if plain.Header.Get("Content-Encoding") != "" || compressed.Header.Get("Content-Encoding") != "gzip" {
+		t.Fatalf("Content-Encoding: %q and %q, want none and gzip",
+			plain.Header.Get("Content-Encoding"), compressed.Header.Get("Content-Encoding"))
 	}
-	if plain.Header.Get("ETag") == packed.Header.Get("ETag") {
-		t.Error("two different bodies have one ETag")
+	if plain.Header.Get("ETag") == compressed.Header.Get("ETag") {
+		t.Error("two different bodies have the same ETag")
 	}
-	z, err := gzip.NewReader(packed.Body)
+	z, err := gzip.NewReader(compressed.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if read(t, z) != read(t, plain.Body) {
-		t.Error("the packed asset is another one")
+		t.Error("the compressed asset differs from the plain one")
 	}
 }
 
-func TestWhatIsNotThere(t *testing.T) {
-	for _, path := range []string{"/assets/none.js", "/assets/", "/assets/../index.html", "/index.html", "/messages/x", "/elsewhere"} {
+func TestUnknownPathsAreNotFound(t *testing.T) {
+	paths := []string{
+		"/assets/none.js", "/assets/", "/assets/../index.html", "/index.html", "/messages/x", "/elsewhere",
+	}
+	for _, path := range paths {
 		if res := get(t, path); res.StatusCode == http.StatusOK {
-			t.Errorf("%s is there", path)
+			t.Errorf("%s: %d", path, res.StatusCode)
 		}
 	}
 }
 
-func TestRootLeadsToThePage(t *testing.T) {
+func TestRootRedirectsToThePage(t *testing.T) {
 	for _, path := range []string{"/", "/messages/"} {
 		res := get(t, path)
 		if res.StatusCode != http.StatusFound || res.Header.Get("Location") != "/messages" {
-			t.Errorf("%s: %d to %q", path, res.StatusCode, res.Header.Get("Location"))
+			t.Errorf("%s: %d to %q, want a redirect to /messages", path, res.StatusCode, res.Header.Get("Location"))
 		}
 	}
 }

@@ -1,8 +1,8 @@
 import { Lexer, type Token, type Tokens } from 'marked';
 
 /**
- * What a message may consist of. It is shown by making elements and text nodes, never
- * by parsing HTML: what people write cannot become markup.
+ * A part of a message. Components render it as elements and text nodes and never parse HTML, so that nothing people
+ * write can become markup.
  */
 export type Node =
   | { kind: 'text'; text: string }
@@ -15,7 +15,7 @@ export type Node =
 
 const schemes = new Set(['http:', 'https:', 'mailto:']);
 
-/** A link that is safe to follow, or undefined. Relative ones are of no use in a message. */
+/** Returns the normalized address of a link, or undefined if its scheme is not safe to follow or it is relative. */
 export function safeLink(href: string): string | undefined {
   try {
     const url = new URL(href);
@@ -27,25 +27,26 @@ export function safeLink(href: string): string | undefined {
 
 const options = { gfm: true, breaks: true };
 
-/** Longer texts are shown as they are: nobody formats them, and parsing takes its time. */
+/** Longer texts are shown unformatted, because parsing them takes too long. */
 const maxParsed = 8_000;
 
+/** Parses Markdown. A text that is too long, too deeply nested or malformed becomes one plain paragraph. */
 export function parse(text: string): Node[] {
   if (text.length > maxParsed) return [{ kind: 'paragraph', children: lines(text) }];
   try {
     const nodes = blocks(new Lexer(options).lex(text));
-    if (!deeper(nodes, maxDepth)) return nodes;
+    if (!deeperThan(maxDepth, nodes)) return nodes;
   } catch {
-    // As it is, then.
+    // Shown unformatted.
   }
   return [{ kind: 'paragraph', children: lines(text) }];
 }
 
-/** A thousand quotes within each other are no quotation. */
 const maxDepth = 16;
 
-function deeper(nodes: Node[], than: number): boolean {
-  return than < 0 || nodes.some((n) => 'children' in n && deeper(n.children, than - 1));
+/** Reports whether nodes are nested more than max levels deep. */
+function deeperThan(max: number, nodes: Node[]): boolean {
+  return max < 0 || nodes.some((n) => 'children' in n && deeperThan(max - 1, n.children));
 }
 
 function lines(text: string): Node[] {
@@ -55,14 +56,18 @@ function lines(text: string): Node[] {
   });
 }
 
-/** What is left of a message in one line, without its form. */
+/** Returns the text of a message in one line, without formatting. */
 export function plain(text: string): string {
-  const flat = (nodes: Node[]): string =>
-    nodes.map((n) => ('text' in n ? n.text : 'children' in n ? flat(n.children) + (inBlock.has(n.kind) ? ' ' : '') : ' ')).join('');
-  return flat(parse(text)).replace(/\s+/g, ' ').trim();
+  return parse(text).map(flat).join('').replace(/\s+/g, ' ').trim();
 }
 
-const inBlock = new Set<Node['kind']>(['paragraph', 'heading', 'quote', 'item', 'list']);
+function flat(n: Node): string {
+  if ('text' in n) return n.text;
+  if (!('children' in n)) return ' ';
+  return n.children.map(flat).join('') + (blockKinds.has(n.kind) ? ' ' : '');
+}
+
+const blockKinds = new Set<Node['kind']>(['paragraph', 'heading', 'quote', 'item', 'list']);
 
 const blocks = (tokens: Token[]): Node[] => tokens.flatMap(block);
 
@@ -83,7 +88,7 @@ function block(token: Token): Node[] {
       return [{ kind: 'rule' }];
     case 'list': {
       const list = token as Tokens.List;
-      const items = list.items.map((item): Node => ({ kind: 'item', children: task(item).concat(blocks(item.tokens)) }));
+      const items = list.items.map(listItem);
       return [{ kind: 'list', ordered: list.ordered, start: Number(list.start) || 1, children: items }];
     }
     case 'text':
@@ -93,7 +98,10 @@ function block(token: Token): Node[] {
   }
 }
 
-const task = (item: Tokens.ListItem): Node[] => (item.task ? [{ kind: 'text', text: item.checked ? '☑ ' : '☐ ' }] : []);
+function listItem(item: Tokens.ListItem): Node {
+  const box: Node[] = item.task ? [{ kind: 'text', text: item.checked ? '☑ ' : '☐ ' }] : [];
+  return { kind: 'item', children: [...box, ...blocks(item.tokens)] };
+}
 
 function inlines(tokens: Token[] | undefined, raw: string): Node[] {
   return tokens ? tokens.flatMap(inline) : lines(raw);
@@ -115,11 +123,12 @@ function inline(token: Token): Node[] {
       return [{ kind: token.type, children: inlines(token.tokens, token.raw) }];
     case 'link': {
       const href = safeLink(token.href);
-      return href ? [{ kind: 'link', href, children: inlines(token.tokens, token.raw) }] : [{ kind: 'text', text: token.raw }];
+      const text: Node = { kind: 'text', text: token.raw };
+      return [href ? { kind: 'link', href, children: inlines(token.tokens, token.raw) } : text];
     }
     case 'checkbox':
       return [];
-    default: // pictures would tell a stranger who reads what, and HTML is just text here
+    default: // Loading a picture would tell its server who reads the message. HTML is shown as text.
       return lines(token.raw);
   }
 }

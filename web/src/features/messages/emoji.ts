@@ -1,0 +1,2 @@
+/** The emoji offered as reactions. Messages and reactions may have any other. */
+export const offeredEmoji = ['👍', '🎉', '❤️', '😂', '👀', '✅', '🙏', '🤔'];
