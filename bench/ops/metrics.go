@@ -263,8 +263,8 @@ func innerMain(order string) error {
 	}
 	rules := &command.Service{Journal: writer, Store: db, Realtime: live, Now: time.Now}
 	gate := gateway.New(gateway.Config{
-		Rules: rules, Hub: live, Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.OriginPolicy{}, Poller: poller,
-		Metrics: numbers.Gateway, Epoch: db.Epoch(), Limits: gateway.Limits{EventsPerSecond: 100_000, EventsBurst: 1_000_000},
+		Commands: rules, Hub: live, Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Origins: &auth.OriginPolicy{}, Poller: poller,
+		Metrics: numbers.Gateway, Epoch: db.Epoch(), Limits: gateway.Limits{CommandsPerSecond: 100_000, CommandsBurst: 1_000_000},
 	})
 	channels, err := innerChannels(ctx, db, rules, o.Senders)
 	if err != nil {

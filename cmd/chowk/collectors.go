@@ -8,17 +8,19 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-func poolNumbers(db *store.Store) metric.PoolNumbers {
+func poolNumbers(db *store.Store) metric.PoolStats {
 	s := db.PoolStats()
-	numbers := metric.PoolNumbers{
-		InUse: s.InUse, Idle: s.Idle, Most: s.Max, Waiting: s.Waiting, Constructing: s.Opening,
+	numbers := metric.PoolStats{
+		InUse: s.InUse, Idle: s.Idle, Max: s.Max, Waiting: s.Waiting, Opening: s.Opening,
 		OldestWait: s.OldestWait, Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 	}
 	for _, r := range s.Replicas {
-		numbers.Replicas = append(numbers.Replicas, metric.ReplicaNumbers{Name: r.Name, Out: r.Unavailable, Served: r.Served, Behind: r.Behind, Failed: r.Failed})
+		numbers.Replicas = append(numbers.Replicas, metric.ReplicaStats{
+			Name: r.Name, Unavailable: r.Unavailable, Served: r.Served, Behind: r.Behind, Failed: r.Failed,
+		})
 	}
 	for _, c := range db.CacheStats() {
-		numbers.Caches = append(numbers.Caches, metric.CacheNumbers{Name: c.Name, Hits: c.Hits, Misses: c.Misses, Entries: c.Entries})
+		numbers.Caches = append(numbers.Caches, metric.CacheStats{Name: c.Name, Hits: c.Hits, Misses: c.Misses, Entries: c.Entries})
 	}
 	return numbers
 }

@@ -124,7 +124,7 @@ func nodesFinding(s relay.State) ops.Finding {
 
 // check exports what is found as a number.
 func (s *server) check(name string, look func(context.Context) ops.Finding) ops.Check {
-	gauge := s.metrics.Node.Check.WithLabelValues(name)
+	gauge := s.metrics.Node.Health.WithLabelValues(name)
 	return ops.Check{Name: name, Check: func(ctx context.Context) ops.Finding {
 		f := look(ctx)
 		gauge.Set(map[ops.State]float64{ops.OK: 0, ops.Warning: 1, ops.Failing: 2}[f.State])
@@ -161,8 +161,8 @@ func (s *server) describe(numbers *metric.Metrics, sockets int) {
 	v, commit := buildVersion()
 	numbers.Runtime(v, commit)
 	numbers.Node.Database.WithLabelValues(s.db.Kind(), s.db.Durability()).Set(1)
-	numbers.Node.SocketsAt.WithLabelValues("all").Set(float64(sockets))
-	numbers.Node.SocketsAt.WithLabelValues("user").Set(float64(s.cfg.Limits.SocketsPerUser))
+	numbers.Node.SocketLimit.WithLabelValues("all").Set(float64(sockets))
+	numbers.Node.SocketLimit.WithLabelValues("user").Set(float64(s.cfg.Limits.SocketsPerUser))
 	numbers.Node.Watch(s.gateway.Count)
 }
 

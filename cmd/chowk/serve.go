@@ -92,7 +92,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if s.db, err = store.Open(ctx, options); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	s.metrics.Pool.Watch(func() metric.PoolNumbers { return poolNumbers(s.db) })
+	s.metrics.Pool.Watch(func() metric.PoolStats { return poolNumbers(s.db) })
 	log.Info("database open", "kind", s.db.Kind(), "durability", s.db.Durability(), "epoch", s.db.Epoch())
 
 	if err := s.buildAuth(ctx); err != nil {
@@ -112,14 +112,14 @@ func (s *server) build(ctx context.Context) (err error) {
 	log.Info("transport ready", "driver", s.poller.Driver(), "sockets_at_most", sockets)
 	door := &auth.OriginPolicy{Origins: cfg.Origins, PublicURL: cfg.PublicURL, Proxies: cfg.TrustedProxies}
 	s.gateway = gateway.New(gateway.Config{
-		Rules: s.rules, Hub: s.hub, Auth: s.auth, Door: door, Poller: s.poller, Metrics: s.metrics.Gateway, Trace: traces, Log: log, Now: s.now,
-		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, OldPage: cfg.Compat.CampusPanditPage,
+		Commands: s.rules, Hub: s.hub, Auth: s.auth, Origins: door, Poller: s.poller, Metrics: s.metrics.Gateway, Trace: traces, Log: log, Now: s.now,
+		Epoch: s.db.Epoch(), Durability: s.db.Durability(), Heartbeat: cfg.Heartbeat, LegacyPage: cfg.Compat.CampusPanditPage,
 		Deflate: cfg.Deflate > 0,
 		Limits: gateway.Limits{
 			Sockets: sockets, SocketsPerUser: cfg.Limits.SocketsPerUser, SocketsPerAddress: cfg.Limits.SocketsPerAddress,
 			HandshakesPerSecond: cfg.Limits.HandshakesPerSecond,
-			EventsPerSecond:     cfg.Limits.CommandsPerSecond, EventsBurst: cfg.Limits.CommandsBurst,
-			UserEventsPerSecond: cfg.Limits.UserCommandsPerSecond, UserEventsBurst: cfg.Limits.UserCommandsBurst,
+			CommandsPerSecond:   cfg.Limits.CommandsPerSecond, CommandsBurst: cfg.Limits.CommandsBurst,
+			UserCommandsPerSecond: cfg.Limits.UserCommandsPerSecond, UserCommandsBurst: cfg.Limits.UserCommandsBurst,
 			ControlFramesPerSecond: cfg.Limits.ControlFramesPerSecond, PartialBytes: int(cfg.Limits.PartialBytes),
 			Frame: frame.Limits{Message: int(cfg.Limits.MessageBytes), Frame: int(cfg.Limits.FrameBytes), Fragments: cfg.Limits.Fragments},
 		},

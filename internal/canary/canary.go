@@ -102,7 +102,7 @@ func (c *Canary) count(ctx context.Context, took time.Duration, err error) {
 	}
 	c.Metrics.OK.Set(1)
 	c.Metrics.Last.SetToCurrentTime()
-	c.Metrics.Trip.Observe(took.Seconds())
+	c.Metrics.RoundTrip.Observe(took.Seconds())
 	if c.sick {
 		c.Log.Info("the canary's messages come back again")
 	}

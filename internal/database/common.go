@@ -45,6 +45,6 @@ func (c common) refused(ctx context.Context, unit, why string, asked time.Time) 
 // traceRefused only traces it: the unit may still get a connection elsewhere.
 func (c common) traceRefused(ctx context.Context, unit, why string, asked time.Time) {
 	if c.trace.Traces(ctx) {
-		c.trace.Unit(ctx, trace.Unit{Name: unit, Asked: asked, Failed: why})
+		c.trace.Unit(ctx, trace.Unit{Name: unit, Requested: asked, Failed: why})
 	}
 }

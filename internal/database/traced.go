@@ -20,13 +20,13 @@ type server struct {
 // tracedUnit describes a unit of work that is done.
 func tracedUnit(unit string, at server, asked, taken time.Time, done []execution, err error) trace.Unit {
 	u := trace.Unit{
-		Name: unit, System: at.system, Host: at.host, Port: at.port, Asked: asked, Taken: taken, Failed: errorCode(err),
+		Name: unit, System: at.system, Host: at.host, Port: at.port, Requested: asked, Acquired: taken, Failed: errorCode(err),
 		Statements: make([]trace.Statement, len(done)),
 	}
 	for i := range done {
 		e := &done[i]
 		u.Statements[i] = trace.Statement{
-			Name: e.name, Names: e.statements, Begun: e.begun, Took: e.took, Rows: e.rows, Failed: errorCode(e.err),
+			Name: e.name, Names: e.statements, Started: e.begun, Duration: e.took, Rows: e.rows, Failed: errorCode(e.err),
 		}
 	}
 	return u

@@ -52,7 +52,7 @@ func TestFailuresWithConnectionsAreTraced(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), databasetest.Patience)
 	defer cancel()
-	ctx, event := tracer.Event(ctx, "test", time.Now(), chat.NewID())
+	ctx, event := tracer.Command(ctx, "test", time.Now(), chat.NewID())
 	defer event.End()
 	unlock := pgtest.Lock(t, url, "users")
 	defer unlock()

@@ -13,95 +13,95 @@ import (
 	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
-// admission lets handshakes in: so many a second, and so many at once. What is let
-// in is then done in time however many come, and to say no costs little: a server
-// that took everybody in would be done with each when its client had left.
+// admission limits how many handshakes are admitted per second, and how many run at
+// the same time. Admitted handshakes then finish in time however many clients
+// connect, and refusing the others is cheap. A server that admitted all of them would
+// finish each after its client had given up.
 type admission struct {
-	rate       *ratelimit.Limiter // nil is no limit
-	perSecond  int                // how many are expected to come in
-	atOnce     *semaphore.Weighted
+	rate       *ratelimit.Limiter // nil for no limit
+	perSecond  int                // handshakes expected per second
+	concurrent *semaphore.Weighted
 	retryQueue retryQueue
 }
 
 const (
-	// handshakesAtOnce is by default how many may ask the database at a time. Those
-	// that wait are gathered, so many are no burden to it; what they burden is the
-	// memory, and the time until each is done.
-	handshakesAtOnce = 2048
-	// admissionWait is how long one waits for each of its turns before it is told to
-	// come back: no longer than it would be away.
-	admissionWait = time.Second
-	// burst is which part of those of a second may come in at one moment.
-	burst = 10
-	// eager is how many times as many are told to come back in a second as can be
-	// let in: clients add a wait of their own, some do not come back, and to refuse
-	// one again is cheaper than to have nothing to do.
-	eager = 4
-	// maxHandshakeRate is how many a second are expected of a server without a limit.
+	// admissionTimeout is how long a handshake waits for the rate, and again for its
+	// turn, before it is refused: no longer than the client would have to stay away.
+	admissionTimeout = time.Second
+	// burstShare is the part of a second's handshakes that is admitted at once: 1/10.
+	burstShare = 10
+	// retryFactor is how many times as many clients are told to return in a second as
+	// can be admitted. Clients wait longer than they are told, some do not return, and
+	// refusing a client again is cheaper than being idle.
+	retryFactor = 4
+	// maxHandshakeRate is how many handshakes per second are expected without a limit.
 	maxHandshakeRate = 5000
-	// maxQueueDelay is the latest that a client is told to come back.
+	// maxQueueDelay is the longest that a client is told to stay away.
 	maxQueueDelay = 30 * time.Second
 )
 
 func newAdmission(l Limits) *admission {
-	a := &admission{perSecond: maxHandshakeRate, atOnce: semaphore.NewWeighted(int64(l.HandshakesAtOnce))}
+	a := &admission{perSecond: maxHandshakeRate, concurrent: semaphore.NewWeighted(int64(l.ConcurrentHandshakes))}
 	if n := l.HandshakesPerSecond; n > 0 {
-		a.perSecond, a.rate = n, ratelimit.New(ratelimit.PerSecond(n, n/burst), nil)
+		a.perSecond, a.rate = n, ratelimit.New(ratelimit.PerSecond(n, n/burstShare), nil)
 	}
 	return a
 }
 
-// admit waits for a turn. leave ends it; it may be called again.
-func (a *admission) admit(ctx context.Context) (leave func(), err error) {
+// admit waits for a handshake's turn. release ends the turn; it may be called again.
+func (a *admission) admit(ctx context.Context) (release func(), err error) {
 	if !a.await(ctx) {
 		return nil, a.refuse()
 	}
-	if !a.atOnce.TryAcquire(1) {
-		ctx, cancel := context.WithTimeout(ctx, admissionWait)
+	if !a.concurrent.TryAcquire(1) {
+		ctx, cancel := context.WithTimeout(ctx, admissionTimeout)
 		defer cancel()
-		if a.atOnce.Acquire(ctx, 1) != nil {
+		if a.concurrent.Acquire(ctx, 1) != nil {
 			return nil, a.refuse()
 		}
 	}
-	return sync.OnceFunc(func() { a.atOnce.Release(1) }), nil
+	return sync.OnceFunc(func() { a.concurrent.Release(1) }), nil
 }
 
-// await waits for a token of the rate; false at once when there is none soon. Never
-// more wait than may come in within admissionWait.
+// await waits until the rate allows another handshake. It returns false at once if
+// that takes longer than admissionTimeout, so no more handshakes wait than are
+// admitted in that time.
 func (a *admission) await(ctx context.Context) bool {
 	if a.rate == nil {
 		return true
 	}
-	wait, soon := a.rate.Reserve(admissionWait)
-	return soon && (wait == 0 || async.Sleep(ctx, wait))
+	wait, ok := a.rate.Reserve(admissionTimeout)
+	return ok && (wait == 0 || async.Sleep(ctx, wait))
 }
 
-// refuse tells one to come back.
+// refuse returns the error that tells a client when to return.
 func (a *admission) refuse() error {
-	after := a.retryQueue.next(time.Now(), eager*a.perSecond)
-	return &chat.Error{Code: chat.Overloaded, Message: "Too many clients connect at this moment. Try again a little later.", RetryAfter: after}
+	return &chat.Error{
+		Code: chat.Overloaded, Message: "Too many clients are connecting. Try again in a moment.",
+		RetryAfter: a.retryQueue.next(time.Now(), retryFactor*a.perSecond),
+	}
 }
 
-// retryQueue spreads those who are told to come back over the time that the server needs
-// for them, in the order in which they came: told the same time, they would all be
-// there again at that time.
+// retryQueue spreads refused clients over the time that the server needs for them, in
+// the order in which they came. If all were told the same time, all would return
+// together.
 type retryQueue struct {
 	mu   sync.Mutex // guards what follows
-	last time.Time  // when the last of them comes back
+	last time.Time  // when the last client returns
 }
 
-// next gives the next one's time from now on, when perSecond can be served: at least
-// a second, and any time up to maxQueueDelay when the line is longer than that.
-func (l *retryQueue) next(now time.Time, perSecond int) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if soonest := now.Add(time.Second); l.last.Before(soonest) {
-		l.last = soonest
+// next returns how long the next client stays away, at perSecond clients a second: at
+// least a second, and a random time up to maxQueueDelay if the queue is longer.
+func (q *retryQueue) next(now time.Time, perSecond int) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if soonest := now.Add(time.Second); q.last.Before(soonest) {
+		q.last = soonest
 	}
-	wait := l.last.Sub(now)
+	wait := q.last.Sub(now)
 	if wait >= maxQueueDelay {
 		return time.Second + rand.N(maxQueueDelay-time.Second)
 	}
-	l.last = l.last.Add(time.Second / time.Duration(perSecond))
+	q.last = q.last.Add(time.Second / time.Duration(perSecond))
 	return wait
 }

@@ -10,98 +10,103 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// refused is when somebody who was not let in is to come back.
-func refused(t *testing.T, err error) time.Duration {
+// retryAfter returns when a refused client is told to return.
+func retryAfter(t *testing.T, err error) time.Duration {
 	t.Helper()
+	if err == nil {
+		t.Fatal("the handshake was admitted")
+	}
 	e := chat.AsError(err)
-	if err == nil || e.Code != chat.Overloaded || e.RetryAfter < time.Second || e.RetryAfter > maxQueueDelay {
-		t.Fatalf("got %v, %+v", err, e)
+	if e.Code != chat.Overloaded || e.RetryAfter < time.Second || e.RetryAfter > maxQueueDelay {
+		t.Fatalf("refused with %s, retry after %s, want %s after 1s to %s",
+			e.Code, e.RetryAfter, chat.Overloaded, maxQueueDelay)
 	}
 	return e.RetryAfter
 }
 
-// TestAStormIsLetInAsFastAsItMayBe, and no faster, while nobody is refused often:
-// those who are told when to come back are told different times.
-func TestAStormIsLetInAsFastAsItMayBe(t *testing.T) {
+// A storm is admitted as fast as the rate allows and no faster, and clients are not
+// refused often: refused clients are told different times.
+func TestStormIsAdmittedAtTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const perSecond, all = 100, 1500
-		a := newAdmission(Limits{HandshakesPerSecond: perSecond, HandshakesAtOnce: all})
-		var tries atomic.Int64
-		var coming sync.WaitGroup
-		start, in := time.Now(), make(chan time.Duration, all)
-		for range all {
-			coming.Go(func() { // ends when it is let in
+		const perSecond, clients = 100, 1500
+		a := newAdmission(Limits{HandshakesPerSecond: perSecond, ConcurrentHandshakes: clients})
+		var attempts atomic.Int64
+		var connecting sync.WaitGroup
+		start, admitted := time.Now(), make(chan time.Duration, clients)
+		for range clients {
+			connecting.Go(func() { // ends when it is admitted
 				for {
-					tries.Add(1)
-					leave, err := a.admit(t.Context())
+					attempts.Add(1)
+					release, err := a.admit(t.Context())
 					if err == nil {
-						in <- time.Since(start)
-						leave()
+						admitted <- time.Since(start)
+						release()
 						return
 					}
-					time.Sleep((refused(t, err) + time.Second - 1).Truncate(time.Second)) // as Retry-After has it
+					// The header Retry-After is in whole seconds.
+					time.Sleep((retryAfter(t, err) + time.Second - 1).Truncate(time.Second))
 				}
 			})
 		}
-		coming.Wait()
-		if took := time.Since(start); took > (all/perSecond+2)*time.Second {
-			t.Errorf("it took %v to let %d in", took, all)
+		connecting.Wait()
+		if took := time.Since(start); took > (clients/perSecond+2)*time.Second {
+			t.Errorf("%d clients were admitted in %s, want %d s or little more", clients, took, clients/perSecond)
 		}
-		if n := tries.Load(); n > (eager+1)*all {
-			t.Errorf("%d came %d times", all, n)
+		if n := attempts.Load(); n > (retryFactor+1)*clients {
+			t.Errorf("%d clients made %d attempts, want at most %d each", clients, n, retryFactor+1)
 		}
-		seconds := make(map[time.Duration]int)
-		for range all {
-			at := <-in
-			if seconds[at/time.Second]++; seconds[at/time.Second] > perSecond+perSecond/burst+1 {
-				t.Fatalf("more than %d were let in in second %d", perSecond, at/time.Second)
+		perInterval := make(map[time.Duration]int)
+		for range clients {
+			second := (<-admitted) / time.Second
+			if perInterval[second]++; perInterval[second] > perSecond+perSecond/burstShare+1 {
+				t.Fatalf("more than %d clients were admitted in second %d", perSecond, second)
 			}
 		}
 	})
 }
 
-func TestALineThatIsTooLongHasNoOrder(t *testing.T) {
+func TestLongRetryQueueIsRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l retryQueue
-		seen := make(map[time.Duration]bool)
+		var q retryQueue
+		waits := make(map[time.Duration]bool)
 		for range 200 {
-			seen[l.next(time.Now(), 1)] = true
+			waits[q.next(time.Now(), 1)] = true
 		}
-		if len(seen) < 150 {
-			t.Errorf("200 were told only %d times to come back at", len(seen))
+		if len(waits) < 150 {
+			t.Errorf("200 clients were told only %d different times", len(waits))
 		}
-		for wait := range seen {
+		for wait := range waits {
 			if wait < time.Second || wait > maxQueueDelay {
-				t.Errorf("one was told to come back after %v", wait)
+				t.Errorf("a client was told to return after %s, want 1s to %s", wait, maxQueueDelay)
 			}
 		}
 	})
 }
 
-func TestHandshakesWaitForTheirTurnBriefly(t *testing.T) {
+func TestHandshakesWaitBrieflyForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAdmission(Limits{HandshakesAtOnce: 1})
-		leave, err := a.admit(t.Context())
+		a := newAdmission(Limits{ConcurrentHandshakes: 1})
+		release, err := a.admit(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked := time.Now()
+		start := time.Now()
 		_, err = a.admit(t.Context())
-		refused(t, err)
-		if waited := time.Since(asked); waited != admissionWait {
-			t.Errorf("it was told after %v", waited)
+		retryAfter(t, err)
+		if waited := time.Since(start); waited != admissionTimeout {
+			t.Errorf("the second handshake was refused after %s, want %s", waited, admissionTimeout)
 		}
 		turn := make(chan func())
 		go func() { // ends when its turn comes
-			leave, err := a.admit(t.Context())
+			release, err := a.admit(t.Context())
 			if err != nil {
 				t.Error(err)
 			}
-			turn <- leave
+			turn <- release
 		}()
 		synctest.Wait()
-		leave()
-		leave() // counts once
+		release()
+		release() // does nothing
 		(<-turn)()
 		if _, err = a.admit(t.Context()); err != nil {
 			t.Error(err)

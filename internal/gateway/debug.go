@@ -7,18 +7,18 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// SocketInfo is one open socket, for whoever runs the server.
+// SocketInfo describes one open socket to an administrator.
 type SocketInfo struct {
 	Connection chat.ID     `json:"connection"`
 	User       chat.UserID `json:"user"`
 	Address    string      `json:"address"`
 	OpenForS   float64     `json:"open_for_s"`
-	Events     uint32      `json:"events"`
+	Events     uint32      `json:"events"` // commands received
 	Protocol   string      `json:"protocol"`
 	Backlogged bool        `json:"backlogged"`
 }
 
-// SocketList is what Debug gives.
+// SocketList is the result of Gateway.Debug.
 type SocketList struct {
 	Open       int          `json:"open"`
 	Backlogged int          `json:"backlogged"`
@@ -26,26 +26,19 @@ type SocketList struct {
 	Sockets    []SocketInfo `json:"sockets"`
 }
 
-// Debug lists at most most of the open sockets: those that take nothing first, then
-// the oldest.
-func (g *Gateway) Debug(most int) SocketList {
+// Debug counts the open sockets and describes up to limit of them: backlogged ones
+// first, then the oldest.
+func (g *Gateway) Debug(limit int) SocketList {
 	all := g.sessions.all()
 	list := SocketList{Sockets: make([]SocketInfo, 0, len(all))}
 	users := make(map[chat.UserID]struct{})
-	now := g.age()
 	for _, s := range all {
 		if s.isInternal() {
 			continue
 		}
 		list.Open++
 		users[s.user()] = struct{}{}
-		info := SocketInfo{
-			Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: s.openFor(now).Seconds(),
-			Events: s.events.Load(), Protocol: "old", Backlogged: s.Backlogged(),
-		}
-		if s.known {
-			info.Protocol = chat.Protocol
-		}
+		info := s.info()
 		if info.Backlogged {
 			list.Backlogged++
 		}
@@ -61,12 +54,23 @@ func (g *Gateway) Debug(most int) SocketList {
 		}
 		return cmp.Compare(b.OpenForS, a.OpenForS)
 	})
-	list.Sockets = list.Sockets[:min(most, len(list.Sockets))]
+	list.Sockets = list.Sockets[:min(limit, len(list.Sockets))]
 	return list
 }
 
-// Count is how many sockets are open, and of how many the peer does not take what
-// was written.
+func (s *session) info() SocketInfo {
+	protocol := "old"
+	if s.knownClient {
+		protocol = chat.Protocol
+	}
+	return SocketInfo{
+		Connection: s.id, User: s.user(), Address: s.remote().String(), OpenForS: s.openFor(s.gateway.age()).Seconds(),
+		Events: s.commands.Load(), Protocol: protocol, Backlogged: s.Backlogged(),
+	}
+}
+
+// Count returns how many sockets are open, and how many of them have a peer that does
+// not read what was written.
 func (g *Gateway) Count() (open, backlogged int) {
 	for _, s := range g.sessions.all() {
 		if s.isInternal() {

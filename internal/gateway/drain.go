@@ -11,23 +11,24 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// drainBatches is in how many parts sockets are told and closed, and patience how many
-// parts later a socket is closed that did not go by itself.
+// Sockets are notified in drainBatches batches. A socket that has not closed by itself
+// graceBatches batches later is closed.
 const (
 	drainBatches = 10
 	graceBatches = 5
 )
 
-// Drain ends all sockets in good order: no new ones; each is told, spread evenly
-// over window, to come back within a tenth of it, and closed with 1012 half a window
-// later if it has not gone. So no more than sockets / window come back a second, told
-// or closed. What a socket has sent is answered before it is closed. Drain is done
-// when all are, or ctx ends.
+// Drain closes all sockets in good order and admits no new ones. The sockets are
+// notified in batches, spread evenly over window, and told to reconnect within a tenth
+// of it. A socket that is still open half a window later is closed with code 1012. So
+// no more than sockets / window clients per second reconnect. Commands that a client
+// has sent are answered before its socket is closed. Drain returns when all sockets
+// are done, or ctx ends.
 func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
-	g.window.Store(int64(window))
+	g.drainWindow.Store(int64(window))
 	g.draining.Store(true)
 	all := g.sessions.all()
-	portion := func(i int) []*session {
+	batch := func(i int) []*session {
 		if i < 0 || i >= drainBatches {
 			return nil
 		}
@@ -35,87 +36,92 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 	}
 	step := window / drainBatches
 	for i := range drainBatches + graceBatches {
-		for _, s := range portion(i) {
-			s.tell(step)
+		for _, s := range batch(i) {
+			s.notifyDraining(step)
 		}
-		for _, s := range portion(i - graceBatches) {
-			s.leave()
+		for _, s := range batch(i - graceBatches) {
+			s.drain()
 		}
-		if g.sessions.len() == 0 || !async.Sleep(ctx, step) { // nobody is left to wait for
+		if g.sessions.len() == 0 || !async.Sleep(ctx, step) { // nothing to wait for
 			step = 0
 		}
 	}
-	late := g.sessions.all() // whose handshakes were under way, too
-	for _, s := range late {
-		s.leave()
+	remaining := g.sessions.all() // includes those whose handshake was under way
+	for _, s := range remaining {
+		s.drain()
 	}
-	const glance = 10 * time.Millisecond
-	for slices.ContainsFunc(late, (*session).busy) && async.Sleep(ctx, glance) {
+	const pollInterval = 10 * time.Millisecond
+	for slices.ContainsFunc(remaining, (*session).isBusy) && async.Sleep(ctx, pollInterval) {
 	}
-	g.Log.Info("drained", "told", len(all), "left", len(late))
+	g.Log.Info("drained", "told", len(all), "left", len(remaining))
 }
 
-// leaving refuses newcomers while the server drains. Those who were told to go and
-// found nobody else come back a window later: by then there may be another process,
-// and they are as far apart as when they were told.
-func (g *Gateway) leaving() error {
+// errDraining refuses new sockets while the server drains. Clients that were told to
+// reconnect and reached this process again come back a window later: by then another
+// process may run, and they are as spread out as when they were told.
+func (g *Gateway) errDraining() error {
 	return &chat.Error{
-		Code: chat.Unavailable, Message: "This server is about to stop. Connect again; another one will answer.",
-		RetryAfter: max(time.Duration(g.window.Load()), time.Second),
+		Code: chat.Unavailable, Message: "This server is restarting. Connect again.",
+		RetryAfter: max(time.Duration(g.drainWindow.Load()), time.Second),
 	}
 }
 
-// tell asks the client to come back within a while.
-func (s *session) tell(within time.Duration) {
+// notifyDraining tells the client to reconnect, at a random time within d.
+func (s *session) notifyDraining(d time.Duration) {
 	s.Write(s.encode(chat.NoticeFrame{
 		Type: chat.EventNotice, Code: chat.NoticeDraining, Timestamp: chat.TimeOf(s.gateway.Now()),
-		ReconnectAfterMS: int64(rand.Float64() * float64(within.Milliseconds())),
+		ReconnectAfterMS: int64(rand.Float64() * float64(d.Milliseconds())),
 	}))
 }
 
-// What work holds of a session.
+// Bits of session.work.
 const (
-	carrying uint32 = 1 << iota // one of its events is being carried out
-	leaving                     // it is closed as soon as that is answered
+	busy     uint32 = 1 << iota // a command of the socket runs
+	draining                    // the socket closes once that command is answered
 )
 
-var errLeaving = &chat.Error{Code: chat.Unavailable, Message: "The server restarts. Nothing was stored; send it again when you are connected again.", RetryAfter: time.Second}
+const textRestarting = "the server is restarting"
 
-// release closes the socket, once what it has sent is answered.
-func (s *session) leave() {
-	if s.work.Or(leaving)&carrying == 0 {
-		s.close(chat.CloseRestart, "the server restarts")
+var errRestarting = &chat.Error{
+	Code:       chat.Unavailable,
+	Message:    "The server is restarting and nothing was stored. Send it again after reconnecting.",
+	RetryAfter: time.Second,
+}
+
+// drain closes the socket once the command that runs is answered.
+func (s *session) drain() {
+	if s.work.Or(draining)&busy == 0 {
+		s.close(chat.CloseRestart, textRestarting)
 	}
 }
 
-// begin notes that an event is carried out; false when the socket is to be closed.
-func (s *session) begin() bool {
-	if s.work.Or(carrying)&leaving == 0 {
+// beginCommand notes that a command runs. It returns false if the socket is draining.
+func (s *session) beginCommand() bool {
+	if s.work.Or(busy)&draining == 0 {
 		return true
 	}
-	s.work.And(^carrying)
+	s.work.And(^busy)
 	return false
 }
 
-// end notes that it is answered.
-func (s *session) end() { s.work.And(^carrying) }
+// endCommand notes that the command is answered.
+func (s *session) endCommand() { s.work.And(^busy) }
 
-// left closes the socket if that was waited for.
-func (s *session) left() {
-	if s.work.Load() == leaving {
-		s.close(chat.CloseRestart, "the server restarts")
+// closeIfDraining closes the socket if it is draining and no command runs.
+func (s *session) closeIfDraining() {
+	if s.work.Load() == draining {
+		s.close(chat.CloseRestart, textRestarting)
 	}
 }
 
-func (s *session) busy() bool { return s.work.Load()&carrying != 0 }
+func (s *session) isBusy() bool { return s.work.Load()&busy != 0 }
 
-// Close closes what is still open and waits for the events under way, until ctx
-// ends.
+// Close closes all sockets and waits for the commands that run, until ctx ends.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.draining.Store(true)
-	g.shaking.close() // net/http does not wait for a handshake that has taken its connection over
+	g.handshakes.close() // net/http does not wait for hijacked connections
 	for _, s := range g.sessions.all() {
-		s.close(chat.CloseRestart, "the server restarts")
+		s.close(chat.CloseRestart, textRestarting)
 	}
 	err := g.Poller.Close(ctx)
 	g.stop()
@@ -123,29 +129,30 @@ func (g *Gateway) Close(ctx context.Context) error {
 	return err
 }
 
-// inFlight counts what is under way, and lets nothing more in once it is closed: a
-// WaitGroup alone must not grow while somebody waits for it.
+// inFlight counts operations that run, and admits no more once it is closed. A
+// sync.WaitGroup alone must not grow from zero while Wait is called.
 type inFlight struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards closed, and that count does not grow after it is set
 	closed bool
-	inside sync.WaitGroup
+	count  sync.WaitGroup
 }
 
-func (e *inFlight) acquire() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.closed {
-		e.inside.Add(1)
+// acquire admits an operation. It returns false once closed.
+func (f *inFlight) acquire() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.count.Add(1)
 	}
-	return !e.closed
+	return !f.closed
 }
 
-func (e *inFlight) release() { e.inside.Done() }
+func (f *inFlight) release() { f.count.Done() }
 
-// close waits for those inside. They end by themselves, within openTimeout.
-func (e *inFlight) close() {
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
-	e.inside.Wait()
+// close waits for the operations that run.
+func (f *inFlight) close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.count.Wait()
 }

@@ -1,6 +1,7 @@
-// Package gateway is the door for sockets: it shakes hands, turns frames into
-// verbs and verbs' results into answers. A socket that is idle is a small struct
-// here; a goroutine exists only while one of its events is carried out.
+// Package gateway serves WebSockets: it performs the handshake, passes the commands
+// in a client's frames to package command, and sends back the answers. An idle
+// socket is a small struct here; a goroutine exists only while one of its commands
+// runs.
 package gateway
 
 import (
@@ -24,21 +25,21 @@ import (
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
-// Limits bound what clients may take. Zero values mean no limit, but for those
-// with a default.
+// Limits bound what clients may use. Zero means no limit, except for limits with a
+// default.
 type Limits struct {
-	Sockets                int // in all
+	Sockets                int // in total
 	SocketsPerUser         int
 	SocketsPerAddress      int
 	HandshakesPerSecond    int
-	HandshakesAtOnce       int // that ask the database; default 2,048
-	EventsPerSecond        int // per socket; default 50
-	EventsBurst            int // per socket; default 100
-	UserEventsPerSecond    int // all sockets of a user; default 4 times those of a socket
-	UserEventsBurst        int // all sockets of a user; default 4 times those of a socket
+	ConcurrentHandshakes   int // that query the database; default 2,048
+	CommandsPerSecond      int // per socket; default 50
+	CommandsBurst          int // per socket; default 100
+	UserCommandsPerSecond  int // all sockets of a user; default 4 times those of a socket
+	UserCommandsBurst      int // all sockets of a user; default 4 times those of a socket
 	ControlFramesPerSecond int // pings and pongs per socket; default 20
-	EventsAtOnce           int // carried out at a time, all sockets together; default 4,096
-	PartialBytes           int // of messages half received, all sockets together; default 64 MiB
+	ConcurrentCommands     int // of all sockets; default 4,096
+	PartialBytes           int // of partly received messages of all sockets; default 64 MiB
 	Frame                  frame.Limits
 }
 
@@ -47,75 +48,75 @@ func (l Limits) withDefaults() Limits {
 		limit *int
 		value int
 	}{
-		{&l.EventsPerSecond, 50},
-		{&l.EventsBurst, 100},
+		{&l.CommandsPerSecond, 50},
+		{&l.CommandsBurst, 100},
 		{&l.ControlFramesPerSecond, 20},
-		{&l.EventsAtOnce, 4096},
-		{&l.HandshakesAtOnce, handshakesAtOnce},
+		{&l.ConcurrentCommands, 4096},
+		{&l.ConcurrentHandshakes, 2048},
 		{&l.PartialBytes, 64 << 20},
 	} {
 		if *d.limit == 0 {
 			*d.limit = d.value
 		}
 	}
-	if l.UserEventsPerSecond == 0 {
-		l.UserEventsPerSecond = 4 * l.EventsPerSecond
+	if l.UserCommandsPerSecond == 0 {
+		l.UserCommandsPerSecond = 4 * l.CommandsPerSecond
 	}
-	if l.UserEventsBurst == 0 {
-		l.UserEventsBurst = 4 * l.EventsBurst
+	if l.UserCommandsBurst == 0 {
+		l.UserCommandsBurst = 4 * l.CommandsBurst
 	}
 	l.Frame = l.Frame.WithDefaults()
 	return l
 }
 
-// Config says how a Gateway works.
+// Config configures a Gateway.
 type Config struct {
-	Rules      *command.Service
+	Commands   *command.Service
 	Hub        *hub.Hub
 	Auth       *auth.Authenticator
-	Door       *auth.OriginPolicy
+	Origins    *auth.OriginPolicy
 	Poller     *netpoll.Poller
 	Metrics    *metric.Gateway
-	Trace      *trace.Tracer // nil: nothing is traced
+	Trace      *trace.Tracer // nil traces nothing
 	Log        *slog.Logger
 	Now        func() time.Time // time.Now when nil
 	Limits     Limits
 	Epoch      string
 	Durability string
-	// Heartbeat is after how much silence a ping is sent. Default 30 s.
+	// Heartbeat is how long a socket may be silent before it is pinged. Default 30 s.
 	Heartbeat time.Duration
-	// Deflate offers permessage-deflate to clients that ask for it.
+	// Deflate accepts offers of permessage-deflate.
 	Deflate bool
-	// OldPage serves sockets without a subprotocol as the old system's page needs
-	// it (hub.DelayOwnEcho).
-	OldPage bool
+	// LegacyPage serves sockets without a subprotocol as the page of the old system
+	// needs (see hub.Hub.AttachTo).
+	LegacyPage bool
 }
 
-// Timeouts of what a client waits for.
+// Time limits of what a client waits for.
 const (
-	openTimeout  = 5 * time.Second  // from handshake to connection frame
-	eventTimeout = 10 * time.Second // from event to answer
+	openTimeout    = 5 * time.Second  // from the handshake to the connection frame
+	commandTimeout = 10 * time.Second // from a command to its answer
 )
 
-// Gateway is an http.Handler for the socket endpoint. Make one with New.
+// Gateway is the http.Handler of the WebSocket endpoint. Create one with New.
 type Gateway struct {
 	Config
-	began      time.Time
-	admission  *admission
-	atOnce     *semaphore.Weighted
-	draining   atomic.Bool
-	window     atomic.Int64 // over which it drains
-	shaking    inFlight
-	packed     frame.Limits // those of sockets whose messages may be compressed
-	sessions   registry
-	rates      rates
-	partial    budget
-	background sync.WaitGroup // goroutines of events, openings and closings
-	ctx        context.Context
-	stop       context.CancelFunc
+	began         time.Time
+	admission     *admission
+	running       *semaphore.Weighted // one unit for each command that runs
+	draining      atomic.Bool
+	drainWindow   atomic.Int64 // a time.Duration
+	handshakes    inFlight
+	deflateLimits frame.Limits // Limits.Frame for sockets that may compress messages
+	sessions      registry
+	rates         rates
+	partial       budget
+	background    sync.WaitGroup  // goroutines of commands and of closed sockets
+	ctx           context.Context // ends with Close
+	stop          context.CancelFunc
 }
 
-// New makes a Gateway. Drain or Close ends it.
+// New returns a Gateway. Drain or Close stops it.
 func New(c Config) *Gateway {
 	c.Limits = c.Limits.withDefaults()
 	if c.Heartbeat == 0 {
@@ -131,67 +132,72 @@ func New(c Config) *Gateway {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{
-		Config: c, began: c.Now(), admission: newAdmission(c.Limits),
-		atOnce: semaphore.NewWeighted(int64(c.Limits.EventsAtOnce)), rates: newRates(c.Limits, c.Now),
+		Config: c, began: c.Now(), admission: newAdmission(c.Limits), rates: newRates(c.Limits, c.Now),
+		running: semaphore.NewWeighted(int64(c.Limits.ConcurrentCommands)), deflateLimits: c.Limits.Frame,
 	}
-	g.packed = c.Limits.Frame
-	g.packed.Deflate = true
+	g.deflateLimits.Deflate = true
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	g.sessions.init()
 	g.background.Go(g.sweep) // ends when Close cancels the context
 	return g
 }
 
-// Sockets is how many are open.
+// age returns how long the gateway has existed. It is monotonic: neither rates nor
+// the ages of sockets change when the system's clock is set.
+func (g *Gateway) age() time.Duration { return g.Now().Sub(g.began) }
+
+// Sockets returns the number of open sockets.
 func (g *Gateway) Sockets() int { return g.sessions.len() }
 
-// sweepInterval is how often expired credentials are looked for, tidyTurns after how
-// many times what is remembered of them is dropped, expiryWarning how long before
-// its end a client is told to bring a new one.
+// PartialBytes returns how many bytes of memory partly received messages occupy.
+func (g *Gateway) PartialBytes() int64 { return g.partial.used.Load() }
+
 const (
-	sweepInterval = time.Second
-	tidyTurns     = 4
-	expiryWarning = time.Minute
+	sweepInterval = time.Second // between checks for expired credentials
+	cleanupSweeps = 4           // sweeps between two cleanups of what auth remembers
+	expiryWarning = time.Minute // how long before its end a client is told to renew its token
 )
 
 func (g *Gateway) sweep() {
-	turn := 0
+	sweeps := 0
 	async.Every(g.ctx, sweepInterval, func() {
 		g.expire(chat.TimeOf(g.Now()))
-		if turn++; turn%tidyTurns == 0 {
+		if sweeps++; sweeps%cleanupSweeps == 0 {
 			g.Auth.Cleanup()
 		}
 	})
 }
 
-// expire closes the sockets whose credential is no longer good at the time now, and
-// tells those whose credential soon is not.
+// expire closes the sockets whose credential has expired at the time now, and warns
+// those whose credential expires soon.
 func (g *Gateway) expire(now chat.Time) {
-	at, soon := expiry(now), expiry(now+chat.Time(expiryWarning.Microseconds()))
+	expired, soon := expiry(now), expiry(now+chat.Time(expiryWarning.Microseconds()))
 	for _, s := range g.sessions.all() {
 		switch {
 		case s.expires == 0 || s.expires > soon:
-		case s.expires <= at:
+		case s.expires <= expired:
 			s.close(chat.CloseTokenExpired, "token expired")
 		case !s.warned:
-			s.warned = s.Write(s.encode(chat.NoticeFrame{Type: chat.EventNotice, Code: chat.NoticeTokenExpiring, Timestamp: now}))
+			s.warned = s.Write(s.encode(chat.NoticeFrame{
+				Type: chat.EventNotice, Code: chat.NoticeTokenExpiring, Timestamp: now,
+			}))
 		}
 	}
 }
 
-// Revoke closes the user's sockets: those of the sessions given, or with none
-// given all of them, because the user was disabled.
-func (g *Gateway) Revoke(sessions []model.TokenHash, user chat.UserID) {
+// Revoke closes the user's sockets of the given log-ins. Without any, it closes all
+// of the user's sockets, because the user was disabled.
+func (g *Gateway) Revoke(logins []model.TokenHash, user chat.UserID) {
 	for _, c := range g.Hub.Conns(user) {
 		s, ok := c.(*session)
 		if !ok {
 			continue
 		}
-		if len(sessions) == 0 {
+		if len(logins) == 0 {
 			s.close(chat.CloseUserDisabled, "user disabled")
 			continue
 		}
-		for _, hash := range sessions {
+		for _, hash := range logins {
 			if s.login == fingerprint(hash) {
 				s.close(chat.CloseTokenExpired, "logged out")
 			}

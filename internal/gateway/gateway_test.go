@@ -34,17 +34,18 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/maypok86/otter/v2.(*cache[...]).periodicCleanUp")); err != nil && code == 0 {
+	cache := goleak.IgnoreTopFunction("github.com/maypok86/otter/v2.(*cache[...]).periodicCleanUp")
+	if err := goleak.Find(cache); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// graceBatches bounds every wait; nothing is expected to take that long.
-const graceBatches = 20 * time.Second
+// testTimeout bounds every wait. Nothing is expected to take that long.
+const testTimeout = 20 * time.Second
 
-// drivers are those that there are here.
+// drivers returns the drivers of netpoll that this system has.
 func drivers() []netpoll.Driver {
 	p, err := netpoll.New(netpoll.Options{Driver: netpoll.Epoll})
 	if err != nil {
@@ -62,13 +63,12 @@ func each(t *testing.T, test func(t *testing.T, d netpoll.Driver)) {
 	}
 }
 
-// door is a gateway with all the rooms below it, on SQLite, where a token is a user
-// id.
-type door struct {
-	t       *testing.T
-	gateway *gateway.Gateway
-	rules   *command.Service
-	address string
+// server is a gateway with the packages it uses, on SQLite. A user's token is their id.
+type server struct {
+	t        *testing.T
+	gateway  *gateway.Gateway
+	commands *command.Service
+	address  string
 }
 
 type options struct {
@@ -78,61 +78,60 @@ type options struct {
 	now     func() time.Time
 }
 
-func open(t *testing.T, o options) *door {
+func start(t *testing.T, o options) *server {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "chowk.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := hub.Start(hub.Config{Store: db, Deflate: o.deflate})
-	writer := journal.Start(journal.Config{Store: db, Publisher: live})
+	h := hub.Start(hub.Config{Store: db, Deflate: o.deflate})
+	j := journal.Start(journal.Config{Store: db, Publisher: h})
 	p, err := netpoll.New(o.poller)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := &command.Service{Journal: writer, Store: db, Realtime: live, Now: time.Now}
-	numbers := metric.New().Gateway
-	numbers.Held.Every, numbers.Held.Fatal = 1, true
+	commands := &command.Service{Journal: j, Store: db, Realtime: h, Now: time.Now}
+	metrics := metric.New().Gateway
+	metrics.HeldWrites.Every, metrics.HeldWrites.Fatal = 1, true
 	g := gateway.New(gateway.Config{
-		Rules: rules, Hub: live, Metrics: numbers,
-		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Door: &auth.OriginPolicy{}, Poller: p, Limits: o.limits, Now: o.now,
+		Commands: commands, Hub: h, Metrics: metrics, Poller: p, Limits: o.limits, Now: o.now,
+		Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Origins: &auth.OriginPolicy{},
 		Epoch: db.Epoch(), Heartbeat: o.poller.Heartbeat, Deflate: o.deflate > 0,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/ws/{user_id}", g)
-	server := httptest.NewServer(mux)
+	listener := httptest.NewServer(mux)
 	t.Cleanup(func() {
-		server.Close()
+		listener.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		_ = g.Close(ctx)
-		if err := writer.Close(context.Background()); err != nil {
+		if err := j.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-		live.Close()
+		h.Close()
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &door{t, g, rules, server.Listener.Addr().String()}
+	return &server{t, g, commands, listener.Listener.Addr().String()}
 }
 
-// channel makes one of the users.
-func (d *door) channel(owner chat.UserID, members ...chat.UserID) string {
-	d.t.Helper()
+// channel creates a channel and its users.
+func (s *server) channel(owner chat.UserID, members ...chat.UserID) string {
+	s.t.Helper()
 	for _, u := range append(members, owner) {
-		if _, response := d.handshake(string(u)); response.StatusCode != http.StatusSwitchingProtocols { // so that the user exists
-			d.t.Fatal(response.Status)
-		}
+		s.wantStatus(string(u), http.StatusSwitchingProtocols) // a handshake creates the user
 	}
-	ch, err := d.rules.CreateChannel(d.t.Context(), command.Caller{Actor: model.UserActor(owner)}, chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
+	ch, err := s.commands.CreateChannel(s.t.Context(), command.Caller{Actor: model.UserActor(owner)},
+		chat.CreateChannelRequest{Name: "channel", MemberIDs: members})
 	if err != nil {
-		d.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return ch.ID.String()
 }
 
-// peer is a client that speaks frames.
+// peer is a client that reads and writes frames.
 type peer struct {
 	t      *testing.T
 	conn   *net.TCPConn
@@ -141,49 +140,63 @@ type peer struct {
 	rest   []byte
 }
 
-// request is a handshake; lines are added to it, or replace it when it is raw.
-func (d *door) handshake(user string, lines ...string) (*peer, *http.Response) {
-	d.t.Helper()
-	head := "GET /ws/" + user + " HTTP/1.1\r\nHost: " + d.address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+// handshake sends a handshake with additional headers.
+func (s *server) handshake(user string, headers ...string) (*peer, *http.Response) {
+	s.t.Helper()
+	request := "GET /ws/" + user + " HTTP/1.1\r\nHost: " + s.address + "\r\n" +
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chowk.v1\r\n"
-	for _, l := range lines {
-		head += l + "\r\n"
+	for _, h := range headers {
+		request += h + "\r\n"
 	}
-	return d.raw(head + "\r\n")
+	return s.raw(request + "\r\n")
 }
 
-func (d *door) raw(request string) (*peer, *http.Response) {
-	d.t.Helper()
-	nc, err := net.Dial("tcp", d.address)
+// raw sends a request and returns its response.
+func (s *server) raw(request string) (*peer, *http.Response) {
+	s.t.Helper()
+	nc, err := net.Dial("tcp", s.address)
 	if err != nil {
-		d.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	d.t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(graceBatches))
+	s.t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := io.WriteString(nc, request); err != nil {
-		d.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	p := &peer{
-		t: d.t, conn: nc.(*net.TCPConn), r: bufio.NewReader(nc),
-		parser: frame.Parser{Limits: &frame.Limits{Frame: 1 << 20, Message: 1 << 20, Fragments: 10, Client: true}},
-	}
+	limits := &frame.Limits{Frame: 1 << 20, Message: 1 << 20, Fragments: 10, Client: true}
+	p := &peer{t: s.t, conn: nc.(*net.TCPConn), r: bufio.NewReader(nc), parser: frame.Parser{Limits: limits}}
 	response, err := http.ReadResponse(p.r, nil)
 	if err != nil {
-		d.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	response.Body.Close()
 	return p, response
 }
 
+// wantStatus sends a handshake and checks its status. A refusal that asks to try again
+// must say when.
+func (s *server) wantStatus(user string, want int, headers ...string) {
+	s.t.Helper()
+	_, response := s.handshake(user, headers...)
+	if response.StatusCode != want {
+		s.t.Fatalf("the handshake of %s was answered with %s, want %d", user, response.Status, want)
+	}
+	retry := want == http.StatusTooManyRequests || want == http.StatusServiceUnavailable
+	if got := response.Header.Get("Retry-After"); retry && got == "" {
+		s.t.Errorf("status %d without Retry-After", want)
+	}
+}
+
 // connect opens a socket and reads its connection frame.
-func (d *door) connect(user string) *peer {
-	d.t.Helper()
-	p, response := d.handshake(user)
+func (s *server) connect(user string) *peer {
+	s.t.Helper()
+	p, response := s.handshake(user)
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		d.t.Fatalf("the handshake was answered %s", response.Status)
+		s.t.Fatalf("the handshake of %s was answered with %s", user, response.Status)
 	}
 	if m := p.next(); !bytes.Contains(m.Payload, []byte(`"connection"`)) {
-		d.t.Fatalf("the first frame is %s", m.Payload)
+		s.t.Fatalf("the first frame is %s, want a connection frame", m.Payload)
 	}
 	return p
 }
@@ -195,7 +208,7 @@ func (p *peer) write(b []byte) {
 	}
 }
 
-// next is the next frame.
+// next returns the next message or control frame.
 func (p *peer) next() frame.Message {
 	p.t.Helper()
 	m, err := p.read()
@@ -223,13 +236,13 @@ func (p *peer) read() (frame.Message, error) {
 	}
 }
 
-// closedWith reads until the close frame, and answers it; its code must be as given.
-func (p *peer) closedWith(code uint16) {
+// wantClose reads until the close frame, checks its code and closes the connection.
+func (p *peer) wantClose(code uint16) {
 	p.t.Helper()
 	for {
 		m, err := p.read()
 		if err != nil {
-			p.t.Fatalf("it ended without a close frame: %v", err)
+			p.t.Fatalf("the socket ended without a close frame: %v", err)
 		}
 		if m.Opcode != frame.OpClose {
 			continue
@@ -245,12 +258,13 @@ func (p *peer) closedWith(code uint16) {
 	}
 }
 
-// answer is what matters of the server's answers.
+// answer holds the fields of answers that tests check.
 type answer struct {
-	Type, ID, Code, Message string
-	Response                struct{ Status, Code string }
+	Type, ID, Code string
+	Response       struct{ Status, Code string }
 }
 
+// answer returns the next answer to a command.
 func (p *peer) answer() (a answer) {
 	p.t.Helper()
 	for {
@@ -268,14 +282,22 @@ func (p *peer) answer() (a answer) {
 	}
 }
 
+// wantAnswer reads the next answer and compares it.
+func (p *peer) wantAnswer(want answer) {
+	p.t.Helper()
+	if got := p.answer(); got != want {
+		p.t.Errorf("got the answer %+v, want %+v", got, want)
+	}
+}
+
 var mask = [4]byte{0x11, 0x22, 0x33, 0x44}
 
 func masked(op frame.Opcode, payload string) []byte {
 	return frame.AppendMasked(nil, op, []byte(payload), mask)
 }
 
-// part is a fragment that does not end its message.
-func part(op frame.Opcode, payload string) []byte {
+// fragment returns a frame that does not end its message.
+func fragment(op frame.Opcode, payload string) []byte {
 	b := masked(op, payload)
 	b[0] &^= 0x80
 	return b
@@ -283,20 +305,25 @@ func part(op frame.Opcode, payload string) []byte {
 
 func ping(id string) string { return `{"type":"ping","id":"` + id + `"}` }
 
-func (p *peer) pings(id string) {
-	p.t.Helper()
-	p.write(masked(frame.OpText, ping(id)))
-	if a := p.answer(); a.Type != "pong" || a.ID != id {
-		p.t.Fatalf("a ping was answered %+v", a)
-	}
+func pong(id string) answer { return answer{Type: "pong", ID: id} }
+
+func refused(id string, code chat.Code) answer {
+	return answer{Type: "error", ID: id, Code: string(code)}
 }
 
-// await waits for something that another goroutine brings about.
+// ping sends the command ping and reads its answer.
+func (p *peer) ping(id string) {
+	p.t.Helper()
+	p.write(masked(frame.OpText, ping(id)))
+	p.wantAnswer(pong(id))
+}
+
+// await waits until f reports what another goroutine brings about.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(graceBatches); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }

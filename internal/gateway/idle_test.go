@@ -10,44 +10,44 @@ import (
 	"github.com/chowk-chat/chowk/internal/netpoll"
 )
 
-// idleBudget is what an idle socket takes besides its cursors and with its user, in
-// one piece of the allocator's.
-const idleBudget = 288
+// maxIdleSize is the size of an idle socket with its user, without its subscriptions.
+// It is a size class of Go's allocator.
+const maxIdleSize = 288
 
-func TestAnIdleSocketIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(session{}); n > idleBudget {
-		t.Errorf("an idle socket takes %d bytes, of which netpoll.Conn has %d and hub.Socket %d; it may take %d",
-			n, unsafe.Sizeof(netpoll.Conn{}), unsafe.Sizeof(hub.Socket{}), idleBudget)
+func TestIdleSocketIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(session{}); n > maxIdleSize {
+		t.Errorf("an idle socket has %d bytes (netpoll.Conn %d, hub.Socket %d), want at most %d",
+			n, unsafe.Sizeof(netpoll.Conn{}), unsafe.Sizeof(hub.Socket{}), maxIdleSize)
 	}
 }
 
-// mayPoint are the pointers that an idle socket has to what is not its own, or is
-// nil while it is idle, with the reason.
-var mayPoint = map[string]string{
-	"session.gateway":       "everybody's",
+// allowedPointers are the pointers of an idle socket and the reason why what they
+// point to does not grow with it: it is shared, or the pointer is nil while it is idle.
+var allowedPointers = map[string]string{
+	"session.gateway":       "shared by all sockets",
 	"session.partial.state": "nil while nothing is partly received",
 	"Conn.handler":          "the session",
-	"Conn.link":             "the loop, which is everybody's, or the goroutine's connection",
-	"Conn.pendingState":     "nil while it is open and the peer takes everything",
-	"Socket.hub":            "everybody's",
+	"Conn.link":             "the loop, shared by all sockets, or the goroutine's connection",
+	"Conn.pendingState":     "nil while the socket is open and its peer reads",
+	"Socket.hub":            "shared by all sockets",
 	"Socket.conn":           "the session",
-	"Socket.user":           "the user's, whom his sockets share",
+	"Socket.user":           "shared by the user's sockets",
 	"Socket.block.first":    "the subscriptions, one for each channel",
-	"Socket.self.id":        "the user's, short",
+	"Socket.self.id":        "the user's id, which is short",
 	"Socket.self.first":     "the socket itself",
-	"Socket.self.extra":     "nil while the user has one socket and nobody watches him",
-	"Socket.extra":          "nil while nobody is watched, and no channel came later",
+	"Socket.self.extra":     "nil while the user has one socket and no one watches them",
+	"Socket.extra":          "nil while the socket watches no one and no channel was added",
 }
 
-func TestAnIdleSocketHoldsNothingThatGrows(t *testing.T) {
-	lookInto(t, "session", reflect.TypeFor[session]())
+func TestIdleSocketHoldsNothingThatGrows(t *testing.T) {
+	checkPointers(t, "session", reflect.TypeFor[session]())
 	var p frame.Parser
 	if p.Pending() || p.Size() != 0 {
-		t.Error("a parser of nothing holds something")
+		t.Errorf("an unused parser holds %d bytes, want none", p.Size())
 	}
 }
 
-func lookInto(t *testing.T, path string, typ reflect.Type) {
+func checkPointers(t *testing.T, path string, typ reflect.Type) {
 	switch typ.Kind() {
 	case reflect.Struct:
 		if typ == reflect.TypeFor[netpoll.Conn]() || typ == reflect.TypeFor[hub.Socket]() {
@@ -55,14 +55,15 @@ func lookInto(t *testing.T, path string, typ reflect.Type) {
 		}
 		for i := range typ.NumField() {
 			if f := typ.Field(i); f.Name != "_" {
-				lookInto(t, path+"."+f.Name, f.Type)
+				checkPointers(t, path+"."+f.Name, f.Type)
 			}
 		}
 	case reflect.Array:
-		lookInto(t, path+"[]", typ.Elem())
-	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface, reflect.Chan, reflect.Func, reflect.String, reflect.UnsafePointer:
-		if mayPoint[path] == "" {
-			t.Errorf("an idle socket holds %s, a %s: say in mayPoint why it does not grow", path, typ)
+		checkPointers(t, path+"[]", typ.Elem())
+	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface, reflect.Chan, reflect.Func, reflect.String,
+		reflect.UnsafePointer:
+		if allowedPointers[path] == "" {
+			t.Errorf("an idle socket holds %s, a %s: explain in allowedPointers why it does not grow", path, typ)
 		}
 	}
 }

@@ -8,18 +8,14 @@ import (
 	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
-// age is how long the gateway has existed. It does not follow when the system's
-// clock is set, so neither buckets nor the ages of sockets do.
-func (g *Gateway) age() time.Duration { return g.Now().Sub(g.began) }
-
-// maxUsers bounds for how many users at a time a rate is remembered.
+// maxUsers bounds the number of users whose rates are remembered.
 const maxUsers = 1 << 18
 
-// rates are the limits of clients' rates.
+// rates limit how fast clients send.
 type rates struct {
-	socket, control ratelimit.Rate                // the buckets are the session's
-	users           *ratelimit.Keyed[chat.UserID] // a user's sockets together
-	blocked         *ratelimit.Keyed[chat.UserID] // users who get no new socket for a while, see session.abuse
+	socket, control ratelimit.Rate                // the buckets are in session
+	users           *ratelimit.Keyed[chat.UserID] // all sockets of a user
+	blocked         *ratelimit.Keyed[chat.UserID] // users who cannot open sockets, see session.abuse
 }
 
 func newRates(l Limits, now func() time.Time) rates {
@@ -27,14 +23,14 @@ func newRates(l Limits, now func() time.Time) rates {
 		return ratelimit.NewKeyed[chat.UserID](r, ratelimit.Options{MaxKeys: maxUsers, Now: now})
 	}
 	return rates{
-		socket:  ratelimit.PerSecond(l.EventsPerSecond, l.EventsBurst),
+		socket:  ratelimit.PerSecond(l.CommandsPerSecond, l.CommandsBurst),
 		control: ratelimit.PerSecond(l.ControlFramesPerSecond, 2*l.ControlFramesPerSecond),
-		users:   keyed(ratelimit.PerSecond(l.UserEventsPerSecond, l.UserEventsBurst)),
+		users:   keyed(ratelimit.PerSecond(l.UserCommandsPerSecond, l.UserCommandsBurst)),
 		blocked: keyed(ratelimit.Rate{Every: abuseCooldown}),
 	}
 }
 
-// allow takes a token for a command, of the socket and of its user.
+// allow takes a token for a command, from the socket's bucket and from its user's.
 func (s *session) allow() bool {
 	g := s.gateway
 	if _, ok := s.rate.Take(g.age(), g.rates.socket); !ok {
@@ -50,50 +46,33 @@ func (s *session) allowControl() bool {
 	return ok
 }
 
-// budget bounds the bytes of messages that are half received, in all.
+// budget bounds the memory of partly received messages, all sockets together.
 type budget struct{ used atomic.Int64 }
 
-// released is what session.held is once the socket is closed. It can be while an
-// event of it is still carried out.
+// released is the value of session.partialBytes once the socket is closed, which it
+// can be while one of its commands still runs.
 const released = ^uint32(0)
 
-// hold notes how much the session keeps of a message that is half received; false
-// when that is too much for all of them together, or the socket is closed.
-func (s *session) hold() bool {
-	held, before := uint32(s.partial.Size()), s.partialBytes.Load()
-	if held == before {
+// countPartial counts the memory of the session's partly received message. It returns
+// false if the budget is exhausted or the socket is closed.
+func (s *session) countPartial() bool {
+	size, counted := uint32(s.partial.Size()), s.partialBytes.Load()
+	if size == counted {
 		return true
 	}
-	if before == released || !s.partialBytes.CompareAndSwap(before, held) {
+	if counted == released || !s.partialBytes.CompareAndSwap(counted, size) {
 		return false
 	}
-	used := s.gateway.partial.used.Add(int64(held) - int64(before))
-	return held < before || used <= int64(s.gateway.Limits.PartialBytes)
+	used := s.gateway.partial.used.Add(int64(size) - int64(counted))
+	return size < counted || used <= int64(s.gateway.Limits.PartialBytes)
 }
 
-// release gives back what the session holds; false when it was done before.
+// release returns the session's share to the budget. It returns false if that was
+// done before.
 func (b *budget) release(s *session) bool {
-	held := s.partialBytes.Swap(released)
-	if held != released {
-		b.used.Add(-int64(held))
+	size := s.partialBytes.Swap(released)
+	if size != released {
+		b.used.Add(-int64(size))
 	}
-	return held != released
+	return size != released
 }
-
-// begin counts an event in that gets a goroutine; false when there are as many as
-// may be.
-func (g *Gateway) begin() bool {
-	if !g.atOnce.TryAcquire(1) {
-		return false
-	}
-	g.background.Add(1)
-	return true
-}
-
-func (g *Gateway) end() {
-	g.background.Done()
-	g.atOnce.Release(1)
-}
-
-// Partial is how many bytes are held of messages that are half received.
-func (g *Gateway) Partial() int64 { return g.partial.used.Load() }

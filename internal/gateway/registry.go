@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// registry is every open socket, for what concerns all of them, and the counts
-// that limits are about.
+// registry holds all open sockets, and the counts that limits apply to.
 type registry struct {
 	mu        sync.Mutex // guards what follows
-	open      []*session // each knows its place
-	own       int        // of them the process's own, of which nobody wants to know
+	open      []*session // each knows its index
+	internal  int        // how many of open are internal; they are not counted elsewhere
 	reserved  int        // handshakes under way and open sockets
 	addresses map[netip.Addr]int
 }
 
 func (r *registry) init() { r.addresses = make(map[netip.Addr]int) }
 
-// reserve counts a handshake in, unless that would be one too many.
-func (r *registry) reserve(address netip.Addr, inAll, perAddress int) bool {
+// reserve counts a handshake. It returns false if a limit is reached; a limit of 0 is
+// none.
+func (r *registry) reserve(address netip.Addr, maxSockets, maxPerAddress int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if inAll > 0 && r.reserved >= inAll {
+	if maxSockets > 0 && r.reserved >= maxSockets {
 		return false
 	}
-	if perAddress > 0 {
-		if r.addresses[address] >= perAddress {
+	if maxPerAddress > 0 {
+		if r.addresses[address] >= maxPerAddress {
 			return false
 		}
 		r.addresses[address]++
@@ -34,7 +34,7 @@ func (r *registry) reserve(address netip.Addr, inAll, perAddress int) bool {
 	return true
 }
 
-// release counts a handshake that failed, or a socket that closed, out.
+// release undoes reserve: the handshake failed, or the socket is closed.
 func (r *registry) release(address netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,32 +51,32 @@ func (r *registry) release(address netip.Addr) {
 func (r *registry) add(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.place = int32(len(r.open))
+	s.index = int32(len(r.open))
 	r.open = append(r.open, s)
 	if s.isInternal() {
-		r.own++
+		r.internal++
 	}
-	return len(r.open) - r.own
+	return len(r.open) - r.internal
 }
 
 func (r *registry) remove(s *session) (total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.isInternal() {
-		r.own--
+		r.internal--
 	}
 	last := len(r.open) - 1
 	moved := r.open[last]
-	r.open[s.place], moved.place = moved, s.place
+	r.open[s.index], moved.index = moved, s.index
 	r.open[last] = nil
 	r.open = r.open[:last]
-	return len(r.open) - r.own
+	return len(r.open) - r.internal
 }
 
 func (r *registry) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.open) - r.own
+	return len(r.open) - r.internal
 }
 
 func (r *registry) all() []*session {

@@ -10,30 +10,30 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// meanwhile does something while a socket opens.
-type meanwhile struct {
+// interruptedJournal calls interrupt while a socket opens.
+type interruptedJournal struct {
 	command.Journal
-	do func()
+	interrupt func()
 }
 
-func (m meanwhile) FlushReads(ctx context.Context, user chat.UserID) error {
-	m.do()
-	return m.Journal.FlushReads(ctx, user)
+func (j interruptedJournal) FlushReads(ctx context.Context, user chat.UserID) error {
+	j.interrupt()
+	return j.Journal.FlushReads(ctx, user)
 }
 
-// TestAccessThatEndsWhileASocketOpensClosesIt: it was let in, and was not there yet
-// when sockets were closed.
+// The socket was authenticated, and was not yet registered when the user's sockets were
+// closed.
 func TestAccessThatEndsWhileASocketOpensClosesIt(t *testing.T) {
 	each(t, func(t *testing.T, driver netpoll.Driver) {
-		d := open(t, options{poller: netpoll.Options{Driver: driver}})
-		db := d.rules.Store.(*store.Store)
-		d.connect("ada") // so that she is known, and her token remembered
-		d.rules.Journal = meanwhile{d.rules.Journal, func() {
+		s := start(t, options{poller: netpoll.Options{Driver: driver}})
+		db := s.commands.Store.(*store.Store)
+		s.connect("ada") // creates the user and caches their token
+		s.commands.Journal = interruptedJournal{s.commands.Journal, func() {
 			if _, err := db.SetActive(context.Background(), "ada", false); err != nil {
 				t.Error(err)
 			}
-			d.gateway.Auth.RevokedElsewhere(nil, "ada")
+			s.gateway.Auth.RevokedElsewhere(nil, "ada")
 		}}
-		d.connect("ada").closedWith(chat.CloseTokenExpired)
+		s.connect("ada").wantClose(chat.CloseTokenExpired)
 	})
 }

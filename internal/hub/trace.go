@@ -21,7 +21,7 @@ const maxTraced = 64
 func (h *Hub) TraceFanout(id chat.ID, seq chat.Seq, span trace.Span) {
 	ch := h.lookup(id)
 	if ch == nil {
-		span.Told(0, 0)
+		span.Delivered(0, 0)
 		return
 	}
 	in := &ch.inbox
@@ -48,7 +48,7 @@ func (ch *channel) endTraces(written, behind int) (id string) {
 			return false
 		}
 		id = t.span.ID()
-		t.span.Told(written, behind)
+		t.span.Delivered(written, behind)
 		return true
 	})
 	if len(in.traced) == 0 {

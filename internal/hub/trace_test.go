@@ -19,7 +19,7 @@ type endedSpans chan sdk.ReadOnlySpan
 func (w *world) traceFanout(id chat.ID, seq chat.Seq, into endedSpans) {
 	spans := tracetest.NewSpanRecorder()
 	tracer := trace.New(sdk.NewTracerProvider(sdk.WithSpanProcessor(forward{spans, into})).Tracer("test"), 1)
-	ctx, _ := tracer.Event(w.t.Context(), "new_message", time.Now(), chat.NewID())
+	ctx, _ := tracer.Command(w.t.Context(), "new_message", time.Now(), chat.NewID())
 	w.hub.TraceFanout(id, seq, tracer.Queued(ctx, id).FanOut(id, seq))
 }
 

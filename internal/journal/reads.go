@@ -74,11 +74,11 @@ func (r *reads) commit(ctx context.Context, read state.Read) (state.ReadResult, 
 	switch {
 	case r.closed:
 		r.mu.Unlock()
-		e.trace.GaveUp(errClosed)
+		e.trace.Refused(errClosed)
 		return state.ReadResult{}, errClosed
 	case len(r.now) >= r.config.QueueChanges:
 		r.mu.Unlock()
-		e.trace.GaveUp(errFull)
+		e.trace.Refused(errFull)
 		return state.ReadResult{}, errFull
 	}
 	r.now = append(r.now, e)

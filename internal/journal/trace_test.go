@@ -42,7 +42,7 @@ func TestAGroupIsLinkedWithTheEventsInIt(t *testing.T) {
 				t.Error("followed after it was published")
 			}
 			told = append(told, seq)
-			fanOut.Told(1, 0)
+			fanOut.Delivered(1, 0)
 		}}
 		j, p2 := start(t, s, c)
 		p = p2
@@ -52,7 +52,7 @@ func TestAGroupIsLinkedWithTheEventsInIt(t *testing.T) {
 			ctx := t.Context()
 			if traced {
 				var event trace.Span
-				ctx, event = tracer.Event(ctx, "new_message", time.Now(), chat.NewID())
+				ctx, event = tracer.Command(ctx, "new_message", time.Now(), chat.NewID())
 				defer event.End()
 			}
 			if _, err := j.Commit(ctx, send(channel, content)); err != nil {
@@ -108,7 +108,7 @@ func TestWhatIsNeverTakenUpHasAnEnd(t *testing.T) {
 		var first sync.WaitGroup
 		first.Go(func() { _, _ = j.Commit(t.Context(), send(chat.NewID(), "first")) })
 		<-s.entered
-		ctx, event := tracer.Event(t.Context(), "new_message", time.Now(), chat.NewID())
+		ctx, event := tracer.Command(t.Context(), "new_message", time.Now(), chat.NewID())
 		_, err := j.Commit(ctx, send(chat.NewID(), "late"))
 		wantCode(t, err, chat.Overloaded)
 		event.Result(err)

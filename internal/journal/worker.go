@@ -84,7 +84,7 @@ func (l *worker) entry(c state.Change) *entry {
 // finish gives what became of an entry that is done with.
 func (l *worker) finish(e *entry) (state.Outcome, error) {
 	outcome, err := e.outcome, e.err
-	e.trace.GaveUp(err)
+	e.trace.Refused(err)
 	*e = entry{done: e.done}
 	l.bufPool.Put(e)
 	return outcome, err
@@ -105,7 +105,7 @@ func (l *worker) commit(ctx context.Context, c state.Change) (state.Outcome, err
 	}
 	if l.abandon(e) {
 		l.config.Metrics.Refused.Inc()
-		e.trace.GaveUp(errQueueTimeout)
+		e.trace.Refused(errQueueTimeout)
 		return state.Outcome{}, errQueueTimeout
 	}
 	// It is being committed, or was at this moment: then its answer is here.

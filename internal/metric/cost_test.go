@@ -4,12 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// BenchmarkSend is what counting one message costs, when ten share a commit and ten
-// listeners hear each: the event, its share of the commit's unit of work and of the
-// fan-out.
+// BenchmarkSend measures what counting one message costs when ten share a commit and
+// ten listeners receive each: the command, its share of the unit of work that commits
+// it, and its share of the fan-out.
 func BenchmarkSend(b *testing.B) {
 	m := New()
 	id := chat.NewID()
@@ -19,7 +21,7 @@ func BenchmarkSend(b *testing.B) {
 		m.Journal.Queued.Inc()
 		m.Hub.Writes.Inc()
 		m.Hub.Delivered.Add(10)
-		m.Gateway.Held.Look()
+		m.Gateway.HeldWrites.Check()
 		m.Hub.RingBytes.Set(float64(i))
 		if i%10 == 0 {
 			m.Journal.Group.Observe(10)
@@ -31,74 +33,74 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-// BenchmarkLook is what a write to a socket pays for HeldWrites.
-func BenchmarkLook(b *testing.B) {
-	held := New().Gateway.Held
+// BenchmarkHeldWrites measures what a write to a socket pays for HeldWrites.
+func BenchmarkHeldWrites(b *testing.B) {
+	writes := New().Gateway.HeldWrites
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			held.Look()
+			writes.Check()
 		}
 	})
 }
 
-// TestASlowEventIsFoundInTheLog by the connection beside its duration.
-func TestASlowEventIsFoundInTheLog(t *testing.T) {
-	m := New()
-	slow, quick := chat.NewID(), chat.NewID()
-	m.Gateway.Answered("typing", "ok", time.Millisecond, quick, "")
-	m.Gateway.Answered("typing", "ok", time.Second, slow, "")
+// exemplars returns the values of a label of all exemplars, by metric.
+func exemplars(t *testing.T, m *Metrics, label string) map[string][]string {
+	t.Helper()
 	families, err := m.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := 0
+	found := make(map[string][]string)
+	for _, f := range families {
+		for _, b := range f.GetMetric()[0].GetHistogram().GetBucket() {
+			for _, l := range b.GetExemplar().GetLabel() {
+				if l.GetName() == label {
+					found[f.GetName()] = append(found[f.GetName()], l.GetValue())
+				}
+			}
+		}
+	}
+	return found
+}
+
+func TestSlowCommandHasItsConnectionAsExemplar(t *testing.T) {
+	m := New()
+	slow, fast := chat.NewID(), chat.NewID()
+	m.Gateway.Answered("typing", "ok", time.Millisecond, fast, "")
+	m.Gateway.Answered("typing", "ok", time.Second, slow, "")
+	want := map[string][]string{"chowk_command_duration_seconds": {slow.String()}}
+	if diff := cmp.Diff(want, exemplars(t, m, "connection")); diff != "" {
+		t.Errorf("exemplars (-want +got):\n%s", diff)
+	}
+}
+
+func TestTracedCommandHasItsTraceAsExemplar(t *testing.T) {
+	m := New()
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	m.Gateway.Answered("typing", "ok", time.Millisecond, chat.NewID(), id) // however fast it was
+	Observe(m.Hub.Lag, 0.001, id)
+	Observe(m.Hub.Lag, 0.001, "")
+	want := map[string][]string{"chowk_command_duration_seconds": {id}, "chowk_delivery_lag_seconds": {id}}
+	if diff := cmp.Diff(want, exemplars(t, m, "trace_id")); diff != "" {
+		t.Errorf("exemplars (-want +got):\n%s", diff)
+	}
+}
+
+// Prometheus can scrape native histograms besides the classic buckets.
+func TestHistogramsAreAlsoNative(t *testing.T) {
+	m := New()
+	m.Gateway.Answered("typing", "ok", time.Millisecond, chat.NewID(), "")
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range families {
 		if f.GetName() != "chowk_command_duration_seconds" {
 			continue
 		}
 		h := f.GetMetric()[0].GetHistogram()
-		if h.GetSampleCount() != 2 || h.Schema == nil {
-			t.Errorf("%v", h)
+		if h.GetSampleCount() != 1 || h.Schema == nil {
+			t.Errorf("got %v, want a native histogram of 1 sample", h)
 		}
-		for _, b := range h.GetBucket() {
-			if e := b.GetExemplar(); e != nil {
-				found++
-				if e.GetLabel()[0].GetValue() != slow.String() {
-					t.Errorf("%v", e)
-				}
-			}
-		}
-	}
-	if found != 1 {
-		t.Errorf("%d exemplars", found)
-	}
-}
-
-// TestATracedEventIsFoundAmongTheTraces by the exemplar of its duration, however
-// quick it was.
-func TestATracedEventIsFoundAmongTheTraces(t *testing.T) {
-	m := New()
-	const id = "0af7651916cd43dd8448eb211c80319c"
-	m.Gateway.Answered("typing", "ok", time.Millisecond, chat.NewID(), id)
-	Observe(m.Hub.Lag, 0.001, id)
-	Observe(m.Hub.Lag, 0.001, "")
-	families, err := m.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := 0
-	for _, f := range families {
-		if h := f.GetMetric()[0].GetHistogram(); h.GetSampleCount() > 0 {
-			for _, b := range h.GetBucket() {
-				for _, l := range b.GetExemplar().GetLabel() {
-					if l.GetName() == "trace_id" && l.GetValue() == id {
-						found++
-					}
-				}
-			}
-		}
-	}
-	if found != 2 {
-		t.Errorf("%d exemplars, want one of each", found)
 	}
 }

@@ -2,25 +2,24 @@ package metric
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Counters, Gauges and Histograms are families of instruments, told apart by their
-// labels.
+// Counters, Gauges and Histograms are metrics with labels.
 type (
-	// Counters are counters.
+	// Counters are counters with labels.
 	Counters interface {
 		WithLabelValues(values ...string) prometheus.Counter
 	}
-	// Gauges are gauges.
+	// Gauges are gauges with labels.
 	Gauges interface {
 		WithLabelValues(values ...string) prometheus.Gauge
 	}
-	// Histograms are histograms.
+	// Histograms are histograms with labels.
 	Histograms interface {
 		WithLabelValues(values ...string) prometheus.Observer
 	}
 )
 
-// Discard makes metrics that count nothing: what counting costs is measured against
-// them.
+// Discard returns metrics that count nothing. Benchmarks measure the cost of counting
+// against them.
 func Discard() *Metrics { return build(true) }
 
 type (

@@ -118,7 +118,7 @@ func TestAccessEndsWhileTheRelayIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the user is enabled", b.access.has("bob is enabled"))
-	if b.counted(b.numbers.Relay.Healed, "revocations") == 0 {
+	if b.counted(b.numbers.Relay.Reconciled, "revocations") == 0 {
 		t.Error("it is not counted")
 	}
 }

@@ -235,7 +235,7 @@ func (h *reconciler) look(ctx context.Context) {
 	if presence || calm {
 		n.presenceQueries.later(n.hub.Watched())
 	}
-	n.config.Metrics.HealSeconds.Observe(time.Since(begun).Seconds())
+	n.config.Metrics.ReconcileDuration.Observe(time.Since(begun).Seconds())
 }
 
 func (h *reconciler) everyHead(ctx context.Context) error { return h.ahead(ctx, h.node.hub.Heads()) }
@@ -263,7 +263,7 @@ func (h *reconciler) ahead(ctx context.Context, known map[chat.ID]chat.Seq) erro
 	if err != nil {
 		return err
 	}
-	h.node.config.Metrics.Healed.WithLabelValues("channels").Add(float64(h.node.hub.ObserveHeads(heads)))
+	h.node.config.Metrics.Reconciled.WithLabelValues("channels").Add(float64(h.node.hub.ObserveHeads(heads)))
 	return nil
 }
 
@@ -283,7 +283,7 @@ func (h *reconciler) joins(ctx context.Context) error {
 		}
 		note := joinsNote{Channel: ev.ChannelID, Seq: ev.Seq, Users: ev.JoinedUsers()}
 		if !h.node.hub.HasListeners(ev.ChannelID) && len(h.node.hub.Connected(note.Users)) > 0 {
-			h.node.config.Metrics.Healed.WithLabelValues("memberships").Inc()
+			h.node.config.Metrics.Reconciled.WithLabelValues("memberships").Inc()
 		}
 		if len(h.node.hub.Connected(note.Users)) > 0 {
 			if err := h.node.admit(ctx, note); err != nil {

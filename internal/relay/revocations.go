@@ -63,7 +63,7 @@ func (h *reconciler) apply(v model.Revocation) {
 	delete(h.heard, key)
 	h.mu.Unlock()
 	if !known {
-		h.node.config.Metrics.Healed.WithLabelValues("revocations").Inc()
+		h.node.config.Metrics.Reconciled.WithLabelValues("revocations").Inc()
 	}
 	switch {
 	case v.Enabled:

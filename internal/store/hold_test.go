@@ -60,11 +60,11 @@ func TestWhoeverWaitsHoldsNoConnection(t *testing.T) {
 	t.Parallel()
 	everyDatabase(t, func(t *testing.T, url string) {
 		w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: 1}})
-		watch := metric.New().Gateway.Held
+		watch := metric.New().Gateway.HeldWrites
 		watch.Every = 1
-		watch.Look()
+		watch.Check()
 		if err := w.InUnit(t.Context(), func() {
-			watch.Look()
+			watch.Check()
 			if !store.Holding() || w.PoolStats().InUse != 1 {
 				t.Error("who holds a connection is not found out")
 			}

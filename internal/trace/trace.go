@@ -1,11 +1,11 @@
-// Package trace has every span that chowk makes, in one place, as metric has every
-// number: which events are traced, what their spans are called and what is written
-// on them. It speaks OpenTelemetry's API only; what records spans and sends them is
-// in trace/otlp, and nothing here is global.
+// Package trace creates all spans, as package metric defines all metrics: which
+// commands and requests are traced, and the names and attributes of their spans. It
+// uses OpenTelemetry's API only; package otlp records spans and sends them. Nothing
+// here is global.
 //
-// A nil *Tracer traces nothing and costs a comparison. An event that is not chosen
-// costs a random number and allocates nothing. What people write, their ids and
-// their credentials are never on a span: ids of channels and connections are, by
+// A nil *Tracer traces nothing and costs a comparison. A command that is not chosen
+// costs a random number and allocates nothing. Spans never hold what people write,
+// their ids or their credentials. They hold the ids of channels and connections, by
 // which the log and the database can be searched.
 package trace
 
@@ -21,40 +21,50 @@ import (
 	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
-// askedPerSecond is how many requests a second are traced because their callers ask
-// for it. Anybody can ask: beyond that, chance decides.
-const askedPerSecond = 100
+// maxRequestedPerSecond bounds how many requests per second are traced because their
+// callers trace them. Anyone can send a traceparent: beyond this rate, the ratio
+// decides.
+const maxRequestedPerSecond = 100
 
-// Tracer chooses what is traced and begins its spans. Make one with New; nil traces
-// nothing.
+// Tracer chooses what is traced and starts its spans. Create one with New; a nil
+// Tracer traces nothing.
 type Tracer struct {
-	tracer trace.Tracer
-	ratio  float64
-	asked  *ratelimit.Limiter
+	tracer    trace.Tracer
+	ratio     float64
+	requested *ratelimit.Limiter
 }
 
-// New traces one event in 1/ratio with t, which must record whatever it is asked
-// to.
+// New returns a Tracer that traces the given ratio of commands and requests, from 0
+// to 1. t must record every span that it starts.
 func New(t trace.Tracer, ratio float64) *Tracer {
-	asked := ratelimit.New(ratelimit.PerSecond(askedPerSecond, askedPerSecond), nil)
-	return &Tracer{tracer: t, ratio: ratio, asked: asked}
+	requested := ratelimit.New(ratelimit.PerSecond(maxRequestedPerSecond, maxRequestedPerSecond), nil)
+	return &Tracer{tracer: t, ratio: ratio, requested: requested}
 }
 
 func (t *Tracer) chosen() bool { return rand.Float64() < t.ratio }
 
-// Traces reports whether what is done under ctx is traced.
+// Traces reports whether work under ctx is traced.
 func (t *Tracer) Traces(ctx context.Context) bool {
 	return t != nil && trace.SpanContextFromContext(ctx).IsSampled()
 }
 
-// Span is a piece of work that is traced, or with nothing inside one that is not:
-// then its methods do nothing.
+// child starts a span under that of ctx, if there is one.
+func (t *Tracer) child(ctx context.Context, name string) Span {
+	if !t.Traces(ctx) {
+		return Span{}
+	}
+	_, span := t.tracer.Start(ctx, name)
+	return Span{span}
+}
+
+// Span is a traced piece of work. The methods of the zero Span, for work that is not
+// traced, do nothing.
 type Span struct{ span trace.Span }
 
-// On reports whether there is one.
+// On reports whether the work is traced.
 func (s Span) On() bool { return s.span != nil }
 
-// ID is the trace that it is a part of, in hexadecimal, "" for none.
+// ID returns the id of the span's trace in hexadecimal, "" if there is none.
 func (s Span) ID() string {
 	if s.span == nil {
 		return ""
@@ -62,14 +72,14 @@ func (s Span) ID() string {
 	return s.span.SpanContext().TraceID().String()
 }
 
-// End ends it, at most once.
+// End ends the span. Further calls do nothing.
 func (s Span) End() {
 	if s.span != nil {
 		s.span.End()
 	}
 }
 
-// Result says how it ended, nil being well, and ends it.
+// Result ends the span with the result of the work.
 func (s Span) Result(err error) {
 	if s.span == nil {
 		return
@@ -77,15 +87,18 @@ func (s Span) Result(err error) {
 	if err == nil {
 		s.span.SetAttributes(attribute.String("chowk.result", "ok"))
 	} else {
-		failed(s.span, chat.AsError(err).Code)
+		setRefused(s.span, chat.AsError(err).Code)
 	}
 	s.span.End()
 }
 
-// failed writes down a refusal by its code; its text is for whoever asked. Only
-// what is the server's fault is an error of the span, as with HTTP's status codes.
-func failed(s trace.Span, code chat.Code) {
-	s.SetAttributes(attribute.String("chowk.result", string(code)), attribute.String("error.type", string(code)))
+// setRefused records the code of a refusal; its text is for the user only. The span
+// is an error only if the server is at fault, as with HTTP's status codes.
+func setRefused(s trace.Span, code chat.Code) {
+	s.SetAttributes(
+		attribute.String("chowk.result", string(code)),
+		attribute.String("error.type", string(code)),
+	)
 	switch code {
 	case chat.Internal, chat.Unavailable, chat.Overloaded:
 		s.SetStatus(codes.Error, string(code))

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -24,9 +22,9 @@ func record(ratio float64) (*trace.Tracer, *tracetest.SpanRecorder) {
 	return trace.New(sdk.NewTracerProvider(sdk.WithSpanProcessor(spans)).Tracer("test"), ratio), spans
 }
 
-// event is what an event meets on its way that is not traced.
-func event(t *trace.Tracer, id chat.ID, at time.Time) {
-	ctx, span := t.Event(context.Background(), "new_message", at, id)
+// untracedCommand calls what a command that is not traced calls on its way.
+func untracedCommand(t *trace.Tracer, id chat.ID, at time.Time) {
+	ctx, span := t.Command(context.Background(), "new_message", at, id)
 	change := t.Queued(ctx, id)
 	var traced []*trace.Change
 	if change != nil {
@@ -38,124 +36,150 @@ func event(t *trace.Tracer, id chat.ID, at time.Time) {
 	}
 	commit.Result(nil)
 	change.Committed(nil)
-	change.GaveUp(nil)
+	change.Refused(nil)
 	t.Ack(ctx).End()
 	_ = span.ID()
 	span.Result(nil)
 }
 
-// TestWhatIsNotTracedAllocatesNothing, whether tracing is off or on.
-func TestWhatIsNotTracedAllocatesNothing(t *testing.T) {
-	unlucky, _ := record(0)
+func TestUntracedCommandAllocatesNothing(t *testing.T) {
+	notChosen, _ := record(0)
 	id, now := chat.NewID(), time.Now()
-	for name, tracer := range map[string]*trace.Tracer{"off": nil, "not chosen": unlucky} {
-		if n := testing.AllocsPerRun(1000, func() { event(tracer, id, now) }); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+	for name, tracer := range map[string]*trace.Tracer{"tracing is off": nil, "not chosen": notChosen} {
+		if n := testing.AllocsPerRun(1000, func() { untracedCommand(tracer, id, now) }); n != 0 {
+			t.Errorf("%s: %v allocations, want none", name, n)
 		}
 	}
 }
 
-func BenchmarkEvent(b *testing.B) {
-	unlucky, _ := record(0)
-	lucky := trace.New(sdk.NewTracerProvider().Tracer("test"), 1)
+func BenchmarkCommand(b *testing.B) {
+	notChosen, _ := record(0)
 	id, now := chat.NewID(), time.Now()
 	for _, c := range []struct {
 		name   string
 		tracer *trace.Tracer
-	}{{"off", nil}, {"not-chosen", unlucky}} {
+	}{{"off", nil}, {"not-chosen", notChosen}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				event(c.tracer, id, now)
+				untracedCommand(c.tracer, id, now)
 			}
 		})
 	}
+	chosen := trace.New(sdk.NewTracerProvider().Tracer("test"), 1)
 	b.Run("traced", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			ctx, span := lucky.Event(context.Background(), "new_message", now, id)
-			change := lucky.Queued(ctx, id)
-			grouped, group := lucky.Group(ctx, "journal group", 1, []*trace.Change{change})
-			if lucky.Traces(grouped) {
-				lucky.Unit(grouped, trace.Unit{Name: "commit", System: "postgresql", Host: "db", Port: 5432, Asked: now, Taken: now, Statements: []trace.Statement{
-					{Name: "send_known", Names: []string{"begin", "send_known", "commit"}, Begun: now, Took: time.Millisecond},
-				}})
-			}
-			group.Result(nil)
-			change.Committed(nil)
-			change.FanOut(id, 1).Told(1, 0)
-			lucky.Ack(ctx).End()
-			span.Result(nil)
+			tracedCommand(chosen, id, now)
 		}
 	})
 }
 
-func request(parents ...string) *http.Request {
+// tracedCommand calls what a traced message calls on its way.
+func tracedCommand(t *trace.Tracer, id chat.ID, at time.Time) {
+	ctx, span := t.Command(context.Background(), "new_message", at, id)
+	change := t.Queued(ctx, id)
+	grouped, group := t.Group(ctx, "journal group", 1, []*trace.Change{change})
+	if t.Traces(grouped) {
+		t.Unit(grouped, trace.Unit{
+			Name: "commit", System: "postgresql", Host: "db", Port: 5432, Requested: at, Acquired: at,
+			Statements: []trace.Statement{{
+				Name: "send_known", Names: []string{"begin", "send_known", "commit"}, Started: at, Duration: time.Millisecond,
+			}},
+		})
+	}
+	group.Result(nil)
+	change.Committed(nil)
+	change.FanOut(id, 1).Delivered(1, 0)
+	t.Ack(ctx).End()
+	span.Result(nil)
+}
+
+func request(traceparents ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/api/v1/channels/", nil)
-	r.Header["Traceparent"] = parents
+	r.Header["Traceparent"] = traceparents
 	return r
 }
 
-const asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+// A trace of a caller, and the traceparent headers by which the caller says whether it
+// records it.
+const (
+	callersTrace = "0af7651916cd43dd8448eb211c80319c"
+	sampled      = "00-" + callersTrace + "-b7ad6b7169203331-01"
+	notSampled   = "00-" + callersTrace + "-b7ad6b7169203331-00"
+)
 
-func TestCallersAskForTraces(t *testing.T) {
+func TestRequestFollowsItsTraceparent(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		parents []string
-		ratio   float64
-		traced  bool
+		name         string
+		traceparents []string
+		ratio        float64
+		traced       bool
 	}{
-		{"nobody asks", nil, 0, false},
-		{"chance", nil, 1, true},
-		{"asked", []string{asked}, 0, true},
-		{"the caller does not trace", []string{strings.TrimSuffix(asked, "1") + "0"}, 1, false},
-		{"garbage is no parent", []string{"01;drop"}, 1, true},
-		{"two are none", []string{asked, asked}, 0, false},
+		{"no header, ratio 0", nil, 0, false},
+		{"no header, ratio 1", nil, 1, true},
+		{"the caller traces it", []string{sampled}, 0, true},
+		{"the caller does not trace it", []string{notSampled}, 1, false},
+		{"an invalid header is ignored", []string{"01;drop"}, 1, true},
+		{"two headers are ignored", []string{sampled, sampled}, 0, false},
 	} {
 		tracer, spans := record(c.ratio)
-		_, span := tracer.Request(request(c.parents...), time.Now())
+		_, span := tracer.Request(request(c.traceparents...), time.Now())
 		span.Answered(200)
-		if got := len(spans.Ended()) == 1; got != c.traced || span.On() != c.traced {
-			t.Errorf("%s: traced %v", c.name, got)
+		if ended := len(spans.Ended()) == 1; ended != c.traced || span.On() != c.traced {
+			t.Errorf("%s: recorded %v, On() %v, want %v", c.name, ended, span.On(), c.traced)
 		}
-		if c.name == "asked" && span.ID() != "0af7651916cd43dd8448eb211c80319c" {
-			t.Errorf("%s: in trace %s", c.name, span.ID())
+		if inCallers := span.ID() == callersTrace; inCallers != (c.name == "the caller traces it") {
+			t.Errorf("%s: the trace is %q", c.name, span.ID())
 		}
 	}
 }
 
-// TestNobodyCanAskForEverything: beyond so many a second, chance decides.
-func TestNobodyCanAskForEverything(t *testing.T) {
+// Beyond a rate, the ratio decides and not the caller.
+func TestCallersCannotHaveEverythingTraced(t *testing.T) {
 	tracer, spans := record(0)
 	for range 10_000 {
-		_, span := tracer.Request(request(asked), time.Now())
+		_, span := tracer.Request(request(sampled), time.Now())
 		span.Answered(200)
 	}
-	if n := len(spans.Ended()); n < 100 || n > 5000 { // some more in the time that it took
-		t.Errorf("%d were traced", n)
+	if n := len(spans.Ended()); n < 100 || n > 5000 { // more than 100 because time passes
+		t.Errorf("%d of 10,000 requests were traced, want 100 to 5,000", n)
 	}
 }
 
-// TestOnlyTheServersFaultIsAnError, as with HTTP's status codes, and no text that
-// may hold what people wrote is kept.
-func TestOnlyTheServersFaultIsAnError(t *testing.T) {
+// The span of a refusal is an error only if the server is at fault, and holds no text
+// that people may have written.
+func TestResultOfRefusals(t *testing.T) {
+	type result struct {
+		Result string
+		Status sdk.Status
+	}
 	for _, c := range []struct {
-		err    error
-		status codes.Code
-		result string
+		err  error
+		want result
 	}{
-		{nil, codes.Unset, "ok"},
-		{chat.ErrAccessDenied, codes.Unset, "forbidden"},
-		{&chat.Error{Code: chat.Overloaded, Message: "hush"}, codes.Error, "overloaded"},
-		{errors.New("Key (content)=(hush) already exists"), codes.Error, "internal"},
+		{nil, result{"ok", sdk.Status{}}},
+		{chat.ErrAccessDenied, result{"forbidden", sdk.Status{}}},
+		{
+			&chat.Error{Code: chat.Overloaded, Message: "secret"},
+			result{"overloaded", sdk.Status{Code: codes.Error, Description: "overloaded"}},
+		},
+		{
+			errors.New("Key (content)=(secret) already exists"),
+			result{"internal", sdk.Status{Code: codes.Error, Description: "internal"}},
+		},
 	} {
 		tracer, spans := record(1)
-		_, span := tracer.Event(t.Context(), "new_message", time.Now(), chat.NewID())
+		_, span := tracer.Command(t.Context(), "new_message", time.Now(), chat.NewID())
 		span.Result(c.err)
-		got := spans.Ended()[0]
-		i := slices.IndexFunc(got.Attributes(), func(a attribute.KeyValue) bool { return a.Key == "chowk.result" })
-		if got.Status().Code != c.status || got.Attributes()[i].Value.AsString() != c.result || strings.Contains(got.Status().Description, "hush") {
-			t.Errorf("%v: %v %v", c.err, got.Status(), got.Attributes())
+		got := result{Status: spans.Ended()[0].Status()}
+		for _, a := range spans.Ended()[0].Attributes() {
+			if a.Key == "chowk.result" {
+				got.Result = a.Value.AsString()
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c.err, diff)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func TestD55NobodyIsToldWhatTheDatabaseSaid(t *testing.T) {
 	if f.Code != "internal" || !strings.Contains(f.raw, "retry_after_ms") {
 		t.Errorf("got %s", f.raw)
 	}
-	s.Log.Await(t, "carry out an event", `"`+f.ID+`"`, "42P01")
+	s.Log.Await(t, "command failed", `"`+f.ID+`"`, "42P01")
 	if f := old.ask("new_message", map[string]any{"channel_id": id, "content": "during"}); f.Type != "ack" || f.Response.Code != "internal" {
 		t.Errorf("got %s", f.raw)
 	} else {

@@ -184,7 +184,7 @@ func TestASendIsOneTrace(t *testing.T) {
 		tr := c.traceWith("send", sent)
 		event := tr.spans[slices.IndexFunc(tr.spans, sent)]
 		if len(event.GetParentSpanId()) != 0 || event.GetKind() != otlp.Span_SPAN_KIND_SERVER || !strings.Contains(ada.hello.raw, `"`+attr(event, "chowk.connection.id")+`"`) ||
-			attr(event, "chowk.channel.id") != channel || attr(event, "chowk.verb") != "new_message" || attr(event, "chowk.result") != "ok" {
+			attr(event, "chowk.channel.id") != channel || attr(event, "chowk.command") != "new_message" || attr(event, "chowk.result") != "ok" {
 			t.Errorf("the event: %s", describe([]*otlp.Span{event}))
 		}
 		tr.under(event, "journal queue")

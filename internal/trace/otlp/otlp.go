@@ -1,7 +1,6 @@
-// Package otlp records the spans of a trace.Tracer and sends them to a collector, by
-// OTLP over HTTP. What is recorded waits in a bounded queue: beyond it spans are
-// dropped and counted, so that a collector that is slow, hangs or is not there keeps
-// nobody waiting.
+// Package otlp records the spans of a trace.Tracer and sends them to a collector, with
+// OTLP over HTTP. Recorded spans wait in a bounded queue; when it is full, spans are
+// dropped and counted. So a collector that is slow, hangs or is missing delays nothing.
 package otlp
 
 import (
@@ -23,13 +22,13 @@ import (
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
-// Options say where spans go. Endpoint, Ratio and Metrics must be set.
+// Options configure an Exporter. Endpoint, Ratio and Metrics must be set.
 type Options struct {
-	// Endpoint is the collector's URL, http://host:4318; /v1/traces is added to one
-	// without a path.
+	// Endpoint is the collector's URL, such as http://host:4318. /v1/traces is appended
+	// if it has no path.
 	Endpoint string
-	// Ratio is which part of the events is traced, from 0 (only what callers ask
-	// for) to 1.
+	// Ratio is the fraction of commands and requests that are traced, from 0 (only what
+	// callers trace) to 1.
 	Ratio float64
 	// Version and Node are the resource's service.version and service.instance.id.
 	Version, Node string
@@ -37,58 +36,62 @@ type Options struct {
 	Log           *slog.Logger // discarded when nil
 }
 
-// Bounds on what waits. A span takes about a kilobyte.
+// Bounds on the queue. A span takes about a kilobyte.
 const (
-	queueSpans   = 4096
-	batchSpans   = 512
-	batchDelay   = 2 * time.Second
-	sendTimeout  = 10 * time.Second // of one batch, repeated attempts included
-	abortTime    = time.Second      // for what is being sent to notice that it is given up
+	maxQueue     = 4096             // spans
+	maxBatch     = 512              // spans
+	batchDelay   = 2 * time.Second  // until a batch that is not full is sent
+	sendTimeout  = 10 * time.Second // of one batch, with all attempts
+	abortTimeout = time.Second      // until a batch that is being sent is given up
 	maxAttribute = 256              // bytes
-	maxLinks     = 512              // a group's
+	maxLinks     = 512              // of a group
 )
 
-// Exporter records spans and sends them. Make one with Start; Close ends it.
+// Exporter records spans and sends them. Create one with Start; Close stops it.
 type Exporter struct {
-	// Tracer begins the spans.
+	// Tracer starts the spans.
 	Tracer *trace.Tracer
 
 	provider *sdk.TracerProvider
 	abort    context.CancelFunc
 }
 
-// Start begins to record. The collector need not be there. Attributes of the
-// resource in OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME are added to ours, and
-// headers for the collector are read from OTEL_EXPORTER_OTLP_HEADERS.
+// Start returns an Exporter that is recording. The collector need not be reachable.
+// OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to the resource's attributes;
+// OTEL_EXPORTER_OTLP_HEADERS holds headers for the collector.
 func Start(ctx context.Context, o Options) (*Exporter, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	about, err := resource.New(ctx, resource.WithAttributes(
-		attribute.String("service.name", "chowk"), attribute.String("service.version", o.Version), attribute.String("service.instance.id", o.Node),
+	res, err := resource.New(ctx, resource.WithAttributes(
+		attribute.String("service.name", "chowk"),
+		attribute.String("service.version", o.Version),
+		attribute.String("service.instance.id", o.Node),
 	), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("describe this process for traces: %w", err)
 	}
-	target, err := withPath(o.Endpoint)
+	endpoint, err := withPath(o.Endpoint)
 	if err != nil {
 		return nil, err
 	}
-	wire, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target), otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
+	sender, err := otlptracehttp.New(ctx,
+		otlptracehttp.WithEndpointURL(endpoint),
+		otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
 		otlptracehttp.WithTimeout(sendTimeout/2))
 	if err != nil {
-		return nil, fmt.Errorf("prepare the sending of traces: %w", err)
+		return nil, fmt.Errorf("create the exporter of traces: %w", err)
 	}
-	q := &queue{metrics: o.Metrics, log: o.Log, wire: wire}
-	var abort context.CancelFunc
-	q.ctx, abort = context.WithCancel(context.Background())
-	q.SpanProcessor = sdk.NewBatchSpanProcessor(exporter{q}, sdk.WithMaxQueueSize(queueSpans), sdk.WithMaxExportBatchSize(batchSpans),
-		sdk.WithBatchTimeout(batchDelay), sdk.WithExportTimeout(sendTimeout))
-	// What is traced is chosen before a span is made, so here everything is.
-	provider := sdk.NewTracerProvider(sdk.WithSampler(sdk.AlwaysSample()), sdk.WithResource(about), sdk.WithSpanProcessor(q), sdk.WithRawSpanLimits(sdk.SpanLimits{
-		AttributeValueLengthLimit: maxAttribute, AttributeCountLimit: 64, EventCountLimit: 16, LinkCountLimit: maxLinks,
-		AttributePerEventCountLimit: 16, AttributePerLinkCountLimit: 16,
-	}))
+	q, abort := newQueue(o, sender)
+	provider := sdk.NewTracerProvider(
+		sdk.WithSampler(sdk.AlwaysSample()), // package trace has chosen before it starts a span
+		sdk.WithResource(res),
+		sdk.WithSpanProcessor(q),
+		sdk.WithRawSpanLimits(sdk.SpanLimits{
+			AttributeValueLengthLimit: maxAttribute, AttributeCountLimit: 64,
+			EventCountLimit: 16, AttributePerEventCountLimit: 16,
+			LinkCountLimit: maxLinks, AttributePerLinkCountLimit: 16,
+		}))
 	tracer := provider.Tracer("github.com/chowk-chat/chowk", api.WithInstrumentationVersion(o.Version))
 	return &Exporter{Tracer: trace.New(tracer, o.Ratio), provider: provider, abort: abort}, nil
 }
@@ -96,7 +99,7 @@ func Start(ctx context.Context, o Options) (*Exporter, error) {
 func withPath(endpoint string) (string, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return "", fmt.Errorf("read the collector's URL: %w", err)
+		return "", fmt.Errorf("parse the collector's URL: %w", err)
 	}
 	if strings.Trim(u.Path, "/") == "" {
 		u.Path = "/v1/traces"
@@ -104,16 +107,16 @@ func withPath(endpoint string) (string, error) {
 	return u.String(), nil
 }
 
-// Close sends what has been recorded, until ctx ends; then it gives the rest up,
-// which takes no time.
+// Close sends the recorded spans until ctx ends, and drops the rest.
 func (e *Exporter) Close(ctx context.Context) error {
-	// The SDK does nothing at all when ctx is over already, and leaves its goroutine
-	// behind when ctx ends: so it is given a moment more, and what it sends ends.
+	// Shutdown does nothing if its context has ended, and leaks its goroutine if the
+	// context ends meanwhile. So its context ends a moment after ctx, and what it sends
+	// is aborted at once.
 	ending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		e.abort()
-		time.AfterFunc(abortTime, cancel)
+		time.AfterFunc(abortTimeout, cancel)
 	})()
 	err := e.provider.Shutdown(ending)
 	e.abort()

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func count(t *testing.T, c prometheus.Counter) int {
+func value(t *testing.T, c prometheus.Counter) int {
 	t.Helper()
 	var m model.Metric
 	if err := c.Write(&m); err != nil {
@@ -27,40 +27,44 @@ func count(t *testing.T, c prometheus.Counter) int {
 	return int(m.GetCounter().GetValue())
 }
 
-// TestASilentCollectorKeepsNobodyWaiting: what waits is bounded, every span is
-// accounted for, and Close is over when its time is, with all that it started.
-func TestASilentCollectorKeepsNobodyWaiting(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections, and nobody reads
+// The queue is bounded, every span is counted, and Close returns when its context ends,
+// with no goroutine left.
+func TestHangingCollectorDelaysNothing(t *testing.T) {
+	hanging, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts connections, no one reads
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
-	numbers := metric.New().Trace
-	e, err := otlp.Start(t.Context(), otlp.Options{Endpoint: "http://" + silent.Addr().String(), Ratio: 1, Version: "test", Node: "test", Metrics: numbers})
+	defer hanging.Close()
+	counters := metric.New().Trace
+	e, err := otlp.Start(t.Context(), otlp.Options{
+		Endpoint: "http://" + hanging.Addr().String(), Ratio: 1, Version: "test", Node: "test", Metrics: counters,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const made = 20_000
-	for range made {
-		_, span := e.Tracer.Event(t.Context(), "typing", time.Now(), chat.NewID())
+	const spans = 20_000
+	for range spans {
+		_, span := e.Tracer.Command(t.Context(), "typing", time.Now(), chat.NewID())
 		span.Result(nil)
 	}
-	if n := count(t, numbers.Dropped); n < made/2 {
-		t.Errorf("%d were dropped", n)
+	if n := value(t, counters.Dropped); n < spans/2 {
+		t.Errorf("%d of %d spans were dropped, want at least half", n, spans)
 	}
-	over, cancel := context.WithCancel(t.Context())
+	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := e.Close(over); !errors.Is(err, context.Canceled) {
-		t.Errorf("close: %v", err)
+	if err := e.Close(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close returns %v, want %v", err, context.Canceled)
 	}
-	if count(t, numbers.Dropped)+count(t, numbers.Failed) != made {
-		t.Errorf("of %d spans %d were dropped, %d failed and %d were sent", made, count(t, numbers.Dropped), count(t, numbers.Failed), count(t, numbers.Sent))
+	dropped, failed := value(t, counters.Dropped), value(t, counters.Failed)
+	if dropped+failed != spans {
+		t.Errorf("%d dropped and %d failed spans, want %d together", dropped, failed, spans)
 	}
 }
 
-func TestAnEnvironmentThatCannotBeReadIsAnError(t *testing.T) {
-	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "no pair")
-	if _, err := otlp.Start(t.Context(), otlp.Options{Endpoint: "http://127.0.0.1:1", Metrics: metric.New().Trace}); err == nil {
-		t.Error("no error")
+func TestInvalidEnvironmentIsAnError(t *testing.T) {
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "not a pair")
+	o := otlp.Options{Endpoint: "http://127.0.0.1:1", Metrics: metric.New().Trace}
+	if _, err := otlp.Start(t.Context(), o); err == nil {
+		t.Error("Start returns no error")
 	}
 }

@@ -14,34 +14,30 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Event begins the span of an event that came over a socket at start, if it is
-// chosen. The socket keeps nothing of it: each event is a trace of its own, and the
-// connection's id tells which belong together.
-func (t *Tracer) Event(ctx context.Context, verb string, start time.Time, connection chat.ID) (context.Context, Span) {
+// Command starts the span of a command that arrived over a socket at start, if it is
+// chosen. Each command is a trace of its own, so a socket keeps nothing for it; the
+// connection's id tells which traces belong together.
+func (t *Tracer) Command(
+	ctx context.Context, command string, start time.Time, connection chat.ID,
+) (context.Context, Span) {
 	if t == nil || !t.chosen() {
 		return ctx, Span{}
 	}
-	ctx, span := t.tracer.Start(ctx, verb, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(start), trace.WithAttributes(
-		attribute.String("chowk.verb", verb), attribute.String("chowk.connection.id", connection.String()),
-	))
+	ctx, span := t.tracer.Start(ctx, command,
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(start),
+		trace.WithAttributes(
+			attribute.String("chowk.command", command),
+			attribute.String("chowk.connection.id", connection.String()),
+		))
 	return ctx, Span{span}
 }
 
-// Ack begins the span of the answer.
+// Ack starts the span of a command's answer.
 func (t *Tracer) Ack(ctx context.Context) Span { return t.child(ctx, "ack") }
 
-// child begins a span under that of ctx, if there is one.
-func (t *Tracer) child(ctx context.Context, name string) Span {
-	if !t.Traces(ctx) {
-		return Span{}
-	}
-	_, span := t.tracer.Start(ctx, name)
-	return Span{span}
-}
-
-// Request begins the span of an HTTP request: if its traceparent says so, as a part
-// of the caller's trace, and else if it is chosen. A caller who says that he does
-// not trace is believed.
+// Request starts the span of an HTTP request. A request whose traceparent says that
+// the caller traces it becomes part of the caller's trace; one that the caller does not
+// trace is not traced. Without a traceparent, the request is traced if it is chosen.
 func (t *Tracer) Request(r *http.Request, start time.Time) (context.Context, Span) {
 	ctx := r.Context()
 	if t == nil {
@@ -52,22 +48,25 @@ func (t *Tracer) Request(r *http.Request, start time.Time) (context.Context, Spa
 		if !parent.IsSampled() {
 			return ctx, Span{}
 		}
-		if _, ok := t.asked.Take(); !ok && !t.chosen() {
+		if _, ok := t.requested.Take(); !ok && !t.chosen() {
 			return ctx, Span{}
 		}
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 	} else if !t.chosen() {
 		return ctx, Span{}
 	}
-	ctx, span := t.tracer.Start(ctx, "HTTP", trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(start), trace.WithAttributes(
-		attribute.String("http.request.method", method(r.Method)), attribute.String("url.scheme", scheme(r)),
-		attribute.String("network.protocol.version", strings.TrimPrefix(r.Proto, "HTTP/")),
-	))
+	ctx, span := t.tracer.Start(ctx, "HTTP",
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(start),
+		trace.WithAttributes(
+			attribute.String("http.request.method", method(r.Method)),
+			attribute.String("url.scheme", scheme(r)),
+			attribute.String("network.protocol.version", strings.TrimPrefix(r.Proto, "HTTP/")),
+		))
 	return ctx, Span{span}
 }
 
-// traceParent reads the W3C header, but not tracestate: what callers write as they
-// like is kept off spans.
+// traceParent returns the span context in the W3C traceparent header. It ignores
+// tracestate, which callers fill as they like.
 func traceParent(r *http.Request) trace.SpanContext {
 	if len(r.Header["Traceparent"]) != 1 {
 		return trace.SpanContext{}
@@ -76,10 +75,11 @@ func traceParent(r *http.Request) trace.SpanContext {
 	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 }
 
-// method keeps what callers make up off spans.
+// method returns m, or _OTHER for a method that the caller has made up.
 func method(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions:
 		return m
 	}
 	return "_OTHER"
@@ -92,8 +92,8 @@ func scheme(r *http.Request) string {
 	return "http"
 }
 
-// Route names a request by a pattern of http.ServeMux with a method. Its path is
-// never kept.
+// Route names a request's span by a pattern of http.ServeMux with a method. The path
+// of the request is never recorded.
 func (s Span) Route(pattern string) {
 	if s.span == nil {
 		return
@@ -105,14 +105,14 @@ func (s Span) Route(pattern string) {
 	}
 }
 
-// RequestID notes the id by which the log has the request.
+// RequestID records the id of the request in the log.
 func (s Span) RequestID(id string) {
 	if s.span != nil {
 		s.span.SetAttributes(attribute.String("chowk.request.id", id))
 	}
 }
 
-// Connection notes which socket is made by the handshake that ctx belongs to.
+// Connection records the id of the socket that the handshake under ctx opens.
 func Connection(ctx context.Context, id chat.ID) {
 	if s := trace.SpanFromContext(ctx); s.IsRecording() {
 		s.SetAttributes(attribute.String("chowk.connection.id", id.String()))
