@@ -124,12 +124,12 @@ func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error
 	if err != nil {
 		return nil, err
 	}
-	lanes := 0
+	workers := 0
 	if s.Kind() == "sqlite" {
-		lanes = 1
+		workers = 1
 	}
 	g := &groups{Store: s}
-	return &chowk{s, journal.Start(journal.Config{Store: g, Publisher: nobody{}, Metrics: m.Journal, Lanes: lanes}), g}, nil
+	return &chowk{s, journal.Start(journal.Config{Store: g, Publisher: nobody{}, Metrics: m.Journal, Workers: workers}), g}, nil
 }
 
 func (c *chowk) send(ctx context.Context, channel chat.ID, user chat.UserID) error {

@@ -65,7 +65,7 @@ func (b *bench) against(ctx context.Context, name, kind string, w *world, atLeas
 }
 
 func (b *bench) ceiling2000(ctx context.Context) error {
-	const name, lanes = "postgres/ceiling", 2
+	const name, connections = "postgres/ceiling", 2
 	w := newWorld(2000, 1000, 20)
 	var ours, raws []measurement
 	for range 3 { // in turn: these machines are not equally fast all the time
@@ -77,7 +77,7 @@ func (b *bench) ceiling2000(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		raw, err := db.(postgres).ceiling(ctx, b, w, lanes)
+		raw, err := db.(postgres).ceiling(ctx, b, w, connections)
 		if err != nil {
 			return err
 		}

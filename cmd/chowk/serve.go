@@ -101,7 +101,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.buildHub(ctx); err != nil {
 		return err
 	}
-	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Lanes: s.journalWorkers(), Trace: traces, TraceFanout: s.hub.TraceFanout})
+	s.journal = journal.Start(journal.Config{Store: s.db, Publisher: s.publisher(), Metrics: s.metrics.Journal, Log: log, Workers: s.journalWorkers(), Trace: traces, TraceFanout: s.hub.TraceFanout})
 	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now, OpenDirectory: true}
 
 	if s.poller, err = netpoll.New(netpoll.Options{
@@ -150,8 +150,8 @@ func (s *server) buildHub(ctx context.Context) (err error) {
 	return nil
 }
 
-// lanes is how many groups are committed at a time. On SQLite a second lane would
-// only wait for the first, and refuse its own group when that takes long.
+// journalWorkers returns how many groups are committed at a time. On SQLite a second worker
+// would only wait for the first, and refuse its own group if that takes long.
 func (s *server) journalWorkers() int {
 	if s.db.Kind() == "sqlite" {
 		return 1

@@ -25,8 +25,8 @@ type store struct {
 	groups  [][]state.Change
 	reads   [][]state.Read
 	seqs    map[chat.ID]chat.Seq
-	entered chan struct{} // receives when a commit begins, if not nil
-	proceed chan struct{} // a commit waits for it, if not nil
+	entered chan struct{} // receives a token when a commit begins, if not nil
+	proceed chan struct{} // a commit waits for a token, if not nil
 	fail    error
 }
 
@@ -54,8 +54,11 @@ func (s *store) Commit(ctx context.Context, changes []state.Change) ([]state.Out
 			continue
 		}
 		s.seqs[c.ChannelID]++
-		outcomes[i].Entry = &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: s.seqs[c.ChannelID], UserID: c.Actor.User, At: c.At}
-		outcomes[i].Message = &chat.Message{ID: c.ID, ChannelID: c.ChannelID, UserID: c.Actor.User, Seq: s.seqs[c.ChannelID], Ordinal: s.seqs[c.ChannelID], CreatedAt: c.At}
+		seq, user := s.seqs[c.ChannelID], c.Actor.User
+		outcomes[i].Entry = &chat.Entry{Type: chat.EventMessage, ChannelID: c.ChannelID, Seq: seq, UserID: user, At: c.At}
+		outcomes[i].Message = &chat.Message{
+			ID: c.ID, ChannelID: c.ChannelID, UserID: user, Seq: seq, Ordinal: seq, CreatedAt: c.At,
+		}
 	}
 	return outcomes, nil
 }
@@ -64,11 +67,11 @@ func (s *store) CommitReads(_ context.Context, reads []state.Read) ([]state.Read
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads = append(s.reads, reads)
-	outcomes := make([]state.ReadResult, len(reads))
+	results := make([]state.ReadResult, len(reads))
 	for i, r := range reads {
-		outcomes[i].LastReadSeq = r.Seq
+		results[i].LastReadSeq = r.Seq
 	}
-	return outcomes, nil
+	return results, nil
 }
 
 func (s *store) readGroups() [][]state.Read {
@@ -77,22 +80,23 @@ func (s *store) readGroups() [][]state.Read {
 	return s.reads
 }
 
+// published keeps what a journal publishes.
 type published struct {
-	mu     sync.Mutex
-	events []chat.Entry
-	doubts []chat.ID
+	mu        sync.Mutex
+	entries   []chat.Entry
+	uncertain []chat.ID
 }
 
 func (p *published) MarkUncertain(channels []chat.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doubts = append(p.doubts, channels...)
+	p.uncertain = append(p.uncertain, channels...)
 }
 
-func (p *published) Publish(events []chat.Entry) {
+func (p *published) Publish(entries []chat.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.events = append(p.events, events...)
+	p.entries = append(p.entries, entries...)
 }
 
 func start(t *testing.T, s *store, c journal.Config) (*journal.Journal, *published) {
@@ -110,13 +114,15 @@ func start(t *testing.T, s *store, c journal.Config) (*journal.Journal, *publish
 }
 
 func send(channel chat.ID, content string) state.Change {
-	return state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), Content: content}
+	return state.Change{
+		Kind: state.SendMessage, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), Content: content,
+	}
 }
 
-func TestWhatComesDuringACommitIsTheNextGroup(t *testing.T) {
+func TestChangesDuringACommitAreTheNextGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{entered: make(chan struct{}), proceed: make(chan struct{})}
-		j, _ := start(t, s, journal.Config{Lanes: 1})
+		j, _ := start(t, s, journal.Config{Workers: 1})
 		channel := chat.NewID()
 		var senders sync.WaitGroup
 		commit := func() {
@@ -135,14 +141,14 @@ func TestWhatComesDuringACommitIsTheNextGroup(t *testing.T) {
 		s.proceed <- struct{}{}
 		senders.Wait()
 		if len(s.groups) != 2 || len(s.groups[0]) != 1 || len(s.groups[1]) != 300 {
-			t.Errorf("got %d groups, want one of 1 and one of 300", len(s.groups))
+			t.Errorf("got %d groups, want one of 1 change and one of 300", len(s.groups))
 		}
 	})
 }
 
-func TestOneChannelIsPublishedInTheOrderOfItsCommits(t *testing.T) {
+func TestAChannelIsPublishedInTheOrderOfItsCommits(t *testing.T) {
 	s := &store{}
-	j, p := start(t, s, journal.Config{Lanes: 4})
+	j, p := start(t, s, journal.Config{Workers: 4})
 	channels := []chat.ID{chat.NewID(), chat.NewID(), chat.NewID(), chat.NewID(), chat.NewID()}
 	var senders sync.WaitGroup
 	for i := range 500 {
@@ -154,11 +160,11 @@ func TestOneChannelIsPublishedInTheOrderOfItsCommits(t *testing.T) {
 	}
 	senders.Wait()
 	last := make(map[chat.ID]chat.Seq)
-	for _, ev := range p.events {
-		if ev.Seq != last[ev.ChannelID]+1 {
-			t.Fatalf("seq %d was published after %d", ev.Seq, last[ev.ChannelID])
+	for _, e := range p.entries {
+		if e.Seq != last[e.ChannelID]+1 {
+			t.Fatalf("seq %d was published after %d", e.Seq, last[e.ChannelID])
 		}
-		last[ev.ChannelID] = ev.Seq
+		last[e.ChannelID] = e.Seq
 	}
 	for _, id := range channels {
 		if last[id] != 100 {
@@ -167,18 +173,19 @@ func TestOneChannelIsPublishedInTheOrderOfItsCommits(t *testing.T) {
 	}
 }
 
-func TestABadChangeFailsAlone(t *testing.T) {
+func TestARefusedChangeFailsAlone(t *testing.T) {
 	s := &store{}
 	j, p := start(t, s, journal.Config{})
 	channel := chat.NewID()
-	if out, err := j.Commit(t.Context(), send(channel, "refuse me")); err != nil || !errors.Is(out.Err, chat.ErrAccessDenied) {
-		t.Errorf("got %v, %v; want it refused", out.Err, err)
+	out, err := j.Commit(t.Context(), send(channel, "refuse me"))
+	if err != nil || !errors.Is(out.Err, chat.ErrAccessDenied) {
+		t.Errorf("got %v, %v; want a refusal", out.Err, err)
 	}
 	if out, err := j.Commit(t.Context(), send(channel, "fine")); err != nil || out.Err != nil || out.Entry.Seq != 1 {
 		t.Errorf("got %+v, %v; want seq 1", out, err)
 	}
-	if len(p.events) != 1 {
-		t.Errorf("published %d events, want 1", len(p.events))
+	if len(p.entries) != 1 {
+		t.Errorf("%d entries were published, want 1", len(p.entries))
 	}
 }
 
@@ -188,14 +195,14 @@ func wantCode(t *testing.T, err error, code chat.Code) {
 		t.Errorf("got error %v, want %s", err, code)
 	}
 	if err != nil && chat.AsError(err).RetryAfter == 0 {
-		t.Errorf("%v does not say when to try again", err)
+		t.Errorf("%v has no RetryAfter", err)
 	}
 }
 
 func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
-		j, _ := start(t, s, journal.Config{Lanes: 1, QueueChanges: 2})
+		j, _ := start(t, s, journal.Config{Workers: 1, QueueChanges: 2})
 		channel := chat.NewID()
 		var senders sync.WaitGroup
 		for range 3 {
@@ -213,10 +220,10 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatWaitsTooLongIsRefusedAndNeverCommitted(t *testing.T) {
+func TestAChangeThatWaitsTooLongIsRefusedAndNeverCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
-		j, _ := start(t, s, journal.Config{Lanes: 1})
+		j, _ := start(t, s, journal.Config{Workers: 1})
 		channel := chat.NewID()
 		var first sync.WaitGroup
 		first.Go(func() {
@@ -246,69 +253,69 @@ func TestWhatWaitsTooLongIsRefusedAndNeverCommitted(t *testing.T) {
 	})
 }
 
-// TestADatabaseThatStandsStill holds nobody: those whose change it has are told in
-// time that its fate is unknown, those who come later are refused at once, and what
-// it has is committed and published all the same.
-func TestADatabaseThatStandsStill(t *testing.T) {
+// TestAStalledDatabase checks that no sender waits for long: the outcome of a change that is being
+// committed is reported as unknown in time, later changes are refused at once, and the commit is
+// completed and published all the same.
+func TestAStalledDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{entered: make(chan struct{}, 1), proceed: make(chan struct{})}
-		j, p := start(t, s, journal.Config{Lanes: 1})
+		j, p := start(t, s, journal.Config{Workers: 1})
 		channel := chat.NewID()
 		first := make(chan error, 1)
 		begin := time.Now()
-		go func() {
+		go func() { // ends when the commit is answered
 			_, err := j.Commit(t.Context(), send(channel, "first"))
 			first <- err
 		}()
 		<-s.entered
-		_, err := j.Commit(t.Context(), send(channel, "waits for its turn"))
+		_, err := j.Commit(t.Context(), send(channel, "waits in the queue"))
 		wantCode(t, err, chat.Overloaded)
 		time.Sleep(300 * time.Millisecond)
-		asked := time.Now()
-		_, err = j.Commit(t.Context(), send(channel, "comes late"))
+		sent := time.Now()
+		_, err = j.Commit(t.Context(), send(channel, "arrives late"))
 		wantCode(t, err, chat.Overloaded)
-		if waited := time.Since(asked); waited != 0 {
-			t.Errorf("it was refused after %v", waited)
+		if waited := time.Since(sent); waited != 0 {
+			t.Errorf("the late change was refused after %v, want at once", waited)
 		}
 		if err := <-first; !errors.Is(err, chat.ErrOutcomeUnknown) {
-			t.Errorf("the first was told %v", err)
+			t.Errorf("the first change: error %v, want an unknown outcome", err)
 		}
 		if waited := time.Since(begin); waited != 1500*time.Millisecond {
-			t.Errorf("the first was told after %v", waited)
+			t.Errorf("the first change was answered after %v, want 1.5s", waited)
 		}
 		s.proceed <- struct{}{}
 		synctest.Wait()
-		if len(p.events) != 1 || len(p.doubts) != 0 {
-			t.Errorf("published %v, doubted %v", p.events, p.doubts)
+		if len(p.entries) != 1 || len(p.uncertain) != 0 {
+			t.Errorf("published %v, uncertain %v; want one entry and no channel", p.entries, p.uncertain)
 		}
-		go func() { <-s.entered; s.proceed <- struct{}{} }()
-		if _, err := j.Commit(t.Context(), send(channel, "after it")); err != nil {
-			t.Errorf("after it: %v", err)
+		go func() { <-s.entered; s.proceed <- struct{}{} }() // ends with the next commit
+		if _, err := j.Commit(t.Context(), send(channel, "afterwards")); err != nil {
+			t.Errorf("afterwards: %v", err)
 		}
 		if len(s.groups) != 2 || len(s.groups[1]) != 1 {
-			t.Errorf("committed %v", s.groups)
+			t.Errorf("committed %v, want two groups of one change", s.groups)
 		}
 	})
 }
 
-func TestAFailedGroupIsToldToAllWithoutTheDatabasesWords(t *testing.T) {
-	s := &store{fail: fmt.Errorf("FATAL: secret words: %w", &chat.Error{Code: chat.Unavailable, Message: "no database", RetryAfter: time.Second})}
+func TestAFailedGroupIsAnsweredWithoutTheDatabasesText(t *testing.T) {
+	unavailable := &chat.Error{Code: chat.Unavailable, Message: "no database", RetryAfter: time.Second}
+	s := &store{fail: fmt.Errorf("FATAL: internal text: %w", unavailable)}
 	j, p := start(t, s, journal.Config{})
 	_, err := j.Commit(t.Context(), send(chat.NewID(), "x"))
 	wantCode(t, err, chat.Unavailable)
-	if chat.AsError(err).Message != "no database" {
-		t.Errorf("told %q", chat.AsError(err).Message)
+	if got := chat.AsError(err).Message; got != unavailable.Message {
+		t.Errorf("answered %q, want %q", got, unavailable.Message)
 	}
-	if len(p.events) != 0 {
-		t.Error("published what was not committed")
+	if len(p.entries) != 0 {
+		t.Error("an entry was published that was not committed")
 	}
 }
 
-// TestACommitOfUnknownFateIsDoubted, and one that surely was not made is not.
-func TestACommitOfUnknownFateIsDoubted(t *testing.T) {
+func TestOnlyACommitWithAnUnknownOutcomeMakesItsChannelUncertain(t *testing.T) {
 	for _, c := range []struct {
-		fail    error
-		doubted bool
+		fail      error
+		uncertain bool
 	}{
 		{chat.ErrOutcomeUnknown, true},
 		{errors.New("broken pipe"), true},
@@ -320,17 +327,17 @@ func TestACommitOfUnknownFateIsDoubted(t *testing.T) {
 			t.Fatal("no error")
 		}
 		p.mu.Lock()
-		if got := len(p.doubts) == 1 && p.doubts[0] == channel; got != c.doubted {
-			t.Errorf("%v: doubts %v", c.fail, p.doubts)
+		if got := len(p.uncertain) == 1 && p.uncertain[0] == channel; got != c.uncertain {
+			t.Errorf("%v: uncertain %v, want %v", c.fail, p.uncertain, c.uncertain)
 		}
 		p.mu.Unlock()
 	}
 }
 
-func TestCloseCommitsWhatWasTakenAndRefusesTheRest(t *testing.T) {
+func TestCloseCommitsWhatIsQueuedAndRefusesTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
-		j, _ := start(t, s, journal.Config{Lanes: 1})
+		j, _ := start(t, s, journal.Config{Workers: 1})
 		channel := chat.NewID()
 		var senders sync.WaitGroup
 		for range 10 {
@@ -358,11 +365,11 @@ func TestCloseCommitsWhatWasTakenAndRefusesTheRest(t *testing.T) {
 func TestCloseGivesUpOnADatabaseThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{}), seqs: map[chat.ID]chat.Seq{}}
-		j := journal.Start(journal.Config{Store: s, Publisher: &published{}, Lanes: 1, CommitTimeout: time.Hour})
+		j := journal.Start(journal.Config{Store: s, Publisher: &published{}, Workers: 1, CommitTimeout: time.Hour})
 		var sender sync.WaitGroup
 		sender.Go(func() {
 			if _, err := j.Commit(t.Context(), send(chat.NewID(), "x")); err == nil {
-				t.Error("acknowledged what was never committed")
+				t.Error("a change was acknowledged that was never committed")
 			}
 		})
 		<-s.entered

@@ -13,19 +13,17 @@ import (
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
-// maxLater bounds the read cursors of sends that stay in memory. Beyond it the
-// newest are forgotten: a sender's own message then counts as unread until he
-// reads or sends again.
-const maxLater = 16384
+// maxDelayed bounds the read cursors of senders that stay in memory. Beyond it the newest are
+// dropped: the sender's own message then counts as unread until they read or send again.
+const maxDelayed = 16384
 
-// delayedGroup bounds a group of delayed read cursors. Nobody waits for them:
-// small groups, spread over the delay, keep out of the way of those who do wait for
-// the database.
-const delayedGroup = 128
+// maxDelayedGroup bounds a group of delayed read cursors. Nothing waits for them: small groups,
+// spread over the delay, leave the database to those who do wait.
+const maxDelayedGroup = 128
 
-// reads is the lane of read cursors. What a reader waits for is committed as soon
-// as the last group is done; what a sender has read by sending is kept a moment,
-// since the next send replaces it.
+// reads is the worker for read cursors. A cursor that a reader waits for is committed as soon
+// as the last group is done. The cursor of a sender is kept for a moment, because the next
+// send replaces it.
 type reads struct {
 	config Config
 	wake   async.Signal
@@ -33,20 +31,20 @@ type reads struct {
 	done   chan struct{}
 
 	mu      sync.Mutex // guards what follows
-	now     []*readEntry
+	queue   []*pendingRead
 	delayed map[chat.UserID]map[chat.ID]state.Read
 	count   int  // of delayed
-	due     bool // delayed ones have waited long enough
+	due     bool // the delay is over
 	timer   *time.Timer
 	closed  bool
 }
 
-type readEntry struct {
-	read    state.Read
-	done    chan struct{}
-	outcome state.ReadResult
-	err     error
-	trace   *trace.Change // nil for most
+type pendingRead struct {
+	read   state.Read
+	done   chan struct{}
+	result state.ReadResult
+	err    error
+	trace  *trace.Change // nil for most
 }
 
 func newReads(c Config) *reads {
@@ -68,36 +66,37 @@ func (r *reads) delayOver() {
 	r.wake.Notify()
 }
 
+// commit waits for the result of a read.
 func (r *reads) commit(ctx context.Context, read state.Read) (state.ReadResult, error) {
-	e := &readEntry{read: read, done: make(chan struct{}), trace: r.config.Trace.Queued(ctx, read.ChannelID)}
+	p := &pendingRead{read: read, done: make(chan struct{}), trace: r.config.Trace.Queued(ctx, read.ChannelID)}
 	r.mu.Lock()
 	switch {
 	case r.closed:
 		r.mu.Unlock()
-		e.trace.Refused(errClosed)
+		p.trace.Refused(errClosed)
 		return state.ReadResult{}, errClosed
-	case len(r.now) >= r.config.QueueChanges:
+	case len(r.queue) >= r.config.QueueChanges:
 		r.mu.Unlock()
-		e.trace.Refused(errFull)
-		return state.ReadResult{}, errFull
+		p.trace.Refused(errBusy)
+		return state.ReadResult{}, errBusy
 	}
-	r.now = append(r.now, e)
+	r.queue = append(r.queue, p)
 	r.mu.Unlock()
 	r.wake.Notify()
 	ctx, cancel := context.WithTimeout(ctx, r.config.QueueTimeout+r.config.AnswerTimeout)
 	defer cancel()
 	select {
-	case <-e.done:
-		return e.outcome, e.err
+	case <-p.done:
+		return p.result, p.err
 	case <-ctx.Done():
-		// A cursor only moves forward: it does no harm if it is committed yet.
+		// A cursor only moves forward, so it does no harm if it is committed later.
 		return state.ReadResult{}, chat.ErrOutcomeUnknown
 	}
 }
 
-// later notes that whoever sends has read up to his own message, to be committed
-// within ReadDelay. A duplicate may be a message whose first answer never came.
-func (r *reads) later(outcomes []state.Outcome) {
+// delayOwn moves the cursors of senders to their own messages, to be committed within
+// ReadDelay. A duplicate counts too: its first answer may have been lost.
+func (r *reads) delayOwn(outcomes []state.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range outcomes {
@@ -112,7 +111,7 @@ func (r *reads) delay(m *chat.Message) {
 	mine := r.delayed[m.UserID]
 	old, known := mine[m.ChannelID]
 	if !known {
-		if r.count >= maxLater {
+		if r.count >= maxDelayed {
 			return
 		}
 		if r.count++; r.count == 1 {
@@ -124,31 +123,32 @@ func (r *reads) delay(m *chat.Message) {
 		r.delayed[m.UserID] = mine
 	}
 	if m.Seq > old.Seq {
-		mine[m.ChannelID] = state.Read{ChannelID: m.ChannelID, UserID: m.UserID, Seq: m.Seq, Ordinal: m.Ordinal, At: m.CreatedAt}
+		mine[m.ChannelID] = state.Read{
+			ChannelID: m.ChannelID, UserID: m.UserID, Seq: m.Seq, Ordinal: m.Ordinal, At: m.CreatedAt,
+		}
 	}
 }
 
-// settle commits the user's delayed cursors now and waits for them.
-func (r *reads) settle(ctx context.Context, user chat.UserID) error {
+// flush commits the user's delayed cursors now and waits for that.
+func (r *reads) flush(ctx context.Context, user chat.UserID) error {
 	r.mu.Lock()
-	var mine []*readEntry
+	var mine []*pendingRead
 	for _, read := range r.delayed[user] {
-		e := &readEntry{read: read, done: make(chan struct{})}
-		mine = append(mine, e)
+		mine = append(mine, &pendingRead{read: read, done: make(chan struct{})})
 	}
 	r.count -= len(mine)
 	delete(r.delayed, user)
-	r.now = append(r.now, mine...)
+	r.queue = append(r.queue, mine...)
 	r.mu.Unlock()
 	if len(mine) == 0 {
 		return nil
 	}
 	r.wake.Notify()
-	for _, e := range mine {
+	for _, p := range mine {
 		select {
-		case <-e.done:
-			if e.err != nil {
-				return e.err
+		case <-p.done:
+			if p.err != nil {
+				return p.err
 			}
 		case <-ctx.Done():
 			return chat.ErrOutcomeUnknown
@@ -162,47 +162,47 @@ type readKey struct {
 	user    chat.UserID
 }
 
-// take removes the next group: first what somebody waits for, then, when their
-// delay is over, the delayed ones. A cursor occurs once in a group.
-func (r *reads) take() (group []*readEntry, closed bool) {
+// take removes the next group: first the cursors that a reader waits for, and then, when
+// their delay is over, delayed ones. A group has each cursor once.
+func (r *reads) take() (group []*pendingRead, closed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := make(map[readKey]bool)
-	var rest []*readEntry
-	for _, e := range r.now {
-		k := readKey{e.read.ChannelID, e.read.UserID}
+	var rest []*pendingRead
+	for _, p := range r.queue {
+		k := readKey{p.read.ChannelID, p.read.UserID}
 		if len(group) == r.config.GroupSize || in[k] {
-			rest = append(rest, e)
+			rest = append(rest, p)
 			continue
 		}
 		in[k] = true
-		group = append(group, e)
+		group = append(group, p)
 	}
-	r.now = rest
+	r.queue = rest
 	if r.due || r.closed {
 		group = r.takeDelayed(group, in)
 	}
-	return group, r.closed && len(r.now) == 0 && r.count == 0
+	return group, r.closed && len(r.queue) == 0 && r.count == 0
 }
 
-// takeDelayed adds a group of delayed cursors, and sets the timer for the next: as
-// many groups as there are take ReadDelay together.
-func (r *reads) takeDelayed(group []*readEntry, in map[readKey]bool) []*readEntry {
+// takeDelayed adds delayed cursors to a group and sets the timer for the next group: however
+// many groups there are, all of them together take about ReadDelay.
+func (r *reads) takeDelayed(group []*pendingRead, in map[readKey]bool) []*pendingRead {
 	defer func() {
 		r.due = false
 		if r.count > 0 {
-			r.timer.Reset(r.config.ReadDelay / time.Duration(1+r.count/delayedGroup))
+			r.timer.Reset(r.config.ReadDelay / time.Duration(1+r.count/maxDelayedGroup))
 		}
 	}()
 	for user, mine := range r.delayed {
 		for channel, read := range mine {
-			if len(group) >= min(r.config.GroupSize, delayedGroup) {
+			if len(group) >= min(r.config.GroupSize, maxDelayedGroup) {
 				return group
 			}
 			if in[readKey{channel, user}] {
 				continue
 			}
-			group = append(group, &readEntry{read: read, done: make(chan struct{})})
+			group = append(group, &pendingRead{read: read, done: make(chan struct{})})
 			delete(mine, channel)
 			r.count--
 		}
@@ -228,35 +228,35 @@ func (r *reads) run(ctx context.Context) {
 	}
 }
 
-func (r *reads) commitGroup(ctx context.Context, group []*readEntry) {
-	asked := make([]state.Read, len(group))
+func (r *reads) commitGroup(ctx context.Context, group []*pendingRead) {
+	all := make([]state.Read, len(group))
 	var traced []*trace.Change
-	for i, e := range group {
-		asked[i] = e.read
-		if e.trace != nil {
-			traced = append(traced, e.trace)
+	for i, p := range group {
+		all[i] = p.read
+		if p.trace != nil {
+			traced = append(traced, p.trace)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.config.CommitTimeout)
 	defer cancel()
 	ctx, span := r.config.Trace.Group(ctx, "journal group of reads", len(group), traced)
-	outcomes, err := r.config.Store.CommitReads(ctx, asked)
+	results, err := r.config.Store.CommitReads(ctx, all)
 	span.Result(err)
 	r.config.Metrics.ReadGroup.Observe(float64(len(group)))
 	if err != nil {
 		r.config.Log.Error("commit a group of read cursors", "reads", len(group), "err", err)
 		err = fmt.Errorf("commit read cursors: %w", err)
 	}
-	for i, e := range group {
-		if e.err = err; err == nil {
-			e.outcome = outcomes[i]
+	for i, p := range group {
+		if p.err = err; err == nil {
+			p.result = results[i]
 		}
-		e.trace.Committed(cmp.Or(err, e.outcome.Err))
-		close(e.done)
+		p.trace.Committed(cmp.Or(err, p.result.Err))
+		close(p.done)
 	}
 }
 
-// close commits what there is and waits.
+// close commits what is left and waits for that.
 func (r *reads) close() {
 	r.mu.Lock()
 	r.closed = true
@@ -267,5 +267,5 @@ func (r *reads) close() {
 	r.cancel()
 }
 
-// abort lets the commits under way fail.
+// abort makes the commits under way fail.
 func (r *reads) abort() { r.cancel() }

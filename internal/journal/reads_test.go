@@ -11,10 +11,10 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-func TestSendingReadsUpToOnesOwnWithOneRowForManySends(t *testing.T) {
+func TestManySendsMoveTheirSendersCursorOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{}
-		j, _ := start(t, s, journal.Config{Lanes: 1})
+		j, _ := start(t, s, journal.Config{Workers: 1})
 		channel := chat.NewID()
 		for range 50 {
 			if _, err := j.Commit(t.Context(), send(channel, "x")); err != nil {
@@ -22,9 +22,9 @@ func TestSendingReadsUpToOnesOwnWithOneRowForManySends(t *testing.T) {
 			}
 		}
 		if n := len(s.readGroups()); n != 0 {
-			t.Fatalf("%d groups of reads before the delay", n)
+			t.Fatalf("%d groups of reads before the delay, want none", n)
 		}
-		time.Sleep(2 * time.Second) // the clock is the test's own
+		time.Sleep(2 * time.Second) // by the clock of synctest
 		synctest.Wait()
 		groups := s.readGroups()
 		if len(groups) != 1 || len(groups[0]) != 1 || groups[0][0].Seq != 50 {
@@ -33,28 +33,28 @@ func TestSendingReadsUpToOnesOwnWithOneRowForManySends(t *testing.T) {
 	})
 }
 
-func TestSettleMakesOwnReadsDurableAtOnce(t *testing.T) {
+func TestFlushReadsMakesOwnReadsDurableAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{}
-		j, _ := start(t, s, journal.Config{Lanes: 1})
+		j, _ := start(t, s, journal.Config{Workers: 1})
 		channel := chat.NewID()
 		if _, err := j.Commit(t.Context(), send(channel, "x")); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := j.FlushReads(t.Context(), "somebody else"); err != nil || len(s.readGroups()) != 0 {
-			t.Errorf("settling another: %v, %d groups", err, len(s.readGroups()))
+		if err := j.FlushReads(t.Context(), "bob"); err != nil || len(s.readGroups()) != 0 {
+			t.Errorf("flush of another user's reads: error %v, %d groups", err, len(s.readGroups()))
 		}
 		if err := j.FlushReads(t.Context(), "ada"); err != nil {
 			t.Fatal(err)
 		}
 		if groups := s.readGroups(); len(groups) != 1 || groups[0][0].Seq != 1 || time.Since(began) != 0 {
-			t.Errorf("got %+v after %v", groups, time.Since(began))
+			t.Errorf("got %+v after %v, want one read up to 1 at once", groups, time.Since(began))
 		}
 	})
 }
 
-func TestReadsOfOneCursorAreNeverTwiceInAGroup(t *testing.T) {
+func TestAGroupHasEachCursorOnce(t *testing.T) {
 	s := &store{}
 	j, _ := start(t, s, journal.Config{})
 	channel := chat.NewID()
@@ -70,7 +70,7 @@ func TestReadsOfOneCursorAreNeverTwiceInAGroup(t *testing.T) {
 	readers.Wait()
 	for _, g := range s.readGroups() {
 		if len(g) != 1 {
-			t.Errorf("a group holds the same cursor %d times", len(g))
+			t.Errorf("a group has the same cursor %d times", len(g))
 		}
 	}
 }

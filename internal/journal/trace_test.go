@@ -29,28 +29,28 @@ func named(spans *tracetest.SpanRecorder, name string) (all []sdk.ReadOnlySpan) 
 	return all
 }
 
-// TestAGroupIsLinkedWithTheEventsInIt that are traced, both ways, and each of them
-// has its own telling followed.
-func TestAGroupIsLinkedWithTheEventsInIt(t *testing.T) {
+// TestAGroupIsLinkedWithItsTracedCommands checks the links in both directions, and that the
+// fan-out of each traced command is traced.
+func TestAGroupIsLinkedWithItsTracedCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, spans := record()
 		s := &store{entered: make(chan struct{}), proceed: make(chan struct{})}
-		var told []chat.Seq
+		var traced []chat.Seq
 		var p *published
-		c := journal.Config{Lanes: 1, Trace: tracer, TraceFanout: func(_ chat.ID, seq chat.Seq, fanOut trace.Span) {
-			if len(p.events) > 1 { // the first one's alone
-				t.Error("followed after it was published")
+		c := journal.Config{Workers: 1, Trace: tracer, TraceFanout: func(_ chat.ID, seq chat.Seq, fanOut trace.Span) {
+			if len(p.entries) > 1 { // more than the first group's
+				t.Error("an entry was published before its fan-out was traced")
 			}
-			told = append(told, seq)
+			traced = append(traced, seq)
 			fanOut.Delivered(1, 0)
 		}}
 		j, p2 := start(t, s, c)
 		p = p2
 		channel := chat.NewID()
 		var senders sync.WaitGroup
-		commit := func(traced bool, content string) {
+		commit := func(isTraced bool, content string) {
 			ctx := t.Context()
-			if traced {
+			if isTraced {
 				var event trace.Span
 				ctx, event = tracer.Command(ctx, "new_message", time.Now(), chat.NewID())
 				defer event.End()
@@ -73,7 +73,7 @@ func TestAGroupIsLinkedWithTheEventsInIt(t *testing.T) {
 
 		groups, events, commits := named(spans, "journal group"), named(spans, "new_message"), named(spans, "journal commit")
 		if len(groups) != 1 || len(events) != 4 || len(commits) != 4 || len(named(spans, "journal queue")) != 4 {
-			t.Fatalf("%d groups, %d events, %d commits", len(groups), len(events), len(commits))
+			t.Fatalf("%d groups, %d commands, %d commits; want 1, 4 and 4", len(groups), len(events), len(commits))
 		}
 		linked := make(map[any]bool)
 		for _, l := range groups[0].Links() {
@@ -93,18 +93,18 @@ func TestAGroupIsLinkedWithTheEventsInIt(t *testing.T) {
 				t.Errorf("%v is not linked with its group", c.Links())
 			}
 		}
-		if parents != 1 || len(linked) != 4 || len(told) != 3 || len(named(spans, "hub fan-out")) != 3 {
-			t.Errorf("%d parents, %d links, followed %v", parents, len(linked), told)
+		if parents != 1 || len(linked) != 4 || len(traced) != 3 || len(named(spans, "hub fan-out")) != 3 {
+			t.Errorf("%d parents, %d links, fan-outs of %v; want 1, 4 and three", parents, len(linked), traced)
 		}
 	})
 }
 
-// TestWhatIsNeverTakenUpHasAnEnd, with its reason.
-func TestWhatIsNeverTakenUpHasAnEnd(t *testing.T) {
+// TestARefusedChangesSpanEnds with the reason of the refusal.
+func TestARefusedChangesSpanEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, spans := record()
 		s := &store{entered: make(chan struct{}, 99), proceed: make(chan struct{})}
-		j, _ := start(t, s, journal.Config{Lanes: 1, Trace: tracer})
+		j, _ := start(t, s, journal.Config{Workers: 1, Trace: tracer})
 		var first sync.WaitGroup
 		first.Go(func() { _, _ = j.Commit(t.Context(), send(chat.NewID(), "first")) })
 		<-s.entered
@@ -116,13 +116,12 @@ func TestWhatIsNeverTakenUpHasAnEnd(t *testing.T) {
 		first.Wait()
 		queued := named(spans, "journal queue")
 		if len(queued) != 1 || queued[0].Status().Code != codes.Error || len(named(spans, "journal group")) != 0 {
-			t.Errorf("%v", queued)
+			t.Errorf("spans %v, want one of the queue with an error", queued)
 		}
 	})
 }
 
-// TestTracingCostsOtherChangesNothing that has to be collected.
-func TestTracingCostsOtherChangesNothing(t *testing.T) {
+func TestTracingCostsUntracedChangesNoAllocation(t *testing.T) {
 	tracer, _ := record()
 	allocations := func(c journal.Config) float64 {
 		j, _ := start(t, &store{}, c)
@@ -133,7 +132,7 @@ func TestTracingCostsOtherChangesNothing(t *testing.T) {
 			}
 		})
 	}
-	without, with := allocations(journal.Config{Lanes: 1}), allocations(journal.Config{Lanes: 1, Trace: tracer})
+	without, with := allocations(journal.Config{Workers: 1}), allocations(journal.Config{Workers: 1, Trace: tracer})
 	if with > without {
 		t.Errorf("%v allocations, %v without a tracer", with, without)
 	}

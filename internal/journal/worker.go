@@ -13,319 +13,208 @@ import (
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
-var (
-	errFull         = &chat.Error{Code: chat.Overloaded, Message: "The server has more to write than it can take at this moment. Nothing was stored; send it again.", RetryAfter: 500 * time.Millisecond}
-	errQueueTimeout = &chat.Error{Code: chat.Overloaded, Message: "The database did not take this up in time. Nothing was stored; send it again.", RetryAfter: 500 * time.Millisecond}
-	errClosed       = &chat.Error{Code: chat.Unavailable, Message: "The server is about to stop. Nothing was stored; send it again after reconnecting.", RetryAfter: time.Second}
-)
-
 // worker commits the changes of its channels, one group after the other.
 type worker struct {
 	config Config
 	reads  *reads
-	wake   async.Signal // holds one token while there may be something to do
-	// bufPool are entries with nobody who waits. (A timer and a channel made for
-	// each change would cost more than the rest of the way to the database.)
-	bufPool sync.Pool
+	wake   async.Signal
+	queue  queue
 
-	mu     sync.Mutex // guards what follows
-	queue  []*entry   // in the order of their deadlines
-	bytes  int
-	closed bool
-	timer  *time.Timer // refuses what has waited too long
-	armed  bool
-	// since is when the commit under way began, zero when there is none, and under
-	// its entries, nil once they are answered, by the commit or by the timer late.
-	since time.Time
-	under []*entry
-	late  *time.Timer
+	mu sync.Mutex // guards what follows, and queue
+	// committing is the group under way. It is nil once its senders are answered, by the
+	// commit or by lateTimer. since is when the commit began, zero when there is none.
+	committing []*pending
+	since      time.Time
+	lateTimer  *time.Timer
 }
 
-// stalled is after how many times its QueueTimeout a commit is taken to stand still:
-// what comes then is refused at once, not after a wait.
-const stalled = 2
-
-// entry is one change on its way. It is queued, then either taken by the lane,
-// refused by the lane's timer, or abandoned by its sender: the lane's mutex
-// decides.
-type entry struct {
-	change    state.Change
-	size      int
-	deadline  time.Time // to be taken
-	taken     bool      // by the lane or its timer
-	abandoned bool
-	done      chan struct{} // has one token when outcome and err are set
-	outcome   state.Outcome
-	err       error
-	trace     *trace.Change // nil for most
+func newWorker(c Config, r *reads) *worker {
+	w := &worker{config: c, reads: r, wake: async.NewSignal()}
+	w.queue.timer = time.AfterFunc(time.Hour, w.refuseLate)
+	w.queue.timer.Stop()
+	w.lateTimer = time.AfterFunc(time.Hour, w.answerLate)
+	w.lateTimer.Stop()
+	return w
 }
 
-func newLane(c Config, r *reads) *worker {
-	l := &worker{config: c, reads: r, wake: async.NewSignal()}
-	l.timer = time.AfterFunc(time.Hour, l.refuseLate)
-	l.timer.Stop()
-	l.late = time.AfterFunc(time.Hour, l.answerLate)
-	l.late.Stop()
-	return l
-}
-
-func (l *worker) entry(c state.Change) *entry {
-	e, _ := l.bufPool.Get().(*entry)
-	if e == nil {
-		e = &entry{done: make(chan struct{}, 1)}
-	}
-	e.change, e.size = c, 256
-	if c.Message != nil {
-		e.size += len(c.Message.Content)
-	}
-	return e
-}
-
-// finish gives what became of an entry that is done with.
-func (l *worker) finish(e *entry) (state.Outcome, error) {
-	outcome, err := e.outcome, e.err
-	e.trace.Refused(err)
-	*e = entry{done: e.done}
-	l.bufPool.Put(e)
-	return outcome, err
-}
-
-func (l *worker) commit(ctx context.Context, c state.Change) (state.Outcome, error) {
-	e := l.entry(c)
-	e.trace = l.config.Trace.Queued(ctx, c.ChannelID)
-	if err := l.put(e); err != nil {
-		l.config.Metrics.Refused.Inc()
-		e.err = err
-		return l.finish(e)
+// commit waits for the outcome of a change.
+func (w *worker) commit(ctx context.Context, c state.Change) (state.Outcome, error) {
+	p := w.queue.newPending(c)
+	p.trace = w.config.Trace.Queued(ctx, c.ChannelID)
+	if err := w.enqueue(p); err != nil {
+		w.config.Metrics.Refused.Inc()
+		p.err = err
+		return w.queue.release(p)
 	}
 	select {
-	case <-e.done:
-		return l.finish(e)
+	case <-p.done:
+		return w.queue.release(p)
 	case <-ctx.Done():
 	}
-	if l.abandon(e) {
-		l.config.Metrics.Refused.Inc()
-		e.trace.Refused(errQueueTimeout)
-		return state.Outcome{}, errQueueTimeout
+	if w.abandon(p) {
+		w.config.Metrics.Refused.Inc()
+		p.trace.Refused(errBusy)
+		return state.Outcome{}, errBusy
 	}
-	// It is being committed, or was at this moment: then its answer is here.
+	// It is being committed. If the commit has just ended, the outcome is here.
 	select {
-	case <-e.done:
-		return l.finish(e)
+	case <-p.done:
+		return w.queue.release(p)
 	default:
 		return state.Outcome{}, chat.ErrOutcomeUnknown
 	}
 }
 
-func (l *worker) put(e *entry) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.closed:
-		return errClosed
-	case len(l.queue) >= l.config.QueueChanges, l.bytes+e.size > l.config.QueueBytes:
-		return errFull
-	}
-	now := time.Now()
-	if !l.since.IsZero() && now.Sub(l.since) > stalled*l.config.QueueTimeout {
-		return errQueueTimeout
-	}
-	e.deadline = now.Add(l.config.QueueTimeout)
-	l.queue = append(l.queue, e)
-	l.bytes += e.size
-	if !l.armed {
-		l.armed = true
-		l.timer.Reset(l.config.QueueTimeout)
-	}
-	l.config.Metrics.Queued.Inc()
-	l.wake.Notify()
-	return nil
-}
-
-// refuseLate refuses what the lane has not taken up in time. One timer does for
-// all: it is set for the first of the queue, and set again when it comes too early
-// for the one that is the first by then.
-func (l *worker) refuseLate() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now, n := time.Now(), 0
-	for n < len(l.queue) && !l.queue[n].deadline.After(now) {
-		e := l.queue[n]
-		n++
-		l.bytes -= e.size
-		if e.abandoned {
-			continue
-		}
-		e.taken, e.err = true, errQueueTimeout
-		l.config.Metrics.Refused.Inc()
-		e.done <- struct{}{}
-	}
-	l.drop(n)
-	if l.armed = len(l.queue) > 0; l.armed {
-		l.timer.Reset(l.queue[0].deadline.Sub(now))
-	}
-}
-
-// drop takes the first n off the queue.
-func (l *worker) drop(n int) {
-	rest := copy(l.queue, l.queue[n:])
-	clear(l.queue[rest:])
-	l.queue = l.queue[:rest]
-	l.config.Metrics.Queued.Sub(float64(n))
-}
-
-// abandon takes the entry back, unless the lane has taken it up.
-func (l *worker) abandon(e *entry) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if e.taken {
+// abandon gives the change up, unless it has left the queue.
+func (w *worker) abandon(p *pending) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.taken {
 		return false
 	}
-	e.abandoned = true
+	p.abandoned = true
 	return true
 }
 
-// take removes the next group from the queue.
-func (l *worker) take() (group []*entry, closed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := 0
-	for n < len(l.queue) && len(group) < l.config.GroupSize {
-		e := l.queue[n]
-		n++
-		l.bytes -= e.size
-		if e.abandoned {
-			continue
-		}
-		e.taken = true
-		group = append(group, e)
-	}
-	l.drop(n)
-	return group, l.closed
+func (w *worker) close() {
+	w.mu.Lock()
+	w.queue.closed = true
+	w.mu.Unlock() // the timer keeps running for what is queued
+	w.wake.Notify()
 }
 
-// begin notes that a commit begins. From here on entries may be answered, and used
-// again, at any moment.
-func (l *worker) begin(group []*entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.since, l.under = time.Now(), group
-	l.late.Reset(l.config.AnswerTimeout)
-}
-
-// answerLate tells those whose commit takes too long that its fate is unknown: a
-// socket waits for its answer before it is read further.
-func (l *worker) answerLate() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.since.IsZero() || time.Since(l.since) < l.config.AnswerTimeout {
-		return // it was set for an earlier group
-	}
-	for _, e := range l.under {
-		e.err = chat.ErrOutcomeUnknown
-		e.done <- struct{}{}
-	}
-	l.under = nil
-}
-
-// answer ends a commit; each gives an entry what became of it. Those who have been
-// answered already are not theirs any more.
-func (l *worker) answer(each func(i int, e *entry)) {
-	l.mu.Lock()
-	group := l.under
-	l.since, l.under = time.Time{}, nil
-	l.late.Stop()
-	l.mu.Unlock()
-	for i, e := range group {
-		each(i, e)
-		e.done <- struct{}{}
-	}
-}
-
-func (l *worker) close() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock() // the timer goes on for what is queued
-	l.wake.Notify()
-}
-
-func (l *worker) run(ctx context.Context) {
+func (w *worker) run(ctx context.Context) {
 	for {
-		group, closed := l.take()
+		group, closed := w.take()
 		if len(group) > 0 {
-			l.commitGroup(ctx, group)
+			w.commitGroup(ctx, group)
 			continue
 		}
 		if closed {
-			l.timer.Stop()
+			w.queue.timer.Stop()
 			return
 		}
-		<-l.wake
+		<-w.wake
 	}
 }
 
-func (l *worker) commitGroup(ctx context.Context, group []*entry) {
-	changes := make([]state.Change, len(group))
-	var traced []*trace.Change
-	var places []int // of those in the group
-	for i, e := range group {
-		changes[i] = e.change
-		if e.trace != nil {
-			traced, places = append(traced, e.trace), append(places, i)
+// begin marks that a commit begins. From here on the senders may be answered, and their
+// pending reused, at any moment.
+func (w *worker) begin(group []*pending) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since, w.committing = time.Now(), group
+	w.lateTimer.Reset(w.config.AnswerTimeout)
+}
+
+// answerLate reports an unknown outcome when a commit takes too long: nothing more is read from
+// a socket before its command is answered.
+func (w *worker) answerLate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() || time.Since(w.since) < w.config.AnswerTimeout {
+		return // the timer was set for an earlier group
+	}
+	for _, p := range w.committing {
+		p.err = chat.ErrOutcomeUnknown
+		p.done <- struct{}{}
+	}
+	w.committing = nil
+}
+
+// answer ends a commit. each sets a sender's outcome. Senders that answerLate has answered
+// are skipped: their pending may be in use for another change.
+func (w *worker) answer(each func(i int, p *pending)) {
+	w.mu.Lock()
+	group := w.committing
+	w.since, w.committing = time.Time{}, nil
+	w.lateTimer.Stop()
+	w.mu.Unlock()
+	for i, p := range group {
+		each(i, p)
+		p.done <- struct{}{}
+	}
+}
+
+// group is what commitGroup keeps of a group, since the pending changes may be reused.
+type group struct {
+	changes []state.Change
+	traced  []*trace.Change
+	places  []int // of the traced changes, in changes
+}
+
+func newGroup(all []*pending) group {
+	g := group{changes: make([]state.Change, len(all))}
+	for i, p := range all {
+		g.changes[i] = p.change
+		if p.trace != nil {
+			g.traced, g.places = append(g.traced, p.trace), append(g.places, i)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
+	return g
+}
+
+func (w *worker) commitGroup(ctx context.Context, all []*pending) {
+	g := newGroup(all)
+	ctx, cancel := context.WithTimeout(ctx, w.config.CommitTimeout)
 	defer cancel()
 	start := time.Now()
-	ctx, span := l.config.Trace.Group(ctx, "journal group", len(group), traced)
-	l.begin(group)
-	outcomes, err := l.config.Store.Commit(ctx, changes)
+	ctx, span := w.config.Trace.Group(ctx, "journal group", len(all), g.traced)
+	w.begin(all)
+	outcomes, err := w.config.Store.Commit(ctx, g.changes)
 	span.Result(err)
-	l.config.Metrics.Group.Observe(float64(len(group)))
-	metric.Observe(l.config.Metrics.Commit, time.Since(start).Seconds(), span.ID())
+	w.config.Metrics.Group.Observe(float64(len(all)))
+	metric.Observe(w.config.Metrics.Commit, time.Since(start).Seconds(), span.ID())
 	if err != nil {
-		l.config.Log.Error("commit a group of changes", "changes", len(group), "took", time.Since(start), "err", err)
-		err = fmt.Errorf("commit a group: %w", err)
-		l.markUncertain(changes, func(int) error { return err })
-		for _, c := range traced {
-			c.Committed(err)
-		}
-		l.answer(func(_ int, e *entry) { e.err = err })
+		w.config.Log.Error("commit a group of changes", "changes", len(all), "took", time.Since(start), "err", err)
+		w.failed(&g, fmt.Errorf("commit a group: %w", err))
 		return
 	}
-	// Published before they are answered: the order is this goroutine's order, and
-	// telling is only a hand-over to the hub.
-	events := make([]chat.Entry, 0, len(group))
-	for i := range outcomes {
-		if ev := outcomes[i].Entry; ev != nil && outcomes[i].Err == nil {
-			events = append(events, *ev)
-		}
-	}
 	if span.On() {
-		l.follow(traced, places, outcomes)
+		w.traceOutcomes(&g, outcomes)
 	}
-	l.config.Publisher.Publish(events)
-	l.markUncertain(changes, func(i int) error { return outcomes[i].Err })
-	l.reads.later(outcomes)
-	l.answer(func(i int, e *entry) { e.outcome = outcomes[i] })
+	// Entries are published before the senders are answered: this goroutine's order is the
+	// order of the commits, and publishing only hands the entries to the hub.
+	w.config.Publisher.Publish(entriesOf(outcomes))
+	w.markUncertain(g.changes, func(i int) error { return outcomes[i].Err })
+	w.reads.delayOwn(outcomes)
+	w.answer(func(i int, p *pending) { p.outcome = outcomes[i] })
 }
 
-// follow notes what became of the changes that are traced, and has the telling of
-// what they became traced as well.
-func (l *worker) follow(traced []*trace.Change, places []int, outcomes []state.Outcome) {
-	for n, c := range traced {
-		out := &outcomes[places[n]]
+// failed ends a group that was not committed, or of unknown outcome.
+func (w *worker) failed(g *group, err error) {
+	w.markUncertain(g.changes, func(int) error { return err })
+	for _, c := range g.traced {
+		c.Committed(err)
+	}
+	w.answer(func(_ int, p *pending) { p.err = err })
+}
+
+func entriesOf(outcomes []state.Outcome) []chat.Entry {
+	entries := make([]chat.Entry, 0, len(outcomes))
+	for i := range outcomes {
+		if e := outcomes[i].Entry; e != nil && outcomes[i].Err == nil {
+			entries = append(entries, *e)
+		}
+	}
+	return entries
+}
+
+// traceOutcomes ends the spans of the traced changes and begins those of their fan-outs.
+func (w *worker) traceOutcomes(g *group, outcomes []state.Outcome) {
+	for n, c := range g.traced {
+		out := &outcomes[g.places[n]]
 		c.Committed(out.Err)
-		if out.Entry != nil && out.Err == nil && l.config.TraceFanout != nil {
+		if out.Entry != nil && out.Err == nil && w.config.TraceFanout != nil {
 			channel, seq := out.Entry.ChannelID, out.Entry.Seq
-			l.config.TraceFanout(channel, seq, c.FanOut(channel, seq))
+			w.config.TraceFanout(channel, seq, c.FanOut(channel, seq))
 		}
 	}
 }
 
-// markUncertain names the channels of the changes that may have been committed although
+// markUncertain reports the channels of the changes that may have been committed although
 // they ended in an error.
-func (l *worker) markUncertain(changes []state.Change, errOf func(i int) error) {
+func (w *worker) markUncertain(changes []state.Change, errOf func(i int) error) {
 	var channels []chat.ID
 	for i := range changes {
 		err := errOf(i)
@@ -338,6 +227,6 @@ func (l *worker) markUncertain(changes []state.Change, errOf func(i int) error) 
 		}
 	}
 	if len(channels) > 0 {
-		l.config.Publisher.MarkUncertain(channels)
+		w.config.Publisher.MarkUncertain(channels)
 	}
 }

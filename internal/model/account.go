@@ -5,8 +5,8 @@ import "github.com/chowk-chat/chowk/chat"
 // Account is a user who logs in here, with what proves their identity.
 type Account struct {
 	chat.User
-	// PasswordHash is an argon2id hash in PHC format. It is "" for a user whose identity the
-	// host application vouches for.
+	// PasswordHash is an argon2id hash in PHC format. It is "" for a user that the host
+	// application vouches for.
 	PasswordHash string
 }
 

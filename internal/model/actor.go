@@ -8,7 +8,7 @@ import (
 )
 
 // ActorKind is the kind of participant that makes a change. The zero value is invalid, so an
-// actor whose kind was never set has no rights.
+// actor without a kind has no rights.
 type ActorKind uint8
 
 // The kinds of actors.

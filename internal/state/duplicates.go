@@ -7,7 +7,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// duplicate answers a change that was committed before, by an attempt whose answer was lost.
+// duplicate answers a change that was committed before, by an attempt that lost its answer.
 func (g *Group) duplicate(c *Change) (out Outcome, ok bool) {
 	if e := g.Committed[c.ID]; e != nil {
 		return g.duplicateChange(c, e), true
@@ -34,7 +34,7 @@ func (g *Group) duplicateChange(c *Change, e *chat.Entry) Outcome {
 	return out
 }
 
-// errOtherMessage refuses a send whose id belongs to another message.
+// errOtherMessage refuses a send under the id of another message.
 var errOtherMessage = &chat.Error{
 	Code: chat.Conflict, Field: "client_id", Message: "This client_id was used for another message",
 }

@@ -60,8 +60,7 @@ func TestARepeatedSendIsAnsweredWhateverItsAuthorMayDoNow(t *testing.T) {
 	}
 }
 
-// TestAnIDIsOneMessages, whoever else sends under it.
-func TestAnIDIsOneMessages(t *testing.T) {
+func TestAnIDBelongsToOneMessage(t *testing.T) {
 	other := chat.NewID()
 	for what, forge := range map[string]func(c *Change){
 		"another text":    func(c *Change) { c.Message = &chat.Message{Content: "forged", MessageType: chat.Text} },

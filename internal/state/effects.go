@@ -9,8 +9,8 @@ type Effects struct {
 	// NewMessages and Messages are inserted and updated as the group left them.
 	NewMessages []*Message
 	Messages    []*Message
-	// Heads are the channels of whose rows the seq, the counters, the time of the last
-	// message and RightsSeq are updated, after Writes.
+	// Heads are channels to update after Writes: the seq, the counters, the time of the last
+	// message, and RightsSeq.
 	Heads []*Channel
 	// Entries are new entries of the log that are not messages.
 	Entries []NewEntry

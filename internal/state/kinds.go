@@ -21,7 +21,7 @@ type kind struct {
 	roles  chat.Roles
 	author bool
 	others func(*Change, *target) bool
-	// refusal is the text for a member whose role does not suffice.
+	// refusal is the text for a member with a role that does not suffice.
 	refusal string
 	archive archive
 	// load adds the rows that the decision needs.

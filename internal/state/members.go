@@ -5,7 +5,7 @@ import "github.com/chowk-chat/chowk/chat"
 var (
 	errGiveAbove  = chat.Errorf(chat.Forbidden, "You cannot grant a role above your own")
 	errRoleAbove  = chat.Errorf(chat.Forbidden, "You cannot grant or revoke a role above your own")
-	errOtherAbove = chat.Errorf(chat.Forbidden, "You cannot remove a member whose role is above your own")
+	errOtherAbove = chat.Errorf(chat.Forbidden, "You cannot remove a member with a role above your own")
 	errOnlyOwner  = chat.Errorf(chat.Conflict,
 		"You are the only owner. Make another member an owner before you leave.")
 	errStepDown = chat.Errorf(chat.Conflict,

@@ -70,8 +70,8 @@ type Needs struct {
 	Users       []chat.UserID // in ascending order, without duplicates
 	Messages    []chat.ID     // with their authors, their parents and their body hashes
 	Changes     []chat.ID     // ids of changes that may have been committed before
-	Reactions   []chat.ID     // messages whose reactions are needed: those of Users, and a count of each emoji
-	Owners      []chat.ID     // channels whose owners must be counted
+	Reactions   []chat.ID     // messages: the reactions of Users, and a count of each emoji
+	Owners      []chat.ID     // channels in which owners must be counted
 	Directs     []string      // direct keys
 }
 

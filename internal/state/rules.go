@@ -72,8 +72,8 @@ func (g *Group) target(k *kind, c *Change) (*target, error) {
 	return t, nil
 }
 
-// find looks up the row that the change is about, in a channel of which the actor is a member
-// or may become one.
+// find looks up the row that the change is about, in a channel that the actor belongs to
+// or may join.
 func (g *Group) find(t *target, k *kind, c *Change) error {
 	if k.archive == refused && t.channel.IsArchived {
 		return errArchived

@@ -35,8 +35,8 @@ const (
 	now    chat.Time = 2_000_000
 )
 
-// world returns a group whose rows are a private channel with a member of each role. It has a
-// message by author, which is a reply and has a reaction "old" of every user.
+// world returns a group of changes with its rows: a private channel with a member of each role
+// and a message by author, which is a reply and has a reaction "old" of every user.
 func world(author chat.UserID, changes ...Change) *Group {
 	g := NewGroup(changes, DefaultRules())
 	g.Channels[channelID] = &Channel{Channel: chat.Channel{

@@ -54,7 +54,8 @@ func queueWrite(c conn, write state.Write) {
 		c.Queue("-- name: delete_member\nDELETE FROM members WHERE channel_id = $1 AND user_id = $2",
 			[]any{w.ChannelID, w.UserID}, nil)
 	case state.ReactionAdded:
-		c.Queue("-- name: insert_reaction\nINSERT INTO reactions (message_id, emoji, user_id, created_at) VALUES ($1, $2, $3, $4)",
+		c.Queue(`-- name: insert_reaction
+			INSERT INTO reactions (message_id, emoji, user_id, created_at) VALUES ($1, $2, $3, $4)`,
 			[]any{w.MessageID, w.Emoji, w.UserID, w.At}, nil)
 	case state.ReactionRemoved:
 		c.Queue("-- name: delete_reaction\nDELETE FROM reactions WHERE message_id = $1 AND emoji = $2 AND user_id = $3",

@@ -169,11 +169,11 @@ func runUntilKilled(t *testing.T, path string, acked map[string]chat.Seq, enough
 	}
 }
 
-// nobody is a publisher.
-type nobody struct{}
+// noPublisher is a publisher.
+type noPublisher struct{}
 
-func (nobody) Publish([]chat.Entry) {}
-func (nobody) MarkUncertain([]chat.ID)      {}
+func (noPublisher) Publish([]chat.Entry) {}
+func (noPublisher) MarkUncertain([]chat.ID)      {}
 
 // commitForEver is the child.
 func commitForEver(t *testing.T, path string) {
@@ -184,7 +184,7 @@ func commitForEver(t *testing.T, path string) {
 	if _, err := s.EnsureUser(context.Background(), chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
 		t.Fatal(err)
 	}
-	j := journal.Start(journal.Config{Store: s, Publisher: nobody{}})
+	j := journal.Start(journal.Config{Store: s, Publisher: noPublisher{}})
 	_, err = j.Commit(context.Background(), state.Change{
 		Kind: state.CreateChannel, ID: theChannel, ChannelID: theChannel, Actor: model.UserActor("ada"), At: 1,
 		Channel: &chat.Channel{ID: theChannel, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}, Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}},

@@ -63,12 +63,16 @@ func through(t *testing.T, address string) *store.Store {
 	return s
 }
 
-func founded(t *testing.T, s *store.Store) chat.ID {
+// newChannel creates a channel that belongs to ada.
+func newChannel(t *testing.T, s *store.Store) chat.ID {
 	t.Helper()
 	if _, err := s.EnsureUser(t.Context(), chat.User{ID: "ada", Name: "Ada", IsActive: true}); err != nil {
 		t.Fatal(err)
 	}
-	c := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor("ada"), Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}}}
+	c := state.Change{
+		Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor("ada"),
+		Members: []state.InitialMember{{UserID: "ada", Role: chat.RoleOwner}},
+	}
 	c.ChannelID, c.Channel = c.ID, &chat.Channel{ID: c.ID, Name: "c", ChannelType: chat.Group, CreatedBy: "ada"}
 	if out, err := s.Commit(t.Context(), []state.Change{c}); err != nil || out[0].Err != nil {
 		t.Fatal(err, out)
@@ -82,15 +86,18 @@ func sending(channel chat.ID, text string) state.Change {
 	return c
 }
 
-// TestAnAnswerThatIsLostAppliesNothingTwice: every third COMMIT is made and its
-// answer lost. All senders get the ack of what was stored.
-func TestAnAnswerThatIsLostAppliesNothingTwice(t *testing.T) {
+// TestALostAnswerAppliesNothingTwice loses the answer to every third COMMIT. Every sender is
+// acknowledged with what was stored.
+func TestALostAnswerAppliesNothingTwice(t *testing.T) {
 	var begun atomic.Bool
-	proxy, address := newCutter(t, pgtest.DatabaseUnlessShort(t), func(n int64) bool { return begun.Load() && n%3 == 0 })
+	cut := func(n int64) bool { return begun.Load() && n%3 == 0 }
+	proxy, address := newCutter(t, pgtest.DatabaseUnlessShort(t), cut)
 	s := through(t, address)
-	channel := founded(t, s)
+	channel := newChannel(t, s)
 	begun.Store(true)
-	j := journal.Start(journal.Config{Store: s, Publisher: nobody{}, CommitTimeout: time.Minute, QueueTimeout: time.Minute})
+	j := journal.Start(journal.Config{
+		Store: s, Publisher: noPublisher{}, CommitTimeout: time.Minute, QueueTimeout: time.Minute,
+	})
 	var senders sync.WaitGroup
 	var acked sync.Map
 	for w := range 20 {
@@ -103,7 +110,7 @@ func TestAnAnswerThatIsLostAppliesNothingTwice(t *testing.T) {
 					return
 				}
 				if old, twice := acked.LoadOrStore(out.Entry.Seq, c.ID); twice {
-					t.Errorf("seq %d is told for %v and %v", out.Entry.Seq, old, c.ID)
+					t.Errorf("seq %d was acknowledged for %v and %v", out.Entry.Seq, old, c.ID)
 				}
 			}
 		})
@@ -114,56 +121,56 @@ func TestAnAnswerThatIsLostAppliesNothingTwice(t *testing.T) {
 	}
 	log, err := s.Log(t.Context(), channel, 1, 1000)
 	if err != nil || len(log) != 300 {
-		t.Fatalf("%d messages are stored, want 300; %v", len(log), err)
+		t.Fatalf("%d messages are stored, want 300; error %v", len(log), err)
 	}
-	for _, ev := range log {
-		if id, ok := acked.Load(ev.Seq); !ok || id != ev.Message.ID {
-			t.Errorf("seq %d holds %v and was told for %v", ev.Seq, ev.Message.ID, id)
+	for _, e := range log {
+		if id, ok := acked.Load(e.Seq); !ok || id != e.Message.ID {
+			t.Errorf("seq %d is message %v and was acknowledged for %v", e.Seq, e.Message.ID, id)
 		}
 	}
 	if proxy.cuts.Load() < 3 {
-		t.Errorf("only %d answers were cut: this proves nothing", proxy.cuts.Load())
+		t.Errorf("only %d answers were lost, want at least 3", proxy.cuts.Load())
 	}
 }
 
-// TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot: every answer to a COMMIT is lost for
-// longer than the journal tries; then the database is away altogether.
-func TestWhatMayBeStoredSaysSoAndWhatIsNotIsNot(t *testing.T) {
+// TestAnUnknownOutcomeIsReportedAndARefusalIsFinal loses every answer to a COMMIT for longer than
+// the journal tries. Then the database cannot be reached at all.
+func TestAnUnknownOutcomeIsReportedAndARefusalIsFinal(t *testing.T) {
 	var all atomic.Bool
 	proxy, address := newCutter(t, pgtest.DatabaseUnlessShort(t), func(int64) bool { return all.Load() })
 	s := through(t, address)
-	channel := founded(t, s)
-	j := journal.Start(journal.Config{Store: s, Publisher: nobody{}, CommitTimeout: 500 * time.Millisecond})
+	channel := newChannel(t, s)
+	j := journal.Start(journal.Config{Store: s, Publisher: noPublisher{}, CommitTimeout: 500 * time.Millisecond})
 	defer func() { _ = j.Close(context.Background()) }()
 	all.Store(true)
 	_, err := j.Commit(t.Context(), sending(channel, "perhaps"))
 	if !errors.Is(err, chat.ErrOutcomeUnknown) || chat.AsError(err).Message != chat.ErrOutcomeUnknown.Message {
-		t.Errorf("got %v, want it to be unknown", err)
+		t.Errorf("got error %v, want an unknown outcome", err)
 	}
-	proxy.Refuse(true) // and no answers: what is tried now has never begun
-	for range 3 {      // connections that are open are used up
+	proxy.Refuse(true) // from now on no attempt begins
+	for range 3 {      // this breaks the connections that are open
 		_, _ = j.Commit(t.Context(), sending(channel, "perhaps"))
 	}
-	_, err = j.Commit(t.Context(), sending(channel, "surely not"))
+	_, err = j.Commit(t.Context(), sending(channel, "refused"))
 	if err == nil || errors.Is(err, chat.ErrOutcomeUnknown) {
-		t.Errorf("got %v, want it to be refused for certain", err)
+		t.Errorf("got error %v, want a refusal", err)
 	}
 	all.Store(false)
 	proxy.Refuse(false)
 	other := through(t, address)
 	log, err := other.Log(t.Context(), channel, 1, 100)
 	if err != nil || len(log) == 0 {
-		t.Errorf("nothing is stored that was in doubt: %v", err)
+		t.Errorf("no message with an unknown outcome is stored; error %v", err)
 	}
-	for _, ev := range log {
-		if ev.Message.Content == "surely not" {
-			t.Error("what was refused for certain is stored")
+	for _, e := range log {
+		if e.Message.Content == "refused" {
+			t.Error("the refused message is stored")
 		}
 	}
 }
 
-// TestWhatOffendsTheDatabaseFailsAlone in few commits.
-func TestWhatOffendsTheDatabaseFailsAlone(t *testing.T) {
+// TestAChangeThatTheDatabaseRejectsFailsAlone after few attempts.
+func TestAChangeThatTheDatabaseRejectsFailsAlone(t *testing.T) {
 	for _, kind := range []string{"postgres", "sqlite"} {
 		t.Run(kind, func(t *testing.T) {
 			var count units
@@ -176,15 +183,17 @@ func TestWhatOffendsTheDatabaseFailsAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = s.Close() })
-			channel := founded(t, s)
+			channel := newChannel(t, s)
 			var group []state.Change
 			for i := range 512 {
 				group = append(group, sending(channel, fmt.Sprint(i)))
 			}
-			// A second channel under the first one's id, by another change: no rule of
-			// ours expects that.
-			bad := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"), Channel: &chat.Channel{Name: "again", ChannelType: chat.Group}}
-			group[300] = bad
+			// A second channel under the first one's id, by another change: package state does
+			// not look for that.
+			group[300] = state.Change{
+				Kind: state.CreateChannel, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor("ada"),
+				Channel: &chat.Channel{Name: "again", ChannelType: chat.Group},
+			}
 			count.commits.Store(0)
 			outs, err := s.Commit(t.Context(), group)
 			if err != nil {
@@ -197,10 +206,10 @@ func TestWhatOffendsTheDatabaseFailsAlone(t *testing.T) {
 			}
 			log, err := s.Log(t.Context(), channel, 1, 1000)
 			if err != nil || len(log) != 511 {
-				t.Errorf("%d are stored, want 511; %v", len(log), err)
+				t.Errorf("%d messages are stored, want 511; error %v", len(log), err)
 			}
 			if n := count.commits.Load(); n > 250 {
-				t.Errorf("it took %d attempts", n)
+				t.Errorf("it took %d attempts, want at most 250", n)
 			}
 		})
 	}
