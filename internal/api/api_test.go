@@ -122,16 +122,30 @@ func TestForgeryIsRefused(t *testing.T) {
 		status int
 	}{
 		{"the server's own page", send, []string{"Cookie", "access_token=ada", "Origin", "http://chowk.example"}, 201},
-		{"a page of the same origin, as its browser says", send, []string{"Cookie", "access_token=ada", "Sec-Fetch-Site", "same-origin"}, 201},
+		{
+			"a page of the same origin, as its browser says", send,
+			[]string{"Cookie", "access_token=ada", "Sec-Fetch-Site", "same-origin"}, 201,
+		},
 		{"a configured page", send, []string{"Cookie", "access_token=ada", "Origin", friend}, 201},
 		{"another site's page", send, []string{"Cookie", "access_token=ada", "Origin", "https://evil.example"}, 403},
 		{"one that says nothing", send, []string{"Cookie", "access_token=ada"}, 403},
 		{"one that says null", send, []string{"Cookie", "access_token=ada", "Origin", "null"}, 403},
-		{"two origins", send, []string{"Cookie", "access_token=ada", "Origin", friend, "Origin", "https://evil.example"}, 403},
-		{"another site, which only reads", "GET /api/v1/channels/", []string{"Cookie", "access_token=ada", "Origin", "https://evil.example"}, 200},
-		{"another site with a token of its own", send, []string{"Authorization", "Bearer ada", "Origin", "https://evil.example"}, 201},
+		{
+			"two origins", send, []string{"Cookie", "access_token=ada", "Origin", friend, "Origin", "https://evil.example"}, 403,
+		},
+		{
+			"another site, which only reads", "GET /api/v1/channels/",
+			[]string{"Cookie", "access_token=ada", "Origin", "https://evil.example"}, 200,
+		},
+		{
+			"another site with a token of its own", send,
+			[]string{"Authorization", "Bearer ada", "Origin", "https://evil.example"}, 201,
+		},
 		{"a log-in from another site", "POST /api/v1/auth/login", []string{"Origin", "https://evil.example"}, 403},
-		{"a log-in from a configured page, on a server without accounts", "POST /api/v1/auth/login", []string{"Origin", friend}, 403},
+		{
+			"a log-in from a configured page, on a server without accounts", "POST /api/v1/auth/login",
+			[]string{"Origin", friend}, 403,
+		},
 		{"two cookies", send, []string{"Cookie", "access_token=ada; access_token=eve", "Origin", friend}, 401},
 		{"a token in the query", send + "?access_token=ada", nil, 401},
 		{"a token in the subprotocol", send, []string{"Sec-WebSocket-Protocol", "chowk.v1, bearer.ada"}, 401},
@@ -140,7 +154,7 @@ func TestForgeryIsRefused(t *testing.T) {
 		if w.Code != c.status {
 			t.Errorf("%s: %d %s, want %d", c.name, w.Code, w.Body, c.status)
 		}
-		forged := strings.Contains(w.Body.String(), "origin is not allowed")
+		forged := strings.Contains(w.Body.String(), "The origin of this page is not allowed")
 		if want := c.status == 403 && !strings.Contains(c.name, "configured"); forged != want {
 			t.Errorf("%s: %s", c.name, w.Body)
 		}
@@ -161,7 +175,8 @@ func TestChangesHaveAPace(t *testing.T) {
 		}
 	}
 	w := say("ada")
-	if p := problemOf(t, w); w.Code != http.StatusTooManyRequests || p.Code != chat.RateLimited || w.Header().Get("Retry-After") != "1" {
+	if p := problemOf(t, w); w.Code != http.StatusTooManyRequests || p.Code != chat.RateLimited ||
+		w.Header().Get("Retry-After") != "1" {
 		t.Errorf("%d %s, %v", w.Code, w.Body, w.Header())
 	}
 	if w := say("bob"); w.Code != http.StatusCreated {
@@ -238,12 +253,22 @@ func TestTroubleIsToldInOurWords(t *testing.T) {
 		code   chat.Code
 		retry  string
 	}{
-		"a driver's error":    {err: errors.New(`ERROR: relation "messages" (SQLSTATE 42P01)`), status: 500, code: chat.Internal, retry: "1"},
-		"a panic":             {panics: true, status: 500, code: chat.Internal, retry: "1"},
-		"an overload":         {err: &chat.Error{Code: chat.Overloaded, Message: "busy", RetryAfter: 250 * time.Millisecond}, status: 503, code: chat.Overloaded, retry: "1"},
-		"no database":         {err: &chat.Error{Code: chat.Unavailable, Message: "away", RetryAfter: 2500 * time.Millisecond}, status: 503, code: chat.Unavailable, retry: "3"},
+		"a driver's error": {
+			err: errors.New(`ERROR: relation "messages" (SQLSTATE 42P01)`), status: 500, code: chat.Internal, retry: "1",
+		},
+		"a panic": {panics: true, status: 500, code: chat.Internal, retry: "1"},
+		"an overload": {
+			err: &chat.Error{Code: chat.Overloaded, Message: "busy", RetryAfter: 250 * time.Millisecond}, status: 503,
+			code: chat.Overloaded, retry: "1",
+		},
+		"no database": {
+			err: &chat.Error{Code: chat.Unavailable, Message: "away", RetryAfter: 2500 * time.Millisecond}, status: 503,
+			code: chat.Unavailable, retry: "3",
+		},
 		"a call that is late": {err: context.DeadlineExceeded, status: 503, code: chat.Unavailable, retry: "1"},
-		"somebody else's id":  {err: &chat.Error{Code: chat.Conflict, Field: "client_id", Message: "used"}, status: 409, code: chat.Conflict},
+		"somebody else's id": {
+			err: &chat.Error{Code: chat.Conflict, Field: "client_id", Message: "used"}, status: 409, code: chat.Conflict,
+		},
 	} {
 		b.rooms.commit = func(context.Context, state.Change) (state.Outcome, error) {
 			if c.panics {
@@ -259,7 +284,8 @@ func TestTroubleIsToldInOurWords(t *testing.T) {
 		if strings.Contains(w.Body.String(), "messages\"") || strings.Contains(w.Body.String(), "SQLSTATE") {
 			t.Errorf("%s: told %s", name, w.Body)
 		}
-		if w.Header().Get("Access-Control-Allow-Origin") != friend || w.Header().Get("X-Request-Id") != "r-7" || w.Header().Get("X-Process-Time") == "" {
+		if w.Header().Get("Access-Control-Allow-Origin") != friend || w.Header().Get("X-Request-Id") != "r-7" ||
+			w.Header().Get("X-Process-Time") == "" {
 			t.Errorf("%s: headers %v", name, w.Header())
 		}
 	}
@@ -272,15 +298,20 @@ func TestNothingIsCachedOrRun(t *testing.T) {
 	for _, call := range []string{"GET /api/v1/channels/", "GET /api/v1/nothing", send, "GET /api/docs"} {
 		header := ask(h, call, `{"content":"x"}`, "Authorization", "Bearer ada").Header()
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-", "Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "no-referrer",
+			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-", "Content-Security-Policy": "default-src 'none'",
+			"Referrer-Policy": "no-referrer",
 		} {
 			if !strings.HasPrefix(header.Get(name), want) {
 				t.Errorf("%s: %s is %q", call, name, header.Get(name))
 			}
 		}
 	}
-	for sent, kept := range map[string]bool{"r-7.a:b": true, "": false, "a b": false, "a\nb": false, strings.Repeat("x", 65): false} {
-		if got := ask(h, "GET /api/v1/channels/", "", "X-Request-Id", sent).Header().Get("X-Request-Id"); (got == sent) != kept || got == "" {
+	for sent, kept := range map[string]bool{
+		"r-7.a:b": true, "": false, "a b": false, "a\nb": false, strings.Repeat("x", 65): false,
+	} {
+		if got := ask(
+			h, "GET /api/v1/channels/", "", "X-Request-Id", sent,
+		).Header().Get("X-Request-Id"); (got == sent) != kept || got == "" {
 			t.Errorf("the request id %q is answered with %q", sent, got)
 		}
 	}

@@ -34,7 +34,8 @@ func asyncAPI() ([]byte, error) {
 	}
 	for name, v := range command.Table {
 		payload(name, nil, object{
-			"type": object{"const": name}, "id": object{"type": "string", "maxLength": chat.MaxRequestID}, "data": schemas.Schema(v.In, true, name),
+			"type": object{"const": name}, "id": object{"type": "string", "maxLength": chat.MaxRequestID},
+			"data": schemas.Schema(v.In, true, name),
 		})
 		payload(name+".ack", nil, object{
 			"type": object{"const": chat.EventAck}, "event": object{"const": name}, "id": object{"type": "string"},
@@ -42,7 +43,9 @@ func asyncAPI() ([]byte, error) {
 		})
 		operations[name] = asked(name, name+".ack", string(chat.EventError))
 	}
-	payload("ping", nil, object{"type": object{"const": "ping"}, "id": object{"type": "string", "maxLength": chat.MaxRequestID}})
+	payload("ping", nil, object{
+		"type": object{"const": "ping"}, "id": object{"type": "string", "maxLength": chat.MaxRequestID},
+	})
 	payload(string(chat.EventPong), reflect.TypeFor[chat.PongFrame](), object{"type": object{"const": chat.EventPong}})
 	payload(string(chat.EventError), reflect.TypeFor[chat.ErrorFrame](), object{"type": object{"const": chat.EventError}})
 	operations["ping"] = asked("ping", string(chat.EventPong), string(chat.EventError))
@@ -69,7 +72,8 @@ func asyncAPI() ([]byte, error) {
 		"asyncapi": "3.0.0",
 		"info": object{
 			"title": "chowk", "version": "1",
-			"description": "What goes over the WebSocket at /api/v1/ws with the subprotocol " + chat.Protocol + ". REST is described by openapi.json.",
+			"description": "What goes over the WebSocket at /api/v1/ws with the subprotocol " + chat.Protocol +
+				". REST is described by openapi.json.",
 		},
 		"defaultContentType": "application/json",
 		"channels":           object{"socket": object{"address": prefix + "/ws", "messages": inSocket}},

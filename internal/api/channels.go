@@ -85,21 +85,31 @@ type ReadBody struct {
 }
 
 // channelCalls is the table of calls about channels and their members.
-func (d *door) channelCalls() {
+func (d *handler) channelCalls() {
 	r := d.Rules
-	add(d, call{route: "GET /channels/", id: "listChannels", tag: tagChannels, summary: "List your channels, newest activity first"},
+	add(d, call{
+		route: "GET /channels/", id: "listChannels", tag: tagChannels, summary: "List your channels, newest activity first",
+	},
 		func(ctx context.Context, a caller, in *listChannels) ([]chat.Channel, error) {
 			return r.Channels(ctx, a.Caller, in.IncludeArchived)
 		})
-	add(d, call{route: "POST /channels/", id: "createChannel", tag: tagChannels, summary: "Make a channel that you own", status: http.StatusCreated},
+	add(d, call{
+		route: "POST /channels/", id: "createChannel", tag: tagChannels, summary: "Make a channel that you own",
+		status: http.StatusCreated,
+	},
 		func(ctx context.Context, a caller, in *createChannel) (*chat.Channel, error) {
 			return r.CreateChannel(ctx, a.Caller, in.Body)
 		})
-	add(d, call{route: "GET /channels/browse", id: "browseChannels", tag: tagChannels, summary: "List public channels, to join one"},
+	add(d, call{
+		route: "GET /channels/browse", id: "browseChannels", tag: tagChannels, summary: "List public channels, to join one",
+	},
 		func(ctx context.Context, a caller, in *browse) ([]chat.Channel, error) {
 			return r.Browse(ctx, a.Caller, in.Query)
 		})
-	add(d, call{route: "POST /channels/direct", id: "directChannel", tag: tagChannels, summary: "Get or make the one direct channel with another user"},
+	add(d, call{
+		route: "POST /channels/direct", id: "directChannel", tag: tagChannels,
+		summary: "Get or make the one direct channel with another user",
+	},
 		func(ctx context.Context, a caller, in *directChannel) (*chat.Channel, error) {
 			return r.DirectChannel(ctx, a.Caller, in.Body.UserID)
 		})
@@ -107,33 +117,53 @@ func (d *door) channelCalls() {
 		func(ctx context.Context, a caller, in *InChannel) (*chat.Channel, error) {
 			return r.Channel(ctx, a.Caller, in.ID)
 		})
-	add(d, call{route: "PATCH /channels/{id}", id: "updateChannel", tag: tagChannels, summary: "Change a channel's name, description, topic or archival (owner, admin)"},
+	add(d, call{
+		route: "PATCH /channels/{id}", id: "updateChannel", tag: tagChannels,
+		summary: "Change a channel's name, description, topic or archival (owner, admin)",
+	},
 		func(ctx context.Context, a caller, in *updateChannel) (*chat.Channel, error) {
 			return r.UpdateChannel(ctx, a.Caller, in.ID, in.Body)
 		})
-	add(d, call{route: "GET /channels/{id}/members", id: "listMembers", tag: tagChannels, summary: "List a channel's members"},
+	add(d, call{
+		route: "GET /channels/{id}/members", id: "listMembers", tag: tagChannels, summary: "List a channel's members",
+	},
 		func(ctx context.Context, a caller, in *InChannel) ([]chat.Member, error) {
 			return r.Members(ctx, a.Caller, in.ID)
 		})
-	add(d, call{route: "POST /channels/{id}/members", id: "addMembers", tag: tagChannels, summary: "Add members (owner, admin), or join a public channel yourself"},
+	add(d, call{
+		route: "POST /channels/{id}/members", id: "addMembers", tag: tagChannels,
+		summary: "Add members (owner, admin), or join a public channel yourself",
+	},
 		func(ctx context.Context, a caller, in *addMembers) (ActionResult, error) {
 			in.Body.ChannelID = in.ID
 			n, err := r.AddMembers(ctx, a.Caller, in.Body)
 			return ActionResult{fmt.Sprintf("Added %d members", n)}, err
 		})
-	add(d, call{route: "PATCH /channels/{id}/members/me", id: "updateMembership", tag: tagChannels, summary: "Change your own settings in a channel"},
+	add(d, call{
+		route: "PATCH /channels/{id}/members/me", id: "updateMembership", tag: tagChannels,
+		summary: "Change your own settings in a channel",
+	},
 		func(ctx context.Context, a caller, in *updateMe) (ActionResult, error) {
 			return ActionResult{"Membership updated"}, r.SetMembership(ctx, a.Caller, in.ID, in.Body)
 		})
-	add(d, call{route: "PATCH /channels/{id}/members/{user_id}", id: "updateMember", tag: tagChannels, summary: "Give a member another role (owner, admin)"},
+	add(d, call{
+		route: "PATCH /channels/{id}/members/{user_id}", id: "updateMember", tag: tagChannels,
+		summary: "Give a member another role (owner, admin)",
+	},
 		func(ctx context.Context, a caller, in *updateMember) (ActionResult, error) {
 			return ActionResult{"Member updated"}, r.UpdateMember(ctx, a.Caller, in.ID, in.User, in.Body.Role)
 		})
-	do(d, call{route: "DELETE /channels/{id}/members/{user_id}", id: "removeMember", tag: tagChannels, summary: "Remove a member (owner, admin), or leave yourself"},
+	do(d, call{
+		route: "DELETE /channels/{id}/members/{user_id}", id: "removeMember", tag: tagChannels,
+		summary: "Remove a member (owner, admin), or leave yourself",
+	},
 		func(ctx context.Context, a caller, in *OfMember) error {
 			return r.RemoveMember(ctx, a.Caller, in.ID, in.User)
 		})
-	add(d, call{route: "POST /channels/{id}/read", id: "markRead", tag: tagChannels, summary: "Mark a channel as read, up to a message or all of it"},
+	add(d, call{
+		route: "POST /channels/{id}/read", id: "markRead", tag: tagChannels,
+		summary: "Mark a channel as read, up to a message or all of it",
+	},
 		func(ctx context.Context, a caller, in *markRead) (ActionResult, error) {
 			read := chat.ReadRequest{ChannelID: in.ID}
 			if in.Body != nil {

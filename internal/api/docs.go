@@ -24,7 +24,7 @@ var docsFiles embed.FS
 
 // documents serves the description of the API: for programs as OpenAPI, for people
 // as a page. Both are made once, from the same tables as the calls.
-func (d *door) documents() {
+func (d *handler) documents() {
 	spec := d.api.OpenAPI()
 	completeSchemas(spec.Components.Schemas)
 	asJSON, err := json.MarshalIndent(spec, "", "  ")
@@ -53,7 +53,7 @@ func (d *door) documents() {
 }
 
 // fixed serves what does not change while the process runs.
-func (d *door) fixed(path, contentType, policy string, content []byte) {
+func (d *handler) fixed(path, contentType, policy string, content []byte) {
 	d.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", contentType)
@@ -83,7 +83,9 @@ func completeSchemas(schemas huma.Registry) {
 				p.Nullable = true
 				continue
 			}
-			s.Properties[property] = &huma.Schema{Description: p.Description, AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}}
+			s.Properties[property] = &huma.Schema{
+				Description: p.Description, AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}},
+			}
 		}
 	}
 }
@@ -151,7 +153,9 @@ func docsCalls(spec *huma.OpenAPI, tag string) (calls []docsCall) {
 			}
 			c := docsCall{ID: op.OperationID, Method: op.Method, Path: path, Summary: op.Summary, Public: len(op.Security) == 0}
 			for _, p := range op.Parameters {
-				c.Parameters = append(c.Parameters, docsField{p.Name, p.In, cmpDoc(p.Description, p.Schema), docsTypeOf(p.Schema), p.Required, limits(p.Schema)})
+				c.Parameters = append(c.Parameters, docsField{
+					p.Name, p.In, cmpDoc(p.Description, p.Schema), docsTypeOf(p.Schema), p.Required, limits(p.Schema),
+				})
 			}
 			if op.RequestBody != nil {
 				c.Body = docsTypeOf(op.RequestBody.Content["application/json"].Schema)

@@ -20,7 +20,9 @@ var inPath = regexp.MustCompile(`\{(\w+)\}`)
 // TestEveryPathParameterReachesItsCall: one that is not declared would silently be
 // zero in the call.
 func TestEveryPathParameterReachesItsCall(t *testing.T) {
-	h := (&api.Server{Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{}}).Handler()
+	h := (&api.Server{
+		Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{},
+	}).Handler()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/openapi.json", nil))
 	var spec struct {
@@ -54,7 +56,9 @@ func TestEveryPathParameterReachesItsCall(t *testing.T) {
 // TestEventsAreDescribed: every event of the protocol, asked or told, has its
 // message, with the fields of the schemas that are written by hand.
 func TestEventsAreDescribed(t *testing.T) {
-	h := (&api.Server{Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{}}).Handler()
+	h := (&api.Server{
+		Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{},
+	}).Handler()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/asyncapi.json", nil))
 	var doc map[string]any

@@ -18,19 +18,19 @@ import (
 	"github.com/chowk-chat/chowk/internal/command"
 )
 
-// door is a Server at work.
-type door struct {
+// handler serves the requests of a Server.
+type handler struct {
 	*Server
 	mux     *http.ServeMux
-	sockets *http.ServeMux // nil without a socket door
+	sockets *http.ServeMux // nil without a socket endpoint
 	api     huma.API
 	origins map[string]bool
 	writes  writes
 }
 
-func newDoor(s *Server) *door {
+func newHandler(s *Server) *handler {
 	speakProblems()
-	d := &door{Server: s, mux: http.NewServeMux(), origins: make(map[string]bool), writes: newWrites(s.Now)}
+	d := &handler{Server: s, mux: http.NewServeMux(), origins: make(map[string]bool), writes: newWrites(s.Now)}
 	for _, origin := range s.CORSOrigins {
 		if o, err := auth.ParseOrigin(origin); err == nil {
 			d.origins[o] = true
@@ -51,9 +51,9 @@ func newDoor(s *Server) *door {
 	return d
 }
 
-// trailingSlashMux is a mux on which a path that ends in a slash is that path alone, with
-// the slash and without: the old system redirected, which loses a POST's body in
-// some clients.
+// trailingSlashMux is a mux that serves a path ending in a slash both with and without
+// the slash, and nothing below it. The old system redirected, which loses the body of
+// a POST in some clients.
 type trailingSlashMux struct{ *http.ServeMux }
 
 // HandleFunc implements [humago.Mux].
@@ -65,7 +65,7 @@ func (m trailingSlashMux) HandleFunc(pattern string, f func(http.ResponseWriter,
 	m.ServeMux.HandleFunc(pattern, f)
 }
 
-// idText and timeText stand for the ids and times of package chat in the schemas.
+// idText and timeText represent the ids and times of package chat in the schemas.
 type idText string
 
 // Schema implements [huma.SchemaProvider].
@@ -88,7 +88,8 @@ func config() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "chowk", Version: "1",
-				Description: "Real-time messaging. What comes in here goes the same way as what comes in over a socket (`GET /api/v1/ws`): same checks, same commit, same fan-out.",
+				Description: "Real-time messaging. Calls take the same path as commands over a socket (`GET /api/v1/ws`): the " +
+					"same checks, the same commit, the same fan-out.",
 			},
 			Components: &huma.Components{
 				Schemas: schemas,
@@ -98,18 +99,17 @@ func config() huma.Config {
 				},
 			},
 			Tags: []*huma.Tag{
-				{Name: tagChannels, Description: "Conversations and who is in them"},
-				{Name: tagMessages, Description: "What is said"},
-				{Name: tagPeople, Description: "Who is there"},
-				{Name: tagAccounts, Description: "Signing up, logging in and out"},
-				{Name: tagAdmin, Description: "For whoever runs the server"},
+				{Name: tagChannels, Description: "Conversations and their members"},
+				{Name: tagMessages, Description: "Messages, reactions and receipts"},
+				{Name: tagPeople, Description: "Users and presence"},
+				{Name: tagAccounts, Description: "Signing up, logging in and logging out"},
+				{Name: tagAdmin, Description: "For administrators"},
 			},
 		},
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json",
 	}
-	// Names that we do not know are ignored, so that newer clients can talk to
-	// older servers.
+	// Unknown properties are ignored, so that newer clients work with older servers.
 	c.AllowAdditionalPropertiesByDefault = true
 	return c
 }
@@ -161,21 +161,21 @@ func expected(t reflect.Type) string {
 	}
 }
 
-// call is one line of the tables: method and path, and what it does in words.
+// call is one line of a table of calls.
 type call struct {
 	route   string // METHOD /path
 	id      string
 	summary string
 	tag     string
-	status  int  // of success, 200 when 0
+	status  int  // of success, 200 if 0
 	public  bool // needs no token
-	hold    bool // the old page must get its answer before its own frame
+	hold    bool // the old page must get the response before its own frame
 }
 
 type answer[T any] struct{ Body T }
 
-// add puts a call that answers with a body on the table.
-func add[I, O any](d *door, c call, f func(context.Context, caller, *I) (O, error)) {
+// add registers a call with a response body.
+func add[I, O any](d *handler, c call, f func(context.Context, caller, *I) (O, error)) {
 	op := d.operation(c)
 	huma.Register(d.api, op, func(ctx context.Context, in *I) (*answer[O], error) {
 		x := exchangeOf(ctx)
@@ -187,8 +187,8 @@ func add[I, O any](d *door, c call, f func(context.Context, caller, *I) (O, erro
 	})
 }
 
-// do puts a call on the table that answers with nothing: 204.
-func do[I any](d *door, c call, f func(context.Context, caller, *I) error) {
+// do registers a call without a response body: 204.
+func do[I any](d *handler, c call, f func(context.Context, caller, *I) error) {
 	c.status = http.StatusNoContent
 	op := d.operation(c)
 	huma.Register(d.api, op, func(ctx context.Context, in *I) (*struct{}, error) {
@@ -196,19 +196,19 @@ func do[I any](d *door, c call, f func(context.Context, caller, *I) error) {
 		if err := f(ctx, x.caller, in); err != nil {
 			return nil, x.problem(err, d.described(c))
 		}
-		return nil, nil //nolint:nilnil // huma's way of saying that there is no body
+		return nil, nil //nolint:nilnil // for huma this means no body
 	})
 }
 
-func (d *door) operation(c call) huma.Operation {
+func (d *handler) operation(c call) huma.Operation {
 	method, path, _ := strings.Cut(c.route, " ")
 	op := huma.Operation{
 		OperationID: c.id, Method: method, Path: prefix + path, Summary: c.summary, Tags: []string{c.tag},
 		DefaultStatus: c.status, MaxBodyBytes: maxBody + 1,
-		// Longer than the call may take: a read deadline that passes while the call
-		// runs would look like a client that went away.
+		// Longer than a call may take: a read deadline that passes during the call would
+		// look like a client that disconnected.
 		BodyReadTimeout: 2 * callTimeout,
-		// The rules check what is in a body, in the same words for both doors.
+		// Package command checks the body, with the same texts for sockets and REST.
 		SkipValidateBody: true,
 		Middlewares:      huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) { d.admit(ctx, c, next) }},
 	}
@@ -221,8 +221,8 @@ func (d *door) operation(c call) huma.Operation {
 	return op
 }
 
-// described finds the operation as huma completed it, with its parameters.
-func (d *door) described(c call) *huma.Operation {
+// described returns the operation as completed by huma, with its parameters.
+func (d *handler) described(c call) *huma.Operation {
 	method, path, _ := strings.Cut(c.route, " ")
 	item := d.api.OpenAPI().Paths[prefix+path]
 	for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
@@ -233,8 +233,9 @@ func (d *door) described(c call) *huma.Operation {
 	return &huma.Operation{OperationID: c.id}
 }
 
-// admit lets a request through to its call: known, not forged, not too fast, JSON.
-func (d *door) admit(ctx huma.Context, c call, next func(huma.Context)) {
+// admit runs a call if its request is authenticated, not forged, within the rate limit
+// and JSON.
+func (d *handler) admit(ctx huma.Context, c call, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	x := exchangeOf(r.Context())
 	if err := d.check(x, r, c); err != nil {
@@ -255,10 +256,10 @@ func (d *door) admit(ctx huma.Context, c call, next func(huma.Context)) {
 	next(ctx)
 }
 
-func (d *door) check(x *requestLog, r *http.Request, c call) error {
+func (d *handler) check(x *exchange, r *http.Request, c call) error {
 	if c.public {
-		// Whoever logs a browser in decides as whom it acts, so a page of another
-		// site must not. Programs name no origin.
+		// Logging in a browser decides as whom it acts, so a page of another site must
+		// not do it. Programs send no origin.
 		if r.Header.Get("Origin") != "" {
 			return d.forgery(r, auth.SourceCookie)
 		}
@@ -266,7 +267,7 @@ func (d *door) check(x *requestLog, r *http.Request, c call) error {
 	}
 	token, source := auth.TokenFrom(r)
 	if source != auth.SourceHeader && source != auth.SourceCookie {
-		return auth.ErrNotAuthenticated // elsewhere is for sockets, where browsers leave no choice
+		return auth.ErrNotAuthenticated // other sources are for sockets, where browsers leave no choice
 	}
 	if token == "" {
 		return auth.ErrBadToken
@@ -285,10 +286,9 @@ func (d *door) check(x *requestLog, r *http.Request, c call) error {
 	return d.writes.take(identity.User)
 }
 
-// forgery refuses a change that another site's page may have had a browser make.
-// The pages that may read answers with a user's credentials may also make changes
-// with them.
-func (d *door) forgery(r *http.Request, source auth.Source) error {
+// forgery refuses a change that a page of another site may have caused (CSRF). Pages
+// that may read responses with a user's credentials may also make changes with them.
+func (d *handler) forgery(r *http.Request, source auth.Source) error {
 	if origins := r.Header["Origin"]; len(origins) == 1 && d.corsAllowed(origins[0]) {
 		return nil
 	}

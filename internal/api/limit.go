@@ -12,7 +12,7 @@ const (
 	writesBurst     = 100
 )
 
-// writes limits how fast each user changes things.
+// writes limits the rate of changes of each user.
 type writes struct {
 	users *ratelimit.Keyed[chat.UserID]
 }
@@ -22,11 +22,12 @@ func newWrites(now func() time.Time) writes {
 	return writes{ratelimit.NewKeyed[chat.UserID](rate, ratelimit.Options{Now: now})}
 }
 
-// take counts one change, or returns an error that says when the next is allowed.
+// take counts one change, or returns a rate_limited error with the time until the next
+// one is allowed.
 func (w writes) take(u chat.UserID) error {
 	wait, ok := w.users.Take(u)
 	if ok {
 		return nil
 	}
-	return &chat.Error{Code: chat.RateLimited, Message: "You change things too fast. Slow down.", RetryAfter: wait}
+	return &chat.Error{Code: chat.RateLimited, Message: "Rate limit exceeded. Try again in a moment.", RetryAfter: wait}
 }

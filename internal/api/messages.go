@@ -101,9 +101,12 @@ func (in *history) query() (model.HistoryQuery, error) {
 }
 
 // messageCalls is the table of calls about messages.
-func (d *door) messageCalls() {
+func (d *handler) messageCalls() {
 	r := d.Rules
-	add(d, call{route: "GET /channels/{id}/messages", id: "listMessages", tag: tagMessages, summary: "Get a page of a channel's messages, newest first"},
+	add(d, call{
+		route: "GET /channels/{id}/messages", id: "listMessages", tag: tagMessages,
+		summary: "Get a page of a channel's messages, newest first",
+	},
 		func(ctx context.Context, a caller, in *history) ([]chat.Message, error) {
 			q, err := in.query()
 			if err != nil {
@@ -115,36 +118,59 @@ func (d *door) messageCalls() {
 			}
 			return page, err
 		})
-	add(d, call{route: "POST /channels/{id}/messages", id: "sendMessage", tag: tagMessages, summary: "Send a message", status: http.StatusCreated, hold: true},
+	add(d, call{
+		route: "POST /channels/{id}/messages", id: "sendMessage", tag: tagMessages, summary: "Send a message",
+		status: http.StatusCreated, hold: true,
+	},
 		func(ctx context.Context, a caller, in *sendMessage) (*chat.Message, error) {
 			sent, err := r.SendMessage(ctx, a.Caller, in.Body.request(in.ID))
 			return sent.Message, err
 		})
-	add(d, call{route: "GET /channels/{id}/messages/{message_id}", id: "getMessage", tag: tagMessages, summary: "Get a message"},
+	add(d, call{
+		route: "GET /channels/{id}/messages/{message_id}", id: "getMessage", tag: tagMessages, summary: "Get a message",
+	},
 		func(ctx context.Context, a caller, in *OfMessage) (*chat.Message, error) {
 			return r.Message(ctx, a.Caller, in.ID, in.Message)
 		})
-	add(d, call{route: "PATCH /channels/{id}/messages/{message_id}", id: "editMessage", tag: tagMessages, summary: "Give your own message new content"},
+	add(d, call{
+		route: "PATCH /channels/{id}/messages/{message_id}", id: "editMessage", tag: tagMessages,
+		summary: "Give your own message new content",
+	},
 		func(ctx context.Context, a caller, in *editMessage) (*chat.Message, error) {
-			m, _, err := r.EditMessage(ctx, a.Caller, chat.EditRequest{ChannelID: in.ID, MessageID: in.Message, Content: in.Body.Content})
+			m, _, err := r.EditMessage(ctx, a.Caller, chat.EditRequest{
+				ChannelID: in.ID, MessageID: in.Message, Content: in.Body.Content,
+			})
 			return m, err
 		})
-	do(d, call{route: "DELETE /channels/{id}/messages/{message_id}", id: "deleteMessage", tag: tagMessages, summary: "Delete a message (author, owner, admin)"},
+	do(d, call{
+		route: "DELETE /channels/{id}/messages/{message_id}", id: "deleteMessage", tag: tagMessages,
+		summary: "Delete a message (author, owner, admin)",
+	},
 		func(ctx context.Context, a caller, in *OfMessage) error {
 			_, err := r.DeleteMessage(ctx, a.Caller, chat.MessageRequest{ChannelID: in.ID, MessageID: in.Message})
 			return err
 		})
-	add(d, call{route: "POST /channels/{id}/messages/{message_id}/reactions", id: "addReaction", tag: tagMessages, summary: "Put an emoji on a message"},
+	add(d, call{
+		route: "POST /channels/{id}/messages/{message_id}/reactions", id: "addReaction", tag: tagMessages,
+		summary: "Put an emoji on a message",
+	},
 		func(ctx context.Context, a caller, in *addReaction) (ActionResult, error) {
-			seq, err := r.AddReaction(ctx, a.Caller, chat.ReactionRequest{ChannelID: in.ID, MessageID: in.Message, Emoji: in.Body.Emoji})
+			seq, err := r.AddReaction(ctx, a.Caller, chat.ReactionRequest{
+				ChannelID: in.ID, MessageID: in.Message, Emoji: in.Body.Emoji,
+			})
 			if seq == 0 {
 				return ActionResult{"Reaction already exists"}, err
 			}
 			return ActionResult{"Reaction added"}, err
 		})
-	add(d, call{route: "DELETE /channels/{id}/messages/{message_id}/reactions/{emoji}", id: "removeReaction", tag: tagMessages, summary: "Take your emoji off a message"},
+	add(d, call{
+		route: "DELETE /channels/{id}/messages/{message_id}/reactions/{emoji}", id: "removeReaction", tag: tagMessages,
+		summary: "Take your emoji off a message",
+	},
 		func(ctx context.Context, a caller, in *removeReaction) (ActionResult, error) {
-			_, err := r.RemoveReaction(ctx, a.Caller, chat.ReactionRequest{ChannelID: in.ID, MessageID: in.Message, Emoji: in.Emoji})
+			_, err := r.RemoveReaction(ctx, a.Caller, chat.ReactionRequest{
+				ChannelID: in.ID, MessageID: in.Message, Emoji: in.Emoji,
+			})
 			return ActionResult{"Reaction removed"}, err
 		})
 }

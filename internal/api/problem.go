@@ -19,17 +19,18 @@ const problemType = "application/problem+json"
 
 var errPanic = errors.New("panic")
 
-// errSlow refuses what ran out of time: what became of a change is unknown.
+// errSlow is for a call that ran out of time. The outcome of a change is unknown.
 var errSlow = &chat.Error{
 	Code: chat.Unavailable, RetryAfter: time.Second,
-	Message: "The server took too long. What you asked for may have been done or not; send it again with the same client_id.",
+	Message: "The server took too long, so it is not known whether this was stored. Send it again with the " +
+		"same client_id.",
 }
 
-// errNotMember is what REST always said where sockets say chat.TextAccessDenied.
+// errNotMember is the text of the old REST API where sockets have chat.TextAccessDenied.
 var errNotMember = chat.Errorf(chat.Forbidden, "Not a member of this channel")
 
-// Problem is an error as RFC 9457 has it. It never holds what the caller sent, nor
-// what a driver said.
+// Problem is an error response (RFC 9457). It never contains what the caller sent, or
+// the text of a driver.
 type Problem struct {
 	Type   string          `json:"type" enum:"about:blank"`
 	Title  string          `json:"title"`
@@ -41,13 +42,14 @@ type Problem struct {
 	retryAfter time.Duration
 }
 
-// ProblemDetail is one field that was wrong.
+// ProblemDetail describes one invalid field.
 type ProblemDetail struct {
 	Message  string `json:"message"`
 	Location string `json:"location,omitempty" doc:"Where it was: body.name, query.limit, path.id"`
 }
 
-// newProblem tells e; in is where its field was: body, query or path.
+// newProblem returns the problem for e. in is the location of its field: body, query or
+// path.
 func newProblem(e *chat.Error, in string) *Problem {
 	p := &Problem{Type: "about:blank", Detail: e.Message, Code: e.Code, retryAfter: e.RetryAfter}
 	p.setStatus(e.Code.HTTPStatus())
@@ -84,11 +86,11 @@ func (p *Problem) ContentType(string) string { return problemType }
 
 // problem is what the caller is told of err. What it is not told goes to the log,
 // under the request's id.
-func (x *requestLog) problem(err error, op *huma.Operation) *Problem {
+func (x *exchange) problem(err error, op *huma.Operation) *Problem {
 	var known *chat.Error
 	ctx := x.r.Context()
 	if !errors.As(err, &known) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		x.door.Log.WarnContext(ctx, "a call was not finished", "request_id", x.id, "operation", op.OperationID, "error", err)
+		x.handler.Log.WarnContext(ctx, "a call was not finished", "request_id", x.id, "operation", op.OperationID, "err", err)
 		return newProblem(errSlow, "")
 	}
 	e := chat.AsError(err)
@@ -96,13 +98,13 @@ func (x *requestLog) problem(err error, op *huma.Operation) *Problem {
 		e = errNotMember
 	}
 	if e.Code == chat.Internal {
-		x.door.Log.ErrorContext(ctx, "a call failed", "request_id", x.id, "operation", op.OperationID,
-			"user", x.caller.User, "error", err)
+		x.handler.Log.ErrorContext(ctx, "call failed", "request_id", x.id, "operation", op.OperationID,
+			"user", x.caller.User, "err", err)
 	}
 	return newProblem(e, fieldPlace(op, e.Field))
 }
 
-// fieldPlace says where a call takes a field.
+// fieldPlace returns the location of a field in a call.
 func fieldPlace(op *huma.Operation, field string) string {
 	for _, p := range op.Parameters {
 		if p.Name == field {
@@ -112,7 +114,7 @@ func fieldPlace(op *huma.Operation, field string) string {
 	return "body"
 }
 
-// speakProblems makes huma's own refusals Problems. Its two hooks are global.
+// speakProblems makes huma respond with Problems. Its two hooks are global.
 var speakProblems = sync.OnceFunc(func() {
 	huma.DefaultArrayNullable = false // nil slices are encoded as []
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
@@ -122,8 +124,8 @@ var speakProblems = sync.OnceFunc(func() {
 		p := refusal(status, message, errs)
 		if x := exchangeOf(ctx.Context()); x != nil {
 			if p.Code == chat.Internal {
-				x.door.Log.ErrorContext(ctx.Context(), "a call could not be read", "request_id", x.id,
-					"operation", ctx.Operation().OperationID, "reason", message, "error", errors.Join(errs...))
+				x.handler.Log.ErrorContext(ctx.Context(), "read a call", "request_id", x.id,
+					"operation", ctx.Operation().OperationID, "reason", message, "err", errors.Join(errs...))
 			}
 			for name, values := range p.GetHeaders() {
 				x.w.Header()[name] = values
@@ -133,18 +135,17 @@ var speakProblems = sync.OnceFunc(func() {
 	}
 })
 
-// refusal puts what huma found wrong in our words. The value that was wrong stays
-// with huma.
+// refusal returns the problem for an error of huma, without the invalid value.
 func refusal(status int, message string, errs []error) *Problem {
 	switch status {
 	case http.StatusRequestEntityTooLarge:
-		return newProblem(chat.Errorf(chat.TooLarge, "The request is too large: at most 65536 bytes"), "")
+		return newProblem(chat.Errorf(chat.TooLarge, "The request is too large: the limit is 65536 bytes"), "")
 	case http.StatusRequestTimeout:
-		p := newProblem(chat.Errorf(chat.BadRequest, "The request's body did not arrive in time"), "")
+		p := newProblem(chat.Errorf(chat.BadRequest, "The body of the request did not arrive in time"), "")
 		p.setStatus(http.StatusRequestTimeout)
 		return p
 	case http.StatusBadRequest:
-		return newProblem(chat.Errorf(chat.BadJSON, "The request needs a body: a JSON object"), "")
+		return newProblem(chat.Errorf(chat.BadJSON, "The request needs a body with a JSON object"), "")
 	case http.StatusUnprocessableEntity:
 	default:
 		return newProblem(chat.AsError(errors.New(message)), "")
@@ -170,16 +171,16 @@ func refusal(status int, message string, errs []error) *Problem {
 	return p
 }
 
-// describe drops what follows a colon in huma's texts: that part may quote what
-// was sent.
+// describe returns the detail without the part after a colon in huma's texts, which may
+// quote what was sent.
 func describe(d *huma.ErrorDetail) ProblemDetail {
-	if d.Location == "body" { // our own decoder's words: FIELD must be …
+	if d.Location == "body" { // the text of our own decoder: FIELD must be …
 		field, _, _ := strings.Cut(d.Message, " must be ")
 		return ProblemDetail{Message: d.Message, Location: "body." + field}
 	}
 	message := d.Message
 	if own, ok := strings.CutPrefix(message, "invalid value: "); ok {
-		message = own // our ids' own words
+		message = own // the text of our id types
 	} else {
 		message, _, _ = strings.Cut(message, ":")
 	}

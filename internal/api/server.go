@@ -1,6 +1,6 @@
-// Package api is the HTTP door: the REST calls of the protocol, their reference,
-// and the mount points of the socket door and the page. A call that is a verb is
-// one line in a table; what it means is the rules' business.
+// Package api serves HTTP: the REST calls of the protocol, their reference, and the
+// mount points of the socket endpoint and the page. A call that is a command is one
+// line in a table; package command implements it.
 package api
 
 import (
@@ -17,53 +17,49 @@ import (
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
-// Server is the HTTP door. Rules, Auth, Accounts and Door must be set.
+// Server serves HTTP. Rules, Auth, Accounts and Door must be set.
 type Server struct {
 	Rules    *command.Service
 	Auth     *auth.Authenticator
 	Accounts *auth.Accounts
 	Door     *auth.OriginPolicy
 
-	// Socket answers GET /api/v1/ws and /api/v1/ws/{user_id}, Web what is not under
-	// /api. Each may be nil: then there is nothing there.
+	// Socket serves GET /api/v1/ws and /api/v1/ws/{user_id}, Web every path that is not
+	// under /api. Either may be nil.
 	Socket, Web http.Handler
-	// Ready says why this process should get no traffic, nil when it should.
+	// Ready returns why this process should not receive traffic, nil if it should.
 	Ready func(context.Context) error
 
-	// Database tells administrators of the database. It may be nil: then there is
-	// nothing to ask.
+	// Database reports on the database to administrators. It may be nil.
 	Database Database
 
-	// OldPage turns on what the published old page needs because of its own
-	// defects.
+	// OldPage enables workarounds for defects of the published old page.
 	OldPage bool
-	// DelayOwnEcho holds back a user's own message frames of a channel until release is
-	// called, after the answer has been written. It is used for the old page, and
+	// DelayOwnEcho delays the frames of a user's own messages in a channel until release
+	// is called, after the response has been written. It is used for the old page, and
 	// may be nil.
 	DelayOwnEcho func(user chat.UserID, channel chat.ID) (release func())
 
-	// CORSOrigins are the pages of other origins that may read answers.
+	// CORSOrigins are the other origins whose pages may read responses.
 	CORSOrigins []string
-	// SessionTTL bounds the life of the cookie; 0: it lives as long as its session.
-	SessionTTL time.Duration
 
-	Log   *slog.Logger     // discarded when nil
-	Now   func() time.Time // time.Now when nil
-	Trace *trace.Tracer    // nil: nothing is traced
+	Log   *slog.Logger     // discarded if nil
+	Now   func() time.Time // time.Now if nil
+	Trace *trace.Tracer    // nil to trace nothing
 }
 
 const (
 	prefix = "/api/v1"
-	// maxBody is the largest request body.
+	// maxBody is the maximum size of a request body, in bytes.
 	maxBody = 64 << 10
-	// callTimeout is how long one call may take in all.
+	// callTimeout limits the whole duration of a call.
 	callTimeout = 10 * time.Second
-	// readyTimeout is for the balancer that asks: it does not wait long.
+	// readyTimeout is short, because load balancers do not wait long.
 	readyTimeout = 2 * time.Second
 )
 
-// Handler answers every request to the server. It reads s once: changes made to s
-// afterwards have no effect.
+// Handler returns the handler for all requests. It copies s: later changes to s have no
+// effect.
 func (s *Server) Handler() http.Handler {
 	own := *s
 	if own.Log == nil {
@@ -72,11 +68,11 @@ func (s *Server) Handler() http.Handler {
 	if own.Now == nil {
 		own.Now = time.Now
 	}
-	d := newDoor(&own)
+	d := newHandler(&own)
 
 	outside := http.NewServeMux()
 	outside.HandleFunc("GET /healthz", alive)
-	outside.HandleFunc("GET /health", alive) // the old system's name for it
+	outside.HandleFunc("GET /health", alive) // its name in the old system
 	outside.HandleFunc("GET /readyz", d.ready)
 	if own.Web != nil {
 		outside.Handle("/", own.Web)
@@ -95,19 +91,19 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-// alive says that the process runs, whatever else does not.
+// alive reports that the process is running, whatever else is not.
 func alive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = io.WriteString(w, "ok\n") // a prober that is gone need not be told
+	_, _ = io.WriteString(w, "ok\n") // the client may be gone
 }
 
-// ready says whether the process can serve. Why not is for the log.
-func (d *door) ready(w http.ResponseWriter, r *http.Request) {
+// ready reports whether the process can serve. The reasons go to the log.
+func (d *handler) ready(w http.ResponseWriter, r *http.Request) {
 	if d.Ready != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
 		if err := d.Ready(ctx); err != nil {
-			d.Log.WarnContext(ctx, "not ready", "error", err)
+			d.Log.WarnContext(ctx, "not ready", "err", err)
 			w.Header().Set("Cache-Control", "no-store")
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -118,9 +114,9 @@ func (d *door) ready(w http.ResponseWriter, r *http.Request) {
 	alive(w, r)
 }
 
-// socket hands a handshake to the socket door, which needs the connection itself:
-// nothing is put around its writer.
-func (d *door) socket(w http.ResponseWriter, r *http.Request) {
+// socket passes a handshake to the socket endpoint with the original response writer,
+// because the endpoint takes over the connection.
+func (d *handler) socket(w http.ResponseWriter, r *http.Request) {
 	defer d.recoverBare(w, r)
 	if d.sockets == nil {
 		d.serve(w, r)
@@ -133,7 +129,7 @@ func (d *door) socket(w http.ResponseWriter, r *http.Request) {
 	d.sockets.ServeHTTP(w, r)
 }
 
-func (d *door) outside(w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (d *handler) outside(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	defer d.recoverBare(w, r)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	next.ServeHTTP(w, r)

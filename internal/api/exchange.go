@@ -15,46 +15,46 @@ import (
 	"github.com/chowk-chat/chowk/internal/trace"
 )
 
-// requestLog is one call under /api. It is the call's response writer, and keeps
-// the answer until it is whole: a panic half way is still an answer, and the
-// length is known.
-type requestLog struct {
-	door   *door
-	w      http.ResponseWriter
-	r      *http.Request
-	id     string // the request's, as the log and X-Request-Id have it
-	start  time.Time
-	span   trace.Span
-	status int
-	body   bytes.Buffer
-	caller caller
-	after  []func() // called when the answer has left
+// exchange is one request under /api and its response. It is the call's response
+// writer, and buffers the response until it is complete: a panic halfway still gets a
+// response, and the length is known.
+type exchange struct {
+	handler *handler
+	w       http.ResponseWriter
+	r       *http.Request
+	id      string // of the request, as in the log and X-Request-Id
+	start   time.Time
+	span    trace.Span
+	status  int
+	body    bytes.Buffer
+	caller  caller
+	after   []func() // called after the response is sent
 }
 
-// caller is who makes a call; without an identity where none is needed.
+// caller is the user of a call. Public calls have no identity.
 type caller struct {
 	command.Caller
-	Identity   auth.Identity
-	requestLog *requestLog
+	Identity auth.Identity
+	exchange *exchange
 }
 
 type exchangeKey struct{}
 
-func exchangeOf(ctx context.Context) *requestLog {
-	x, _ := ctx.Value(exchangeKey{}).(*requestLog)
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
 }
 
-// serve answers a call under /api.
-func (d *door) serve(w http.ResponseWriter, r *http.Request) {
-	x := &requestLog{door: d, w: w, id: requestID(r), start: d.Now()}
+// serve handles a request under /api.
+func (d *handler) serve(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{handler: d, w: w, id: requestID(r), start: d.Now()}
 	ctx, span := d.Trace.Request(r, x.start)
 	span.RequestID(x.id)
 	x.span = span
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), callTimeout)
 	defer cancel()
 	x.r = r.WithContext(ctx)
-	x.caller.requestLog = x
+	x.caller.exchange = x
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -73,15 +73,15 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request) {
 	x.finish()
 }
 
-// route runs the call. A panic is an internal error of this call alone.
-func (d *door) route(x *requestLog) {
+// route runs the call. A panic becomes an internal error of this call.
+func (d *handler) route(x *exchange) {
 	defer func() {
 		p := recover()
 		switch {
 		case isAbort(p):
 			panic(p)
 		case p != nil:
-			d.Log.ErrorContext(x.r.Context(), "a call panicked", "request_id", x.id, "method", x.r.Method,
+			d.Log.ErrorContext(x.r.Context(), "call panicked", "request_id", x.id, "method", x.r.Method,
 				"path", x.r.URL.Path, "user", x.caller.User, "panic", p, "stack", string(debug.Stack()))
 			x.fail(newProblem(chat.AsError(errPanic), ""))
 		}
@@ -94,21 +94,21 @@ func (d *door) route(x *requestLog) {
 	d.noRoute(x)
 }
 
-// noRoute says in our own words what the mux says in plain text: there is nothing
-// here, or nothing for this method.
-func (d *door) noRoute(x *requestLog) {
+// noRoute responds with a problem where the mux would respond in plain text: no such
+// path, or no such method.
+func (d *handler) noRoute(x *exchange) {
 	d.mux.ServeHTTP(x, x.r)
-	p := newProblem(chat.Errorf(chat.NotFound, "There is nothing at this address; "+docsPath+" lists what there is."), "")
+	p := newProblem(chat.Errorf(chat.NotFound, "No such endpoint. See "+docsPath+"."), "")
 	if x.status == http.StatusMethodNotAllowed {
-		p = newProblem(chat.Errorf(chat.BadRequest, "This address takes "+x.w.Header().Get("Allow")+" only."), "")
+		p = newProblem(chat.Errorf(chat.BadRequest, "Method not allowed. Use "+x.w.Header().Get("Allow")+"."), "")
 		p.setStatus(http.StatusMethodNotAllowed)
 	}
 	x.fail(p)
 }
 
-// cors lets the configured origins' pages read the answer, an error as well. It
-// reports whether there is a call to run: a preflight is answered here.
-func (d *door) cors(x *requestLog) bool {
+// cors allows pages of the configured origins to read the response, including errors.
+// It responds to a preflight itself, and reports whether there is a call to run.
+func (d *handler) cors(x *exchange) bool {
 	h := x.w.Header()
 	origin := x.r.Header.Get("Origin")
 	allowed := origin != "" && d.corsAllowed(origin)
@@ -134,13 +134,13 @@ func (d *door) cors(x *requestLog) bool {
 	return false
 }
 
-func (d *door) corsAllowed(origin string) bool {
+func (d *handler) corsAllowed(origin string) bool {
 	o, err := auth.ParseOrigin(origin)
 	return err == nil && d.origins[o]
 }
 
-// requestID is the caller's own when it is harmless, so that a proxy's log and
-// ours can be laid side by side.
+// requestID returns the client's own id if it is harmless, so that the logs of a proxy
+// and of chowk can be matched.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
 	if chat.UserID(id).Valid() { // the same harmless alphabet and length
@@ -150,25 +150,25 @@ func requestID(r *http.Request) string {
 }
 
 // Header implements [http.ResponseWriter].
-func (x *requestLog) Header() http.Header { return x.w.Header() }
+func (x *exchange) Header() http.Header { return x.w.Header() }
 
 // WriteHeader implements [http.ResponseWriter]; the first status counts.
-func (x *requestLog) WriteHeader(status int) {
+func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
 	}
 }
 
-func (x *requestLog) Write(b []byte) (int, error) {
+func (x *exchange) Write(b []byte) (int, error) {
 	x.WriteHeader(http.StatusOK)
 	return x.body.Write(b)
 }
 
-// Unwrap is how the deadline for reading the body finds the connection.
-func (x *requestLog) Unwrap() http.ResponseWriter { return x.w }
+// Unwrap lets [http.ResponseController] set the deadline for reading the body.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
 
-// fail answers with a problem whatever had been answered so far.
-func (x *requestLog) fail(p *Problem) {
+// fail replaces the response with a problem.
+func (x *exchange) fail(p *Problem) {
 	x.status = 0
 	x.body.Reset()
 	h := x.w.Header()
@@ -179,21 +179,21 @@ func (x *requestLog) fail(p *Problem) {
 	h.Set("Content-Type", problemType)
 	x.WriteHeader(p.Status)
 	if err := marshal(x, p); err != nil {
-		x.door.Log.ErrorContext(x.r.Context(), "encode a problem", "request_id", x.id, "error", err)
+		x.handler.Log.ErrorContext(x.r.Context(), "encode a problem", "request_id", x.id, "error", err)
 	}
 }
 
-// finish sends the answer.
-func (x *requestLog) finish() {
+// finish sends the response.
+func (x *exchange) finish() {
 	h := x.w.Header()
 	x.WriteHeader(http.StatusOK)
-	if x.door.OldPage && x.r.Method == http.MethodDelete && x.status == http.StatusNoContent {
-		// The old page reads JSON from every success.
+	if x.handler.OldPage && x.r.Method == http.MethodDelete && x.status == http.StatusNoContent {
+		// The old page parses every success as JSON.
 		x.status = http.StatusOK
 		h.Set("Content-Type", "application/json")
 		x.body.WriteString("{}")
 	}
-	h.Set("X-Process-Time", strconv.FormatFloat(x.door.Now().Sub(x.start).Seconds(), 'f', 6, 64))
+	h.Set("X-Process-Time", strconv.FormatFloat(x.handler.Now().Sub(x.start).Seconds(), 'f', 6, 64))
 	if x.status != http.StatusNoContent {
 		h.Set("Content-Length", strconv.Itoa(x.body.Len()))
 	}
@@ -207,9 +207,9 @@ func (x *requestLog) finish() {
 	}
 }
 
-// recoverBare is for what answers by itself: it can only be answered for when it
-// has not begun.
-func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
+// recoverBare handles a panic of a handler that writes its response itself. It can
+// only respond if the handler has not started to.
+func (d *handler) recoverBare(w http.ResponseWriter, r *http.Request) {
 	p := recover()
 	if p == nil {
 		return
@@ -218,7 +218,7 @@ func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
 		panic(p)
 	}
 	id := requestID(r)
-	d.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", id, "method", r.Method,
+	d.Log.ErrorContext(r.Context(), "handler panicked", "request_id", id, "method", r.Method,
 		"path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 	w.Header().Set("X-Request-Id", id)
 	problem := newProblem(chat.AsError(errPanic), "")
@@ -227,7 +227,7 @@ func (d *door) recoverBare(w http.ResponseWriter, r *http.Request) {
 	_ = marshal(w, problem)
 }
 
-// isAbort recognises net/http's own sentinel, which is passed on as it came.
+// isAbort reports whether p is net/http's own sentinel, which is passed on.
 func isAbort(p any) bool {
 	err, ok := p.(error)
 	return ok && errors.Is(err, http.ErrAbortHandler)
