@@ -118,7 +118,7 @@ export const text = (page, s) => page.getByTestId('message-text').filter({ hasTe
 export const message = (page, s) => page.getByTestId('message').filter({ hasText: s });
 
 /** Sends a message from the composer. */
-export async function say(page, s) {
+export async function send(page, s) {
   await page.getByTestId('composer').fill(s);
   await page.getByTestId('composer').press('Enter');
 }

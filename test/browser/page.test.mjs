@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, message, rest, say, serve, text, two, until, visit } from './harness.mjs';
+import { launch, message, rest, send, serve, text, two, until, visit } from './harness.mjs';
 
 let browser;
 before(async () => (browser = await launch()));
@@ -8,9 +8,9 @@ after(() => browser.close());
 
 test('two people talk, edit, react and delete (D-11, D-20, D-22, D-34, D-39, D-43)', async (t) => {
   const { ada, bob, users } = await two(browser, t);
-  await say(ada, 'first');
+  await send(ada, 'first');
   await text(bob, 'first').waitFor();
-  await say(bob, 'second');
+  await send(bob, 'second');
   await text(ada, 'second').waitFor();
   assert.equal(await text(ada, 'first').count(), 1, "the sender's own message is shown twice");
   const order = await ada.getByTestId('message-text').allInnerTexts();
@@ -69,7 +69,7 @@ test('a restart of the server loses nothing (D-15, D-64), and one tab has one so
   const data = server.dir;
   await server.kill();
   await ada.page.getByTestId('banner').waitFor();
-  await say(ada.page, 'sent while away');
+  await send(ada.page, 'sent while away');
   server = await serve('--auth=none', `--listen=${address}`, `--data-dir=${data}`);
   await rest(server, 'bob', 'POST', `/channels/${channel.id}/messages`, { content: 'missed' });
   await text(ada.page, 'missed').waitFor({ timeout: 60_000 });

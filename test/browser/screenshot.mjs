@@ -75,7 +75,7 @@ async function call(server, token, method, path, body) {
 /** Fills the server. Returns for each message and channel how many minutes ago it was (last) sent. */
 async function fill({ ids, as }) {
   const ages = new Map();
-  const say = async (channel, who, content, minutesAgo, parent_message_id) => {
+  const send = async (channel, who, content, minutesAgo, parent_message_id) => {
     const m = await as(who, 'POST', `/channels/${channel}/messages`, { content, parent_message_id });
     ages.set(m.id, minutesAgo).set(channel, minutesAgo);
     return m;
@@ -85,19 +85,19 @@ async function fill({ ids, as }) {
   for (const { name, is_private = false, by, last, minutesAgo, unread } of channels) {
     const member_ids = Object.values(ids);
     const c = await as('ana', 'POST', '/channels/', { name, is_private, member_ids });
-    await say(c.id, by, last, minutesAgo);
+    await send(c.id, by, last, minutesAgo);
     if (!unread) await read(c.id, 'ana');
   }
   for (const { who, last, minutesAgo, unread } of directs) {
     const c = await as('ana', 'POST', '/channels/direct', { user_id: ids[who] });
-    await say(c.id, who, last, minutesAgo);
+    await send(c.id, who, last, minutesAgo);
     if (!unread) await read(c.id, 'ana');
   }
   const body = { name: 'deploys', topic: 'What is rolling out, and when', member_ids: Object.values(ids) };
   const deploys = await as('dev', 'POST', '/channels/', body);
   const sent = [];
   for (const [minutesAgo, who, text, { replyTo, reactions = {} } = {}] of conversation) {
-    const m = await say(deploys.id, who, text, minutesAgo, sent[replyTo]?.id);
+    const m = await send(deploys.id, who, text, minutesAgo, sent[replyTo]?.id);
     sent.push(m);
     for (const [emoji, users] of Object.entries(reactions)) {
       for (const u of users) await as(u, 'POST', `/channels/${deploys.id}/messages/${m.id}/reactions`, { emoji });

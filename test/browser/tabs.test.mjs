@@ -2,7 +2,7 @@
 // one channel, and a pool of 10 + 20 connections.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { launch, rest, say, serve, sql, text, until, visit } from './harness.mjs';
+import { launch, rest, send, serve, sql, text, until, visit } from './harness.mjs';
 
 const tabs = 40;
 
@@ -40,7 +40,7 @@ test('40 tabs in one channel over a pool of 10 + 20', async (t) => {
   );
   assert.ok(users.every((u) => u.log.includes('WebSocket connected')), 'a tab did not connect');
 
-  await say(users[0].page, 'one message for all');
+  await send(users[0].page, 'one message for all');
   await Promise.all(users.map((u) => text(u.page, 'one message for all').waitFor({ timeout: 60_000 })));
 
   clearInterval(sampling);

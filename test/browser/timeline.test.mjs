@@ -1,7 +1,7 @@
 // What readers see while messages arrive, change and are acted on.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, message, rest, say, text, two, until, visit } from './harness.mjs';
+import { launch, message, rest, send, text, two, until, visit } from './harness.mjs';
 
 let browser;
 before(async () => (browser = await launch()));
@@ -25,7 +25,7 @@ const isInView = (locator) =>
 test('the timeline follows its end when the last message grows', async (t) => {
   const { server, channel, ada, bob } = await two(browser, t);
   await fill(server, channel);
-  await say(ada, 'the last one');
+  await send(ada, 'the last one');
   await text(bob, 'the last one').waitFor();
 
   const own = message(ada, 'the last one');
@@ -49,7 +49,7 @@ test('the timeline follows its end when the last message grows', async (t) => {
 
 test('keys act on the message that has the focus', async (t) => {
   const { ada, bob } = await two(browser, t);
-  for (const s of ['first', 'second', 'third']) await say(ada, s);
+  for (const s of ['first', 'second', 'third']) await send(ada, s);
   await text(bob, 'third').waitFor();
 
   // One Tab stop for all messages, and arrow keys between them.
@@ -87,7 +87,7 @@ test('keys act on the message that has the focus', async (t) => {
 test('a reply that was begun is kept between channels', async (t) => {
   const { server, ada, bob } = await two(browser, t);
   const coffee = await rest(server, 'ada', 'POST', '/channels/', { name: 'coffee', member_ids: ['bob'] });
-  await say(bob, 'a question');
+  await send(bob, 'a question');
   await text(ada, 'a question').waitFor();
   await message(ada, 'a question').focus();
   await ada.keyboard.press('r');
@@ -103,9 +103,9 @@ test('a reply that was begun is kept between channels', async (t) => {
 
 test('the line above new messages shows what was unread, until the user answers', async (t) => {
   const { server, channel, ada, bob } = await two(browser, t);
-  await say(ada, 'seen');
+  await send(ada, 'seen');
   await text(bob, 'seen').waitFor();
-  await say(ada, 'while watching');
+  await send(ada, 'while watching');
   await text(bob, 'while watching').waitFor();
   const line = bob.getByText('New', { exact: true });
   assert.equal(await line.count(), 0, 'a message that arrives while one watches is not new');
@@ -115,11 +115,11 @@ test('the line above new messages shows what was unread, until the user answers'
     return all.find((c) => c.id === channel.id).unread_count === 0;
   });
   await bob.evaluate(() => (location.hash = '#/'));
-  await say(ada, 'unseen');
+  await send(ada, 'unseen');
   await bob.getByTestId('channel-item').first().filter({ hasText: '1' }).waitFor();
   await bob.getByTestId('channel-item').first().click();
   await line.waitFor();
-  await say(bob, 'an answer');
+  await send(bob, 'an answer');
   await until('the line to go', async () => (await line.count()) === 0);
 });
 
@@ -137,7 +137,7 @@ test('a link leads to its channel, and offers to join a public one', async (t) =
   await eve.page.getByText('For everyone').waitFor();
   await eve.page.getByTestId('join-channel').click();
   await text(eve.page, 'welcome').waitFor();
-  await say(eve.page, 'hello');
+  await send(eve.page, 'hello');
   await until('the message to be sent', async () => (await eve.page.getByText('Sending…').count()) === 0);
 
   await eve.page.reload();

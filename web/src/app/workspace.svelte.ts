@@ -66,7 +66,7 @@ export class Workspace {
 
   private listen(): void {
     const { client } = this.login;
-    // These lines are what people who watch the console of the page know.
+    // Users and tests recognize these lines in the console: they are those of the old system's page.
     client.on('dialling', ({ url }) => console.log(`Connecting to WebSocket: ${url}`));
     client.on('connection', () => void this.connected());
     client.on('event', (e) => this.apply(e));

@@ -1,9 +1,9 @@
-/** What the page shows, as its address says. A new kind of page needs a line here and one in each function below. */
+/** What the page shows, taken from its address. A new kind of page is one more line here and in each function below. */
 export type Route = { name: 'home' } | { name: 'channel'; channel: string };
 
 const channelHash = /^#\/c\/([0-9a-f-]{36})$/;
 
-/** Returns the route in the fragment of an address. Fragments that the page does not know lead home. */
+/** Returns the route in the fragment of an address. Unknown fragments lead home. */
 export function parseRoute(hash: string): Route {
   const channel = channelHash.exec(hash)?.[1];
   return channel ? { name: 'channel', channel } : { name: 'home' };
