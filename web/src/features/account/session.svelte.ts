@@ -11,6 +11,9 @@ import { takeTicket, type Ticket } from './ticket.ts';
  */
 export type Stage = 'starting' | 'unreachable' | 'name' | 'login' | 'external' | 'loggedIn';
 
+/** The parts of an account that the page uses. */
+type OwnAccount = Pick<Account, 'id' | 'name' | 'email' | 'is_admin' | 'is_verified'>;
+
 /** A logged-in user, with the connections that authenticate as them. */
 export interface Login {
   me: UserRef;
@@ -26,7 +29,7 @@ export class Session {
   /** Why the server could not be reached. */
   error = $state('');
   config = $state.raw<AuthConfig>({ mode: 'accounts', signup: 'closed' });
-  account = $state.raw<Account>();
+  account = $state.raw<OwnAccount>();
   login = $state.raw<Login>();
   ticket = $state.raw<Ticket | undefined>(takeTicket());
   rest = new Rest();
@@ -107,7 +110,7 @@ export class Session {
     return true;
   }
 
-  private open(account: Account, token?: string): void {
+  private open(account: OwnAccount, token?: string): void {
     this.account = account;
     const url = new URL('/api/v1/ws', location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';

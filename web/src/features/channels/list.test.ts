@@ -37,7 +37,7 @@ test('follows names and memberships', () => {
   const at = (seq: number) => ({ channel_id: 'c', seq, timestamp });
   let l = applyToList(list, { type: 'channel_updated', channel: channel('c', { name: 'tea' }), ...at(2) }, 'ada');
   expect(find(l, 'c').name).toBe('tea');
-  l = applyToList(l, { type: 'member_joined', user_id: 'eve', ...at(3) }, 'ada');
+  l = applyToList(l, { type: 'member_joined', user_id: 'eve', role: 'member', ...at(3) }, 'ada');
   expect(find(l, 'c').member_count).toBe(3);
   expect(ids(applyToList(l, { type: 'channel_left', ...at(4) }, 'ada'))).toEqual(['d']);
 });

@@ -46,6 +46,8 @@ export class Quotes {
 
 const deleted = 'The original message was deleted';
 
-const excerpt = (m: Message): string => `${m.user?.name ?? m.user_id}: ${plain(m.content.slice(0, maxQuoted))}`;
+type Quoted = Pick<Message, 'user' | 'user_id' | 'content'>;
+
+const excerpt = (m: Quoted): string => `${m.user?.name ?? m.user_id}: ${plain(m.content.slice(0, maxQuoted))}`;
 
 export const [useQuotes, provideQuotes] = createContext<Quotes>();

@@ -1,4 +1,4 @@
-import type { LogEvent, Message, MessageData, UserRef } from '@chowk/client';
+import type { LogEvent, Message, MessageData, Reaction, UserRef } from '@chowk/client';
 
 /** The loaded messages of a view. The functions below return a new timeline and leave theirs unchanged. */
 export interface Timeline {
@@ -8,7 +8,26 @@ export interface Timeline {
   loaded: boolean;
 }
 
-export interface Item extends Message {
+/** The fields of a message that the page shows. */
+type Shown = Pick<
+  Message,
+  | 'id'
+  | 'channel_id'
+  | 'seq'
+  | 'user_id'
+  | 'content'
+  | 'message_type'
+  | 'parent_message_id'
+  | 'file_url'
+  | 'file_name'
+  | 'is_edited'
+  | 'is_deleted'
+  | 'created_at'
+  | 'user'
+>;
+
+export interface Item extends Shown {
+  reactions: Pick<Reaction, 'emoji' | 'user_id'>[];
   delivery: 'sent' | 'pending' | 'failed';
   /** Why the message could not be sent. */
   error?: string;
@@ -91,7 +110,7 @@ export function unsent(id: string, channel: string, me: UserRef, content: string
       content,
       created_at: new Date().toISOString(),
       message_type: 'text',
-      parent_message_id: parent,
+      ...(parent && { parent_message_id: parent }),
       user: me,
     }),
     delivery: 'pending',
