@@ -299,7 +299,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 				t.Run(kind, func(t *testing.T) {
 					t.Parallel()
 					for _, o := range operations {
-						cells.Add(tryEveryRole(t, s, o, column, kind))
+						cells.Add(tryEveryRole(t, s.in(t), o, column, kind))
 					}
 				})
 			}

@@ -58,6 +58,13 @@ func serveThrough(t *testing.T, through []string, settings ...string) *server {
 	return s
 }
 
+// in returns the server for a subtest, which then reports its own failures.
+func (s *server) in(t *testing.T) *server {
+	c := *s
+	c.t = t
+	return &c
+}
+
 // command is a call of the built binary, in a directory without a settings file.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
