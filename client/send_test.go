@@ -3,6 +3,8 @@ package client_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,53 +46,127 @@ func TestASendSurvivesItsSocket(t *testing.T) {
 	}
 }
 
-func TestWhatASendsEndSays(t *testing.T) {
-	silent := func(s *talk) { s.hello("e", 1); s.linger() }
-	refusing := func(code string) func(s *talk) {
-		return func(s *talk) {
-			s.hello("e", 1)
-			for {
-				r, ok := s.hearOf("new_message")
-				if !ok {
-					return
-				}
-				s.refuse(r, code, 1)
+// refusing answers every message with a code; retryMS is when it may be sent again.
+func refusing(code string, retryMS int) func(s *talk) {
+	return func(s *talk) {
+		s.hello("e", 1)
+		for {
+			r, ok := s.hearOf("new_message")
+			if !ok {
+				return
 			}
+			s.refuse(r, code, retryMS)
 		}
 	}
+}
+
+func TestTheErrorOfASend(t *testing.T) {
 	losing := func(s *talk) { s.hello("e", 1); s.hearOf("new_message") }
 	for _, c := range []struct {
 		name    string
 		script  []func(s *talk)
-		code    chat.Code // of the refusal inside, "" for none
+		code    chat.Code // of the refusal inside
 		unknown bool
 	}{
-		{"a refusal is final", []func(*talk){refusing("forbidden")}, chat.Forbidden, false},
-		{"a refusal after a lost answer proves nothing", []func(*talk){losing, refusing("forbidden")}, chat.Forbidden, true},
-		{"faults of the server end some time", []func(*talk){refusing("internal")}, chat.Internal, true},
-		{"no answer by the deadline", []func(*talk){silent}, "", true},
-		{"too fast until the deadline", []func(*talk){refusing("rate_limited")}, "", false},
-		{"too busy until the deadline", []func(*talk){refusing("unavailable")}, "", true},
+		{"a refusal is final", []func(*talk){refusing("forbidden", 1)}, chat.Forbidden, false},
+		{"a refusal after a lost answer proves nothing", []func(*talk){losing, refusing("forbidden", 1)}, chat.Forbidden, true},
+		{"the client gives up after several internal errors", []func(*talk){refusing("internal", 1)}, chat.Internal, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			cl := dialFake(t, newFake(t, c.script...))
-			patience := 300 * time.Millisecond
-			if c.code != "" {
-				patience = 20 * time.Second
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			_, err := cl.Send(ctx, client.Message{ChannelID: room, Content: "x", ClientID: "mine"})
-			var unknown *client.UnknownError
-			if errors.As(err, &unknown) != c.unknown || c.unknown && unknown.ClientID != "mine" {
-				t.Errorf("got %v", err)
-			}
-			if r := refusal(err); c.code == "" && !errors.Is(err, context.DeadlineExceeded) || c.code != "" && (r == nil || r.Code != c.code) {
-				t.Errorf("got %v", err)
+			_, err := cl.Send(within(t), client.Message{ChannelID: room, Content: "x", ClientID: "mine"})
+			expectUnknown(t, err, c.unknown)
+			if r := refusal(err); r == nil || r.Code != c.code {
+				t.Errorf("got %v, want a refusal with %s", err, c.code)
 			}
 		})
 	}
+}
+
+// expectUnknown checks whether an error says that the outcome is unknown.
+func expectUnknown(t *testing.T, err error, want bool) {
+	t.Helper()
+	var unknown *client.UnknownError
+	if errors.As(err, &unknown) != want || want && unknown.ClientID != "mine" {
+		t.Errorf("got %v; the outcome should be unknown: %v", err, want)
+	}
+}
+
+// deadline is a context that expires when the test says so.
+type deadline struct {
+	context.Context
+	expired chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.expired }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.expired:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// TestTheErrorOfASendAtItsDeadline: a message that a server refused as too many was
+// certainly not stored; any other that was sent may have been.
+func TestTheErrorOfASendAtItsDeadline(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		code    string // of the refusal, "" for no answer
+		unknown bool
+	}{
+		{"no answer", "", true},
+		{"rate limited", "rate_limited", false},
+		{"unavailable", "unavailable", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			received := make(chan struct{})
+			cl := dialFake(t, newFake(t, func(s *talk) {
+				s.hello("e", 1)
+				r, _ := s.hearOf("new_message")
+				close(received)
+				if c.code != "" {
+					s.refuse(r, c.code, 3_600_000)
+				}
+				s.linger()
+			}))
+			d := deadline{t.Context(), make(chan struct{})}
+			sent := make(chan error, 1)
+			go func() { // ends at the deadline
+				_, err := cl.Send(d, client.Message{ChannelID: room, Content: "x", ClientID: "mine"})
+				sent <- err
+			}()
+			<-received
+			if c.code != "" {
+				untilWaiting(t, "client.(*Client).pauseBefore")
+			}
+			close(d.expired)
+			err := <-sent
+			expectUnknown(t, err, c.unknown)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the deadline", err)
+			}
+		})
+	}
+}
+
+// untilWaiting returns when a goroutine is in a function.
+func untilWaiting(t *testing.T, function string) {
+	t.Helper()
+	for ctx := within(t); !strings.Contains(stacks(), function); time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatalf("nothing waits in %s", function)
+		}
+	}
+}
+
+// stacks returns the stacks of all goroutines.
+func stacks() string {
+	b := make([]byte, 1<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
 
 func TestADeletionWhoseAnswerWasLost(t *testing.T) {
