@@ -65,6 +65,7 @@ var rooms = map[string][]string{
 	"internal/store/storetest":        {"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model"},
 	"test/schema":                     {},
 	"bench/internal/usage":            {},
+	"bench/compare":                   {},
 	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "internal/model", "bench/internal/usage", "internal/async"},
 	"bench/ops": {
 		"internal/model",

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes a release of what is checked out into dist/: archives, checksums and bills of
-# materials. On a tag the workflow makes a draft of them, whose notes are the version's
-# part of CHANGELOG.md; with --snapshot nothing leaves the machine. Other arguments are
-# goreleaser's.
+# Builds a release of the checked-out commit in dist/: archives, checksums and bills of
+# materials. On a tag, the workflow publishes them as a draft whose notes are the
+# version's section of CHANGELOG.md; with --snapshot nothing leaves the machine. Other
+# arguments are passed to goreleaser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-goreleaser=v2.16.0 # the last that Go 1.26 builds
+goreleaser=v2.16.0 # the last version that Go 1.26 can build
 syft=v1.57.0
 tools=$PWD/bin/tools
 
@@ -19,11 +19,11 @@ install() { # NAME PACKAGE VERSION [FLAGS]
 install goreleaser github.com/goreleaser/goreleaser/v2 $goreleaser
 install syft github.com/anchore/syft/cmd/syft $syft -ldflags "-X main.version=$syft"
 command -v jq >/dev/null || {
-	echo "please install jq" >&2
+	echo "install jq and run this again" >&2
 	exit 1
 }
 
-# notes VERSION prints that version's part of the changelog.
+# notes VERSION prints that version's section of the changelog.
 notes() {
 	awk -v version="[$1]" '/^## / {inside = ($2 == version); next} inside' CHANGELOG.md
 }
@@ -32,7 +32,7 @@ if [ "${1:-}" != --snapshot ]; then
 	mkdir -p bin
 	notes "${tag#v}" >bin/notes.md
 	grep -q '[^[:space:]]' bin/notes.md || {
-		echo "CHANGELOG.md says nothing of ${tag#v}" >&2
+		echo "CHANGELOG.md has no section for ${tag#v}" >&2
 		exit 1
 	}
 	set -- "--release-notes=$PWD/bin/notes.md" "$@"
