@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	"internal/journal":               {"internal/trace", "internal/state", "internal/async"},
 	"internal/command":               {"internal/state", "internal/model"},
 	"internal/hub":                   {"internal/hub/internal/compact", "internal/frame", "internal/trace", "internal/async"},
-	"internal/relay":                 {"internal/hub", "internal/model", "internal/async"},
+	"internal/relay":                 {"internal/model", "internal/async"},
 	"internal/auth":                  {"internal/model", "internal/async", "internal/ratelimit"},
 	"internal/gateway":               {"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace", "internal/model", "internal/async", "internal/ratelimit"},
 	"internal/api":                   {"internal/command", "internal/auth", "internal/trace", "web", "internal/model", "internal/ratelimit"},

@@ -26,7 +26,7 @@ func (s *server) buildRelay(ctx context.Context) (*relay.Node, error) {
 	}
 	version, _ := buildVersion()
 	return relay.New(relay.Config{
-		Space: hex.EncodeToString(space), Version: version, Link: s.cfg.relayLink(), Metrics: s.metrics.Relay, Log: s.log, Now: s.now,
+		ClusterID: hex.EncodeToString(space), Version: version, Link: s.cfg.relayLink(), Metrics: s.metrics.Relay, Log: s.log, Now: s.now,
 		Database: s.db, Access: s.auth,
 	}), nil
 }

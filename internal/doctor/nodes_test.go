@@ -34,7 +34,7 @@ func startNode(t *testing.T, url string, l relay.Link) (n *relay.Node) {
 		t.Fatal(err)
 	}
 	n = relay.New(relay.Config{
-		Space: hex.EncodeToString(space), Version: "v9", Link: l, Database: db, Access: noAccess{},
+		ClusterID: hex.EncodeToString(space), Version: "v9", Link: l, Database: db, Access: noAccess{},
 		Heartbeat: 100 * time.Millisecond,
 	})
 	h := hub.Start(hub.Config{Store: db, Relay: n})
@@ -98,7 +98,7 @@ func TestBrokenNodes(t *testing.T) {
 		t.Parallel()
 		s := nodes(t)
 		s.Relay.Link.Secret = "one that no node has"
-		expectNodes(t, s, Failure, "a node with another secret was refused, or refused this one")
+		expectNodes(t, s, Failure, "a node with a different secret was refused, or refused this one")
 		expectNodes(t, s, Warning, "shares the database, but this machine does not hear it")
 	})
 	t.Run("an address without a node", func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestBrokenNodes(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = l.Close() })
 		s.Relay.Link.Routes = append(s.Relay.Link.Routes, l.Addr().String())
-		expectNodes(t, s, Failure, l.Addr().String()+": takes connections, but no node came of it")
+		expectNodes(t, s, Failure, l.Addr().String()+": accepts connections, but no node joined through it")
 	})
 	t.Run("too few", func(t *testing.T) {
 		t.Parallel()

@@ -11,24 +11,24 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// BenchmarkAnEntryCrosses tells the time from a commit on one node until a listener
-// on another has it: p50 and p99, at what two senders can do one after the other.
+// BenchmarkAnEntryCrosses measures the time from a commit on one node until a listener on
+// another one is sent the entry: p50 and p99, with one sender that waits for each commit.
 func BenchmarkAnEntryCrosses(b *testing.B) {
-	here, there, _ := pair(b, quick)
+	here, there, _ := startPair(b, quick)
 	id := here.channel("ada", "bob")
 	bob := there.connect("bob")
-	heard := make(chan chat.Seq, 1024)
-	bob.told = func(w wire) {
+	received := make(chan chat.Seq, 1024)
+	bob.received = func(w wire) {
 		if w.Seq > 0 {
-			heard <- w.Seq
+			received <- w.Seq
 		}
 	}
-	there.settled(3)
+	there.awaitSubscriptions(3)
 	var took []time.Duration
 	for b.Loop() {
-		ev := here.publish(id, "ada", strings.Repeat("x", 100))
+		ev := here.send(id, "ada", strings.Repeat("x", 100))
 		committed := time.Now()
-		for seq := range heard {
+		for seq := range received {
 			if seq >= ev.Seq {
 				break
 			}
@@ -40,10 +40,10 @@ func BenchmarkAnEntryCrosses(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
 
-// BenchmarkManyCross tells how many entries a second come from one node to another,
-// in 200 channels, and how many of them had to be read from the log.
+// BenchmarkManyCross measures how many entries a second come from one node to another, in
+// 200 channels, and how many reads of the log they cost.
 func BenchmarkManyCross(b *testing.B) {
-	here, there, _ := pair(b, quick)
+	here, there, _ := startPair(b, quick)
 	const channels = 200
 	ids := make([]chat.ID, channels)
 	for i := range ids {
@@ -51,34 +51,34 @@ func BenchmarkManyCross(b *testing.B) {
 	}
 	bob := there.connect("bob")
 	var all sync.WaitGroup
-	bob.told = func(w wire) {
+	bob.received = func(w wire) {
 		if w.Seq > 1 {
 			all.Done()
 		}
 	}
-	there.settled(2 + channels)
+	there.awaitSubscriptions(2 + channels)
 	all.Add(b.N)
 	b.ResetTimer()
 	var senders sync.WaitGroup
 	for s := range channels {
 		senders.Go(func() {
 			for i := s; i < b.N; i += channels {
-				here.publish(ids[s], "ada", "x")
+				here.send(ids[s], "ada", "x")
 			}
 		})
 	}
 	senders.Wait()
 	all.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
-	b.ReportMetric(number(b, there.numbers.Hub.GapFills), "log-reads")
-	b.ReportMetric(there.counted(there.numbers.Relay.Dropped, "slow")+here.counted(here.numbers.Relay.Dropped, "queue"), "dropped")
+	b.ReportMetric(value(b, there.metrics.Hub.GapFills), "log-reads")
+	b.ReportMetric(there.dropped("slow")+here.dropped("queue"), "dropped")
 }
 
-// BenchmarkSubscriptions makes and ends 10,000 at a time, and tells what a channel to
-// which somebody listens costs the node that listens and its peer together, in bytes.
+// BenchmarkSubscriptions makes and ends 10,000 subscriptions at a time. It measures the
+// bytes that a channel with listeners takes on its node and on the other one together.
 func BenchmarkSubscriptions(b *testing.B) {
-	here, there, _ := pair(b, quick)
-	least := there.subscriptions()
+	here, there, _ := startPair(b, quick)
+	fixed := there.subscriptions()
 	const many = 10_000
 	ids := make([]chat.ID, many)
 	for i := range ids {
@@ -90,12 +90,12 @@ func BenchmarkSubscriptions(b *testing.B) {
 		for _, id := range ids {
 			there.relay.Listen(id)
 		}
-		there.settled(least + many)
+		there.awaitSubscriptions(fixed + many)
 		grown += heap() - before
 		for _, id := range ids {
 			there.relay.Unlisten(id)
 		}
-		there.settled(least)
+		there.awaitSubscriptions(fixed)
 	}
 	b.ReportMetric(float64(grown)/float64(b.N)/many, "bytes/subscription")
 	runtime.KeepAlive(here)

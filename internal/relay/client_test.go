@@ -6,24 +6,25 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/hub"
-	"github.com/go-json-experiment/json"
 )
 
-// conn is a client that takes everything.
+// conn is a client that accepts everything.
 type conn struct {
-	t      testing.TB
-	user   chat.UserID
-	socket *hub.Socket
-	once   sync.Once
-	told   func(wire) // nil but where it is to be quick
+	t        testing.TB
+	user     chat.UserID
+	socket   *hub.Socket
+	once     sync.Once
+	received func(wire) // called instead of keeping frames; nil in most tests
 
 	mu  sync.Mutex // guards what follows
 	got []wire
 }
 
-// wire is what a client sees of any frame.
+// wire holds what the tests compare of any frame.
 type wire struct {
 	Type      chat.EventType `json:"type"`
 	ChannelID chat.ID        `json:"channel_id"`
@@ -53,8 +54,8 @@ func (c *conn) Write(b []byte) bool {
 			c.t.Error(err)
 			return true
 		}
-		if c.told != nil {
-			c.told(w)
+		if c.received != nil {
+			c.received(w)
 		} else {
 			c.got = append(c.got, w)
 		}
@@ -86,34 +87,54 @@ func (c *conn) frames() []wire {
 	return append([]wire(nil), c.got...)
 }
 
-// seen waits for a frame.
-func (c *conn) seen(what string, is func(wire) bool) wire {
+// await waits for a frame.
+func (c *conn) await(what string, matches func(wire) bool) {
 	c.t.Helper()
-	var found wire
-	until(c.t, fmt.Sprintf("%s is told %s", c.user, what), func() bool {
+	until(c.t, fmt.Sprintf("%s is sent %s", c.user, what), func() bool {
 		for _, w := range c.frames() {
-			if is(w) {
-				found = w
+			if matches(w) {
 				return true
 			}
 		}
 		return false
 	})
-	return found
 }
 
-// hears waits for an entry, and checks that all up to it came once and in order.
-func (c *conn) hears(channel chat.ID, from, to chat.Seq) {
+// awaitEntries waits for an entry, and checks that all entries from one up to it came
+// once and in order.
+func (c *conn) awaitEntries(channel chat.ID, from, to chat.Seq) {
 	c.t.Helper()
-	c.seen(fmt.Sprintf("entry %d", to), func(w wire) bool { return w.ChannelID == channel && w.Seq == to })
+	c.await(fmt.Sprintf("entry %d", to), func(w wire) bool { return w.ChannelID == channel && w.Seq == to })
 	next := from
 	for _, w := range c.frames() {
 		if w.ChannelID != channel || w.Seq == 0 || w.Seq < from {
 			continue
 		}
 		if w.Seq != next {
-			c.t.Fatalf("%s got entry %d, want %d", c.user, w.Seq, next)
+			c.t.Fatalf("%s is sent entry %d, want %d", c.user, w.Seq, next)
 		}
 		next++
+	}
+}
+
+// awaitPresence waits until the client is notified of a user's presence.
+func (c *conn) awaitPresence(user chat.UserID, online bool) {
+	c.t.Helper()
+	c.await(fmt.Sprintf("that online is %v for %s", online, user), isPresence(user, online))
+}
+
+func isPresence(user chat.UserID, online bool) func(wire) bool {
+	return func(w wire) bool {
+		return w.Type == chat.EventPresence && w.UserID == user && w.IsOnline == online
+	}
+}
+
+// checkNotSent checks that the client was sent no message with a content.
+func (c *conn) checkNotSent(content string) {
+	c.t.Helper()
+	for _, w := range c.frames() {
+		if w.Data.Content == content {
+			c.t.Errorf("%s is sent the message %q", c.user, content)
+		}
 	}
 }

@@ -55,42 +55,6 @@ func TestEveryTypeOfEntryCrosses(t *testing.T) {
 	}
 }
 
-// TestUnknownMessagesAreIgnored: those that are broken, and those of a later version.
-func TestUnknownMessagesAreIgnored(t *testing.T) {
-	t.Parallel()
-	n := New(Config{})
-	good, err := n.encode(kindHead, 1, headNote{Channel: chat.NewID()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h, _, why := split(good); why != "" || h.node != n.id || h.at != 1 {
-		t.Fatalf("got %+v, %s", h, why)
-	}
-	change := func(at int, to byte) []byte {
-		m := append([]byte(nil), good...)
-		m[at] = to
-		return m
-	}
-	for _, c := range []struct {
-		name string
-		m    []byte
-		why  ignored
-	}{
-		{"empty", nil, ignoredMalformed},
-		{"a truncated header", good[:headerSize-1], ignoredMalformed},
-		{"another version", change(0, 2), ignoredVersion},
-		{"an unknown kind", change(1, 'Z'), ignoredKind},
-		{"too large", append(good, make([]byte, bodyMost)...), ignoredSize},
-	} {
-		if _, _, why := split(c.m); why != c.why {
-			t.Errorf("%s: %q, want %q", c.name, why, c.why)
-		}
-	}
-	if _, err := n.encode(kindJoins, 0, make([]byte, bodyMost)); err == nil {
-		t.Error("a message that is too large is not refused")
-	}
-}
-
 // TestEntriesThatNoNodeSendsAreRefused.
 func TestEntriesThatNoNodeSendsAreRefused(t *testing.T) {
 	t.Parallel()

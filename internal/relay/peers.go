@@ -1,103 +1,110 @@
 package relay
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
 
-// peers are the other nodes: who is heard, who hears this one, and who should be.
+// peers are the other nodes: which are heard, which hear this node, and which should,
+// because they have a row in the database.
 type peers struct {
-	node *Node
+	env
+	self      string // this node's id
+	version   string
+	unlinked  bool // this node has no link
+	heartbeat time.Duration
+	sendBeat  func(beatNote)
+	reactions peerReactions
 
-	mu       sync.Mutex // guards what follows
-	heard    map[string]*peer
-	rows     map[string]*row // as the database has them, without this node
-	looked   bool            // at the database, once
-	n        uint64          // of this node's last beat
-	gapUntil time.Time       // something was lost a moment ago
-	gapWhy   string
-	now      State
-	linked   bool
+	mu        sync.Mutex // guards what follows
+	heard     map[string]*peer
+	rows      map[string]*nodeRow // as the database has them, without this node's
+	rowsRead  bool
+	beats     uint64    // the number of this node's last heartbeat
+	lostUntil time.Time // messages were lost a moment ago
+	lostWhy   string
+	linked    bool
+	state     State // as evaluated last
 }
 
-// peer is a node that is heard. Times are this process's, which no clock moves.
+// peerReactions are what happens when the peers change.
+type peerReactions struct {
+	nodeGone        func(id string) // a node has ended or is no longer heard
+	pollSoon        func()          // the database may have what was lost
+	refreshPresence func()          // ask all nodes who is online there
+}
+
+// peer is a node that is heard. Times are of this node's clock, except where they are
+// microseconds.
 type peer struct {
-	version string
-	n       uint64 // of the last beat
-	at      int64  // when it was sent, by its clock
-	heard   time.Time
-	since   time.Time
-	listens time.Time // when it last said that it hears this node
-	trip    time.Duration
-	ahead   time.Duration // its clock of ours
-	measure time.Time     // when these two were measured
+	version   string
+	beats     uint64    // the number of its last heartbeat
+	sentAt    int64     // when it sent that, by its clock
+	heardAt   time.Time // when that was received
+	since     time.Time // of the first heartbeat
+	hearsAt   time.Time // when it last reported that it hears this node
+	roundTrip time.Duration
+	ahead     time.Duration // of its clock, against this node's
+	measured  time.Time     // when roundTrip and ahead were measured
 }
 
-// row is a node in the database.
-type row struct {
-	beats int64
-	same  int // looks at the database without a beat
-}
-
-// State says how it is between the nodes.
-type State struct {
-	Degraded bool
-	Why      string // when degraded
-	Peers    int    // that are heard and hear this node
-	Nodes    int    // other nodes that the database knows to live
-	Versions []string
+// nodeRow is a node in the database.
+type nodeRow struct {
+	beats     int64
+	unchanged int // polls of the database without a new heartbeat
 }
 
 const (
-	silentBeats = 2.5  // without a word: silent
-	goneBeats   = 10   // gone
-	deadLooks   = 3    // at the database, without a beat: dead
-	gapBeats    = 10   // for so long after something was lost the database is asked often
-	tickBeats   = 2    // ticks of a beat
-	peersMost   = 1000 // nodes that are listened to
-	tripsLast   = 30 * time.Second
+	silentBeats    = 2.5  // heartbeats after which a node is silent
+	goneBeats      = 10   // heartbeats after which a node is gone
+	lossBeats      = 10   // heartbeats for which the state is degraded after a loss
+	ticksPerBeat   = 2    // evaluations in the time of a heartbeat
+	maxPeers       = 1000 // further nodes are ignored
+	maxMeasuredAge = 30 * time.Second
+
+	deadPolls   = 3  // polls of the database after which a node's row is dead
+	forgetPolls = 20 // polls of the database after which a node's row is deleted
 )
 
-func newPeers(n *Node) *peers {
-	return &peers{node: n, heard: make(map[string]*peer), rows: make(map[string]*row), linked: true}
+func newPeers(e env, c *Config, self nodeID, sendBeat func(beatNote), reactions peerReactions) *peers {
+	return &peers{
+		env: e, self: self.String(), version: c.Version, unlinked: !c.Link.IsSet(), heartbeat: c.Heartbeat,
+		sendBeat: sendBeat, reactions: reactions,
+		heard: make(map[string]*peer), rows: make(map[string]*nodeRow), linked: true,
+	}
 }
 
-func (p *peers) silence() time.Duration {
-	return time.Duration(silentBeats * float64(p.node.config.Heartbeat))
+// isSilent reports whether something that happens with every heartbeat last happened too
+// long ago.
+func (p *peers) isSilent(now, last time.Time) bool {
+	return now.Sub(last) > time.Duration(silentBeats*float64(p.heartbeat))
 }
 
-// isAlone says that there is nobody to tell.
+// isAlone reports whether there are no other nodes.
 func (p *peers) isAlone() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.heard) == 0 && p.living() == 0
+	return len(p.heard) == 0 && p.livingRows() == 0
 }
 
-// living counts the other nodes that live, by the database. Called with mu held.
-func (p *peers) living() (n int) {
-	for _, r := range p.rows {
-		if r.same < deadLooks {
-			n++
-		}
-	}
-	return n
-}
-
-// state is how it was at the last look.
-func (p *peers) state() State {
+// heardNodes returns the ids of the nodes that are heard.
+func (p *peers) heardNodes() map[string]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.now
+	now := p.now()
+	nodes := make(map[string]bool, len(p.heard))
+	for id, other := range p.heard {
+		if !p.isSilent(now, other.heardAt) {
+			nodes[id] = true
+		}
+	}
+	return nodes
 }
 
-// run beats and looks who is there.
+// run sends heartbeats and evaluates the state until ctx ends.
 func (p *peers) run(ctx context.Context) {
-	tick := time.NewTicker(p.node.config.Heartbeat / tickBeats)
+	tick := time.NewTicker(p.heartbeat / ticksPerBeat)
 	defer tick.Stop()
 	p.beat()
 	for n := 1; ; n++ {
@@ -106,250 +113,194 @@ func (p *peers) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if n%tickBeats == 0 {
+		if n%ticksPerBeat == 0 {
 			p.beat()
 		}
-		p.look(time.Now())
+		p.evaluate()
 	}
 }
 
-// beat says that this node lives. It does not wait behind what is queued, and is
-// not counted on by anybody to be in order with it.
+// beat sends a heartbeat. It does not wait for the outbox, and other nodes do not expect
+// it to be in order with what was queued there.
 func (p *peers) beat() {
-	now := time.Now()
 	p.mu.Lock()
-	p.n++
-	note := beatNote{N: p.n, Version: p.node.config.Version}
+	now := p.now()
+	p.beats++
+	note := beatNote{N: p.beats, Version: p.version}
 	for id, other := range p.heard {
-		if now.Sub(other.heard) <= p.silence() {
-			note.Hears = append(note.Hears, heardNote{ID: id, At: other.at, Held: now.Sub(other.heard).Microseconds()})
+		if !p.isSilent(now, other.heardAt) {
+			held := now.Sub(other.heardAt).Microseconds()
+			note.Hears = append(note.Hears, heardNote{ID: id, At: other.sentAt, Held: held})
 		}
 	}
 	p.mu.Unlock()
-	_ = p.node.out.publish(kindBeat, toAll, p.node.config.Now(), note) // the next one is soon
+	p.sendBeat(note)
 }
 
-// received notes a beat of another node.
-func (p *peers) received(h header, note beatNote, came time.Time) {
-	clock := p.node.config.Now().UnixMicro()
-	p.mu.Lock()
-	other := p.heard[h.node]
-	isNew := other == nil
-	if isNew && len(p.heard) >= peersMost {
-		p.mu.Unlock()
-		return
-	}
-	if isNew {
-		other = &peer{since: came, n: note.N - 1}
-		p.heard[h.node] = other
-		if p.rows[h.node] == nil {
-			p.rows[h.node] = &row{beats: -1} // until the database is looked at
-		}
-	}
-	missed := note.N > other.n+1
-	other.version, other.n, other.at, other.heard = note.Version, note.N, h.at, came
-	for _, heard := range note.Hears {
-		if heard.ID == p.node.id {
-			other.listens = came
-			trip := time.Duration(clock-heard.At-heard.Held) * time.Microsecond
-			p.measured(other, trip, time.Duration(h.at-clock)*time.Microsecond, came)
-		}
-	}
-	p.mu.Unlock()
+// handleBeat processes a heartbeat of another node.
+func (p *peers) handleBeat(h header, note beatNote) bool {
+	isNew, missed := p.received(h, note)
 	switch {
 	case isNew:
-		p.node.config.Log.Info("another node is here", "node", h.node, "version", note.Version)
-		p.gap("a node came")
-		p.node.reconciler.resync()
-		p.beat() // it shall know at once that it is heard
+		p.log.Info("node joined", "node", h.node, "version", note.Version)
+		p.lost(lostUntilPeer)
+		p.reactions.refreshPresence()
+		p.beat() // so that it knows at once that it is heard
 	case missed:
-		p.gap("messages of a node were lost")
+		p.lost(lostBeats)
 	}
+	return true
 }
 
-// measured takes the time of a round trip, and with it how far the other's clock is
-// ahead. The quickest trip tells best. Called with mu held.
-func (p *peers) measured(other *peer, trip, apart time.Duration, now time.Time) {
+// received notes a heartbeat. It reports whether the node was not known, and whether
+// heartbeats are missing.
+func (p *peers) received(h header, note beatNote) (isNew, missed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	other := p.heard[h.node]
+	if other == nil {
+		if len(p.heard) >= maxPeers {
+			return false, false
+		}
+		isNew = true
+		other = &peer{since: now, beats: note.N - 1}
+		p.heard[h.node] = other
+		if p.rows[h.node] == nil {
+			p.rows[h.node] = &nodeRow{beats: -1} // until the database is polled
+		}
+	}
+	missed = note.N > other.beats+1
+	other.version, other.beats, other.sentAt, other.heardAt = note.Version, note.N, h.at, now
+	for _, heard := range note.Hears {
+		if heard.ID == p.self {
+			other.hearsAt = now
+			p.measure(other, heard, now)
+		}
+	}
+	return isNew, missed
+}
+
+// measure measures the time of a round trip, and by how much the other node's clock is
+// ahead. The quickest trip measures that best. Called with mu held.
+func (p *peers) measure(other *peer, heard heardNote, now time.Time) {
+	clock := now.UnixMicro()
+	trip := time.Duration(clock-heard.At-heard.Held) * time.Microsecond
 	if trip < 0 || trip > time.Minute {
 		return // a clock was set
 	}
-	p.node.config.Metrics.RoundTrip.Observe(trip.Seconds())
-	if other.measure.IsZero() || trip <= other.trip || now.Sub(other.measure) > tripsLast {
-		other.trip, other.ahead, other.measure = trip, apart+trip/2, now
+	p.metrics.RoundTrip.Observe(trip.Seconds())
+	if other.measured.IsZero() || trip <= other.roundTrip || now.Sub(other.measured) > maxMeasuredAge {
+		apart := time.Duration(other.sentAt-clock) * time.Microsecond
+		other.roundTrip, other.ahead, other.measured = trip, apart+trip/2, now
 	}
 }
 
-// lag is how long ago another node said something at a time of its clock; ok is
-// false while its clock is not known.
-func (p *peers) lag(node string, at int64) (lag time.Duration, ok bool) {
-	clock := p.node.config.Now().UnixMicro()
+// lag returns how long ago another node sent a message, with the time of its own clock;
+// ok is false while that clock was not measured.
+func (p *peers) lag(node string, sentAt int64) (lag time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	other := p.heard[node]
-	if other == nil || other.measure.IsZero() {
+	if other == nil || other.measured.IsZero() {
 		return 0, false
 	}
-	return max(0, time.Duration(clock-at)*time.Microsecond+other.ahead), true
+	apart := time.Duration(p.now().UnixMicro()-sentAt) * time.Microsecond
+	return max(0, apart+other.ahead), true
 }
 
-// left notes that a node has said that it ends.
-func (p *peers) left(node string) {
+// handleLeaving notes that a node has sent that it ends.
+func (p *peers) handleLeaving(h header, _ []byte) bool {
 	p.mu.Lock()
-	_, known := p.heard[node]
-	delete(p.heard, node)
-	delete(p.rows, node)
+	_, known := p.heard[h.node]
+	delete(p.heard, h.node)
+	delete(p.rows, h.node)
 	p.mu.Unlock()
 	if known {
-		p.node.config.Log.Info("another node has left", "node", node)
-		p.node.hub.NodeGone(node)
+		p.log.Info("node left", "node", h.node)
+		p.reactions.nodeGone(h.node)
 	}
+	return true
 }
 
-// gap notes that something was lost: the database is asked at once, and often for a
-// while. When that is so already, it is soon enough.
-func (p *peers) gap(why string) {
-	now := time.Now()
+// lost notes that messages were lost. The database is polled soon, and often for a
+// while.
+func (p *peers) lost(why string) {
 	p.mu.Lock()
-	again := now.Before(p.gapUntil)
-	p.gapUntil, p.gapWhy = now.Add(gapBeats*p.node.config.Heartbeat), why
+	now := p.now()
+	again := now.Before(p.lostUntil)
+	p.lostUntil, p.lostWhy = now.Add(lossBeats*p.heartbeat), why
 	p.mu.Unlock()
-	p.look(now)
-	if !again {
-		p.node.reconciler.runSoon()
+	p.evaluate()
+	if !again { // otherwise it is polled often already
+		p.reactions.pollSoon()
 	}
 }
 
 // setLinked notes whether there is a connection to NATS.
 func (p *peers) setLinked(linked bool) {
 	p.mu.Lock()
-	was := p.linked
+	changed := p.linked != linked
 	p.linked = linked
 	p.mu.Unlock()
-	if linked != was {
-		if linked {
-			p.gap("the connection to NATS is new") // what was said before it is not heard
-			return
-		}
-		p.gap("the connection to NATS was lost")
+	switch {
+	case changed && linked:
+		p.lost(lostUntilLink)
+	case changed:
+		p.lost(lostLink)
 	}
 }
 
-// setNodeRows takes what the database says of the nodes, and gives those that are dead.
+// setNodeRows notes the rows of the nodes, and returns those to delete.
 func (p *peers) setNodeRows(beats map[string]int64) (dead map[string]int64) {
+	dead = p.updateRows(beats)
+	if p.unlinked { // otherwise run evaluates, once other nodes had time to be heard
+		p.evaluate()
+	}
+	return dead
+}
+
+func (p *peers) updateRows(beats map[string]int64) (dead map[string]int64) {
 	dead = make(map[string]int64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id := range p.rows {
-		if _, there := beats[id]; !there {
+		if _, exists := beats[id]; !exists {
 			delete(p.rows, id)
 		}
 	}
 	for id, n := range beats {
-		if id == p.node.id {
+		if id == p.self {
 			continue
 		}
 		r := p.rows[id]
 		switch {
 		case r == nil:
-			r = &row{beats: n}
-			if p.node.unlinked && !p.looked {
-				r.same = deadLooks // most likely this very server before it was killed, until it beats
+			r = &nodeRow{beats: n}
+			if p.unlinked && !p.rowsRead {
+				// Most likely the row of this server before it was killed.
+				r.unchanged = deadPolls
 			}
 			p.rows[id] = r
 		case r.beats == n:
-			r.same++
+			r.unchanged++
 		default:
-			r.beats, r.same = n, 0
+			r.beats, r.unchanged = n, 0
 		}
-		if r.same >= forgetLooks {
+		if r.unchanged >= forgetPolls {
 			dead[id] = n
 		}
 	}
-	p.looked = true
+	p.rowsRead = true
 	return dead
 }
 
-// look finds out how it is, and says so when that is another way than before.
-func (p *peers) look(now time.Time) {
-	p.mu.Lock()
-	var gone []string
-	for id, other := range p.heard {
-		if now.Sub(other.heard) > goneBeats*p.node.config.Heartbeat {
-			gone = append(gone, id)
-			delete(p.heard, id)
+// livingRows returns the number of rows that are not dead. Called with mu held.
+func (p *peers) livingRows() (n int) {
+	for _, r := range p.rows {
+		if r.unchanged < deadPolls {
+			n++
 		}
 	}
-	before := p.now
-	p.now = p.evaluate(now)
-	after := p.now
-	p.mu.Unlock()
-	for _, id := range gone {
-		p.node.config.Log.Warn("another node is gone", "node", id)
-		p.node.hub.NodeGone(id)
-	}
-	m := p.node.config.Metrics
-	m.Peers.Set(float64(after.Peers))
-	m.Degraded.Set(0)
-	if after.Degraded {
-		m.Degraded.Set(1)
-	}
-	switch {
-	case after.Degraded && !before.Degraded:
-		p.node.config.Log.Warn("not all comes from the other nodes: the database is asked", "why", after.Why, "peers", after.Peers)
-		p.node.reconciler.runSoon()
-	case before.Degraded && !after.Degraded:
-		p.node.config.Log.Info("the nodes hear each other", "peers", after.Peers)
-		p.node.reconciler.runSoon() // for what was lost until now
-	}
-}
-
-// evaluate is called with mu held.
-func (p *peers) evaluate(now time.Time) (s State) {
-	var why []string
-	if !p.linked {
-		why = append(why, "no connection to NATS")
-	}
-	for id, other := range p.heard {
-		hears := now.Sub(other.listens) <= p.silence()
-		switch {
-		case now.Sub(other.heard) > p.silence():
-			why = append(why, "node "+id+" is silent")
-		case !hears && now.Sub(other.since) > p.silence():
-			why = append(why, "node "+id+" does not hear this one")
-		case hears:
-			s.Peers++
-		}
-		if !slices.Contains(s.Versions, other.version) {
-			s.Versions = append(s.Versions, other.version)
-		}
-	}
-	for id, r := range p.rows {
-		if _, heard := p.heard[id]; !heard && r.same < deadLooks {
-			why = append(why, "node "+id+" shares the database and "+p.unheard())
-		}
-	}
-	if now.Before(p.gapUntil) {
-		why = append(why, p.gapWhy)
-	}
-	slices.Sort(why)
-	slices.Sort(s.Versions)
-	s.Nodes = p.living()
-	s.Why = strings.Join(why, "; ")
-	s.Degraded = len(why) > 0
-	return s
-}
-
-func (p *peers) unheard() string {
-	if p.node.unlinked {
-		return "this one has no relay (relay.listen or relay.url) to hear it by"
-	}
-	return "is not heard"
-}
-
-// String is for people.
-func (s State) String() string {
-	if s.Peers+s.Nodes == 0 {
-		return cmp.Or(s.Why, "no other node")
-	}
-	return cmp.Or(s.Why, fmt.Sprintf("hears %d other nodes", s.Peers))
+	return n
 }

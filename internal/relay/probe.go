@@ -15,117 +15,123 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// ProbeResult is what Probe saw.
+// ProbeResult is what Probe found.
 type ProbeResult struct {
-	Server string // version of the NATS
-	// Unreachable are addresses of other nodes at which nobody takes a connection,
-	// Refused those that take one and let nobody in, each with the reason.
+	Server string // version of NATS
+	// Unreachable are addresses of other nodes that accept no connection, Refused those
+	// that accept one but through which no node joined, each with the reason.
 	Unreachable, Refused map[string]string
-	Problems             []string // what the NATS complained about
-	Nodes                map[string]string
-	RoundTrip            time.Duration // the longest to a node, or to a NATS elsewhere; 0 when there is none
+	Problems             []string          // warnings of NATS
+	Nodes                map[string]string // versions of the nodes that were heard, by id
+	// RoundTrip is the longest to a node, or that to an external NATS; 0 when there is
+	// none.
+	RoundTrip time.Duration
 }
 
 const (
-	lookFor   = 4 * time.Second // at most
-	lookAfter = 1200 * time.Millisecond
-	dialMost  = 2 * time.Second
+	probeTimeout = 4 * time.Second
+	// probeAfterFirst is the time in which all nodes send a heartbeat once one has.
+	probeAfterFirst = 1200 * time.Millisecond
+	dialTimeout     = 2 * time.Second
 )
 
-// Probe joins the nodes of a space for some seconds, and gives those that it hears,
-// by id with their versions. It tells them nothing. It fails when there is no NATS
-// elsewhere that would take it.
-func Probe(ctx context.Context, clusterID string, l Link) (s ProbeResult, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor+dialMost)
+// Probe joins the nodes of a cluster for some seconds, and returns those that it hears.
+// It sends them nothing. The error is about an external NATS that accepts no connection.
+func Probe(ctx context.Context, cluster string, l Link) (r ProbeResult, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout+dialTimeout)
 	defer cancel()
-	s = ProbeResult{Unreachable: make(map[string]string), Refused: make(map[string]string), Nodes: make(map[string]string)}
-	if l.Listen != "" {
-		l.Listen = "127.0.0.1:0" // nobody is to come in
+	r = ProbeResult{
+		Unreachable: make(map[string]string), Refused: make(map[string]string), Nodes: make(map[string]string),
 	}
-	var heard warnings
-	n := New(Config{Space: clusterID, Link: l, Metrics: metric.New().Relay, Log: slog.New(&heard)})
-	link, err := open(n)
+	if l.Listen != "" {
+		l.Listen = "127.0.0.1:0" // other nodes must not connect
+	}
+	var logged warnings
+	events := linkEvents{linked: func(bool) {}, failed: func(error) {}}
+	link, err := openLink(l, newNodeID().String(), slog.New(&logged), events)
 	if err != nil {
-		return s, err
+		return r, err
 	}
 	defer link.close()
-	n.link = link
 	if link.server == nil {
-		err = s.hearFrom(ctx, n, link)
+		err = r.probeExternal(ctx, clusterID(cluster), link)
 	} else {
-		err = s.hearAll(ctx, n, link)
+		err = r.probeNodes(ctx, clusterID(cluster), link)
 	}
-	s.Problems = heard.all()
-	return s, err
+	r.Problems = logged.all()
+	return r, err
 }
 
-// hearFrom looks at a NATS elsewhere.
-func (s *ProbeResult) hearFrom(ctx context.Context, n *Node, l *link) error {
-	waiting, cancel := context.WithTimeout(ctx, connectTimeout+time.Second)
+// probeExternal probes an external NATS.
+func (r *ProbeResult) probeExternal(ctx context.Context, cluster clusterID, l *link) error {
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout+time.Second)
 	defer cancel()
 	for !l.conn.IsConnected() {
-		select {
-		case <-time.After(flushGlance):
-		case <-waiting.Done():
-			return cmp.Or(l.conn.LastError(), reachAny(ctx, n.config.Link.URL), errors.New("no NATS answers"))
+		if !async.Sleep(connecting, flushInterval) {
+			return cmp.Or(l.conn.LastError(), reachAny(ctx, l.config.URL), errors.New("NATS does not respond"))
 		}
 	}
-	s.Server = l.conn.ConnectedServerVersion()
+	r.Server = l.conn.ConnectedServerVersion()
 	var err error
-	if s.RoundTrip, err = l.conn.RTT(); err != nil {
-		return fmt.Errorf("ask the NATS: %w", err)
+	if r.RoundTrip, err = l.conn.RTT(); err != nil {
+		return fmt.Errorf("measure the round trip to NATS: %w", err)
 	}
-	return s.hear(ctx, n, l)
+	return r.listen(ctx, cluster, l)
 }
 
-// hearAll looks at the NATS of each node.
-func (s *ProbeResult) hearAll(ctx context.Context, n *Node, l *link) error {
-	s.Server = l.server.ID()
+// probeNodes probes the NATS of each node.
+func (r *ProbeResult) probeNodes(ctx context.Context, cluster clusterID, l *link) error {
+	r.Server = l.server.ID()
 	if v, err := l.server.Varz(nil); err == nil {
-		s.Server = v.Version
+		r.Server = v.Version
 	}
-	open := make(map[string]bool)
-	for _, address := range l.routes.tried {
+	reachable := make(map[string]bool)
+	for _, address := range l.routes.current {
 		if err := reach(ctx, address); err != nil {
-			s.Unreachable[address] = err.Error()
+			r.Unreachable[address] = err.Error()
 			continue
 		}
-		open[address] = true
+		reachable[address] = true
 	}
-	err := s.hear(ctx, n, l)
-	routes, routesErr := l.server.Routez(nil)
-	if err == nil && routesErr != nil {
-		err = fmt.Errorf("look at the routes: %w", routesErr)
-	}
-	if err != nil {
+	if err := r.listen(ctx, cluster, l); err != nil {
 		return err
 	}
-	came := make(map[string]bool)
-	for _, r := range routes.Routes {
-		came[r.RemoteName] = true
-		delete(open, net.JoinHostPort(r.IP, fmt.Sprint(r.Port)))
-		if trip, err := time.ParseDuration(r.RTT); err == nil {
-			s.RoundTrip = max(s.RoundTrip, trip)
+	return r.checkRoutes(l, reachable)
+}
+
+// checkRoutes determines which of the reachable addresses no node joined through.
+func (r *ProbeResult) checkRoutes(l *link, reachable map[string]bool) error {
+	routes, err := l.server.Routez(nil)
+	if err != nil {
+		return fmt.Errorf("list the routes: %w", err)
+	}
+	joined := make(map[string]bool)
+	for _, route := range routes.Routes {
+		joined[route.RemoteName] = true
+		delete(reachable, net.JoinHostPort(route.IP, fmt.Sprint(route.Port)))
+		if trip, err := time.ParseDuration(route.RTT); err == nil {
+			r.RoundTrip = max(r.RoundTrip, trip)
 		}
 	}
-	if len(came) >= len(l.routes.tried)-len(s.Unreachable) {
-		return nil // some came in by themselves
+	if len(joined) >= len(l.routes.current)-len(r.Unreachable) {
+		return nil // some nodes connected to this one
 	}
-	for address := range open {
-		s.Refused[address] = "takes connections, but no node came of it"
+	for address := range reachable {
+		r.Refused[address] = "accepts connections, but no node joined through it"
 	}
 	return nil
 }
 
-// reachAny is why none of the servers takes a connection, nil when one does.
+// reachAny returns nil if one of the servers accepts a connection, and otherwise why the
+// last one does not.
 func reachAny(ctx context.Context, urls string) (err error) {
 	for text := range strings.SplitSeq(urls, ",") {
 		u, parseErr := url.Parse(strings.TrimSpace(text))
 		if parseErr != nil {
-			continue // it was looked at before
+			continue // the configuration was checked before
 		}
 		port := cmp.Or(u.Port(), fmt.Sprint(nats.DefaultPort))
 		if err = reach(ctx, net.JoinHostPort(u.Hostname(), port)); err == nil {
@@ -136,7 +142,7 @@ func reachAny(ctx context.Context, urls string) (err error) {
 }
 
 func reach(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, dialMost)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -145,26 +151,25 @@ func reach(ctx context.Context, address string) error {
 	return c.Close()
 }
 
-// hear listens to the nodes' beats: for as long as all need to beat once the first
-// was heard.
-func (s *ProbeResult) hear(ctx context.Context, n *Node, l *link) error {
-	in := make(chan *nats.Msg, inboxMost)
-	if _, err := l.conn.ChanSubscribe(n.subject(toAll), in); err != nil {
-		return fmt.Errorf("subscribe to what nodes say: %w", err)
+// listen collects the nodes' heartbeats until all must have sent one.
+func (r *ProbeResult) listen(ctx context.Context, cluster clusterID, l *link) error {
+	in := make(chan *nats.Msg, maxInbox)
+	if _, err := l.conn.ChanSubscribe(cluster.subject(toAll), in); err != nil {
+		return fmt.Errorf("subscribe to messages of nodes: %w", err)
 	}
-	over := time.NewTimer(lookFor)
-	defer over.Stop()
+	timeout := time.NewTimer(probeTimeout)
+	defer timeout.Stop()
 	for {
 		select {
 		case m := <-in:
 			h, body, why := split(m.Data)
 			if note, ok := read[beatNote](body); why == "" && h.kind == kindBeat && ok {
-				if len(s.Nodes) == 0 {
-					over.Reset(lookAfter)
+				if len(r.Nodes) == 0 {
+					timeout.Reset(probeAfterFirst)
 				}
-				s.Nodes[h.node] = note.Version
+				r.Nodes[h.node] = note.Version
 			}
-		case <-over.C:
+		case <-timeout.C:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -172,33 +177,36 @@ func (s *ProbeResult) hear(ctx context.Context, n *Node, l *link) error {
 	}
 }
 
-// warnings is a slog.Handler that keeps what is said in warning.
+// maxWarnings bounds the different messages in warnings.
+const maxWarnings = 10
+
+// warnings is a slog.Handler that collects the messages of warnings and errors.
 type warnings struct {
-	mu   sync.Mutex // guards what follows
-	said []string
+	mu       sync.Mutex // guards what follows
+	messages []string
 }
 
-// Enabled is slog.Handler's.
+// Enabled implements slog.Handler.
 func (*warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-// Handle is slog.Handler's.
-func (c *warnings) Handle(_ context.Context, r slog.Record) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !slices.Contains(c.said, r.Message) && len(c.said) < 10 {
-		c.said = append(c.said, r.Message)
+// Handle implements slog.Handler.
+func (w *warnings) Handle(_ context.Context, r slog.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.messages, r.Message) && len(w.messages) < maxWarnings {
+		w.messages = append(w.messages, r.Message)
 	}
 	return nil
 }
 
-// WithAttrs is slog.Handler's.
-func (c *warnings) WithAttrs([]slog.Attr) slog.Handler { return c }
+// WithAttrs implements slog.Handler.
+func (w *warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
 
-// WithGroup is slog.Handler's.
-func (c *warnings) WithGroup(string) slog.Handler { return c }
+// WithGroup implements slog.Handler.
+func (w *warnings) WithGroup(string) slog.Handler { return w }
 
-func (c *warnings) all() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.said)
+func (w *warnings) all() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.messages)
 }

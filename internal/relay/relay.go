@@ -1,21 +1,19 @@
-// Package relay is between this node and the others that share its database. It
-// carries committed entries, and what is no entry: typing, receipts, who is here,
-// whose access ended. It does so over NATS, in the binary or elsewhere: one subject
-// for each channel, to which a node is subscribed while somebody listens there.
+// Package relay connects this node with the other nodes that share its database. It
+// carries committed entries and what is not in the log: typing, receipts, presence and
+// ended access. It does so over NATS, in the binary or external, with one subject for
+// each channel, to which a node is subscribed while the channel has listeners there.
 //
-// It is never trusted. What it loses, doubles or delays is found by holes in the
-// seqs, and by a look at the database: every 30 seconds, and every two while not all
-// nodes hear each other. Nobody gets a right from it. A lane that publishes never
-// waits: what does not fit is dropped, and read from the log by the others. A node
-// without a Link has all from the database.
+// The relay is never trusted. What it loses, repeats or delays is noticed by gaps in the
+// seqs and by polling the database: every 30 seconds, and every two while not all nodes
+// hear each other. It gives no one a right. A journal worker that publishes never waits:
+// what does not fit is dropped, and the other nodes read it from the log. A node without
+// a Link reads everything from the database.
 package relay
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,141 +21,120 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/hub"
-	"github.com/chowk-chat/chowk/internal/metric"
+	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// Database is where the truth is.
-type Database interface {
-	// Heartbeat notes that a node lives and gives how often each node that is not
-	// forgotten did so, by id.
-	Heartbeat(ctx context.Context, id, version string) (beats map[string]int64, err error)
-	// ForgetNode drops a node that has not lived since it had as many beats,
-	// Deregister one that ends.
-	ForgetNode(ctx context.Context, id string, beats int64) error
-	Deregister(ctx context.Context, id string) error
-	// HeadsBeyond gives the heads of those channels that are further than known.
-	HeadsBeyond(ctx context.Context, known map[chat.ID]chat.Seq) (map[chat.ID]chat.Seq, error)
-	// RecentJoins gives entries after a time by which memberships began.
-	RecentJoins(ctx context.Context, after chat.Time) ([]chat.Entry, error)
-	// JoinSeqs tells since when those of the users who are members of a channel are,
-	// and how far it is.
-	JoinSeqs(ctx context.Context, channel chat.ID, users []chat.UserID) (map[chat.UserID]chat.Seq, chat.Seq, error)
-	Revocations(ctx context.Context, after int64, limit int) ([]model.Revocation, error)
-	LastRevocation(ctx context.Context) (int64, error)
-	// ForgetUser and ForgetReads drop what is remembered of a user, and of how far a
-	// channel's members have read.
-	ForgetUser(id chat.UserID)
-	ForgetReads(channel chat.ID)
-}
-
-// Access ends what users have open here, because another node ended their access.
-type Access interface {
-	RevokedElsewhere(closed []model.TokenHash, user chat.UserID)
-	EnabledElsewhere(user chat.UserID)
-}
-
-// Config says how a Node works. Zero values mean the defaults.
-type Config struct {
-	// Space keeps nodes of different databases apart that share a NATS: letters and
-	// digits.
-	Space   string
-	Version string // of the program, for people
-	Link    Link
-	Metrics *metric.Relay
-	Log     *slog.Logger
-	Now     func() time.Time // the time of day
-
-	Database Database
-	Access   Access
-
-	// Heartbeat is how often a node says that it lives. Default 500 ms. After two and a
-	// half of them without a word it is silent; after ten it is gone, with all whom
-	// it had online.
-	Heartbeat time.Duration
-	// Heal is how often the database is asked while not all nodes hear each other,
-	// HealCalm how often otherwise. Defaults 2 s and 30 s.
-	Heal, HealCalm time.Duration
-	// QueueBytes bounds what waits to be sent. Default 32 MiB.
-	QueueBytes int
-}
-
-func (c Config) withDefaults() Config {
-	set := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&c.Heartbeat, 500*time.Millisecond)
-	set(&c.Heal, 2*time.Second)
-	set(&c.HealCalm, 30*time.Second)
-	if c.QueueBytes == 0 {
-		c.QueueBytes = 32 << 20
-	}
-	if c.Metrics == nil {
-		c.Metrics = metric.New().Relay
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	return c
-}
-
-// Node is this node as the others know it. It is a hub.Relay and a
-// journal.Publisher. Make one with New, Start it once its hub is there; Close ends
-// it.
+// Node is this node among the others. It is a hub.Relay and a journal.Publisher. New
+// creates one, Start starts it once its hub runs, and Close ends it.
 type Node struct {
 	config   Config
-	id       string
-	raw      [8]byte // the id on the wire
-	unlinked bool    // there is no link: the others know this node by the database alone
-	hub      *hub.Hub
-	link     *link // nil when mute
+	env      env
+	id       nodeID
+	unlinked bool // there is no link: this node reads everything from the database
+	link     *link
+	hub      struct{ Hub } // set by Start
 
-	out             *outbox
-	subscriptions   *subscriptions
-	peers           *peers
-	presenceQueries *presenceQueries
-	reconciler      *reconciler
-	in              chan *nats.Msg
-	errands         chan joinLookup
+	publisher     publisher
+	outbox        *outbox
+	receiver      receiver
+	subscriptions *subscriptions
+	peers         *peers
+	presence      *presenceQueries
+	joins         *joins
+	revocations   *revocations
+	reconciler    *reconciler
+	rows          nodeRows
 
 	started atomic.Bool
-	stop    context.CancelFunc // of what works
+	stop    context.CancelFunc
 	done    sync.WaitGroup
 }
 
-// New makes a Node that takes what is told and sends nothing yet.
+// New returns a Node that queues what it is to send. It sends nothing before Start.
 func New(c Config) *Node {
-	n := &Node{config: c.withDefaults(), unlinked: !c.Link.IsSet(), in: make(chan *nats.Msg, inboxMost), errands: make(chan joinLookup, errandsMost)}
-	if _, err := rand.Read(n.raw[:]); err != nil {
-		panic("relay: " + err.Error()) // documented never to happen
+	n := &Node{config: c.withDefaults(), id: newNodeID(), unlinked: !c.Link.IsSet()}
+	c = n.config
+	n.env = env{log: c.Log, metrics: c.Metrics, now: c.Now}
+	n.publisher = publisher{env: n.env, from: n.id, cluster: clusterID(c.ClusterID)}
+	n.outbox = newOutbox(n.env, c.QueueBytes, n.publisher.publish, n.hasPeers)
+	n.peers = newPeers(n.env, &c, n.id, n.sendBeat, peerReactions{
+		nodeGone:        func(id string) { n.hub.NodeGone(id) },
+		pollSoon:        func() { n.reconciler.pollSoon() },
+		refreshPresence: func() { n.reconciler.pollPresence() },
+	})
+	n.subscriptions = newSubscriptionSet(n.env, len(n.fixedSubjects()), n.subscribe, n.catchUp)
+	n.presence = newPresenceQueries(n.env, &n.hub, n.peers.heardNodes, n.publisher.publish, n.outbox.put)
+	n.joins = newJoins(n.env, c.CalmInterval, &n.hub, c.Database, n.peers.lost)
+	n.revocations = newRevocations(n.env, c.Database, c.Access)
+	n.rows = nodeRows{env: n.env, self: n.id.String(), version: c.Version, db: c.Database, peers: n.peers}
+	n.reconciler = n.newReconciler()
+	n.receiver = receiver{
+		env: n.env, in: make(chan *nats.Msg, maxInbox), handlers: n.handlers(), lost: n.peers.lost,
 	}
-	n.id = hex.EncodeToString(n.raw[:])
-	n.out = newOutbox(n)
-	n.subscriptions = newInterest(n)
-	n.peers = newPeers(n)
-	n.presenceQueries = newAsks(n)
-	n.reconciler = newHealer(n)
 	return n
 }
 
-// ID is the node's name, another one at each start.
-func (n *Node) ID() string { return n.id }
+func (n *Node) newReconciler() *reconciler {
+	h := &heads{env: n.env, hub: &n.hub, db: n.config.Database}
+	return &reconciler{
+		env: n.env, interval: n.config.ReconcileInterval, calmInterval: n.config.CalmInterval,
+		heads: h, joins: n.joins, peers: n.peers, hub: &n.hub, askPresence: n.askPresence, wake: async.NewSignal(),
+		sources: []source{
+			{"poll the database for ended access", n.revocations.poll},
+			{pollHeads, h.poll},
+			{"poll the database for new members", n.joins.poll},
+		},
+	}
+}
 
-// startTimeout bounds what a start waits for.
+// handlers returns what is done with each kind of message.
+func (n *Node) handlers() map[kind]handler {
+	return map[kind]handler{
+		kindEvents:   decoded(n.handleEntries),
+		kindHead:     decoded(n.handleHead),
+		kindJoins:    decoded(n.joins.handle),
+		kindTyping:   decoded(n.handleTyping),
+		kindRead:     decoded(n.handleRead),
+		kindPresence: decoded(n.presence.handlePresence),
+		kindAsk:      decoded(n.presence.handleQuery),
+		kindAnswer:   decoded(n.presence.handleResponse),
+		kindRevoke:   decoded(n.revocations.handle),
+		kindUser:     decoded(n.handleUser),
+		kindBeat:     decoded(n.peers.handleBeat),
+		kindLeaving:  n.peers.handleLeaving,
+		kindLost:     func(header, []byte) bool { n.peers.lost(lostBySender); return true },
+	}
+}
+
+// ID returns the node's id, which is another one after each start.
+func (n *Node) ID() string { return n.id.String() }
+
+// State returns the state of the connections between the nodes.
+func (n *Node) State() State { return n.peers.lastState() }
+
+// RouteAddress returns the address to which other nodes connect, "" when they do not.
+func (n *Node) RouteAddress() string {
+	if n.link == nil {
+		return ""
+	}
+	return n.link.routeAddress()
+}
+
+// startTimeout bounds Start.
 const startTimeout = 10 * time.Second
 
-// Start begins to tell and to hear. That nobody answers is no error.
-func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
-	n.hub = h
+// Start begins to send and receive. It is not an error if no other node responds.
+func (n *Node) Start(ctx context.Context, h Hub) error {
+	n.hub.Hub = h
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := n.reconciler.begin(ctx); err != nil {
+	if err := n.revocations.begin(ctx); err != nil {
+		return err
+	}
+	n.joins.skip()
+	n.reconciler.begin()
+	if err := n.rows.beat(ctx); err != nil {
 		return err
 	}
 	if !n.unlinked {
@@ -169,147 +146,131 @@ func (n *Node) Start(ctx context.Context, h *hub.Hub) error {
 	n.stop = stop
 	n.started.Store(true)
 	n.done.Go(func() { n.reconciler.run(running) }) // ends when Close cancels running
+	n.done.Go(func() { n.rows.run(running) })       // ends when Close cancels running
 	if n.unlinked {
 		return nil
 	}
-	n.done.Go(func() { n.receive(running) })             // ends when Close cancels running
-	n.done.Go(func() { n.runErrands(running) })          // ends when Close cancels running
-	n.done.Go(func() { n.out.run() })                    // ends when Close closes the outbox
-	n.done.Go(func() { n.subscriptions.run(running) })   // ends when Close cancels running
-	n.done.Go(func() { n.peers.run(running) })           // ends when Close cancels running
-	n.done.Go(func() { n.presenceQueries.run(running) }) // ends when Close cancels running
-	n.done.Go(func() { n.link.discover(running) })       // ends when Close cancels running
-	n.config.Log.Info("relay started", "node", n.id, "link", n.link.String())
+	n.done.Go(func() { n.receiver.run(running) })      // ends when Close cancels running
+	n.done.Go(func() { n.joins.run(running) })         // ends when Close cancels running
+	n.done.Go(func() { n.outbox.run() })               // ends when Close closes the outbox
+	n.done.Go(func() { n.subscriptions.run(running) }) // ends when Close cancels running
+	n.done.Go(func() { n.peers.run(running) })         // ends when Close cancels running
+	n.done.Go(func() { n.presence.run(running) })      // ends when Close cancels running
+	n.done.Go(func() { n.link.discover(running) })     // ends when Close cancels running
+	n.config.Log.Info("relay started", "node", n.ID(), "link", n.link.String())
 	return nil
 }
 
-// connect makes the way to the other nodes.
+// fixedSubjects returns the subjects that every node is subscribed to.
+func (n *Node) fixedSubjects() []string { return []string{toAll, toNode + n.id.String()} }
+
+// connect opens the link, and subscribes to the fixed subjects.
 func (n *Node) connect() (err error) {
-	if n.link, err = open(n); err != nil {
+	events := linkEvents{linked: n.peers.setLinked, failed: n.linkFailed}
+	if n.link, err = openLink(n.config.Link, n.id.String(), n.config.Log, events); err != nil {
 		return err
 	}
-	if err := n.subscribeFixed(); err != nil {
-		n.link.close()
-		return err
-	}
-	return nil
-}
-
-// subscribeFixed subscribes to what every node hears.
-func (n *Node) subscribeFixed() error {
-	fixed := []string{n.subject(toAll), n.subject(toNode + n.id)}
-	n.subscriptions.fixed = len(fixed)
+	n.publisher.conn = n.link.conn
+	fixed := n.fixedSubjects()
 	n.config.Metrics.Subscriptions.Set(float64(len(fixed)))
 	for _, subject := range fixed {
-		if _, err := n.link.conn.ChanSubscribe(subject, n.in); err != nil {
-			return fmt.Errorf("subscribe to what other nodes say: %w", err)
+		if _, err := n.subscribe(subject); err != nil {
+			n.link.close()
+			return fmt.Errorf("subscribe to messages of other nodes: %w", err)
 		}
 	}
 	return nil
 }
 
-// Close tells the others that this node ends, once all that was taken is sent, and
-// waits for it until ctx ends.
+func (n *Node) subscribe(subject string) (subscription, error) {
+	return n.link.conn.ChanSubscribe(n.publisher.cluster.subject(subject), n.receiver.in)
+}
+
+// hasPeers reports whether there is another node to send to.
+func (n *Node) hasPeers() bool { return !n.unlinked && !n.peers.isAlone() }
+
+// catchUp has what other nodes sent before they knew of new subscriptions read from the
+// database.
+func (n *Node) catchUp(added newSubscriptions) {
+	if !n.peers.isAlone() {
+		n.reconciler.scheduleCatchUp(added)
+	}
+}
+
+func (n *Node) sendBeat(note beatNote) {
+	_ = n.publisher.publish(kindBeat, toAll, n.config.Now(), note) // the next heartbeat is soon
+}
+
+func (n *Node) askPresence(users []chat.UserID) {
+	if !n.unlinked {
+		n.presence.schedule(users)
+	}
+}
+
+// linkFailed is called by NATS for errors outside of any call.
+func (n *Node) linkFailed(err error) {
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		n.config.Metrics.Dropped.WithLabelValues("slow").Inc()
+		n.peers.lost(lostSlow)
+		return
+	}
+	n.config.Log.Warn("relay: NATS reported an error", "err", err)
+}
+
+// Close sends what was queued, and that this node ends. It waits for that until ctx
+// ends.
 func (n *Node) Close(ctx context.Context) error {
 	if !n.started.CompareAndSwap(true, false) {
-		n.out.close()
+		n.outbox.close()
 		return nil
 	}
 	n.stop()
-	n.out.put(outgoing{kind: kindBye, subject: toAll, body: struct{}{}})
-	n.out.close()
+	n.outbox.put(outgoing{kind: kindLeaving, subject: toAll, body: struct{}{}})
+	n.outbox.close()
 	var err error
 	if !n.unlinked {
-		err = n.out.wait(ctx)
+		err = n.outbox.wait(ctx)
 		n.link.flush(ctx)
 		n.link.close()
 	}
 	n.done.Wait()
-	if leave := n.config.Database.Deregister(ctx, n.id); leave != nil {
-		// The others find out by themselves that it does not live any more.
-		n.config.Log.Warn("say in the database that this node ends", "err", leave)
+	if err := n.config.Database.Deregister(ctx, n.id.String()); err != nil {
+		// The other nodes notice by themselves that this one has ended.
+		n.config.Log.Warn("delete this node's row from the database", "err", err)
 	}
 	return err
 }
 
-// Publish tells the hub here, and then the other nodes. See journal.Publisher.
-func (n *Node) Publish(events []chat.Entry) {
-	n.hub.Publish(events)
-	if len(events) > 0 {
-		n.out.put(outgoing{kind: kindEvents, events: events})
+// Publish publishes committed entries to the hub here, and then to the other nodes. See
+// journal.Publisher.
+func (n *Node) Publish(entries []chat.Entry) {
+	n.hub.Publish(entries)
+	if len(entries) > 0 {
+		n.outbox.put(outgoing{kind: kindEvents, entries: entries})
 	}
 }
 
-// Doubt passes on that something may have been committed that nobody will publish.
+// MarkUncertain accepts channels in which an entry may have been committed without being
+// published. See journal.Publisher.
 func (n *Node) MarkUncertain(channels []chat.ID) {
 	n.hub.MarkUncertain(channels)
 	for _, id := range channels {
-		n.out.put(outgoing{kind: kindHead, subject: toChannel + id.String(), body: headNote{Channel: id}})
+		n.outbox.put(outgoing{kind: kindHead, subject: toChannel + id.String(), body: headNote{Channel: id}})
 	}
 }
 
-// Revoked tells the other nodes whose access ended here, or was given back. See
-// auth.Authenticator.
+// Revoked sends the other nodes that access of a user ended here, or was given back when
+// enabled is true. See auth.Authenticator.
 func (n *Node) Revoked(closed []model.TokenHash, user chat.UserID, enabled bool) {
 	note := revokeNote{User: user, Enabled: enabled}
 	for _, h := range closed {
 		note.Closed = append(note.Closed, h[:])
 	}
-	n.reconciler.told(note)
-	n.out.put(outgoing{kind: kindRevoke, subject: toAll, body: note})
+	n.revocations.remember(note)
+	n.outbox.put(outgoing{kind: kindRevoke, subject: toAll, body: note})
 }
 
-// UserChanged tells the other nodes to forget what they remember of a user. See
-// store.Options.
+// UserChanged has the other nodes forget what they cached of a user. See store.Options.
 func (n *Node) UserChanged(user chat.UserID) {
-	n.out.put(outgoing{kind: kindUser, subject: toAll, body: userNote{User: user}})
-}
-
-// Typing, PublishReadReceipt, Presence, Listen, Unlisten, Watch, Unwatch and Online are
-// hub.Relay.
-
-// Typing tells the nodes that listen to the channel.
-func (n *Node) Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time) {
-	n.out.putIfRoom(outgoing{kind: kindTyping, subject: toChannel + channel.String(), body: typingNote{channel, user, isTyping, at}})
-}
-
-// PublishReadReceipt tells the nodes that listen to the channel.
-func (n *Node) PublishReadReceipt(r chat.ReadReceiptFrame) {
-	n.out.putIfRoom(outgoing{kind: kindRead, subject: toChannel + r.ChannelID.String(), body: r})
-}
-
-// Presence tells the nodes on which somebody watches the user.
-func (n *Node) Presence(user chat.UserID, online bool) {
-	n.out.putIfRoom(outgoing{kind: kindPresence, subject: toUser + token(user), body: presenceNote{user, online}})
-}
-
-// Listen subscribes to a channel, soon.
-func (n *Node) Listen(channel chat.ID) { n.subscriptions.want(toChannel+channel.String(), true) }
-
-// Unlisten ends that.
-func (n *Node) Unlisten(channel chat.ID) { n.subscriptions.want(toChannel+channel.String(), false) }
-
-// Watch subscribes to a user's coming and going, soon.
-func (n *Node) Watch(user chat.UserID) { n.subscriptions.want(toUser+token(user), true) }
-
-// Unwatch ends that.
-func (n *Node) Unwatch(user chat.UserID) { n.subscriptions.want(toUser+token(user), false) }
-
-// Online asks the other nodes, and waits a fifth of a second at most.
-func (n *Node) Online(users []chat.UserID) []chat.UserID {
-	if n.unlinked {
-		return nil
-	}
-	return n.presenceQueries.online(users)
-}
-
-// State says how it is between the nodes, for people.
-func (n *Node) State() State { return n.peers.state() }
-
-// RouteAddress is where other nodes connect, "" when they do not.
-func (n *Node) RouteAddress() string {
-	if n.link == nil {
-		return ""
-	}
-	return n.link.routeAddress()
+	n.outbox.put(outgoing{kind: kindUser, subject: toAll, body: userNote{User: user}})
 }

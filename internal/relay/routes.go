@@ -10,129 +10,131 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// routes are the ways to the other nodes. Names are looked up here, again and again:
-// NATS would take one address of many, and nodes come and go.
+// routes are the connections to other nodes. It resolves names itself, again and again:
+// NATS would use one address of many, and nodes come and go.
 type routes struct {
-	link  *link
-	host  string
-	port  int
-	token string // by which this process comes in; nobody else does
-	tls   *tls.Config
-
-	known map[string][]string // addresses by name, as they were found last
-	tried []string            // what NATS tries now
+	config   Link
+	log      *slog.Logger
+	node     string // this node's id
+	host     string
+	port     int
+	token    string // authenticates this process to its NATS
+	tls      *tls.Config
+	resolved map[string][]string // the last known addresses of each name
+	current  []string            // the addresses that NATS connects to
 }
 
 const (
-	lookEvery   = 2 * time.Second
-	lookTimeout = 2 * time.Second
-	// routeRetries is how often NATS tries a node that it was told of by another.
-	routeRetries = 60
+	resolveInterval = 2 * time.Second
+	resolveTimeout  = 2 * time.Second
+	routeTimeout    = 2 * time.Second
+	// maxRouteRetries is how often NATS tries to connect to a node that another one
+	// reported.
+	maxRouteRetries = 60
 )
 
+// splitAddress splits host:port.
 func splitAddress(address string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", 0, fmt.Errorf("read the address for other nodes: %w", err)
+		return "", 0, fmt.Errorf("parse the address for other nodes: %w", err)
 	}
 	port, err = strconv.Atoi(text)
 	if err != nil {
-		return "", 0, fmt.Errorf("read the address for other nodes: %w", err)
+		return "", 0, fmt.Errorf("parse the address for other nodes: %w", err)
 	}
 	return host, port, nil
 }
 
-// options are new ones each time: NATS keeps and changes them.
-func (r *routes) options(to []string) *server.Options {
-	n := r.link.node
+// options returns the options of a NATS that connects to addresses. They are new ones
+// each time, because NATS keeps and changes them.
+func (r *routes) options(addresses []string) *server.Options {
 	o := &server.Options{
-		ServerName: n.id, NoSigs: true, NoLog: true, NoSystemAccount: true,
-		// Without a listener NATS would have no routes. This one is of no use to anybody.
+		ServerName: r.node, NoSigs: true, NoLog: true, NoSystemAccount: true,
+		// NATS has no routes without a listener for clients. No one can log in to this one
+		// except this process.
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: r.token, MaxConn: 8,
-		MaxPayload: headerSize + bodyMost + 1024, MaxPending: pendingMost, WriteDeadline: writeTimeout,
-		PingInterval: linkPing, MaxPingsOut: linkPings,
+		MaxPayload: headerSize + maxBody + 1024, MaxPending: maxPending, WriteDeadline: writeTimeout,
+		PingInterval: linkPing, MaxPingsOut: maxLinkPings,
 		Cluster: server.ClusterOpts{
-			Name: "chowk", Host: r.host, Port: r.port, Username: clusterUser, Password: n.config.Link.Secret, TLSConfig: r.tls,
-			TLSTimeout: lookTimeout.Seconds(), AuthTimeout: lookTimeout.Seconds(), PoolSize: -1, Compression: server.CompressionOpts{Mode: server.CompressionOff},
-			PingInterval: linkPing, MaxPingsOut: linkPings, WriteDeadline: writeTimeout, ConnectRetries: routeRetries,
+			Name: "chowk", Host: r.host, Port: r.port, Username: clusterUser, Password: r.config.Secret, TLSConfig: r.tls,
+			TLSTimeout: routeTimeout.Seconds(), AuthTimeout: routeTimeout.Seconds(), PoolSize: -1,
+			Compression:  server.CompressionOpts{Mode: server.CompressionOff},
+			PingInterval: linkPing, MaxPingsOut: maxLinkPings, WriteDeadline: writeTimeout, ConnectRetries: maxRouteRetries,
 		},
 	}
 	if o.Cluster.Port == 0 {
 		o.Cluster.Port = server.RANDOM_PORT
 	}
-	for _, address := range to {
-		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: address, User: url.UserPassword(clusterUser, n.config.Link.Secret)})
+	for _, address := range addresses {
+		user := url.UserPassword(clusterUser, r.config.Secret)
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: address, User: user})
 	}
-	r.tried = to
+	r.current = addresses
 	return o
 }
 
-// run looks for nodes that came and went until ctx ends.
-func (r *routes) run(ctx context.Context) {
-	if len(r.link.node.config.Link.Routes) == 0 {
+// run has NATS connect to nodes as their addresses change, until ctx ends.
+func (r *routes) run(ctx context.Context, s *server.Server) {
+	if len(r.config.Routes) == 0 {
 		return
 	}
-	t := time.NewTicker(lookEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
+	async.Every(ctx, resolveInterval, func() {
+		addresses := r.resolve(ctx)
+		if ctx.Err() != nil || slices.Equal(addresses, r.current) {
 			return
 		}
-		to := r.look(ctx)
-		if ctx.Err() != nil || slices.Equal(to, r.tried) {
-			continue
+		r.log.Info("connecting to other nodes", "addresses", addresses)
+		if err := s.ReloadOptions(r.options(addresses)); err != nil {
+			r.log.Error("connect to other nodes", "err", err)
 		}
-		r.link.node.config.Log.Info("other nodes are looked for", "at", to)
-		if err := r.link.server.ReloadOptions(r.options(to)); err != nil {
-			r.link.node.config.Log.Error("look for other nodes", "err", err)
-		}
-	}
+	})
 }
 
-// look gives the addresses of the other nodes, in order. A name that is not known
-// just now keeps those that it had.
-func (r *routes) look(ctx context.Context) (to []string) {
-	if r.known == nil {
-		r.known = make(map[string][]string)
-	}
+// resolve returns the addresses of the other nodes, in order. A name that cannot be
+// resolved keeps its last known addresses.
+func (r *routes) resolve(ctx context.Context) (addresses []string) {
 	own := ownAddresses()
-	for _, name := range r.link.node.config.Link.Routes {
+	for _, name := range r.config.Routes {
 		host, port, err := net.SplitHostPort(name)
 		if err != nil {
-			continue // it was looked at before
+			continue // the configuration was checked before
 		}
-		if net.ParseIP(host) == nil {
-			if found, err := lookUp(ctx, host); err == nil {
-				r.known[name] = found
-			} else if _, known := r.known[name]; !known {
-				r.known[name] = nil
-				r.link.node.config.Log.Warn("look up the other nodes", "name", host, "err", err)
-			}
-		} else {
-			r.known[name] = []string{host}
-		}
-		for _, ip := range r.known[name] {
+		for _, ip := range r.resolveHost(ctx, name, host) {
 			if isSelf := own[ip] && port == strconv.Itoa(r.port); !isSelf {
-				to = append(to, net.JoinHostPort(ip, port))
+				addresses = append(addresses, net.JoinHostPort(ip, port))
 			}
 		}
 	}
-	slices.Sort(to)
-	return slices.Compact(to)
+	slices.Sort(addresses)
+	return slices.Compact(addresses)
 }
 
-// lookUp finds no address where the name says that there is none.
-func lookUp(ctx context.Context, host string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+// resolveHost returns the addresses of the host in one of the routes.
+func (r *routes) resolveHost(ctx context.Context, route, host string) []string {
+	if net.ParseIP(host) != nil {
+		return []string{host}
+	}
+	found, err := lookUpHost(ctx, host)
+	if _, known := r.resolved[route]; err == nil {
+		r.resolved[route] = found
+	} else if !known {
+		r.resolved[route] = nil
+		r.log.Warn("resolve the name of other nodes", "name", host, "err", err)
+	}
+	return r.resolved[route]
+}
+
+// lookUpHost returns no address and no error for a name that does not exist.
+func lookUpHost(ctx context.Context, host string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	found, err := net.DefaultResolver.LookupHost(ctx, host)
 	var none *net.DNSError
@@ -154,70 +156,4 @@ func ownAddresses() map[string]bool {
 		}
 	}
 	return own
-}
-
-// natsLog takes what the NATS in the process says. Most of it is of no interest to
-// whoever runs chowk; what keeps nodes apart is, once in a while.
-type natsLog struct {
-	log *slog.Logger
-
-	mu   sync.Mutex // guards what follows
-	last map[string]time.Time
-}
-
-const sameLogged = 30 * time.Second
-
-// Noticef is server.Logger's.
-func (l *natsLog) Noticef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
-
-// Warnf is server.Logger's.
-func (l *natsLog) Warnf(format string, v ...any) { l.rateLimited(slog.LevelDebug, format, v) }
-
-// Errorf is server.Logger's.
-func (l *natsLog) Errorf(format string, v ...any) { l.rateLimited(slog.LevelDebug, format, v) }
-
-// Fatalf is server.Logger's. The start fails of what it says.
-func (l *natsLog) Fatalf(format string, v ...any) { l.rateLimited(slog.LevelError, format, v) }
-
-// Debugf is server.Logger's.
-func (*natsLog) Debugf(string, ...any) {}
-
-// Tracef is server.Logger's.
-func (*natsLog) Tracef(string, ...any) {}
-
-// rateLimited logs what people must know as a warning, and the same not again for a
-// while.
-func (l *natsLog) rateLimited(level slog.Level, format string, v []any) {
-	text := fmt.Sprintf(format, v...)
-	class := ""
-	for _, c := range []struct{ word, means string }{
-		{"uthoriz", "a node with another secret was refused, or refused this one"},
-		{"uthentication", "a node with another secret was refused, or refused this one"},
-		{"TLS", "nodes do not trust each other's certificates"},
-		{"x509", "nodes do not trust each other's certificates"},
-		{"luster name", "something that is no chowk wants to be a node"},
-		{"low Consumer", "a node does not take what it is sent"},
-	} {
-		if strings.Contains(text, c.word) {
-			class, level = c.means, slog.LevelWarn
-			break
-		}
-	}
-	if class != "" && !l.due(class) {
-		return
-	}
-	l.log.Log(context.Background(), level, "relay: "+class, "nats", text)
-}
-
-func (l *natsLog) due(class string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.last == nil {
-		l.last = make(map[string]time.Time)
-	}
-	if time.Since(l.last[class]) < sameLogged {
-		return false
-	}
-	l.last[class] = time.Now()
-	return true
 }

@@ -6,111 +6,130 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// subscriptions is what this node is subscribed to: exactly what somebody here listens
-// to or watches.
+// subscriptions are the subjects that this node is subscribed to in addition to those
+// that every node has: one for each channel with listeners here, and for each user who
+// is watched here.
 type subscriptions struct {
-	node *Node
-	wake chan struct{}
+	env
+	subscribe subscribeFunc
+	onNew     func(newSubscriptions)
+	fixed     int // subscriptions that every node has
+	wake      async.Signal
 
 	mu      sync.Mutex      // guards what follows
-	pending map[string]bool // what is to be subscribed to, or not any more
+	pending map[string]bool // subjects to subscribe to, or to unsubscribe from
 
-	fixed   int                           // subscriptions that every node has
-	current map[string]*nats.Subscription // run's own
+	current map[string]subscription // used by run only
 }
 
-func newInterest(n *Node) *subscriptions {
-	return &subscriptions{node: n, wake: make(chan struct{}, 1), pending: make(map[string]bool), current: make(map[string]*nats.Subscription)}
+// subscription is a subscription at NATS.
+type subscription interface{ Unsubscribe() error }
+
+// subscribeFunc subscribes to one of the cluster's subjects.
+type subscribeFunc func(subject string) (subscription, error)
+
+// newSubscriptions are channels and users that this node has just subscribed to.
+type newSubscriptions struct {
+	channels []chat.ID
+	users    []chat.UserID
 }
 
-// want notes what is wanted last. It is called under locks of the hub.
-func (i *subscriptions) want(subject string, wanted bool) {
-	if i.node.unlinked {
-		return
+func (n *newSubscriptions) empty() bool { return len(n.channels)+len(n.users) == 0 }
+
+// add adds the channel or the user of a subject.
+func (n *newSubscriptions) add(subject string) {
+	if id, ok := strings.CutPrefix(subject, toChannel); ok {
+		n.channels = append(n.channels, chat.MustParseID(id))
+	} else if token, ok := strings.CutPrefix(subject, toUser); ok {
+		n.users = append(n.users, userOf(token))
 	}
-	i.mu.Lock()
-	i.pending[subject] = wanted
-	i.mu.Unlock()
-	select {
-	case i.wake <- struct{}{}:
-	default:
+}
+
+func newSubscriptionSet(e env, fixed int, subscribe subscribeFunc, onNew func(newSubscriptions)) *subscriptions {
+	return &subscriptions{
+		env: e, fixed: fixed, subscribe: subscribe, onNew: onNew, wake: async.NewSignal(),
+		pending: make(map[string]bool), current: make(map[string]subscription),
 	}
 }
 
-// retryInterest is how long to wait when a subscription could not be made.
-const retryInterest = 200 * time.Millisecond
+// want notes whether a subject is wanted; the last call counts. It is called with locks
+// of the hub held.
+func (s *subscriptions) want(subject string, wanted bool) {
+	s.mu.Lock()
+	s.pending[subject] = wanted
+	s.mu.Unlock()
+	s.wake.Notify()
+}
 
-func (i *subscriptions) run(ctx context.Context) {
-	for {
-		select {
-		case <-i.wake:
-		case <-ctx.Done():
-			return
-		}
-		i.mu.Lock()
-		pending := i.pending
-		i.pending = make(map[string]bool)
-		i.mu.Unlock()
-		failed := i.apply(ctx, pending)
-		if failed == 0 {
+// subscribeRetryDelay is the time before a failed subscription is attempted again.
+const subscribeRetryDelay = 200 * time.Millisecond
+
+// run subscribes and unsubscribes until ctx ends.
+func (s *subscriptions) run(ctx context.Context) {
+	for s.wake.Wait(ctx) {
+		s.mu.Lock()
+		pending := s.pending
+		s.pending = make(map[string]bool)
+		s.mu.Unlock()
+		if s.apply(ctx, pending) {
 			continue
 		}
-		t := time.NewTimer(retryInterest)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		s.wake.Notify()
+		if !async.Sleep(ctx, subscribeRetryDelay) {
 			return
 		}
 	}
 }
 
-// apply brings the subscriptions to what is wanted, and puts back what failed.
-func (i *subscriptions) apply(ctx context.Context, pending map[string]bool) (failed int) {
-	n := i.node
-	var made newSubscriptions
+// apply subscribes to what is wanted and unsubscribes from the rest. What failed it puts
+// back; ok is false then.
+func (s *subscriptions) apply(ctx context.Context, pending map[string]bool) (ok bool) {
+	var added newSubscriptions
+	ok = true
 	for subject, wanted := range pending {
-		sub := i.current[subject]
-		var err error
-		switch {
-		case wanted && sub == nil:
-			if sub, err = n.link.conn.ChanSubscribe(n.subject(subject), n.in); err == nil {
-				i.current[subject] = sub
-				if id, ok := strings.CutPrefix(subject, toChannel); ok {
-					made.channels = append(made.channels, chat.MustParseID(id))
-				} else if user, ok := strings.CutPrefix(subject, toUser); ok {
-					made.users = append(made.users, userOf(user))
-				}
-			}
-		case !wanted && sub != nil:
-			err = sub.Unsubscribe()
-			delete(i.current, subject)
+		isNew, err := s.set(subject, wanted)
+		if isNew {
+			added.add(subject)
 		}
 		if err != nil && ctx.Err() == nil {
-			failed++
-			n.config.Log.Debug("subscribe to what other nodes say", "subject", subject, "err", err)
-			i.mu.Lock()
-			if _, newer := i.pending[subject]; !newer {
-				i.pending[subject] = wanted
-			}
-			i.mu.Unlock()
+			ok = false
+			s.log.Debug("subscribe to a subject of other nodes", "subject", subject, "wanted", wanted, "err", err)
+			s.putBack(subject, wanted)
 		}
 	}
-	n.config.Metrics.Subscriptions.Set(float64(len(i.current) + i.fixed))
-	if !made.empty() && !n.peers.isAlone() {
-		// The other nodes have not heard of it yet: what happens meanwhile is asked for.
-		n.reconciler.scheduleCatchUp(made)
+	s.metrics.Subscriptions.Set(float64(len(s.current) + s.fixed))
+	if !added.empty() {
+		s.onNew(added)
 	}
-	if failed > 0 {
-		select {
-		case i.wake <- struct{}{}:
-		default:
+	return ok
+}
+
+// set subscribes to a subject or unsubscribes from it.
+func (s *subscriptions) set(subject string, wanted bool) (isNew bool, err error) {
+	current := s.current[subject]
+	switch {
+	case wanted && current == nil:
+		if current, err = s.subscribe(subject); err != nil {
+			return false, err
 		}
+		s.current[subject] = current
+		return true, nil
+	case !wanted && current != nil:
+		delete(s.current, subject)
+		return false, current.Unsubscribe()
 	}
-	return failed
+	return false, nil
+}
+
+// putBack has a subject set again, unless it was changed meanwhile.
+func (s *subscriptions) putBack(subject string, wanted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, newer := s.pending[subject]; !newer {
+		s.pending[subject] = wanted
+	}
 }

@@ -1,63 +1,72 @@
 package relay
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// What nodes say to each other: a version, a kind, who says it and when, and JSON.
-// A later chowk may say more: fields that are not known are skipped, and whole
-// messages of a kind or a version that is not known; the database has what they
-// would have told.
+// A message between nodes is a version, a kind, the sender, the sender's time, and
+// JSON. A later version of chowk may send more: unknown fields are skipped, and so are
+// whole messages of an unknown kind or version. What they contain is in the database.
 
-// wireVersion is that of the header and of what the kinds mean.
+// wireVersion is the version of the header and of the meaning of the kinds.
 const wireVersion = 1
 
-// kind says what a message is.
+// kind is the kind of a message.
 type kind byte
 
 const (
 	kindEvents   kind = 'e' // entries of one channel, in order
-	kindHead     kind = 'h' // something may have been committed to a channel
+	kindHead     kind = 'h' // an entry may have been committed to a channel
 	kindJoins    kind = 'j' // an entry by which memberships begin
 	kindTyping   kind = 't'
 	kindRead     kind = 'r'
-	kindPresence kind = 'p' // a user has come or gone
-	kindAsk      kind = 'a' // who of these is online with you?
-	kindAnswer   kind = 'w' // these are
-	kindRevoke   kind = 'v' // access ended, or came back
+	kindPresence kind = 'p' // a user has come online or gone offline
+	kindAsk      kind = 'a' // a query: which users are online?
+	kindAnswer   kind = 'w' // the response to a query
+	kindRevoke   kind = 'v' // access ended, or was given back
 	kindUser     kind = 'u' // a user has changed
-	kindBeat     kind = 'b' // this node lives
-	kindBye      kind = 'y' // this node ends
-	kindLost     kind = 'x' // this node could not say all that it should have
+	kindBeat     kind = 'b' // a heartbeat
+	kindLeaving  kind = 'y' // this node ends
+	kindLost     kind = 'x' // this node could not send everything
 )
 
+// kindNames are the kinds' names in the metrics.
 var kindNames = map[kind]string{
-	kindEvents: "events", kindHead: "head", kindJoins: "joins", kindTyping: "typing", kindRead: "read", kindPresence: "presence", kindAsk: "ask",
-	kindAnswer: "answer", kindRevoke: "revoke", kindUser: "user", kindBeat: "beat", kindBye: "bye", kindLost: "lost",
+	kindEvents: "events", kindHead: "head", kindJoins: "joins", kindTyping: "typing", kindRead: "read",
+	kindPresence: "presence", kindAsk: "ask", kindAnswer: "answer", kindRevoke: "revoke", kindUser: "user",
+	kindBeat: "beat", kindLeaving: "bye", kindLost: "lost",
 }
 
-// Subjects, after the prefix of the space.
+// Subjects, after the prefix of the cluster.
 const (
 	toAll     = "all"
-	toNode    = "n."
-	toChannel = "c."
-	toUser    = "u."
+	toNode    = "n." // and a node's id
+	toChannel = "c." // and a channel's id
+	toUser    = "u." // and a user's id, see userToken
 )
 
-func (n *Node) subject(to string) string { return "chowk." + n.config.Space + "." + to }
+// clusterID identifies the nodes of one database. Those of others may use the same
+// NATS.
+type clusterID string
 
-// token is a user's id as a part of a subject, where a dot would separate. An id has
-// no tilde.
-func token(user chat.UserID) string { return strings.ReplaceAll(string(user), ".", "~") }
+// subject returns the NATS subject of one of the cluster's subjects.
+func (c clusterID) subject(to string) string { return "chowk." + string(c) + "." + to }
 
+// userToken returns a user's id as a part of a subject, in which a dot would separate
+// parts. An id has no tilde.
+func userToken(user chat.UserID) string { return strings.ReplaceAll(string(user), ".", "~") }
+
+// userOf is the inverse of userToken.
 func userOf(token string) chat.UserID { return chat.UserID(strings.ReplaceAll(token, "~", ".")) }
 
 type headNote struct {
@@ -82,14 +91,15 @@ type presenceNote struct {
 	Online bool        `json:"online"`
 }
 
-type askNote struct {
-	Ask   uint64        `json:"ask"`
+// queryNote asks which of the users are online; All asks for everyone.
+type queryNote struct {
+	Query uint64        `json:"ask"`
 	All   bool          `json:"all"`
 	Users []chat.UserID `json:"users"`
 }
 
-type answerNote struct {
-	Ask    uint64        `json:"ask"`
+type responseNote struct {
+	Query  uint64        `json:"ask"`
 	Online []chat.UserID `json:"online"`
 }
 
@@ -103,22 +113,36 @@ type userNote struct {
 	User chat.UserID `json:"user"`
 }
 
-// beatNote says that a node lives, for the how manieth time, and whom it hears.
+// beatNote is a heartbeat: its number, and which nodes the sender hears.
 type beatNote struct {
 	N       uint64      `json:"n"`
 	Version string      `json:"version"`
 	Hears   []heardNote `json:"hears"`
 }
 
-// heardNote gives a node its own beat back: when it had sent it, by its clock in
-// microseconds, and how long ago that came here.
+// heardNote returns a node its own last heartbeat: when it was sent, by that node's
+// clock, and how long ago it was received, both in microseconds.
 type heardNote struct {
 	ID   string `json:"id"`
 	At   int64  `json:"at"`
 	Held int64  `json:"held"`
 }
 
-// header is 18 bytes: version, kind, node, and the sender's time in microseconds.
+// nodeID identifies a running server. It is another one after each start.
+type nodeID [8]byte
+
+func newNodeID() (id nodeID) {
+	if _, err := rand.Read(id[:]); err != nil {
+		panic("relay: " + err.Error()) // documented never to happen
+	}
+	return id
+}
+
+// String returns the id in hexadecimal.
+func (id nodeID) String() string { return hex.EncodeToString(id[:]) }
+
+// headerSize is the size of a header on the wire: version, kind, node and the sender's
+// time in microseconds.
 const headerSize = 18
 
 type header struct {
@@ -127,28 +151,28 @@ type header struct {
 	at   int64
 }
 
-// bodyMost bounds a message; NATS takes a megabyte.
-const bodyMost = 512 << 10
+// maxBody bounds the body of a message. NATS accepts a megabyte.
+const maxBody = 512 << 10
 
 var errTooLarge = errors.New("a message to other nodes is too large")
 
-// encode makes a message.
-func (n *Node) encode(k kind, at int64, body any) ([]byte, error) {
+// encode encodes a message.
+func encode(from nodeID, k kind, at time.Time, body any) ([]byte, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("encode a message to other nodes: %w", err)
 	}
-	if len(b) > bodyMost {
+	if len(b) > maxBody {
 		return nil, errTooLarge
 	}
 	m := make([]byte, headerSize, headerSize+len(b))
 	m[0], m[1] = wireVersion, byte(k)
-	copy(m[2:10], n.raw[:])
-	binary.BigEndian.PutUint64(m[10:], uint64(at))
+	copy(m[2:10], from[:])
+	binary.BigEndian.PutUint64(m[10:], uint64(at.UnixMicro()))
 	return append(m, b...), nil
 }
 
-// ignored is why a message was.
+// ignored is the reason why a message was ignored, as in the metrics.
 type ignored string
 
 const (
@@ -158,10 +182,11 @@ const (
 	ignoredSize      ignored = "size"
 )
 
-// split takes a message's header off. why is "" when it is to be read.
+// split separates a message's header from its body. why is "" for a message to
+// process.
 func split(m []byte) (h header, body []byte, why ignored) {
 	switch {
-	case len(m) > headerSize+bodyMost:
+	case len(m) > headerSize+maxBody:
 		return h, nil, ignoredSize
 	case len(m) == 0:
 		return h, nil, ignoredMalformed
@@ -170,9 +195,15 @@ func split(m []byte) (h header, body []byte, why ignored) {
 	case len(m) < headerSize:
 		return h, nil, ignoredMalformed
 	}
-	h = header{kind: kind(m[1]), node: hex.EncodeToString(m[2:10]), at: int64(binary.BigEndian.Uint64(m[10:]))} //nolint:gosec // as it was put
+	h = header{
+		kind: kind(m[1]), node: hex.EncodeToString(m[2:10]),
+		at: int64(binary.BigEndian.Uint64(m[10:])), //nolint:gosec // encode wrote an int64
+	}
 	if _, known := kindNames[h.kind]; !known {
 		return h, nil, ignoredKind
 	}
 	return h, m[headerSize:], ""
 }
+
+// read decodes a body. Unknown fields are skipped.
+func read[T any](body []byte) (v T, ok bool) { return v, json.Unmarshal(body, &v) == nil }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
@@ -25,76 +27,83 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// patience bounds every wait; nothing is expected to take that long.
-const patience = 20 * time.Second
+// timeout bounds every wait. Nothing is expected to take that long.
+const timeout = 20 * time.Second
+
+// quick makes nodes notice sooner that they do not hear each other. While they do, the
+// database is never polled: what crosses then came by the relay.
+var quick = relay.Config{
+	Heartbeat: 100 * time.Millisecond, ReconcileInterval: 200 * time.Millisecond, CalmInterval: time.Hour,
+}
+
+const secret = "a secret of some length"
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	// A NATS in the process ends its own goroutines a moment after it says so: Find
-	// waits for that. The two are of the database that all tests share.
-	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"), goleak.IgnoreTopFunction("github.com/chowk-chat/chowk/internal/testkit/pgtest.startTied.func1")); err != nil && code == 0 {
+	// NATS in the process ends its goroutines a moment after it reports that it has:
+	// Find waits for that. Those ignored belong to the database that all tests share.
+	err := goleak.Find(
+		goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"),
+		goleak.IgnoreTopFunction("github.com/chowk-chat/chowk/internal/testkit/pgtest.startTied.func1"),
+	)
+	if err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// node is one chowk without its doors.
+// node is a server without its listeners.
 type node struct {
 	t       testing.TB
 	db      *store.Store
 	hub     *hub.Hub
 	journal *journal.Journal
 	relay   *relay.Node
-	numbers *metric.Metrics
+	metrics *metric.Metrics
 	access  *access
 	once    sync.Once
 }
 
-// access notes whose access ended.
+// access records whose access ended.
 type access struct {
-	mu   sync.Mutex // guards what follows; whoever holds it holds up the node
-	told []string
+	mu    sync.Mutex // guards what follows; while it is held the node is blocked
+	calls []string
 }
 
-func (a *access) note(format string, args ...any) {
+func (a *access) record(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.told = append(a.told, fmt.Sprintf(format, args...))
+	a.calls = append(a.calls, fmt.Sprintf(format, args...))
 }
 
 func (a *access) RevokedElsewhere(closed []model.TokenHash, user chat.UserID) {
 	if len(closed) == 0 {
-		a.note("%s is disabled", user)
+		a.record("%s is disabled", user)
 	}
 	for _, h := range closed {
-		a.note("session %d of %s is closed", h[0], user)
+		a.record("log-in %d of %s is closed", h[0], user)
 	}
 }
 
-func (a *access) EnabledElsewhere(user chat.UserID) { a.note("%s is enabled", user) }
+func (a *access) EnabledElsewhere(user chat.UserID) { a.record("%s is enabled", user) }
 
 func (a *access) all() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return append([]string(nil), a.told...)
+	return slices.Clone(a.calls)
 }
 
-func (a *access) has(what string) func() bool {
-	return func() bool {
-		for _, s := range a.all() {
-			if s == what {
-				return true
-			}
-		}
-		return false
-	}
+// await waits for a call.
+func (n *node) awaitAccess(call string) {
+	n.t.Helper()
+	until(n.t, call, func() bool { return slices.Contains(n.access.all(), call) })
 }
 
 // start starts a node on a database.
 func start(t testing.TB, url string, c relay.Config) *node {
 	t.Helper()
-	n := &node{t: t, numbers: metric.New(), access: new(access)}
+	n := &node{t: t, metrics: metric.New(), access: new(access)}
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("RELAY_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -108,14 +117,15 @@ func start(t testing.TB, url string, c relay.Config) *node {
 	if n.db, err = store.Open(t.Context(), store.Options{URL: url, UserChanged: changed}); err != nil {
 		t.Fatal(err)
 	}
-	c.Database, c.Access, c.Metrics, c.Log = n.db, n.access, n.numbers.Relay, log
-	if c.Space == "" {
-		c.Space = "test"
+	c.Database, c.Access, c.Metrics, c.Log = n.db, n.access, n.metrics.Relay, log
+	if c.ClusterID == "" {
+		c.ClusterID = "test"
 	}
 	n.relay = relay.New(c)
-	n.hub = hub.Start(hub.Config{Store: n.db, Relay: n.relay, Metrics: n.numbers.Hub, Log: log})
-	n.journal = journal.Start(journal.Config{ // on a busy machine nobody is refused
-		Store: n.db, Publisher: n.relay, Metrics: n.numbers.Journal, Log: log, QueueTimeout: patience, AnswerTimeout: patience, CommitTimeout: patience,
+	n.hub = hub.Start(hub.Config{Store: n.db, Relay: n.relay, Metrics: n.metrics.Hub, Log: log})
+	n.journal = journal.Start(journal.Config{ // with timeouts for a busy machine
+		Store: n.db, Publisher: n.relay, Metrics: n.metrics.Journal, Log: log,
+		QueueTimeout: timeout, AnswerTimeout: timeout, CommitTimeout: timeout,
 	})
 	t.Cleanup(n.stop)
 	if err := n.relay.Start(t.Context(), n.hub); err != nil {
@@ -124,10 +134,10 @@ func start(t testing.TB, url string, c relay.Config) *node {
 	return n
 }
 
-// stop ends the node in good order.
+// stop shuts the node down.
 func (n *node) stop() {
 	n.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		if err := n.journal.Close(ctx); err != nil {
 			n.t.Error(err)
@@ -142,21 +152,21 @@ func (n *node) stop() {
 	})
 }
 
-// pair is two nodes that hear each other through a proxy.
-func pair(t testing.TB, c relay.Config) (a, b *node, p *testkit.Proxy) {
+// startPair starts two nodes that hear each other through a proxy.
+func startPair(t testing.TB, c relay.Config) (a, b *node, p *testkit.Proxy) {
 	t.Helper()
 	url := pgtest.Database(t)
-	c.Link = relay.Link{Listen: "127.0.0.1:0", Secret: "a secret of some length"}
+	c.Link = relay.Link{Listen: "127.0.0.1:0", Secret: secret}
 	a = start(t, url, c)
 	p = testkit.StartProxy(t, a.relay.RouteAddress())
 	c.Link.Routes = []string{p.Address()}
 	b = start(t, url, c)
-	together(t, a, b)
+	awaitConnected(t, a, b)
 	return a, b, p
 }
 
-// three is three nodes, of which two are told only of the first.
-func three(t testing.TB) (a, b, c *node) {
+// startThree starts three nodes, two of which have a route to the first only.
+func startThree(t testing.TB) (a, b, c *node) {
 	t.Helper()
 	url := pgtest.Database(t)
 	config := quick
@@ -164,72 +174,95 @@ func three(t testing.TB) (a, b, c *node) {
 	a = start(t, url, config)
 	config.Link.Routes = []string{a.relay.RouteAddress()}
 	b, c = start(t, url, config), start(t, url, config)
-	together(t, a, b, c)
+	awaitConnected(t, a, b, c)
 	return a, b, c
 }
 
-// together waits until all nodes hear each other and nothing is amiss.
-func together(t testing.TB, nodes ...*node) {
+// awaitConnected waits until all nodes hear each other and none is degraded.
+func awaitConnected(t testing.TB, nodes ...*node) {
 	t.Helper()
 	for i, n := range nodes {
-		until(t, fmt.Sprintf("node %d hears the others and they hear it", i), func() bool {
+		until(t, fmt.Sprintf("node %d and the others hear each other", i), func() bool {
 			s := n.relay.State()
 			return s.Peers == len(nodes)-1 && !s.Degraded
 		})
 	}
 }
 
-// until waits for what can only be asked for.
+// until waits for a condition that can only be polled.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so: %s", what)
+			t.Fatalf("after %v it is not the case that: %s", timeout, what)
 		}
 	}
 }
 
-// users makes them, and gives the first.
+func equal[T any](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// users creates users, and returns the first.
 func (n *node) users(ids ...chat.UserID) chat.UserID {
 	n.t.Helper()
 	for _, id := range ids {
-		if _, err := n.db.EnsureUser(n.t.Context(), chat.User{ID: id, Name: string(id), IsActive: true, CreatedAt: 1}); err != nil {
+		u := chat.User{ID: id, Name: string(id), IsActive: true, CreatedAt: 1}
+		if _, err := n.db.EnsureUser(n.t.Context(), u); err != nil {
 			n.t.Fatal(err)
 		}
 	}
 	return ids[0]
 }
 
-// counted reads one counter of several.
-func (n *node) counted(c metric.Counters, label string) float64 {
+// checkOnline checks which of the users are online on any node; nil is for everyone.
+func (n *node) checkOnline(users []chat.UserID, want ...chat.UserID) {
 	n.t.Helper()
-	return number(n.t, c.WithLabelValues(label).(prometheus.Metric))
+	got := n.hub.Online(users)
+	slices.Sort(got)
+	equal(n.t, "online", got, want)
 }
 
-// subscriptions is how many subjects the node hears.
-func (n *node) subscriptions() float64 { return number(n.t, n.numbers.Relay.Subscriptions) }
-
-// settled waits until the node is subscribed to so many subjects, and all others
-// know it: what it says it says in order.
-func (n *node) settled(subscriptions float64) {
+// count returns the value of one of several counters.
+func (n *node) count(c metric.Counters, label string) float64 {
 	n.t.Helper()
-	until(n.t, fmt.Sprintf("the node has %v subscriptions", subscriptions), func() bool { return n.subscriptions() == subscriptions })
-	n.answered()
+	return value(n.t, c.WithLabelValues(label).(prometheus.Metric))
 }
 
-// answered waits until the other nodes have taken all that this one has said.
-func (n *node) answered() {
+// received returns the number of messages of a kind that the node received.
+func (n *node) received(kind string) float64 { return n.count(n.metrics.Relay.Received, kind) }
+
+// dropped returns the number of messages that the node dropped for a reason.
+func (n *node) dropped(reason string) float64 { return n.count(n.metrics.Relay.Dropped, reason) }
+
+// subscriptions returns the number of subjects that the node is subscribed to.
+func (n *node) subscriptions() float64 { return value(n.t, n.metrics.Relay.Subscriptions) }
+
+// awaitSubscriptions waits until the node has a number of subscriptions, and the other
+// nodes know of them.
+func (n *node) awaitSubscriptions(want float64) {
 	n.t.Helper()
-	before := n.counted(n.numbers.Relay.Received, "answer")
-	until(n.t, "the other nodes answer", func() bool {
+	until(n.t, fmt.Sprintf("the node has %v subscriptions", want), func() bool { return n.subscriptions() == want })
+	n.awaitResponse()
+}
+
+// awaitResponse waits until the other nodes have received everything that this one sent:
+// messages arrive in order.
+func (n *node) awaitResponse() {
+	n.t.Helper()
+	before := n.received("answer")
+	until(n.t, "the other nodes respond", func() bool {
 		n.relay.Online([]chat.UserID{"nobody"})
-		return n.counted(n.numbers.Relay.Received, "answer") > before
+		return n.received("answer") > before
 	})
 }
 
 func (n *node) commit(c state.Change) *chat.Entry {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	out, err := n.journal.Commit(ctx, c)
 	if err == nil {
@@ -242,11 +275,14 @@ func (n *node) commit(c state.Change) *chat.Entry {
 	return out.Entry
 }
 
-func change(kind state.ChangeKind, channel chat.ID, by chat.UserID) state.Change {
-	return state.Change{Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor(by), At: chat.TimeOf(time.Now())}
+func change(kind state.ChangeKind, channel chat.ID, actor chat.UserID) state.Change {
+	return state.Change{
+		Kind: kind, ID: chat.NewID(), ChannelID: channel, Actor: model.UserActor(actor),
+		At: chat.TimeOf(time.Now()),
+	}
 }
 
-// channel makes one of which the users are members.
+// channel creates a channel with members.
 func (n *node) channel(users ...chat.UserID) chat.ID {
 	n.t.Helper()
 	n.users(users...)
@@ -260,20 +296,23 @@ func (n *node) channel(users ...chat.UserID) chat.ID {
 	return c.ID
 }
 
-func (n *node) publish(channel chat.ID, by chat.UserID, text string) *chat.Entry {
-	c := change(state.SendMessage, channel, by)
-	c.Message = &chat.Message{ID: c.ID, ChannelID: channel, UserID: by, Content: text, MessageType: chat.Text}
+// send commits a message.
+func (n *node) send(channel chat.ID, from chat.UserID, text string) *chat.Entry {
+	c := change(state.SendMessage, channel, from)
+	c.Message = &chat.Message{ID: c.ID, ChannelID: channel, UserID: from, Content: text, MessageType: chat.Text}
 	return n.commit(c)
 }
 
-func (n *node) member(kind state.ChangeKind, channel chat.ID, by, user chat.UserID) *chat.Entry {
-	c := change(kind, channel, by)
+// changeMember commits a change of a membership.
+func (n *node) changeMember(kind state.ChangeKind, channel chat.ID, actor, user chat.UserID) *chat.Entry {
+	c := change(kind, channel, actor)
 	c.Subject, c.Role = user, chat.RoleMember
 	return n.commit(c)
 }
 
-// number reads a counter or gauge.
-func number(t testing.TB, m prometheus.Metric) float64 {
+// value returns the value of a counter or gauge, or the number of observations of a
+// histogram.
+func value(t testing.TB, m prometheus.Metric) float64 {
 	t.Helper()
 	var d dto.Metric
 	if err := m.Write(&d); err != nil {

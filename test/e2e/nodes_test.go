@@ -179,7 +179,7 @@ func TestDoctorSeesTheNodes(t *testing.T) {
 	if out := doctor("0123456789abcdef"); !strings.Contains(out, `"found": "2 heard (2 of `) {
 		t.Errorf("got %s", out)
 	}
-	if out := doctor("another-0123456789abcdef"); !strings.Contains(out, "a node with another secret was refused") {
+	if out := doctor("another-0123456789abcdef"); !strings.Contains(out, "a node with a different secret was refused") {
 		t.Errorf("got %s", out)
 	}
 }
