@@ -105,7 +105,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now, OpenDirectory: true}
 
 	if s.poller, err = netpoll.New(netpoll.Options{
-		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, Partial: cfg.Limits.MessageReadTimeout,
+		Driver: cfg.driver(), Heartbeat: cfg.Heartbeat, PartialTimeout: cfg.Limits.MessageReadTimeout,
 	}); err != nil {
 		return fmt.Errorf("start the poller: %w", err)
 	}

@@ -107,7 +107,7 @@ func testCloseCodes(t *testing.T, d netpoll.Driver) {
 func TestPartialMessageTimesOut(t *testing.T) { each(t, testPartialMessageTimesOut) }
 
 func testPartialMessageTimesOut(t *testing.T, d netpoll.Driver) {
-	s := start(t, options{poller: netpoll.Options{Driver: d, Partial: 50 * time.Millisecond}})
+	s := start(t, options{poller: netpoll.Options{Driver: d, PartialTimeout: 50 * time.Millisecond}})
 	for name, sent := range map[string][]byte{
 		"a byte of a header": {0x81},
 		"half a payload":     masked(frame.OpText, ping("1"))[:12],

@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adopt takes the descriptor out of tcp and watches it. What was read before the
-// socket came here raises no event: it is handed over first.
-func (k *kernel) adopt(c *Conn, tcp *net.TCPConn, leftover []byte, h Handler) error {
-	fd, err := k.release(tcp)
+// adopt takes the descriptor out of tcp and watches it. leftover, which was read
+// earlier, causes no event and is passed to the handler first.
+func (e *epoll) adopt(c *Conn, tcp *net.TCPConn, leftover []byte, h Handler) error {
+	fd, err := e.detach(tcp)
 	if err != nil {
 		return err
 	}
-	l := k.loops[int(k.turn.Add(1))%len(k.loops)]
-	c.begin(h, l, fd, true)
-	generation, err := k.poller.conns.add(c, c.seen.Load()+k.poller.beat)
+	l := e.loops[int(e.turn.Add(1))%len(e.loops)]
+	c.open(h, l, fd, true)
+	generation, err := e.poller.conns.add(c, c.lastRead.Load()+e.poller.heartbeatTicks)
 	if err != nil {
 		return errors.Join(err, c.disown(fd))
 	}
-	// From here on others know of c, but only this is its reader.
+	// From here on other goroutines have c, but this one is its reader.
 	next := Continue
 	if len(leftover) > 0 && !c.isClosing() {
 		next = h.Data(c, leftover)
@@ -33,16 +33,16 @@ func (k *kernel) adopt(c *Conn, tcp *net.TCPConn, leftover []byte, h Handler) er
 	}
 	if err := unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		err = errors.Join(err, c.disown(fd))
-		k.poller.conns.remove(c)
+		e.poller.conns.remove(c)
 		return err
 	}
-	if l.goOn(c, next, false) {
+	if l.readAgain(c, next, false) {
 		l.read(c, nil)
 	}
 	return nil
 }
 
-// disown closes the descriptor of a socket that nobody watches.
+// disown closes the descriptor of a socket that is not watched.
 func (c *Conn) disown(fd int) error {
 	c.mu.Lock()
 	c.closing, c.fd = true, -1
@@ -50,18 +50,19 @@ func (c *Conn) disown(fd int) error {
 	return unix.Close(fd)
 }
 
-// release gives a descriptor of its own for the connection, of which Go's poller
-// knows nothing any more.
-func (k *kernel) release(tcp *net.TCPConn) (fd int, err error) {
-	k.detach.Lock()
-	defer k.detach.Unlock()
+// detach returns a duplicate of the connection's descriptor that Go's poller does not
+// know, and closes tcp.
+func (e *epoll) detach(tcp *net.TCPConn) (fd int, err error) {
+	e.detaching.Lock()
+	defer e.detaching.Unlock()
 	defer tcp.Close()
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
 	var failed error
-	if err := raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+	duplicate := func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }
+	if err := raw.Control(duplicate); err != nil {
 		return -1, err
 	}
 	return fd, failed

@@ -7,34 +7,46 @@ import (
 	"sync/atomic"
 )
 
-// Conn is one socket. Its methods may be called from any goroutine, also before it
-// is added to a Poller: then it takes nothing.
+// Conn is one socket. Its methods may be called from any goroutine. Before it is added
+// to a Poller, they do nothing, and Write returns false.
 type Conn struct {
-	handler Handler
-	link    link
-	seen    atomic.Uint32 // the tick at which something was last read
-	slot    uint32        // in the poller's table
+	handler  Handler
+	link     link
+	lastRead atomic.Uint32 // tick
+	slot     uint32        // in the poller's table
 
 	mu           sync.Mutex    // guards what follows
-	pendingState *pendingState // nil while it is open and the peer has taken everything
+	pendingState *pendingState // nil while the socket is open and its peer has received everything
 	fd           int32         // epoll: -1 once closed; only the reader closes it
-	asked        uint32        // the value of seen for which Idle was called
-	since        uint32        // the tick since which something is partial, 0 for nothing
-	pauses       int16         // Pause answers less Resume calls: the latter may come first
-	closing      bool          // nothing more is taken; the peer is waited for
-	reading      bool          // epoll: somebody reads
-	more         bool          // epoll: the kernel may have something that nobody was told of since
-	hup          bool          // epoll: the end has come; what is before it is read without a further event
-	queued       bool          // epoll: waits for the loop
+	idleCalled   uint32        // value of lastRead for which Idle was called
+	partialSince uint32        // tick since which something is incomplete; 0 for nothing
+	pauses       int16         // Pause results minus Resume calls; Resume may come first
+	closing      bool          // no more writes; waits for the peer to hang up
+	reading      bool          // epoll: a goroutine is the reader
+	unread       bool          // epoll: the kernel may have bytes that no one has read since its last event
+	hup          bool          // epoll: the end was reported, so no event follows for what is before it
+	queued       bool          // epoll: in the loop's queue
 }
 
-// pendingState is what a socket has that is not simply open.
+// pendingState is the rarely needed state of a socket.
 type pendingState struct {
-	unsent     *unsent     // nil when the peer has taken everything
-	closeState *closeState // nil until it is closed
+	unsent     *unsent     // nil if the peer has received everything
+	closeState *closeState // nil until the socket is closed
 }
 
-// unsent is what the peer has not taken, nil for nothing. Called with mu held.
+// unsent is what the kernel has not accepted.
+type unsent struct {
+	rest    []byte // of one write, shared with other sockets
+	replies []byte // to be sent after rest
+}
+
+// closeState is how a socket ends.
+type closeState struct {
+	err      error  // the first reason
+	deadline uint32 // tick at which the socket stops waiting for its peer
+}
+
+// unsent returns what the peer has not received, nil for nothing. Called with mu held.
 func (c *Conn) unsent() *unsent {
 	if c.pendingState == nil {
 		return nil
@@ -42,7 +54,7 @@ func (c *Conn) unsent() *unsent {
 	return c.pendingState.unsent
 }
 
-// closeState is how the socket ends, nil while it is open. Called with mu held.
+// closeState returns how the socket ends, nil while it is open. Called with mu held.
 func (c *Conn) closeState() *closeState {
 	if c.pendingState == nil {
 		return nil
@@ -50,60 +62,47 @@ func (c *Conn) closeState() *closeState {
 	return c.pendingState.closeState
 }
 
-// set is called with mu held.
-func (c *Conn) set(k *unsent, g *closeState) {
-	if c.pendingState = nil; k != nil || g != nil {
-		c.pendingState = &pendingState{k, g}
+// setPending replaces the pending state. Called with mu held.
+func (c *Conn) setPending(u *unsent, s *closeState) {
+	if c.pendingState = nil; u != nil || s != nil {
+		c.pendingState = &pendingState{u, s}
 	}
 }
 
-// closeState is how a socket ends.
-type closeState struct {
-	why   error  // the first reason
-	until uint32 // the tick at which the peer is no longer waited for
-}
-
-// unsent is what the kernel did not take.
-type unsent struct {
-	rest    []byte // of one write, shared with other sockets
-	replies []byte // to be written after rest
-}
-
-// link is a driver's way to the kernel. All but owner and resume are called with the
-// socket's mu held.
+// link is a driver's access to the kernel. All methods except owner and resume are
+// called with the socket's mu held.
 type link interface {
-	// owner is the poller.
+	// owner returns the poller.
 	owner() *Poller
-	// send writes as much as the kernel takes without waiting.
+	// send writes as much as the kernel accepts without blocking.
 	send(c *Conn, b []byte) (int, error)
-	// keep sees to it that flush is called when the kernel takes more.
-	keep(c *Conn)
-	// halfClose tells the peer that nothing more comes.
+	// flushLater arranges that what is unsent is sent when the kernel accepts more.
+	flushLater(c *Conn)
+	// halfClose sends the end of the stream.
 	halfClose(c *Conn)
-	// end breaks the connection; the reader finds out, and closes it.
+	// end breaks the connection. The reader then notices, and closes it.
 	end(c *Conn)
-	// wake makes the reader look again.
+	// wake makes a reader check the socket.
 	wake(c *Conn)
-	// resume reads on.
+	// resume reads on after a pause.
 	resume(c *Conn)
-	// remote is the peer's address.
+	// remote returns the peer's address.
 	remote(c *Conn) net.Addr
 }
 
-// begin makes c a socket. It is the last step before others know of it.
-func (c *Conn) begin(h Handler, l link, fd int, reading bool) {
+// open initializes c. It is the last step before other goroutines have c.
+func (c *Conn) open(h Handler, l link, fd int, reading bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.handler, c.link, c.fd, c.reading = h, l, int32(fd), reading
 }
 
-// poller is whose socket it is. There are many sockets, and few links that are not
-// shared: it is they who know.
+// poller returns the socket's poller. The link has it, because many sockets share one.
 func (c *Conn) poller() *Poller { return c.link.owner() }
 
-func (c *Conn) markActive() { c.seen.Store(c.poller().now.Load()) }
+func (c *Conn) markActive() { c.lastRead.Store(c.poller().now.Load()) }
 
-// RemoteAddr is the peer's address, nil once the socket is closed.
+// RemoteAddr returns the peer's address, nil once the socket is closed.
 func (c *Conn) RemoteAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,108 +112,106 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return c.link.remote(c)
 }
 
-// Write hands b, which nobody may change any more, to the kernel. What the kernel
-// does not take is kept, by reference. While something is kept, or once the socket
-// is closed, Write takes nothing and reports false; Handler.Writable tells when
-// what was kept is gone.
+// Write sends b, which must not be changed afterwards: what the kernel does not accept
+// is kept, by reference. While something is kept, or once the socket is closed, Write
+// sends nothing and returns false. Handler.Writable is called when nothing is kept.
 func (c *Conn) Write(b []byte) bool {
 	c.mu.Lock()
 	if c.link == nil || c.closing || c.unsent() != nil {
 		c.mu.Unlock()
 		return false
 	}
-	c.start(b)
+	c.send(b)
 	c.mu.Unlock()
 	return true
 }
 
-// Reply hands over b as Write does, but keeps it behind what is kept already. Who
-// replies has paused reading, so that a peer cannot make more than a few pile up;
-// one who manages all the same is closed with ErrReplies.
+// Reply sends b as Write does, but keeps it if something is kept already. An owner that
+// replies has paused reading, so a peer cannot cause more than a few replies; a peer
+// that does is closed with ErrReplies.
 func (c *Conn) Reply(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.link == nil, c.closing:
 	case c.unsent() == nil:
-		c.start(b)
+		c.send(b)
 	case len(c.unsent().replies)+len(b) > maxReplies:
 		c.fail(ErrReplies)
 	default:
-		k := c.unsent()
-		k.replies = append(k.replies, b...)
+		u := c.unsent()
+		u.replies = append(u.replies, b...)
 	}
 }
 
-// start writes b as far as that is possible at once, and keeps the rest. Called
-// with mu held, when nothing is kept.
-func (c *Conn) start(b []byte) {
+// send writes b and keeps what the kernel does not accept. Called with mu held, while
+// nothing is kept.
+func (c *Conn) send(b []byte) {
 	n, err := c.link.send(c, b)
 	if err != nil {
 		c.fail(err)
 		return
 	}
 	if n < len(b) {
-		c.set(&unsent{rest: b[n:]}, c.closeState())
-		c.link.keep(c)
+		c.setPending(&unsent{rest: b[n:]}, c.closeState())
+		c.link.flushLater(c)
 	}
 }
 
-// Backlogged reports whether something is kept, or nothing is taken yet.
+// Backlogged reports whether something is kept, or the socket is not open yet.
 func (c *Conn) Backlogged() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.link == nil || c.unsent() != nil
 }
 
-// Resume reads on after a Pause; next, Continue or Partial, is what Data would say.
+// Resume reads on after a Pause. next is Continue or Partial, as Data returns it.
 func (c *Conn) Resume(next Next) {
 	c.mu.Lock()
 	c.pauses--
-	c.took(next)
-	c.markActive() // the silence was ours
+	c.setNext(next)
+	c.markActive() // the peer was not silent: nothing was read
 	c.mu.Unlock()
 	c.link.resume(c)
 }
 
-// took notes how the owner wants to go on. Called with mu held.
-func (c *Conn) took(next Next) {
+// setNext records how the owner wants to go on. Called with mu held.
+func (c *Conn) setNext(next Next) {
 	switch {
 	case next == Pause:
 		c.pauses++
-		c.since = 0
+		c.partialSince = 0
 	case next == Continue:
-		c.since = 0
-	case c.since == 0:
-		c.since = c.poller().now.Load()
-		c.poller().conns.lookAt(c, c.since+c.poller().partial)
+		c.partialSince = 0
+	case c.partialSince == 0:
+		c.partialSince = c.poller().now.Load()
+		c.poller().conns.schedule(c, c.partialSince+c.poller().partialTicks)
 	}
 }
 
-// paused reports whether nothing is to be read. Called with mu held.
+// paused reports whether reading is paused. Called with mu held.
 func (c *Conn) paused() bool { return c.pauses > 0 && !c.closing }
 
-// Close writes last after what is kept, and then waits a moment for the peer to
-// hang up. The first call counts.
+// Close sends last after what is kept, and then waits a moment for the peer to hang up.
+// Further calls do nothing.
 func (c *Conn) Close(last []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link == nil || c.closing {
 		return
 	}
-	if k := c.unsent(); k != nil {
-		k.replies = append(k.replies, last...)
+	if u := c.unsent(); u != nil {
+		u.replies = append(u.replies, last...)
 	} else if len(last) > 0 {
-		c.start(last)
+		c.send(last)
 	}
 	if c.closing { // the write failed
 		return
 	}
-	// Whoever does not read its goodbye, or does not hang up, is not waited for.
-	until := c.poller().now.Load() + c.poller().closeState
+	deadline := c.poller().now.Load() + c.poller().closeTicks
 	c.closing = true
-	c.set(c.unsent(), &closeState{why: ErrClosed, until: until})
-	c.poller().conns.lookAt(c, until)
+	c.setPending(c.unsent(), &closeState{err: ErrClosed, deadline: deadline})
+	c.poller().conns.schedule(c, deadline)
 	if c.unsent() == nil {
 		c.link.halfClose(c)
 	}
@@ -223,8 +220,8 @@ func (c *Conn) Close(last []byte) {
 
 // fail ends the socket at once. Called with mu held.
 func (c *Conn) fail(err error) {
-	if g := c.closeState(); g == nil || errors.Is(g.why, ErrClosed) {
-		c.set(c.unsent(), &closeState{why: err, until: never})
+	if s := c.closeState(); s == nil || errors.Is(s.err, ErrClosed) {
+		c.setPending(c.unsent(), &closeState{err: err, deadline: never})
 	}
 	c.closing = true
 	c.link.end(c)
@@ -237,7 +234,7 @@ func (c *Conn) abort(err error) {
 	c.fail(err)
 }
 
-// isClosing reports whether what still comes is nobody's business.
+// isClosing reports whether bytes that still arrive are dropped.
 func (c *Conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,61 +244,65 @@ func (c *Conn) isClosing() bool {
 // ended is called by the reader, once, when nothing more can be read.
 func (c *Conn) ended(err error) {
 	c.mu.Lock()
-	why := err
-	if g := c.closeState(); g != nil {
-		why = g.why
+	if s := c.closeState(); s != nil {
+		err = s.err
 	}
 	c.closing = true
-	c.set(nil, c.closeState())
+	c.setPending(nil, c.closeState())
 	c.mu.Unlock()
-	c.handler.Closed(c, why)
+	c.handler.Closed(c, err)
 	c.poller().conns.remove(c)
 }
 
-// look is called by the sweep when something is due. It gives the tick at which to
-// look again.
-func (c *Conn) look(now uint32) (again uint32) {
-	p := c.poller()
+// check is called by the sweep when something is due. It returns the tick of the next
+// check.
+func (c *Conn) check(now uint32) (next uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		g := c.closeState()
-		if g == nil { // it has ended
-			return never
-		}
-		if now >= g.until {
-			c.fail(ErrClosed)
-		}
-		return c.closeState().until
+		return c.checkClosing(now)
 	}
+	p := c.poller()
 	if c.pauses > 0 {
-		c.seen.Store(now) // nobody reads, so nothing can have come
+		c.lastRead.Store(now) // the peer is not silent: nothing is read
 	}
-	seen := c.seen.Load()
-	if silent := now - min(seen, now); silent >= 2*p.beat {
+	lastRead := c.lastRead.Load()
+	if silent := now - min(lastRead, now); silent >= 2*p.heartbeatTicks {
 		c.fail(ErrHalfOpen)
 		return never
 	}
-	again = seen + p.beat
-	if now >= again {
-		again = seen + 2*p.beat
-		if c.asked != seen {
-			c.asked = seen
-			c.call(c.handler.Idle)
+	next = lastRead + p.heartbeatTicks
+	if now >= next {
+		next = lastRead + 2*p.heartbeatTicks
+		if c.idleCalled != lastRead {
+			c.idleCalled = lastRead
+			c.callUnlocked(c.handler.Idle)
 		}
 	}
-	if c.since != 0 && !c.closing {
-		if now-c.since >= p.partial {
-			c.call(c.handler.PartialTimeout)
+	if c.partialSince != 0 && !c.closing {
+		if now-c.partialSince >= p.partialTicks {
+			c.callUnlocked(c.handler.PartialTimeout)
 			return now + 1
 		}
-		again = min(again, c.since+p.partial)
+		next = min(next, c.partialSince+p.partialTicks)
 	}
-	return again
+	return next
 }
 
-// call calls the owner without the lock, which is held before and after.
-func (c *Conn) call(f func(*Conn)) {
+// checkClosing ends a closed socket whose peer does not hang up. Called with mu held.
+func (c *Conn) checkClosing(now uint32) (next uint32) {
+	s := c.closeState()
+	if s == nil { // the socket has ended
+		return never
+	}
+	if now >= s.deadline {
+		c.fail(ErrClosed)
+	}
+	return c.closeState().deadline
+}
+
+// callUnlocked calls f without mu. Called with mu held, which it is again afterwards.
+func (c *Conn) callUnlocked(f func(*Conn)) {
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	f(c)

@@ -15,22 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is the epoll driver: some instances, each with a goroutine that waits for
-// it.
-type kernel struct {
+// epoll is the epoll driver: some epoll instances, each with a goroutine.
+type epoll struct {
 	poller *Poller
 	loops  []*loop
-	turn   atomic.Uint32
+	turn   atomic.Uint32 // chooses the loop of the next socket
 	done   sync.WaitGroup
 
-	// detach is held while a socket leaves Go's own poller. A storm of connections
-	// that does so all at once leaves a thread behind for each.
-	detach sync.Mutex
+	// detaching is held while a socket leaves Go's own poller. If many leave at once,
+	// the runtime creates a thread for each.
+	detaching sync.Mutex
 }
 
-// loop is one epoll instance. The instance itself is watched by Go's own poller,
-// so that its goroutine parks like any other, and takes no thread while nothing
-// happens.
+// loop is one epoll instance. Go's own poller watches the instance, so its goroutine
+// parks like any other and occupies no thread while nothing happens.
 type loop struct {
 	poller *Poller
 	file   *os.File
@@ -40,43 +38,43 @@ type loop struct {
 	closed atomic.Bool
 
 	mu    sync.Mutex // guards what follows
-	queue []*Conn    // to be looked at without an event
+	queue []*Conn    // to be read without an event
 }
 
 var _ link = (*loop)(nil)
 
-// coresPerLoop is how many cores one loop keeps busy: what takes long is done by
-// others.
+// coresPerLoop is how many cores one loop keeps busy. Loops do little themselves: what
+// takes long runs on other goroutines.
 const coresPerLoop = 4
 
-func newKernel(p *Poller) (*kernel, error) {
-	k := &kernel{poller: p}
+func newEpoll(p *Poller) (*epoll, error) {
+	e := &epoll{poller: p}
 	for range max(1, runtime.GOMAXPROCS(0)/coresPerLoop) {
 		l, err := newLoop(p)
 		if err != nil {
-			return nil, errors.Join(err, k.close())
+			return nil, errors.Join(err, e.close())
 		}
-		k.loops = append(k.loops, l)
-		k.done.Go(l.run) // ends when close closes the instance
+		e.loops = append(e.loops, l)
+		e.done.Go(l.run) // ends when close closes the instance
 	}
-	return k, nil
+	return e, nil
 }
 
-// bellPlace stands for the bell where a socket's place would.
-const bellPlace = -1
+// wakeSlot is the number of the eventfd where an event has the slot of a socket.
+const wakeSlot = -1
 
 func newLoop(p *Poller) (*loop, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("make an epoll instance: %w", err)
+		return nil, fmt.Errorf("create an epoll instance: %w", err)
 	}
 	wakeFD, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make an eventfd: %w", err), unix.Close(fd))
+		return nil, errors.Join(fmt.Errorf("create an eventfd: %w", err), unix.Close(fd))
 	}
-	err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, wakeFD, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: bellPlace})
+	err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, wakeFD, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot})
 	if err == nil {
-		err = unix.SetNonblock(fd, true) // or os.NewFile would not hand it to Go's poller
+		err = unix.SetNonblock(fd, true) // otherwise os.NewFile would not use Go's poller
 	}
 	l := &loop{poller: p, fd: fd, wakeFD: wakeFD, file: os.NewFile(uintptr(fd), "epoll")}
 	if err == nil {
@@ -88,32 +86,32 @@ func newLoop(p *Poller) (*loop, error) {
 	return l, nil
 }
 
-func (k *kernel) close() error {
+func (e *epoll) close() error {
 	var errs []error
-	for _, l := range k.loops {
+	for _, l := range e.loops {
 		l.closed.Store(true)
 		errs = append(errs, l.file.Close())
 	}
-	k.done.Wait()
-	for _, l := range k.loops {
+	e.done.Wait()
+	for _, l := range e.loops {
 		errs = append(errs, unix.Close(l.wakeFD))
 	}
 	return errors.Join(errs...)
 }
 
-// eventsAtOnce is how many events are taken from the kernel at a time.
-const eventsAtOnce = 128
+// maxEvents is how many events are read from the kernel at a time.
+const maxEvents = 128
 
 // run handles events until the instance is closed.
 func (l *loop) run() {
-	var events [eventsAtOnce]unix.EpollEvent
+	var events [maxEvents]unix.EpollEvent
 	var failed error
-	buffer := new([readBuffer]byte)
+	buffer := new([bufferSize]byte)
 	n := 0
 	wait := func(fd uintptr) bool {
 		if n, failed = unix.EpollWait(int(fd), events[:], 0); failed == unix.EINTR {
 			n, failed = 0, nil
-			return true // and around again
+			return true // the loop below calls again
 		}
 		return n > 0 || failed != nil
 	}
@@ -121,7 +119,8 @@ func (l *loop) run() {
 		n = 0
 		if err := errors.Join(l.raw.Read(wait), failed); err != nil {
 			if !l.closed.Load() {
-				panic("netpoll: wait for events: " + err.Error()) // a descriptor of ours was closed by somebody else
+				// Some other code has closed the descriptor.
+				panic("netpoll: wait for events: " + err.Error())
 			}
 			return
 		}
@@ -131,13 +130,13 @@ func (l *loop) run() {
 	}
 }
 
-func (l *loop) handle(event *unix.EpollEvent, buffer *[readBuffer]byte) {
-	if event.Fd == bellPlace {
-		l.answerBell(buffer)
+func (l *loop) handle(event *unix.EpollEvent, buffer *[bufferSize]byte) {
+	if event.Fd == wakeSlot {
+		l.readQueue(buffer)
 		return
 	}
-	// The lock of the table also orders this after what adopt has written, of which
-	// epoll says nothing to the memory model.
+	// The table's lock also orders this after what adopt has written, which epoll does
+	// not do in Go's memory model.
 	c := l.poller.conns.find(uint32(event.Fd), uint32(event.Pad))
 	if c == nil {
 		return // for a socket that is closed
@@ -151,9 +150,10 @@ func (l *loop) handle(event *unix.EpollEvent, buffer *[readBuffer]byte) {
 	}
 }
 
-func (l *loop) answerBell(buffer *[readBuffer]byte) {
+// readQueue reads the sockets in the queue.
+func (l *loop) readQueue(buffer *[bufferSize]byte) {
 	var count [8]byte
-	_, _ = unix.Read(l.wakeFD, count[:]) // it is reset, or was
+	_, _ = unix.Read(l.wakeFD, count[:]) // fails only if the eventfd is reset already
 	l.mu.Lock()
 	queue := l.queue
 	l.queue = nil
@@ -168,31 +168,31 @@ func (l *loop) answerBell(buffer *[readBuffer]byte) {
 	}
 }
 
-// claim makes the caller c's reader, unless it is paused, or has a reader, who will
-// then look once more.
+// claim makes the caller c's reader, unless c is paused or has a reader, which then
+// reads once more.
 func (l *loop) claim(c *Conn, hup bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.more = true
+	c.unread = true
 	c.hup = c.hup || hup
-	return l.begin(c)
+	return l.becomeReader(c)
 }
 
-// begin makes the caller c's reader if there is something to read. Called with
-// c.mu held.
-func (l *loop) begin(c *Conn) bool {
-	if c.reading || c.fd < 0 || !c.more || c.paused() {
+// becomeReader makes the caller c's reader if there may be something to read. Called
+// with c.mu held.
+func (l *loop) becomeReader(c *Conn) bool {
+	if c.reading || c.fd < 0 || !c.unread || c.paused() {
 		return false
 	}
-	c.reading, c.more = true, false
+	c.reading, c.unread = true, false
 	return true
 }
 
-// read hands what has come to the owner, as c's reader. It takes a buffer from the
-// pool when it is given none.
-func (l *loop) read(c *Conn, buffer *[readBuffer]byte) {
+// read passes what has arrived to the handler, as c's reader. A nil buffer is taken
+// from the pool.
+func (l *loop) read(c *Conn, buffer *[bufferSize]byte) {
 	if buffer == nil {
-		buffer = buffers.Get().(*[readBuffer]byte)
+		buffer = buffers.Get().(*[bufferSize]byte)
 		defer buffers.Put(buffer)
 	}
 	for range maxReads {
@@ -201,67 +201,67 @@ func (l *loop) read(c *Conn, buffer *[readBuffer]byte) {
 			l.finish(c, err)
 			return
 		}
-		next := nothing
+		next := noData
 		if n > 0 {
 			c.markActive()
 			if next = Continue; !c.isClosing() {
 				next = c.handler.Data(c, buffer[:n])
 			}
 		}
-		if !l.goOn(c, next, n == len(buffer)) {
+		if !l.readAgain(c, next, n == len(buffer)) {
 			return
 		}
 	}
-	// Others have their turn.
+	// It is others' turn.
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reading, c.more = false, true
+	c.reading, c.unread = false, true
 	l.wake(c)
 }
 
-// nothing is the Next of a read that gave nothing.
-const nothing Next = 0xff
+// noData is the Next of a read that returned nothing.
+const noData Next = 0xff
 
-// goOn notes what the owner said, and reports whether the reader reads again; if
-// not it is c's reader no more.
-func (l *loop) goOn(c *Conn, next Next, full bool) bool {
+// readAgain records what the handler returned and reports whether the reader reads
+// again. If not, the caller is no longer c's reader. full reports that the read filled
+// the buffer.
+func (l *loop) readAgain(c *Conn, next Next, full bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if next != nothing {
-		c.took(next)
-		// After the end nothing raises an event.
-		c.more = c.more || full || c.hup
+	if next != noData {
+		c.setNext(next)
+		// After the end of the stream there are no more events.
+		c.unread = c.unread || full || c.hup
 	}
 	c.reading = false
-	return l.begin(c)
+	return l.becomeReader(c)
 }
 
-// finish closes the descriptor, as c's reader, which it stays so that nobody else
-// can become it.
+// finish closes the descriptor, as c's reader. It stays the reader, so that no other
+// goroutine becomes it.
 func (l *loop) finish(c *Conn, err error) {
 	c.mu.Lock()
 	fd := c.fd
 	c.fd = -1
-	broken := c.unsent() != nil
+	hasUnsent := c.unsent() != nil
 	c.mu.Unlock()
-	if broken {
-		// What the peer has not read is of no use any more, and the kernel need not
-		// keep it.
+	if hasUnsent {
+		// The kernel need not keep what the peer has not read.
 		_ = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
-	_ = unix.Close(int(fd)) // an error would be about data that was lost anyway
+	_ = unix.Close(int(fd)) // an error would be about data that is lost in any case
 	c.ended(err)
 }
 
-// flush writes what is kept.
+// flush sends what is unsent.
 func (l *loop) flush(c *Conn) {
 	c.mu.Lock()
-	k := c.unsent()
-	if k == nil || c.fd < 0 {
+	u := c.unsent()
+	if u == nil || c.fd < 0 {
 		c.mu.Unlock()
 		return
 	}
-	for _, b := range []*[]byte{&k.rest, &k.replies} {
+	for _, b := range []*[]byte{&u.rest, &u.replies} {
 		n, err := writeTo(int(c.fd), *b)
 		if err != nil {
 			c.fail(err)
@@ -270,11 +270,11 @@ func (l *loop) flush(c *Conn) {
 		}
 		if *b = (*b)[n:]; len(*b) > 0 {
 			c.mu.Unlock()
-			return // the next edge goes on
+			return // another event follows
 		}
 		*b = nil
 	}
-	c.set(nil, c.closeState())
+	c.setPending(nil, c.closeState())
 	closing := c.closing
 	if closing {
 		l.halfClose(c)
@@ -294,16 +294,16 @@ func (l *loop) send(c *Conn, b []byte) (int, error) {
 	return writeTo(int(c.fd), b)
 }
 
-func (l *loop) keep(*Conn) {} // the edge is armed for good
+func (l *loop) flushLater(*Conn) {} // an edge-triggered event is always armed
 
 func (l *loop) halfClose(c *Conn) { l.shutdown(c, unix.SHUT_WR) }
 func (l *loop) end(c *Conn)       { l.shutdown(c, unix.SHUT_RDWR) }
 
-// shutdown is all that anybody but the reader does to a descriptor: once it is
-// closed, the number may be another socket's.
+// shutdown is the only call on a descriptor by others than the reader. Once it is
+// closed, its number may belong to another socket.
 func (l *loop) shutdown(c *Conn, how int) {
 	if c.fd >= 0 {
-		_ = unix.Shutdown(int(c.fd), how) // not connected any more is as good
+		_ = unix.Shutdown(int(c.fd), how) // an error means that it is not connected, which is as good
 	}
 }
 
@@ -318,15 +318,15 @@ func (l *loop) wake(c *Conn) {
 	first := len(l.queue) == 1
 	l.mu.Unlock()
 	if first {
-		_, _ = unix.Write(l.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // it can only say that it rings already
+		// The write fails only if the eventfd is set already.
+		_, _ = unix.Write(l.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
 
-// resume reads what has come meanwhile where it is called, which saves the loop
-// being woken.
+// resume reads on the caller's goroutine, which saves waking the loop.
 func (l *loop) resume(c *Conn) {
 	c.mu.Lock()
-	ok := l.begin(c)
+	ok := l.becomeReader(c)
 	c.mu.Unlock()
 	if ok {
 		l.read(c, nil)

@@ -7,9 +7,9 @@ import (
 	"net"
 )
 
-// kernel is what the epoll driver has on Linux.
-type kernel struct{}
+// epoll is a driver that only Linux has.
+type epoll struct{}
 
-func newKernel(*Poller) (*kernel, error)                         { return nil, errors.ErrUnsupported }
-func (*kernel) adopt(*Conn, *net.TCPConn, []byte, Handler) error { return errors.ErrUnsupported }
-func (*kernel) close() error                                     { return nil }
+func newEpoll(*Poller) (*epoll, error)                          { return nil, errors.ErrUnsupported }
+func (*epoll) adopt(*Conn, *net.TCPConn, []byte, Handler) error { return errors.ErrUnsupported }
+func (*epoll) close() error                                     { return nil }

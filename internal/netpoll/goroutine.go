@@ -7,87 +7,88 @@ import (
 	"syscall"
 )
 
-// wire is the goroutine driver's link: a net.Conn with one goroutine that reads.
-type wire struct {
+// netConn is the link of the goroutine driver: a net.Conn with one goroutine that
+// reads.
+type netConn struct {
 	poller  *Poller
 	nc      net.Conn
-	raw     syscall.RawConn // nil when the kernel cannot be written to without waiting
-	wait    syscall.RawConn // nil when nothing tells that there is something to read
-	full    bool            // the last read was, so there may be more where nothing tells of it
+	raw     syscall.RawConn // for writes that do not block; nil if that is not possible
+	ready   syscall.RawConn // for waiting without a buffer; nil if that is not possible
+	full    bool            // the last read filled the buffer, so more may be buffered above ready
 	reading sync.Cond
 }
 
-var _ link = (*wire)(nil)
+var _ link = (*netConn)(nil)
 
 // adopt starts to read from nc for c.
 func (p *Poller) adopt(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
-	w := &wire{poller: p, nc: nc, raw: rawConn(nc), wait: waitConn(nc)}
-	w.reading.L = &c.mu
-	c.begin(h, w, -1, false)
-	if _, err := p.conns.add(c, c.seen.Load()+p.beat); err != nil {
+	n := &netConn{poller: p, nc: nc, raw: rawConn(nc), ready: readinessConn(nc)}
+	n.reading.L = &c.mu
+	c.open(h, n, -1, false)
+	if _, err := p.conns.add(c, c.lastRead.Load()+p.heartbeatTicks); err != nil {
 		return errors.Join(err, nc.Close())
 	}
-	go w.read(c, leftover) // ends when the socket is closed
+	go n.read(c, leftover) // ends when the socket is closed
 	return nil
 }
 
-func (w *wire) owner() *Poller { return w.poller }
+func (n *netConn) owner() *Poller { return n.poller }
 
-func (w *wire) send(_ *Conn, b []byte) (int, error) { return writeNow(w.raw, b) }
+func (n *netConn) send(_ *Conn, b []byte) (int, error) { return writeNow(n.raw, b) }
 
-func (w *wire) keep(c *Conn) {
-	w.poller.conns.done.Add(1)
-	go w.flush(c) // ends when nothing is kept, or the socket is closed
+func (n *netConn) flushLater(c *Conn) {
+	n.poller.conns.done.Add(1)
+	go n.flush(c) // ends when nothing is unsent, or the socket is closed
 }
 
-func (w *wire) halfClose(*Conn) {
-	if cw, ok := w.nc.(closeWriter); ok && cw.CloseWrite() == nil {
+func (n *netConn) halfClose(*Conn) {
+	if w, ok := n.nc.(closeWriter); ok && w.CloseWrite() == nil {
 		return
 	}
-	w.nc.Close()
+	n.nc.Close()
 }
 
-func (w *wire) end(*Conn)             { w.nc.Close() }
-func (w *wire) wake(*Conn)            { w.reading.Signal() }
-func (w *wire) resume(*Conn)          { w.reading.Signal() }
-func (w *wire) remote(*Conn) net.Addr { return w.nc.RemoteAddr() }
+func (n *netConn) end(*Conn)             { n.nc.Close() }
+func (n *netConn) wake(*Conn)            { n.reading.Signal() }
+func (n *netConn) resume(*Conn)          { n.reading.Signal() }
+func (n *netConn) remote(*Conn) net.Addr { return n.nc.RemoteAddr() }
 
-// flush writes what is kept.
-func (w *wire) flush(c *Conn) {
-	defer w.poller.conns.done.Done()
+// flush sends what is unsent.
+func (n *netConn) flush(c *Conn) {
+	defer n.poller.conns.done.Done()
 	for {
-		b, ok := w.next(c)
+		b, ok := n.nextUnsent(c)
 		if !ok {
 			return
 		}
-		if _, err := w.nc.Write(b); err != nil {
+		if _, err := n.nc.Write(b); err != nil {
 			c.abort(err)
 			return
 		}
 	}
 }
 
-// next gives what is to be written next; ok is false when there is nothing more.
-func (w *wire) next(c *Conn) (b []byte, ok bool) {
+// nextUnsent returns what to send next. ok is false when nothing is left.
+func (n *netConn) nextUnsent(c *Conn) (b []byte, ok bool) {
 	c.mu.Lock()
-	k := c.unsent()
-	if k == nil { // the socket has ended
+	u := c.unsent()
+	if u == nil { // the socket has ended
 		c.mu.Unlock()
 		return nil, false
 	}
-	if b = k.rest; b != nil {
-		k.rest = nil
+	if b = u.rest; b != nil {
+		u.rest = nil
 	} else {
-		b, k.replies = k.replies, nil
+		b, u.replies = u.replies, nil
 	}
 	if len(b) > 0 {
 		c.mu.Unlock()
 		return b, true
 	}
-	c.set(nil, c.closeState())
+	c.setPending(nil, c.closeState())
 	closing := c.closing
 	if closing {
-		w.halfClose(c)
+		n.halfClose(c)
 	}
 	c.mu.Unlock()
 	if !closing {
@@ -96,34 +97,34 @@ func (w *wire) next(c *Conn) (b []byte, ok bool) {
 	return nil, false
 }
 
-// read hands what comes to the owner until the socket ends.
-func (w *wire) read(c *Conn, leftover []byte) {
+// read passes what arrives to the handler until the socket ends.
+func (n *netConn) read(c *Conn, leftover []byte) {
 	if len(leftover) > 0 {
-		w.deliver(c, leftover)
+		n.deliver(c, leftover)
 	}
 	var err error
 	for err == nil {
-		w.waitForResume(c)
-		err = w.readOnce(c)
+		n.waitForResume(c)
+		err = n.readOnce(c)
 	}
-	w.nc.Close()
+	n.nc.Close()
 	c.ended(err)
 }
 
-// waitForResume waits while the owner wants nothing read.
-func (w *wire) waitForResume(c *Conn) {
+// waitForResume blocks while reading is paused.
+func (n *netConn) waitForResume(c *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.paused() {
-		w.reading.Wait()
+		n.reading.Wait()
 	}
 }
 
-func (w *wire) readOnce(c *Conn) error {
-	buffer, n, err := w.readBuffered()
-	if n > 0 {
+func (n *netConn) readOnce(c *Conn) error {
+	buffer, size, err := n.readBuffered()
+	if size > 0 {
 		c.markActive()
-		w.deliver(c, buffer[:n])
+		n.deliver(c, buffer[:size])
 	}
 	if buffer != nil {
 		buffers.Put(buffer)
@@ -131,13 +132,13 @@ func (w *wire) readOnce(c *Conn) error {
 	return err
 }
 
-// deliver gives bytes to the owner, unless the socket is closing.
-func (w *wire) deliver(c *Conn, p []byte) {
+// deliver passes bytes to the handler, unless the socket is closing.
+func (n *netConn) deliver(c *Conn, p []byte) {
 	if c.isClosing() {
 		return
 	}
 	next := c.handler.Data(c, p)
 	c.mu.Lock()
-	c.took(next)
+	c.setNext(next)
 	c.mu.Unlock()
 }

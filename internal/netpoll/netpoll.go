@@ -1,11 +1,11 @@
-// Package netpoll moves bytes between sockets and their owners without ever making
-// the owner wait for a peer. It knows nothing of WebSocket.
+// Package netpoll moves bytes between sockets and their owners, without ever making an
+// owner wait for a peer. It knows nothing about WebSocket.
 //
-// It has two drivers. With epoll (plain TCP on Linux) an idle socket is a small
-// struct: no goroutine, no buffer, no timer. Elsewhere, and for TLS, it has one
-// goroutine, parked, which borrows a buffer only when there is something to read.
-// What a peer does not take at once is kept, at most one write and the replies
-// behind it. One ticker serves the heartbeats and deadlines of all sockets.
+// It has two drivers. With epoll (plain TCP on Linux) an idle socket is a small struct:
+// no goroutine, no buffer, no timer. Elsewhere, and for TLS, it also has one parked
+// goroutine, which takes a buffer only when there is something to read. What a peer does
+// not accept at once is kept: at most one write and the replies behind it. One ticker
+// serves the heartbeats and timeouts of all sockets.
 package netpoll
 
 import (
@@ -19,115 +19,117 @@ import (
 	"time"
 )
 
-// Next says how to go on after Handler.Data.
+// Next is how reading goes on after Handler.Data.
 type Next uint8
 
 const (
 	// Continue reads on.
 	Continue Next = iota
-	// Partial reads on as well, but not for ever: what was handed over ends within
-	// something that has to be whole within Options.Partial.
+	// Partial reads on, and starts Options.PartialTimeout: the bytes end within
+	// something that is not complete.
 	Partial
-	// Pause reads nothing more until Conn.Resume, so that the kernel holds the peer
-	// back.
+	// Pause reads nothing until Conn.Resume, so that the kernel slows the peer down.
 	Pause
 )
 
-// Handler owns a socket. Data and Closed are never called at the same time for one
-// socket; the others may be called at any time. None may block.
+// Handler owns a socket. For one socket, Data and Closed are never called at the same
+// time; the other methods may be called at any time. No method may block.
 type Handler interface {
-	// Data is handed bytes just read. p may be changed, and belongs to the poller
-	// again on return.
+	// Data receives bytes that were read. It may change p, which belongs to the poller
+	// again when Data returns.
 	Data(c *Conn, p []byte) Next
-	// Writable says that what Write had kept is gone.
+	// Writable is called when all that Conn.Write had kept is sent.
 	Writable(c *Conn)
-	// Idle says that nothing was read for a heartbeat. When nothing is read for
-	// another, the socket is closed.
+	// Idle is called after a heartbeat in which nothing was read. After another one, the
+	// socket is closed.
 	Idle(c *Conn)
-	// PartialTimeout says that something is partial for longer than it may be. It is called
-	// again and again until the owner closes the socket, or it is whole.
+	// PartialTimeout is called when something is incomplete for longer than
+	// Options.PartialTimeout, again and again until it is complete or the owner closes
+	// the socket.
 	PartialTimeout(c *Conn)
-	// Closed is the last call: io.EOF when the peer hung up, ErrClosed after
+	// Closed is the last call. err is io.EOF if the peer hung up, ErrClosed after
 	// Conn.Close, ErrHalfOpen, ErrReplies or a network error otherwise.
 	Closed(c *Conn, err error)
 }
 
-// Why a socket was closed from this side.
+// Reasons for which this side closed a socket.
 var (
 	ErrClosed   = errors.New("closed by this side")
 	ErrHalfOpen = errors.New("nothing was read for two heartbeats")
-	ErrReplies  = errors.New("the peer does not read its answers")
+	ErrReplies  = errors.New("the peer does not read its replies")
 )
 
-// errStopped: the poller takes no more sockets.
+// errStopped refuses sockets once the poller is closed.
 var errStopped = errors.New("the poller is closed")
 
-// Driver is a way to wait for sockets.
+// Driver is a way to wait for plain TCP sockets.
 type Driver string
 
-// The drivers. Auto is the best one that there is here.
+// Drivers. Auto is the best one on this system.
 const (
 	Auto      Driver = "auto"
 	Epoll     Driver = "epoll"
 	Goroutine Driver = "goroutine"
 )
 
-// Options say how a Poller works.
+// Options configure a Poller.
 type Options struct {
-	// Driver says how sockets are waited for. Default Auto.
+	// Driver is how to wait for plain TCP sockets. Default Auto.
 	Driver Driver
-	// Heartbeat is after how much silence Idle is called. Default 30 s.
+	// Heartbeat is how long a socket may be silent before Idle is called. Default 30 s.
 	Heartbeat time.Duration
-	// Partial is how long something may be partial. Default 30 s.
-	Partial time.Duration
+	// PartialTimeout is how long something may be incomplete. Default 30 s.
+	PartialTimeout time.Duration
 }
 
-// closeTimeout is how long a closed socket may take to say goodbye.
-const closeTimeout = 2 * time.Second
+const (
+	// closeTimeout is how long a closed socket waits for its peer to hang up.
+	closeTimeout = 2 * time.Second
+	// bufferSize is the size of one read, in bytes.
+	bufferSize = 16 << 10
+	// maxReads is how often a socket is read before it is others' turn.
+	maxReads = 4
+	// maxReplies bounds what Conn.Reply keeps for a peer that does not read, in bytes.
+	maxReplies = 256 << 10
+	// maxTick bounds the precision of heartbeats and timeouts.
+	maxTick = 500 * time.Millisecond
+)
 
-// readBuffer is the size of one read.
-const readBuffer = 16 << 10
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// maxReads is how often a socket is read from before others have their turn.
-const maxReads = 4
-
-// maxReplies bounds what Conn.Reply keeps for a peer that does not read.
-const maxReplies = 256 << 10
-
-var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
-
-// Poller has the sockets. Make one with New; Close ends it.
+// Poller serves sockets. Create one with New; Close stops it.
 type Poller struct {
-	driver     Driver
-	kernel     *kernel // nil with the goroutine driver
-	heartbeat  time.Duration
-	tick       time.Duration
-	beat       uint32 // heartbeat, in ticks
-	partial    uint32 // Options.Partial, in ticks
-	closeState uint32 // closeTimeout, in ticks
-	now        atomic.Uint32
-	stop       context.CancelFunc
-	ticking    sync.WaitGroup
-	conns      table
+	driver         Driver
+	epoll          *epoll // nil with the goroutine driver
+	heartbeat      time.Duration
+	tick           time.Duration
+	heartbeatTicks uint32
+	partialTicks   uint32
+	closeTicks     uint32
+	now            atomic.Uint32 // in ticks
+	stop           context.CancelFunc
+	ticking        sync.WaitGroup
+	conns          table
 }
 
-// maxTick bounds how coarse heartbeats and deadlines are.
-const maxTick = 500 * time.Millisecond
-
-// New starts a Poller.
+// New returns a Poller that is running.
 func New(o Options) (*Poller, error) {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 30 * time.Second
 	}
-	if o.Partial == 0 {
-		o.Partial = 30 * time.Second
+	if o.PartialTimeout == 0 {
+		o.PartialTimeout = 30 * time.Second
 	}
-	if o.Heartbeat < 0 || o.Partial < 0 {
-		return nil, fmt.Errorf("a heartbeat of %v, %v for what is partial", o.Heartbeat, o.Partial)
+	if o.Heartbeat < 0 || o.PartialTimeout < 0 {
+		return nil, fmt.Errorf("negative heartbeat %v or partial timeout %v", o.Heartbeat, o.PartialTimeout)
 	}
-	p := &Poller{driver: Goroutine, heartbeat: o.Heartbeat, tick: max(min(o.Heartbeat/4, o.Partial/4, maxTick), time.Millisecond)}
-	p.beat, p.partial, p.closeState = p.ticks(o.Heartbeat), p.ticks(o.Partial), p.ticks(closeTimeout)
-	p.now.Store(1) // 0 is no tick
+	p := &Poller{
+		driver: Goroutine, heartbeat: o.Heartbeat,
+		tick: max(min(o.Heartbeat/4, o.PartialTimeout/4, maxTick), time.Millisecond),
+	}
+	p.heartbeatTicks, p.partialTicks = p.ticks(o.Heartbeat), p.ticks(o.PartialTimeout)
+	p.closeTicks = p.ticks(closeTimeout)
+	p.now.Store(1) // 0 means never
 	if err := p.choose(o.Driver); err != nil {
 		return nil, err
 	}
@@ -143,9 +145,9 @@ func (p *Poller) choose(d Driver) (err error) {
 		return nil
 	case Auto, "", Epoll:
 	default:
-		return fmt.Errorf("no driver is called %q", d)
+		return fmt.Errorf("unknown driver %q", d)
 	}
-	if p.kernel, err = newKernel(p); err == nil {
+	if p.epoll, err = newEpoll(p); err == nil {
 		p.driver = Epoll
 		return nil
 	}
@@ -155,32 +157,33 @@ func (p *Poller) choose(d Driver) (err error) {
 	return fmt.Errorf("start epoll: %w", err)
 }
 
+// ticks returns d in ticks, rounded up.
 func (p *Poller) ticks(d time.Duration) uint32 { return uint32(max((d+p.tick-1)/p.tick, 1)) }
 
-// Driver names how plain sockets are waited for.
+// Driver returns the driver for plain TCP sockets.
 func (p *Poller) Driver() Driver { return p.driver }
 
-// Len is how many sockets there are.
+// Len returns the number of sockets.
 func (p *Poller) Len() int { return p.conns.len() }
 
-// Add takes a socket over. leftover are bytes that were read from it already.
-// Handler calls may come before Add returns; when it fails, the socket is closed
-// and Closed is not called.
+// Add takes over a socket, from which leftover has already been read. The Handler may
+// be called before Add returns. If Add fails, the socket is closed and Handler.Closed
+// is not called.
 func (p *Poller) Add(nc net.Conn, leftover []byte, h Handler) (*Conn, error) {
 	c := new(Conn)
 	return c, p.AddTo(c, nc, leftover, h)
 }
 
-// AddTo is Add for a Conn that is a part of something.
+// AddTo is Add with memory for the Conn, such as a field of a struct.
 func (p *Poller) AddTo(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
 	if tcp, _ := tcpOf(nc); tcp != nil {
 		tune(tcp, 2*p.heartbeat)
 	}
-	c.seen.Store(p.now.Load())
+	c.lastRead.Store(p.now.Load())
 	tcp, isTCP := nc.(*net.TCPConn)
 	var err error
-	if isTCP && p.kernel != nil {
-		err = p.kernel.adopt(c, tcp, leftover, h)
+	if isTCP && p.epoll != nil {
+		err = p.epoll.adopt(c, tcp, leftover, h)
 	} else {
 		err = p.adopt(c, nc, leftover, h)
 	}
@@ -190,7 +193,7 @@ func (p *Poller) AddTo(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
 	return nil
 }
 
-// run looks at every tick for sockets of which something is due.
+// run checks at every tick the sockets that are due, until ctx ends.
 func (p *Poller) run(ctx context.Context) {
 	t := time.NewTicker(p.tick)
 	defer t.Stop()
@@ -198,7 +201,8 @@ func (p *Poller) run(ctx context.Context) {
 	for {
 		select {
 		case <-t.C:
-			// By the clock: ticks are dropped when the machine is busy or asleep.
+			// The clock counts, not the ticks: some are dropped while the machine is busy
+			// or asleep.
 			now := uint32(time.Since(start)/p.tick) + 1
 			p.now.Store(now)
 			p.conns.sweep(now)
@@ -208,14 +212,14 @@ func (p *Poller) run(ctx context.Context) {
 	}
 }
 
-// Close closes all sockets and waits until everything that the poller started has
-// ended; when ctx ends first, peers are no longer waited for.
+// Close closes all sockets and waits until all goroutines of the poller have ended.
+// Once ctx ends, it no longer waits for peers.
 func (p *Poller) Close(ctx context.Context) error {
 	for _, c := range p.conns.close() {
 		c.Close(nil)
 	}
 	finished := make(chan struct{})
-	go func() { // ends when the sockets have, which abort sees to
+	go func() { // ends when the sockets are closed: by their peers, or by abort
 		p.conns.done.Wait()
 		close(finished)
 	}()
@@ -231,13 +235,13 @@ func (p *Poller) Close(ctx context.Context) error {
 	}
 	p.stop()
 	p.ticking.Wait()
-	if p.kernel != nil {
-		err = errors.Join(err, p.kernel.close())
+	if p.epoll != nil {
+		err = errors.Join(err, p.epoll.close())
 	}
 	return err
 }
 
-// closeWriter is what TCP and TLS connections have.
+// closeWriter is implemented by TCP and TLS connections.
 type closeWriter interface{ CloseWrite() error }
 
 var (

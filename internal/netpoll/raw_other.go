@@ -7,15 +7,15 @@ import (
 	"syscall"
 )
 
-func rawConn(net.Conn) syscall.RawConn  { return nil }
-func waitConn(net.Conn) syscall.RawConn { return nil }
+func rawConn(net.Conn) syscall.RawConn       { return nil }
+func readinessConn(net.Conn) syscall.RawConn { return nil }
 
-// writeNow leaves everything to the goroutine that writes what is kept.
+// writeNow writes nothing: the goroutine that flushes does.
 func writeNow(syscall.RawConn, []byte) (int, error) { return 0, nil }
 
-// readBuffered waits for bytes and reads them into a pooled buffer.
-func (w *wire) readBuffered() (buffer *[readBuffer]byte, n int, err error) {
-	buffer = buffers.Get().(*[readBuffer]byte)
-	n, err = w.nc.Read(buffer[:])
-	return buffer, n, err
+// readBuffered blocks until bytes arrive, and reads them into a buffer of the pool.
+func (n *netConn) readBuffered() (buffer *[bufferSize]byte, size int, err error) {
+	buffer = buffers.Get().(*[bufferSize]byte)
+	size, err = n.nc.Read(buffer[:])
+	return buffer, size, err
 }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// rawConn gives access to a plain socket, whose descriptor never blocks.
+// rawConn returns access to the descriptor of a plain TCP socket, which never blocks.
 func rawConn(nc net.Conn) syscall.RawConn {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -22,7 +22,7 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// writeNow writes what the kernel takes without waiting.
+// writeNow writes what the kernel accepts without blocking.
 func writeNow(raw syscall.RawConn, b []byte) (n int, err error) {
 	if raw == nil {
 		return 0, nil
@@ -30,7 +30,7 @@ func writeNow(raw syscall.RawConn, b []byte) (n int, err error) {
 	var failed error
 	err = raw.Write(func(fd uintptr) bool {
 		n, failed = writeTo(int(fd), b)
-		return true // never waits
+		return true // do not wait
 	})
 	if err == nil {
 		err = failed
@@ -38,8 +38,7 @@ func writeNow(raw syscall.RawConn, b []byte) (n int, err error) {
 	return n, err
 }
 
-// writeTo writes to a descriptor that never blocks until all is written or no more
-// is taken.
+// writeTo writes to a non-blocking descriptor what the kernel accepts.
 func writeTo(fd int, b []byte) (n int, err error) {
 	for n < len(b) {
 		m, err := syscall.Write(fd, b[n:])
@@ -56,8 +55,8 @@ func writeTo(fd int, b []byte) (n int, err error) {
 	return n, nil
 }
 
-// readFrom reads from a descriptor that never blocks; EAGAIN when there is
-// nothing, io.EOF at the end.
+// readFrom reads from a non-blocking descriptor. It returns EAGAIN if there is nothing,
+// and io.EOF at the end.
 func readFrom(fd int, b []byte) (n int, err error) {
 	for {
 		n, err = syscall.Read(fd, b)
@@ -73,8 +72,9 @@ func readFrom(fd int, b []byte) (n int, err error) {
 	}
 }
 
-// waitConn gives access to the socket that tells when there is something to read.
-func waitConn(nc net.Conn) syscall.RawConn {
+// readinessConn returns access to the TCP socket that reports when nc can be read; nil
+// if there is none.
+func readinessConn(nc net.Conn) syscall.RawConn {
 	tcp, waitable := tcpOf(nc)
 	if !waitable {
 		return nil
@@ -86,15 +86,15 @@ func waitConn(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// readBuffered waits for bytes, and only then takes a buffer from the pool to read them.
-func (w *wire) readBuffered() (buffer *[readBuffer]byte, n int, err error) {
-	if w.raw == nil {
-		return w.borrowLate()
+// readBuffered blocks until bytes arrive, and only then takes a buffer from the pool.
+func (n *netConn) readBuffered() (buffer *[bufferSize]byte, size int, err error) {
+	if n.raw == nil {
+		return n.readWhenReady()
 	}
 	var failed error
-	err = w.raw.Read(func(fd uintptr) bool {
-		buffer = buffers.Get().(*[readBuffer]byte)
-		n, failed = readFrom(int(fd), buffer[:])
+	err = n.raw.Read(func(fd uintptr) bool {
+		buffer = buffers.Get().(*[bufferSize]byte)
+		size, failed = readFrom(int(fd), buffer[:])
 		if errors.Is(failed, syscall.EAGAIN) {
 			buffers.Put(buffer)
 			buffer, failed = nil, nil
@@ -105,24 +105,25 @@ func (w *wire) readBuffered() (buffer *[readBuffer]byte, n int, err error) {
 	if err == nil {
 		err = failed
 	}
-	return buffer, n, err
+	return buffer, size, err
 }
 
-// borrowLate is borrow for what only its own Read can read, such as TLS.
-func (w *wire) borrowLate() (buffer *[readBuffer]byte, n int, err error) {
-	if w.wait != nil && !w.full {
-		if err := w.wait.Read(readable); err != nil {
+// readWhenReady is readBuffered for connections that only their own Read can read, such
+// as TLS.
+func (n *netConn) readWhenReady() (buffer *[bufferSize]byte, size int, err error) {
+	if n.ready != nil && !n.full {
+		if err := n.ready.Read(hasData); err != nil {
 			return nil, 0, err
 		}
 	}
-	buffer = buffers.Get().(*[readBuffer]byte)
-	n, err = w.nc.Read(buffer[:])
-	w.full = n == len(buffer)
-	return buffer, n, err
+	buffer = buffers.Get().(*[bufferSize]byte)
+	size, err = n.nc.Read(buffer[:])
+	n.full = size == len(buffer)
+	return buffer, size, err
 }
 
-// readable is a callback of RawConn.Read that takes nothing.
-func readable(fd uintptr) bool {
+// hasData is a callback of RawConn.Read that waits for data and leaves it there.
+func hasData(fd uintptr) bool {
 	var b [1]byte
 	for {
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)

@@ -6,10 +6,10 @@ import (
 	"net"
 )
 
-// Records makes a listener whose connections, once TLS is spoken over them, can be
-// waited for without a buffer. A tls.Conn reads ahead, and nobody can ask whether it
-// has something left; its connection here never gives it more than the record that
-// it is reading (RFC 8446 section 5.1), so that when a read was short, it has not.
+// Records returns a listener whose connections can wait for TLS data without a buffer.
+// A tls.Conn reads ahead, and there is no way to find out whether it still has data.
+// Connections of this listener never return more to it than the record that it is
+// reading (RFC 8446 section 5.1). So after a short read, it has no data left.
 func Records(l net.Listener) net.Listener { return recordListener{l} }
 
 type recordListener struct{ net.Listener }
@@ -23,32 +23,33 @@ func (l recordListener) Accept() (net.Conn, error) {
 	return nc, err
 }
 
-const recordHeader = 5
+const recordHeader = 5 // bytes
 
+// recordConn returns at most the rest of one record from each Read.
 type recordConn struct {
 	*net.TCPConn
-	header [recordHeader]byte
-	have   int // bytes of the header
-	left   int // bytes of the record behind it
+	header    [recordHeader]byte
+	have      int // bytes of header
+	remaining int // bytes of the record behind its header
 }
 
 // Read implements [net.Conn].
 func (c *recordConn) Read(b []byte) (int, error) {
-	if c.left > 0 {
-		n, err := c.TCPConn.Read(b[:min(len(b), c.left)])
-		c.left -= n
+	if c.remaining > 0 {
+		n, err := c.TCPConn.Read(b[:min(len(b), c.remaining)])
+		c.remaining -= n
 		return n, err
 	}
 	n, err := c.TCPConn.Read(b[:min(len(b), recordHeader-c.have)])
 	c.have += copy(c.header[c.have:], b[:n])
 	if c.have == recordHeader {
-		c.left, c.have = int(binary.BigEndian.Uint16(c.header[3:])), 0
+		c.remaining, c.have = int(binary.BigEndian.Uint16(c.header[3:])), 0
 	}
 	return n, err
 }
 
-// tcpOf is the TCP connection below nc, and whether nc itself can be waited for by
-// it.
+// tcpOf returns the TCP connection below nc, nil if there is none. waitable reports
+// whether nc has data only when the TCP connection has.
 func tcpOf(nc net.Conn) (tcp *net.TCPConn, waitable bool) {
 	switch c := nc.(type) {
 	case *net.TCPConn:

@@ -2,12 +2,11 @@ package netpoll
 
 import "sync"
 
-// table has all sockets of a Poller, and when each is to be looked at again. A
-// slot keeps its number as the table grows, and a slot that was given up has a
-// new generation, so an event that the kernel reported before is told from one for
-// whoever has the place now.
+// table holds all sockets of a Poller, and when to check each of them next. A slot keeps
+// its number as the table grows. When a socket gives its slot up, the slot gets a new
+// generation: an event for the old socket is not mistaken for one of the next.
 type table struct {
-	done sync.WaitGroup // sockets, and goroutines that write for them
+	done sync.WaitGroup // sockets, and goroutines that flush them
 
 	mu     sync.Mutex // guards what follows
 	chunks []*chunk
@@ -16,19 +15,19 @@ type table struct {
 	closed bool
 }
 
-const chunkPlaces = 1024
+const chunkSize = 1024
 
-type chunk [chunkPlaces]slot
+type chunk [chunkSize]slot
 
 type slot struct {
 	conn       *Conn
 	generation uint32
-	due        uint32 // the tick at which to look
+	due        uint32 // tick of the next check
 }
 
-func (t *table) at(i uint32) *slot { return &t.chunks[i/chunkPlaces][i%chunkPlaces] }
+func (t *table) at(i uint32) *slot { return &t.chunks[i/chunkSize][i%chunkSize] }
 
-// add gives c a place, which has the generation returned.
+// add gives c a slot, and returns the generation of the slot.
 func (t *table) add(c *Conn, due uint32) (generation uint32, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -37,49 +36,49 @@ func (t *table) add(c *Conn, due uint32) (generation uint32, err error) {
 	}
 	t.done.Add(1)
 	if len(t.free) == 0 {
-		first := uint32(len(t.chunks)) * chunkPlaces
+		first := uint32(len(t.chunks)) * chunkSize
 		t.chunks = append(t.chunks, new(chunk))
-		for i := range uint32(chunkPlaces) {
-			t.free = append(t.free, first+chunkPlaces-1-i)
+		for i := range uint32(chunkSize) {
+			t.free = append(t.free, first+chunkSize-1-i)
 		}
 	}
 	c.slot = t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	t.used++
-	p := t.at(c.slot)
-	p.conn, p.due = c, due
-	return p.generation, nil
+	s := t.at(c.slot)
+	s.conn, s.due = c, due
+	return s.generation, nil
 }
 
 func (t *table) remove(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.at(c.slot)
-	p.conn = nil
-	p.generation++
+	s := t.at(c.slot)
+	s.conn = nil
+	s.generation++
 	t.free = append(t.free, c.slot)
 	t.used--
 	t.done.Done()
 }
 
-// lookAt makes the sweep look at c at a tick, if not before.
-func (t *table) lookAt(c *Conn, due uint32) {
+// schedule makes the sweep check c at a tick or earlier.
+func (t *table) schedule(c *Conn, due uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.at(c.slot); p.conn == c {
-		p.due = min(p.due, due)
+	if s := t.at(c.slot); s.conn == c {
+		s.due = min(s.due, due)
 	}
 }
 
-// find gives the socket at a place, nil when it is another's by now.
+// find returns the socket in slot i, nil if the slot has another generation.
 func (t *table) find(i, generation uint32) *Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i >= uint32(len(t.chunks))*chunkPlaces {
+	if i >= uint32(len(t.chunks))*chunkSize {
 		return nil
 	}
-	if p := t.at(i); p.generation == generation {
-		return p.conn
+	if s := t.at(i); s.generation == generation {
+		return s.conn
 	}
 	return nil
 }
@@ -90,7 +89,7 @@ func (t *table) len() int {
 	return t.used
 }
 
-// close takes no more sockets, and gives those that are there.
+// close refuses further sockets, and returns all that there are.
 func (t *table) close() []*Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,23 +105,24 @@ func (t *table) close() []*Conn {
 	return all
 }
 
-// sweep looks at the sockets that are due, a chunk at a time so that nobody waits
-// long for the lock.
+// sweep checks the sockets that are due. It holds the lock for a chunk at a time, so
+// that others do not wait long for it.
 func (t *table) sweep(now uint32) {
 	var due []*Conn
 	for i := 0; ; i++ {
-		due = t.dueIn(i, now, due[:0])
+		due = t.takeDue(i, now, due[:0])
 		if due == nil {
 			return
 		}
 		for _, c := range due {
-			t.lookAt(c, c.look(now))
+			t.schedule(c, c.check(now))
 		}
 	}
 }
 
-// dueIn collects what is due in one chunk, nil beyond the last.
-func (t *table) dueIn(i int, now uint32, due []*Conn) []*Conn {
+// takeDue appends the due sockets of chunk i to due, and unschedules them. It returns
+// nil after the last chunk.
+func (t *table) takeDue(i int, now uint32, due []*Conn) []*Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if i >= len(t.chunks) {
@@ -132,12 +132,13 @@ func (t *table) dueIn(i int, now uint32, due []*Conn) []*Conn {
 		due = make([]*Conn, 0, 64)
 	}
 	for j := range t.chunks[i] {
-		if p := &t.chunks[i][j]; p.conn != nil && p.due <= now {
-			due = append(due, p.conn)
-			p.due = never
+		if s := &t.chunks[i][j]; s.conn != nil && s.due <= now {
+			due = append(due, s.conn)
+			s.due = never
 		}
 	}
 	return due
 }
 
+// never is a tick that is never reached.
 const never = ^uint32(0)

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxUnsent bounds what the kernel keeps for a peer that takes nothing: without it
-// megabytes gather there, for each of them.
+// maxUnsent bounds what the kernel keeps for a peer that does not read, in bytes.
+// Without it, the kernel keeps megabytes for each.
 const maxUnsent = 128 << 10
 
-// tune lets the kernel end a connection whose peer acknowledges nothing, and
-// spares it a keep-alive timer for each: the heartbeat does that.
+// tune makes the kernel end a connection whose peer acknowledges nothing for timeout,
+// and turns off its keep-alive timer: heartbeats do the same.
 func tune(tcp *net.TCPConn, timeout time.Duration) {
 	_ = tcp.SetKeepAlive(false)
 	raw, err := tcp.SyscallConn()

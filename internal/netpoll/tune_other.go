@@ -7,6 +7,5 @@ import (
 	"time"
 )
 
-// tune spares the kernel a keep-alive timer for each connection: the heartbeat
-// does that.
+// tune turns off the kernel's keep-alive timer: heartbeats do the same.
 func tune(tcp *net.TCPConn, _ time.Duration) { _ = tcp.SetKeepAlive(false) }
