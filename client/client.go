@@ -13,34 +13,34 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// Client is one user's connection to a chowk server. Its methods may be called
-// from any goroutine. Make one with Dial; Close ends it.
+// Client is one user's connection to a chowk server. Its methods may be called from
+// any goroutine. Create one with Dial; Close ends it.
 type Client struct {
 	options Options
 	cursors cursors
 	events  *queue
-	outbox  chan struct{} // a token for each request under way
+	outbox  chan struct{} // holds a token for each request in progress
 	ids     atomic.Uint64
 
-	ctx  context.Context // ends with Close, or with a refusal for good
+	ctx  context.Context // ends with Close, or with a permanent refusal
 	stop context.CancelCauseFunc
 	done chan struct{} // closed when no goroutine is left
 
-	waiting atomic.Int64 // requests whose answer is awaited
+	waiting atomic.Int64 // requests that wait for their answer
 	kick    async.Signal // holds a token when one was added
 
 	mu      sync.Mutex    // guards what follows
-	conn    *conn         // nil while there is none
+	conn    *conn         // nil while disconnected
 	changed chan struct{} // closed when conn changes
 	hello   *chat.ConnectionFrame
-	watch   *chat.WatchRequest // asked for again on each socket
-	refused string             // the token that was refused last
-	last    error              // why there is no connection
+	watch   *chat.WatchRequest // requested again on each socket
+	refused string             // the last token that the server refused
+	last    error              // the last reason for being disconnected
 }
 
-// Dial connects. It tries until there is a connection, the server refuses for
-// good (a *chat.Error: the credential, the address), or ctx ends; the client then
-// stays connected until Close, whatever becomes of ctx.
+// Dial connects. It retries until it is connected, the server refuses permanently (a
+// *chat.Error, for example about the credential or the URL), or ctx ends. The client
+// then stays connected until Close, even after ctx ends.
 func Dial(ctx context.Context, o Options) (*Client, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -54,34 +54,33 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Resume != nil {
 		c.cursors.epoch = o.Resume.Epoch
 		for id, seq := range o.Resume.Channels {
-			c.cursors.m[id] = &cursor{seq: seq, handed: seq}
+			c.cursors.m[id] = &cursor{seq: seq, returned: seq}
 		}
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
-	go c.run() // ends when stop is called: by Close, or by a refusal for good
+	go c.run() // ends when stop is called: by Close, or after a permanent refusal
 	if _, err := c.connected(ctx); err != nil {
 		c.stop(ErrClosed)
 		<-c.done
 		if ctx.Err() != nil && c.last != nil {
-			err = fmt.Errorf("%w; the last attempt: %w", err, c.last)
+			err = fmt.Errorf("%w; last attempt: %w", err, c.last)
 		}
 		return nil, err
 	}
 	return c, nil
 }
 
-// Close ends the connection and waits until nothing of the client is left. What
-// was under way ends with ErrClosed, inside an UnknownError where it may have been
-// done.
+// Close closes the connection and waits for the client's goroutines. Requests in
+// progress end with ErrClosed, inside an UnknownError if they may have been executed.
 func (c *Client) Close() error {
 	c.stop(ErrClosed)
 	<-c.done
 	return nil
 }
 
-// Next waits for the next event. Of each channel it returns every entry of the log
-// once, in order. It fails when ctx ends, with ErrClosed after Close, and with
-// the *chat.Error that ended the client for good.
+// Next returns the next event. It returns each entry of a channel's log once, in
+// order. It returns an error when ctx ends, ErrClosed after Close, and the *chat.Error
+// of a permanent refusal.
 func (c *Client) Next(ctx context.Context) (Event, error) {
 	for {
 		if err := context.Cause(c.ctx); errors.Is(err, ErrClosed) {
@@ -89,7 +88,7 @@ func (c *Client) Next(ctx context.Context) (Event, error) {
 		}
 		if ev, half, ok := c.events.take(); ok {
 			if ev.Seq > 0 {
-				c.cursors.handedOut(&ev)
+				c.cursors.markReturned(&ev)
 			}
 			if half && c.cursors.anyNeed() {
 				c.wakeWriter()
@@ -114,22 +113,22 @@ func (c *Client) empty() bool {
 	return len(c.events.items) == 0
 }
 
-// Cursors tells how far each channel has come with what Next returned, for the
-// Resume of a later client.
+// Cursors returns, for each channel, the seq of the last entry that Next returned. Use
+// it as Options.Resume of a later client.
 func (c *Client) Cursors() Cursors { return c.cursors.snapshot() }
 
-// URL is where the server is.
+// URL returns the URL of the server.
 func (c *Client) URL() string { return c.options.URL }
 
-// Hello is the first frame of the latest socket: who the server takes the client
-// for, what an ack means (durability), and the user's channels.
+// Hello returns the first frame of the latest socket: the authenticated user, what an
+// acknowledgement means (durability), and the user's channels.
 func (c *Client) Hello() chat.ConnectionFrame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return *c.hello
 }
 
-// connected waits for a connection.
+// connected returns the connection, and waits for one if there is none.
 func (c *Client) connected(ctx context.Context) (*conn, error) {
 	for {
 		c.mu.Lock()
@@ -168,7 +167,7 @@ func (c *Client) wakeWriter() {
 	}
 }
 
-// run keeps one socket open.
+// run keeps a socket open.
 func (c *Client) run() {
 	defer close(c.done)
 	for attempt := 0; c.ctx.Err() == nil; attempt++ {
@@ -201,8 +200,8 @@ func (c *Client) run() {
 	}
 }
 
-// once opens a socket and serves it until it ends. next is when to try again, if
-// the server said so, else negative.
+// once opens a socket and serves it until it ends. next is the time until the next
+// attempt, negative if the server did not specify one.
 func (c *Client) once() (next time.Duration, err error) {
 	cn, err := c.dial(c.ctx)
 	if err != nil {
@@ -212,26 +211,26 @@ func (c *Client) once() (next time.Duration, err error) {
 	return cn.next(), err
 }
 
-// final says whether trying again makes no sense, and remembers a token that was
-// refused.
+// final reports whether err is permanent, so that retrying makes no sense.
 func (c *Client) final(err error) bool {
 	var refused *handshakeError
 	if errors.As(err, &refused) {
 		switch {
 		case refused.refusal.Code == chat.Unauthorized:
-			return false // until the source has no other: see token
+			return false // the source may have another token: see token
 		case refused.status == http.StatusForbidden:
 			return true
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.hello == nil && refused.status/100 == 4 && refused.status != http.StatusTooManyRequests && refused.status != http.StatusRequestTimeout
+		return c.hello == nil && refused.status/100 == 4 && refused.status != http.StatusTooManyRequests &&
+			refused.status != http.StatusRequestTimeout
 	}
-	var told *chat.Error
-	return errors.As(err, &told) && (told.Code == chat.Unauthorized || told.Code == chat.Forbidden)
+	var refusal *chat.Error
+	return errors.As(err, &refusal) && (refusal.Code == chat.Unauthorized || refusal.Code == chat.Forbidden)
 }
 
-// token asks the source. One that was refused is not offered again.
+// token returns a token from the source, or an error if the server has refused it.
 func (c *Client) token(ctx context.Context) (string, error) {
 	token, err := c.options.Token(ctx)
 	if err != nil {
@@ -240,7 +239,7 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refused != "" && token == c.refused {
-		return "", chat.Errorf(chat.Unauthorized, "The server refused the token, and the source has no other")
+		return "", chat.Errorf(chat.Unauthorized, "The server refused the token, and Options.Token returned no other")
 	}
 	return token, nil
 }

@@ -106,7 +106,12 @@ func TestAReconnectCostsOneRoundTrip(t *testing.T) {
 			if err != nil || epoch != "e" || len(cursors) != 1 || cursors[room] != 12 {
 				t.Errorf("resume %q: %v, %v", s.resume, cursors, err)
 			}
-			s.say(fmt.Sprintf(`{"type":"connection","epoch":"e","heartbeat_s":30,"channels":[{"id":%q,"last_seq":14}],"resumed":{%[1]q:{"from":12,"to":14}}}`, room))
+			s.say(
+				fmt.Sprintf(
+					`{"type":"connection","epoch":"e","heartbeat_s":30,"channels":[{"id":%q,"last_seq":14}],"resumed":{%[1]q:{"from":12,"to":14}}}`,
+					room,
+				),
+			)
 			s.say(message(13), message(14), message(15))
 			if r, ok := s.hear(); ok {
 				t.Errorf("the client also asked for %+v", r)
@@ -118,7 +123,9 @@ func TestAReconnectCostsOneRoundTrip(t *testing.T) {
 // TestWhatTheServerSaysTooIsToldOnce: of cursors in the handshake it says itself
 // that they lead nowhere.
 func TestWhatTheServerSaysTooIsToldOnce(t *testing.T) {
-	resync := fmt.Sprintf(`{"type":"error","code":"resync","event":"resume","channel_id":%q,"channel_ids":[%[1]q],"message":"load it"}`, room)
+	resync := fmt.Sprintf(
+		`{"type":"error","code":"resync","event":"resume","channel_id":%q,"channel_ids":[%[1]q],"message":"load it"}`, room,
+	)
 	f := newFake(t,
 		func(s *talk) { s.hello("e", 10); s.say(message(11)) },
 		func(s *talk) { s.hello("other", 5); s.say(resync, message(6), resync, message(7)); s.linger() })
@@ -289,7 +296,9 @@ func TestCloseEndsEverything(t *testing.T) {
 	all.Go(func() {
 		close(sending)
 		var unknown *client.UnknownError
-		if _, err := c.Send(context.Background(), client.Message{ChannelID: room, Content: "x"}); !errors.Is(err, client.ErrClosed) && !errors.As(err, &unknown) {
+		if _, err := c.Send(context.Background(), client.Message{
+			ChannelID: room, Content: "x",
+		}); !errors.Is(err, client.ErrClosed) && !errors.As(err, &unknown) {
 			t.Errorf("send: %v", err)
 		}
 	})
@@ -297,7 +306,9 @@ func TestCloseEndsEverything(t *testing.T) {
 	time.Sleep(10 * time.Millisecond) // so that it is under way, most times
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	var unknown *client.UnknownError
-	if _, err := c.Send(ctx, client.Message{ChannelID: room, Content: "no room in the outbox"}); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &unknown) {
+	if _, err := c.Send(ctx, client.Message{
+		ChannelID: room, Content: "no room in the outbox",
+	}); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &unknown) {
 		t.Errorf("a send for which there was no room: %v", err)
 	}
 	cancel()

@@ -20,33 +20,32 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// conn is one socket: a goroutine that reads, which is the client's own, and one
-// that writes.
+// conn is one socket. The client's own goroutine reads from it; a second one writes.
 type conn struct {
 	client *Client
 	ws     *websocket.Conn
 	token  string
 	hello  *chat.ConnectionFrame
-	asked  map[chat.ID]chat.Seq // with which it was opened
+	asked  map[chat.ID]chat.Seq // the cursors with which it was opened
 	out    chan []byte
-	wake   async.Signal  // holds a token when the writer has something to look at
-	done   chan struct{} // closed when the socket is given up
+	wake   async.Signal  // holds a token when the writer has something to do
+	done   chan struct{} // closed when the socket is abandoned
 	idle   time.Duration
 
 	began    time.Time
-	lastRead atomic.Int64 // when something came, in nanoseconds since began: no clock that is set makes it wrong
-	paused   atomic.Bool  // reading has stopped, because nobody takes the events
+	lastRead atomic.Int64 // nanoseconds from began to the last frame, on the monotonic clock
+	paused   atomic.Bool  // reading has stopped, because the event queue is full
 
 	mu        sync.Mutex // guards what follows
 	err       error      // why it ended
 	pending   map[string]chan<- answer
-	resumes   map[string]map[chat.ID]chat.Seq // asked for, by the request's id
-	notBefore time.Time                       // of the next resume, after a refusal
-	goAt      time.Time                       // when to go, after a notice
-	drained   bool                            // it went because of the notice
+	resumes   map[string]map[chat.ID]chat.Seq // requested, by the id of the request
+	notBefore time.Time                       // earliest time of the next resume, after a refusal
+	goAt      time.Time                       // when to reconnect, after a notice
+	drained   bool                            // it ended because of the notice
 }
 
-// answer is what came back of a request.
+// answer is the server's answer to a request.
 type answer struct {
 	response jsontext.Value
 	err      *chat.Error
@@ -90,7 +89,8 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	}
 	cn := &conn{
 		began:  time.Now(),
-		client: c, ws: ws, token: token, hello: hello, asked: asked, out: make(chan []byte, 16), wake: async.NewSignal(), done: make(chan struct{}),
+		client: c, ws: ws, token: token, hello: hello, asked: asked, out: make(chan []byte, 16), wake: async.NewSignal(),
+		done:    make(chan struct{}),
 		pending: make(map[string]chan<- answer), resumes: make(map[string]map[chat.ID]chat.Seq), idle: c.options.PingAfter,
 	}
 	if cn.idle <= 0 {
@@ -99,7 +99,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	return cn, nil
 }
 
-// socketURL is where a socket is opened, from these cursors.
+// socketURL returns the URL of a socket that resumes from the cursors.
 func (c *Client) socketURL(epoch string, cursors map[chat.ID]chat.Seq) string {
 	u := "ws" + strings.TrimPrefix(c.options.URL, "http") + "/api/v1/ws"
 	if len(cursors) > 0 {
@@ -108,7 +108,7 @@ func (c *Client) socketURL(epoch string, cursors map[chat.ID]chat.Seq) string {
 	return u
 }
 
-// refusedHandshake finds what the server said when it did not upgrade.
+// refusedHandshake returns the server's refusal of a handshake.
 func refusedHandshake(resp *http.Response, err error) error {
 	if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
 		return fmt.Errorf("connect: %w", err)
@@ -128,21 +128,21 @@ func retryAfter(h http.Header) time.Duration {
 // serve reads until the socket ends.
 func (cn *conn) serve() error {
 	c := cn.client
-	cn.heard()
+	cn.received()
 	if f := c.options.Trace.Connected; f != nil {
 		f(cn.hello)
 	}
-	events, level := c.cursors.greet(cn.hello, cn.asked)
+	events, caughtUp := c.cursors.connected(cn.hello, cn.asked)
 	for _, ev := range events {
 		c.events.put(ev, true)
 	}
-	if level {
+	if caughtUp {
 		cn.caughtUp()
 	}
 	ended := context.AfterFunc(c.ctx, func() { cn.fail(context.Cause(c.ctx)) })
 	defer ended()
 	var writing sync.WaitGroup
-	writing.Go(cn.write) // ends when the socket is given up
+	writing.Go(cn.write) // ends when the socket is abandoned
 	cn.restore()
 	c.setConn(cn)
 	cn.read()
@@ -151,7 +151,7 @@ func (cn *conn) serve() error {
 	return cn.err
 }
 
-// fail gives the socket up. The first reason counts.
+// fail abandons the socket. The first reason counts.
 func (cn *conn) fail(err error) {
 	cn.mu.Lock()
 	if cn.err != nil {
@@ -164,13 +164,13 @@ func (cn *conn) fail(err error) {
 	_ = cn.ws.CloseNow()
 }
 
-// next is when the server wants the client to come back, negative when it did not
-// say.
+// next returns the time until the next attempt, negative if the server did not specify
+// one.
 func (cn *conn) next() time.Duration {
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
 	if cn.drained {
-		return 0 // the server spread the moment itself
+		return 0 // the server has already spread the reconnects
 	}
 	return -1
 }
@@ -181,30 +181,30 @@ func (cn *conn) caughtUp() {
 	}
 }
 
-// restore asks for what a new socket does not know.
+// restore requests what a new socket does not have: missing entries, muted channels,
+// presence.
 func (cn *conn) restore() {
 	cn.wake.Notify()
 	for _, id := range cn.client.cursors.muted() {
-		cn.tell("leave_channel", chat.ChannelRequest{ChannelID: id})
+		cn.post("leave_channel", chat.ChannelRequest{ChannelID: id})
 	}
 	cn.client.mu.Lock()
 	watch := cn.client.watch
 	cn.client.mu.Unlock()
 	if watch != nil {
-		cn.tell("subscribe_presence", watch)
+		cn.post("subscribe_presence", watch)
 	}
 }
 
-// tell sends a request whose answer nobody waits for.
-func (cn *conn) tell(kind string, data any) {
+// post sends a request without waiting for its answer.
+func (cn *conn) post(kind string, data any) {
 	select {
 	case cn.out <- envelope(kind, "", data):
 	case <-cn.done:
 	}
 }
 
-// envelope encodes a request. Encoding our own structs cannot fail but for text
-// that is not UTF-8, which is replaced.
+// envelope encodes a request. Invalid UTF-8 is replaced; nothing else can fail.
 func envelope(kind, id string, data any) []byte {
 	b, err := json.Marshal(data, jsontext.AllowInvalidUTF8(true))
 	if err == nil {
@@ -216,7 +216,7 @@ func envelope(kind, id string, data any) []byte {
 	return b
 }
 
-// write sends what is asked for, and pings when nothing comes.
+// write sends requests, and pings a silent server.
 func (cn *conn) write() {
 	tick := time.NewTicker(max(min(cn.idle, cn.client.options.PongWithin)/4, 5*time.Millisecond))
 	defer tick.Stop()
@@ -227,9 +227,9 @@ func (cn *conn) write() {
 		case b := <-cn.out:
 			err = cn.send(b)
 		case <-cn.wake:
-			err = cn.attend()
+			err = cn.runDue()
 		case now := <-tick.C:
-			pinged, err = cn.probe(now, pinged)
+			pinged, err = cn.ping(now, pinged)
 		case <-cn.done:
 			return
 		}
@@ -251,15 +251,16 @@ func (cn *conn) send(b []byte) error {
 
 var (
 	errSilent = errors.New("the server does not answer")
-	errDrain  = errors.New("the server is about to stop")
+	errDrain  = errors.New("the server is stopping")
 	pingFrame = []byte(`{"type":"ping"}`)
 )
 
-// heard notes that something came.
-func (cn *conn) heard() { cn.lastRead.Store(int64(time.Since(cn.began))) }
+// received records the arrival of a frame.
+func (cn *conn) received() { cn.lastRead.Store(int64(time.Since(cn.began))) }
 
-// probe finds out whether the server is still there.
-func (cn *conn) probe(now, pinged time.Time) (time.Time, error) {
+// ping pings the server after idle without a frame, and returns errSilent if it does
+// not answer in time.
+func (cn *conn) ping(now, pinged time.Time) (time.Time, error) {
 	switch {
 	case cn.paused.Load(), now.Sub(cn.began)-time.Duration(cn.lastRead.Load()) < cn.idle:
 		return time.Time{}, nil
@@ -271,14 +272,14 @@ func (cn *conn) probe(now, pinged time.Time) (time.Time, error) {
 	return pinged, nil
 }
 
-// wakeAfter makes the writer look at what is due, later.
+// wakeAfter wakes the writer after d.
 func (cn *conn) wakeAfter(d time.Duration) {
 	time.AfterFunc(d, cn.wake.Notify)
 }
 
-// attend does what is due: to go, because the server asked for that, or to ask for
-// what is missing.
-func (cn *conn) attend() error {
+// runDue does what is due: it reconnects because the server asked for it, or requests
+// missing entries.
+func (cn *conn) runDue() error {
 	cn.mu.Lock()
 	cn.drained = cn.drained || !cn.goAt.IsZero() && !time.Now().Before(cn.goAt)
 	drained := cn.drained
@@ -289,8 +290,7 @@ func (cn *conn) attend() error {
 	return cn.resume()
 }
 
-// resume asks for the channels in which something is missing, once there is room
-// for it.
+// resume requests the channels with missing entries, once the queue has room for them.
 func (cn *conn) resume() error {
 	c := cn.client
 	for c.events.halfEmpty() {
@@ -298,7 +298,7 @@ func (cn *conn) resume() error {
 		wait := time.Now().Before(cn.notBefore)
 		cn.mu.Unlock()
 		if wait {
-			return nil // whoever set it wakes us
+			return nil // the writer wakes again at notBefore
 		}
 		epoch, due := c.cursors.due()
 		if len(due) == 0 {

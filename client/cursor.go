@@ -6,51 +6,51 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// cursors is how far each channel has come. The goroutine that reads the socket
-// moves them; Join and Leave mark them.
+// cursors holds the position of each channel. The goroutine that reads the socket
+// advances them; Join and Leave change them.
 type cursors struct {
 	mu     sync.Mutex // guards what follows
 	epoch  string
 	m      map[chat.ID]*cursor
-	behind int // channels that have not come as far as the last connection frame said
+	behind int // channels that have not reached the head in the last connection frame
 }
 
-// cursor is one channel's.
+// cursor is the position of one channel.
 type cursor struct {
-	seq    chat.Seq // the last that was put into the queue
-	handed chat.Seq // the last that Next returned
-	seen   chat.Seq // the greatest that was on the wire
-	target chat.Seq // where it will be level, 0 when it is
-	muted  bool     // Leave was called
-	left   bool     // the user is not a member
-	fresh  bool     // any next seq will do: Join was called
-	need   bool     // a resume is to be asked for
-	asking bool     // a resume is under way
-	reset  bool     // a Resync was told of which the server will speak too
-	from   chat.Seq // where the last resume that was answered began
-	futile int      // resumes in a row after which the same was missing
+	seq      chat.Seq // the last entry in the queue
+	returned chat.Seq // the last entry that Next returned
+	seen     chat.Seq // the greatest seq received
+	target   chat.Seq // where it has caught up, 0 once it has
+	muted    bool     // Leave was called
+	left     bool     // the user is not a member
+	fresh    bool     // any next seq is accepted: Join was called
+	need     bool     // a resume is needed
+	asking   bool     // a resume is in progress
+	reset    bool     // a Resync was delivered that the server will also send
+	from     chat.Seq // where the last answered resume started
+	futile   int      // consecutive resumes after which the same entry was missing
 }
 
-// maxFutile is how often a hole is asked for that the server does not fill.
+// maxFutile is how often the client requests a gap that the server does not fill.
 const maxFutile = 3
 
 // verdict is what to do with an entry of a log.
 type verdict uint8
 
 const (
-	drop    verdict = iota // it was seen, comes again, or is not wanted
-	deliver                // it is the next
-	ask                    // something is missing before it: wake the writer
-	giveUp                 // something is missing that the server does not have
+	drop    verdict = iota // a duplicate, an entry that will come again, or an unwanted one
+	deliver                // the next entry
+	ask                    // an entry before it is missing: wake the writer
+	giveUp                 // the server does not have the missing entry
 )
 
-// judge looks at an entry before it is put into the queue.
-func (c *cursors) judge(ev *Event) verdict {
+// classify decides what to do with an entry.
+func (c *cursors) classify(ev *Event) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[ev.ChannelID]
 	if cur == nil {
-		c.m[ev.ChannelID] = &cursor{seq: ev.Seq - 1, handed: ev.Seq - 1}
+		c.m[ev.ChannelID] = &cursor{seq: ev.Seq - 1, returned: ev.Seq - 1}
 		return deliver
 	}
 	cur.seen = max(cur.seen, ev.Seq)
@@ -66,8 +66,8 @@ func (c *cursors) judge(ev *Event) verdict {
 	case ev.Seq <= cur.seq:
 		return drop
 	case ev.Seq == cur.seq+1, ev.Type == chat.EventChannelJoined:
-		// Who was removed and taken back hears nothing of the time between: the
-		// channel begins again with the entry by which he came back.
+		// Users who were removed and added again receive nothing from the time between:
+		// the channel starts over with the entry that added them.
 		return deliver
 	}
 	if cur.need || cur.asking {
@@ -82,9 +82,9 @@ func (c *cursors) judge(ev *Event) verdict {
 	return ask
 }
 
-// delivered moves the cursor over an entry that is in the queue; level is true
-// when it was the last that anybody waited for.
-func (c *cursors) delivered(ev *Event) (level bool) {
+// delivered advances the cursor to an entry in the queue. caughtUp reports that this
+// was the last missing entry of all channels.
+func (c *cursors) delivered(ev *Event) (caughtUp bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[ev.ChannelID]
@@ -99,12 +99,12 @@ func (c *cursors) delivered(ev *Event) (level bool) {
 		cur.need = false
 	}
 	if cur.left || cur.seq >= cur.target {
-		return c.levelled(cur)
+		return c.markCaughtUp(cur)
 	}
 	return false
 }
 
-// skipped notes that there was no room for an entry.
+// skipped records that the queue had no room for an entry.
 func (c *cursors) skipped(ev *Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +113,7 @@ func (c *cursors) skipped(ev *Event) {
 	}
 }
 
-func (c *cursors) levelled(cur *cursor) bool {
+func (c *cursors) markCaughtUp(cur *cursor) bool {
 	if cur.target == 0 {
 		return false
 	}
@@ -122,25 +122,24 @@ func (c *cursors) levelled(cur *cursor) bool {
 	return c.behind == 0
 }
 
-// handedOut notes that Next returned an entry.
-func (c *cursors) handedOut(ev *Event) {
+// returned records that Next returned an entry.
+func (c *cursors) markReturned(ev *Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cur := c.m[ev.ChannelID]; cur != nil {
-		cur.handed = ev.Seq
+		cur.returned = ev.Seq
 	}
 }
 
-// maxInAddress is for how many channels a handshake's address has room; more are
-// asked for once the socket is open.
-const maxInAddress = 250
+// maxInURL is the maximum number of cursors in the URL of a handshake. With more, the
+// client resumes once the socket is open.
+const maxInURL = 250
 
-// handshake gives the cursors with which a socket is opened, none when there are
-// none or too many.
+// handshake returns the cursors for the URL of a handshake, none if there are too many.
 func (c *cursors) handshake() (epoch string, asked map[chat.ID]chat.Seq) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.epoch == "" || len(c.m) > maxInAddress {
+	if c.epoch == "" || len(c.m) > maxInURL {
 		return "", nil
 	}
 	asked = make(map[chat.ID]chat.Seq, len(c.m))
@@ -152,10 +151,10 @@ func (c *cursors) handshake() (epoch string, asked map[chat.ID]chat.Seq) {
 	return c.epoch, asked
 }
 
-// greet takes the first frame of a socket that was opened with the cursors asked,
-// and makes the events that tell what cannot be resumed. level is true when nothing
-// was missed.
-func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq) (events []Event, level bool) {
+// connected processes the first frame of a socket that was opened with the cursors
+// asked. It returns the events for channels that cannot be resumed. caughtUp reports
+// that nothing was missed.
+func (c *cursors) connected(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq) (events []Event, caughtUp bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first := c.epoch == ""
@@ -167,13 +166,13 @@ func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq)
 		listed[st.ID] = true
 		cur := c.m[st.ID]
 		if cur == nil && first {
-			c.m[st.ID] = &cursor{seq: st.LastSeq, handed: st.LastSeq}
+			c.m[st.ID] = &cursor{seq: st.LastSeq, returned: st.LastSeq}
 			continue
 		}
-		if reason := c.meet(st, cur, same); reason != "" {
+		if reason := c.compare(st, cur, same); reason != "" {
 			events = append(events, resyncEvent(st.ID, st.LastSeq, hello.Timestamp, reason))
-			_, spoken := asked[st.ID]
-			c.m[st.ID].reset = spoken && (reason == ReasonEpoch || reason == ReasonAhead)
+			_, wasAsked := asked[st.ID]
+			c.m[st.ID].reset = wasAsked && (reason == ReasonEpoch || reason == ReasonAhead)
 		} else if from, served := hello.Resumed[st.ID]; served && from.From == c.m[st.ID].seq {
 			c.m[st.ID].need = false
 		}
@@ -190,8 +189,9 @@ func (c *cursors) greet(hello *chat.ConnectionFrame, asked map[chat.ID]chat.Seq)
 	return events, c.behind == 0
 }
 
-// meet compares a channel with what the server says of it.
-func (c *cursors) meet(st chat.ChannelState, cur *cursor, same bool) Reason {
+// compare compares a cursor with the channel's state on the server. It returns why the
+// channel must be loaded again, "" if it need not.
+func (c *cursors) compare(st chat.ChannelState, cur *cursor, same bool) Reason {
 	reason := Reason("")
 	switch {
 	case cur == nil:
@@ -199,7 +199,7 @@ func (c *cursors) meet(st chat.ChannelState, cur *cursor, same bool) Reason {
 		c.m[st.ID] = cur
 		reason = ReasonJoined
 	case cur.muted:
-		*cur = cursor{seq: st.LastSeq, handed: cur.handed, muted: true}
+		*cur = cursor{seq: st.LastSeq, returned: cur.returned, muted: true}
 		return ""
 	case cur.left:
 		reason = ReasonJoined
@@ -209,10 +209,10 @@ func (c *cursors) meet(st chat.ChannelState, cur *cursor, same bool) Reason {
 		reason = ReasonAhead
 	}
 	if reason != "" {
-		*cur = cursor{seq: st.LastSeq, handed: cur.handed}
+		*cur = cursor{seq: st.LastSeq, returned: cur.returned}
 		return reason
 	}
-	*cur = cursor{seq: cur.seq, handed: cur.handed, fresh: cur.fresh}
+	*cur = cursor{seq: cur.seq, returned: cur.returned, fresh: cur.fresh}
 	if cur.seq < st.LastSeq && !cur.fresh {
 		cur.need, cur.target = true, st.LastSeq
 		c.behind++
@@ -220,7 +220,7 @@ func (c *cursors) meet(st chat.ChannelState, cur *cursor, same bool) Reason {
 	return ""
 }
 
-// due gives the channels that are to be asked for, at most maxResume.
+// due returns the channels to resume, at most maxResume.
 func (c *cursors) due() (epoch string, due map[chat.ID]chat.Seq) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,7 +250,7 @@ func (c *cursors) anyNeed() bool {
 	return false
 }
 
-// answered ends a resume: the channels are served, or are to be asked for again.
+// answered ends a resume: the server serves the channels, or the client must ask again.
 func (c *cursors) answered(asked map[chat.ID]chat.Seq, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -265,8 +265,9 @@ func (c *cursors) answered(asked map[chat.ID]chat.Seq, again bool) {
 	}
 }
 
-// lose gives up on the history of a channel, and says from where it goes on.
-func (c *cursors) lose(id chat.ID) (seq chat.Seq, level, ok bool) {
+// lose abandons the missing entries of a channel. It returns the seq after which the
+// channel continues.
+func (c *cursors) lose(id chat.ID) (seq chat.Seq, caughtUp, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[id]
@@ -278,12 +279,11 @@ func (c *cursors) lose(id chat.ID) (seq chat.Seq, level, ok bool) {
 	}
 	cur.seq = max(cur.seq, cur.seen, cur.target)
 	cur.need, cur.asking = false, false
-	return cur.seq, c.levelled(cur), true
+	return cur.seq, c.markCaughtUp(cur), true
 }
 
-// deny ends a channel of which the user is not a member; ok is false when that was
-// known.
-func (c *cursors) deny(id chat.ID) (level, ok bool) {
+// deny ends a channel that the user is not a member of. ok is false if this was known.
+func (c *cursors) deny(id chat.ID) (caughtUp, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[id]
@@ -291,10 +291,10 @@ func (c *cursors) deny(id chat.ID) (level, ok bool) {
 		return false, false
 	}
 	cur.left, cur.need, cur.asking = true, false, false
-	return c.levelled(cur), true
+	return c.markCaughtUp(cur), true
 }
 
-// unsubscribe notes that nothing of a channel is wanted.
+// unsubscribe stops the entries of a channel.
 func (c *cursors) unsubscribe(id chat.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -304,25 +304,25 @@ func (c *cursors) unsubscribe(id chat.ID) {
 		c.m[id] = cur
 	}
 	cur.muted, cur.need, cur.asking = true, false, false
-	c.levelled(cur)
+	c.markCaughtUp(cur)
 }
 
-// unmute wants a channel again, from wherever the server begins.
+// unmute accepts the entries of a channel again, from the server's starting point.
 func (c *cursors) unmute(id chat.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cur := c.m[id]; cur != nil && cur.muted {
-		*cur = cursor{handed: cur.handed, fresh: true}
+		*cur = cursor{returned: cur.returned, fresh: true}
 	}
 }
 
-// joined notes from where the server begins.
+// joined records the server's starting point.
 func (c *cursors) joined(id chat.ID, seq chat.Seq) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cur := c.m[id]
 	if cur == nil {
-		c.m[id] = &cursor{seq: seq, handed: seq}
+		c.m[id] = &cursor{seq: seq, returned: seq}
 	} else if cur.fresh {
 		cur.fresh, cur.seq = false, seq
 	}
@@ -345,7 +345,7 @@ func (c *cursors) snapshot() Cursors {
 	s := Cursors{Epoch: c.epoch, Channels: make(map[chat.ID]chat.Seq, len(c.m))}
 	for id, cur := range c.m {
 		if !cur.left && !cur.muted {
-			s.Channels[id] = cur.handed
+			s.Channels[id] = cur.returned
 		}
 	}
 	return s

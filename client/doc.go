@@ -1,10 +1,10 @@
 // Package client talks to a chowk server: one user, one socket, kept open.
 //
 // A [Client] reconnects by itself, with exponential backoff and full jitter, and
-// takes up every channel where it was: what [Client.Next] returns of a channel is
-// each entry of its log once and in order, however often the connection broke in
-// between. A send that was not answered is sent again under the same client_id
-// until it is acknowledged or refused, so it never makes two messages.
+// resumes every channel: [Client.Next] returns each entry of a channel's log once and
+// in order, however often the connection breaks. The client repeats a send without an
+// answer under the same client_id until it is acknowledged or refused, so a message is
+// never stored twice.
 //
 //	c, err := client.Dial(ctx, client.Options{
 //		URL:   "https://chat.example.org",
@@ -24,11 +24,11 @@
 //		}
 //	}
 //
-// Next may be called from the goroutine that also sends: a consumer that is slow,
-// or busy with a send of its own, holds the server back and loses nothing.
+// Next may be called from the goroutine that also sends: a consumer that is slow, or
+// busy with a send, makes the server wait, and loses nothing.
 //
-// When the server cannot go on from where the client was - its database was
-// restored from a backup, or a channel was joined while the client was away -
-// the client is told so by an event of type [Resync], which names the channel that
-// is to be loaded again with [Client.History].
+// If the server cannot continue from the client's position - because its database was
+// restored from a backup, or because the user joined a channel while the client was
+// away - the client receives an event of type [Resync]. It names the channel, which
+// the application must load again with [Client.History].
 package client

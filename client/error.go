@@ -8,33 +8,32 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// ErrClosed is what a closed client answers.
+// ErrClosed is returned by the methods of a closed client.
 var ErrClosed = errors.New("client: closed")
 
-// errLost ends requests whose connection ended before their answer came.
+// errLost ends requests whose connection ended before the answer arrived.
 var errLost = errors.New("the connection was lost")
 
-// UnknownError says that a request may or may not have been carried out: it was
-// handed to a connection, and no final answer came. A message can be sent again
-// with the same ClientID, now or after a restart: it will not be stored twice.
+// UnknownError reports that a request may or may not have been executed: it was sent,
+// and no final answer arrived. You can send a message again with the same ClientID,
+// now or after a restart: it is not stored twice.
 type UnknownError struct {
-	ClientID string // of a send, "" for other requests
-	Err      error  // why no more attempts were made
+	ClientID string // the client_id of a send, "" for other requests
+	Err      error  // why the client stopped trying
 }
 
 func (e *UnknownError) Error() string {
 	if e.ClientID == "" {
-		return fmt.Sprintf("it is not known whether this was done: %v", e.Err)
+		return fmt.Sprintf("the outcome is unknown: %v", e.Err)
 	}
-	return fmt.Sprintf("it is not known whether message %s was stored: %v", e.ClientID, e.Err)
+	return fmt.Sprintf("it is unknown whether message %s was stored: %v", e.ClientID, e.Err)
 }
 
-// Unwrap gives the reason: a context's error, ErrClosed, or a *chat.Error.
+// Unwrap returns the reason: a context's error, ErrClosed, or a *chat.Error.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// passes says whether the refusal is of a kind that passes: the same request may
-// succeed later.
-func passes(code chat.Code) bool {
+// isTemporary reports whether the same request may succeed later.
+func isTemporary(code chat.Code) bool {
 	switch code {
 	case chat.RateLimited, chat.Overloaded, chat.Unavailable, chat.Internal:
 		return true
@@ -42,7 +41,7 @@ func passes(code chat.Code) bool {
 	return false
 }
 
-// handshakeError is an attempt to connect that the server refused.
+// handshakeError is a handshake that the server refused.
 type handshakeError struct {
 	refusal    *chat.Error
 	status     int

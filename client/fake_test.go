@@ -88,7 +88,10 @@ func (s *talk) hello(epoch string, last int) {
 }
 
 func message(seq int) string {
-	return fmt.Sprintf(`{"type":"message","channel_id":%q,"seq":%d,"data":{"id":%q,"channel_id":%[1]q,"seq":%[2]d,"user_id":"bob","content":"%[2]d"}}`, room, seq, chat.NewID())
+	return fmt.Sprintf(
+		`{"type":"message","channel_id":%q,"seq":%d,"data":{"id":%q,"channel_id":%[1]q,"seq":%[2]d,"user_id":"bob","content":"%[2]d"}}`,
+		room, seq, chat.NewID(),
+	)
 }
 
 // hear reads the client's next request, but for pings, which it answers.
@@ -123,7 +126,11 @@ func (s *talk) ack(r request, response string) {
 }
 
 func (s *talk) refuse(r request, code string, retryMS int) {
-	s.say(fmt.Sprintf(`{"type":"error","event":%q,"id":%q,"code":%q,"message":"no","retry_after_ms":%d}`, r.Type, r.ID, code, retryMS))
+	s.say(
+		fmt.Sprintf(
+			`{"type":"error","event":%q,"id":%q,"code":%q,"message":"no","retry_after_ms":%d}`, r.Type, r.ID, code, retryMS,
+		),
+	)
 }
 
 // sent is the ack's response of a message.
@@ -142,7 +149,10 @@ func (s *talk) linger() {
 
 func dialFake(t *testing.T, f *fake, change ...func(*client.Options)) *client.Client {
 	t.Helper()
-	return dial(t, f.URL, "ada", append([]func(*client.Options){func(o *client.Options) { o.Backoff.Cap = 20 * time.Millisecond }}, change...)...)
+	return dial(
+		t, f.URL, "ada",
+		append([]func(*client.Options){func(o *client.Options) { o.Backoff.Cap = 20 * time.Millisecond }}, change...)...,
+	)
 }
 
 // expectSeqs wants entries with these seqs of the room.

@@ -29,7 +29,10 @@ func refusals(t *testing.T, f *fake, status func(n int64, token string) (int, st
 		}
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(code)
-		fmt.Fprintf(w, `{"detail":"refused with %d","code":%q}`, code, map[int]string{401: "unauthorized", 403: "forbidden", 404: "not_found", 503: "overloaded"}[code])
+		fmt.Fprintf(
+			w, `{"detail":"refused with %d","code":%q}`, code,
+			map[int]string{401: "unauthorized", 403: "forbidden", 404: "not_found", 503: "overloaded"}[code],
+		)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
@@ -40,7 +43,9 @@ func TestRefusedHandshakes(t *testing.T) {
 	t.Run("for good", func(t *testing.T) {
 		for status, code := range map[int]chat.Code{401: chat.Unauthorized, 403: chat.Forbidden, 404: chat.NotFound} {
 			url := refusals(t, newFake(t, quiet), func(int64, string) (int, string) { return status, "" })
-			_, err := client.Dial(within(t), client.Options{URL: url, Token: client.StaticToken("ada"), Backoff: client.Backoff{Base: 1, Cap: 1}})
+			_, err := client.Dial(within(t), client.Options{
+				URL: url, Token: client.StaticToken("ada"), Backoff: client.Backoff{Base: 1, Cap: 1},
+			})
 			if r := refusal(err); r == nil || r.Code != code {
 				t.Errorf("%d: %v", status, err)
 			}

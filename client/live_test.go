@@ -78,7 +78,10 @@ func within(t *testing.T) context.Context {
 
 func dial(t *testing.T, url, user string, change ...func(*client.Options)) *client.Client {
 	t.Helper()
-	o := client.Options{URL: url, Token: client.StaticToken(user), Backoff: client.Backoff{Base: 10 * time.Millisecond, Cap: 200 * time.Millisecond}}
+	o := client.Options{
+		URL: url, Token: client.StaticToken(user),
+		Backoff: client.Backoff{Base: 10 * time.Millisecond, Cap: 200 * time.Millisecond},
+	}
 	for _, f := range change {
 		f(&o)
 	}
@@ -99,7 +102,9 @@ func channelOf(t *testing.T, s *server, change ...func(*client.Options)) (id cha
 			t.Fatal(err)
 		}
 	}
-	ch, err := ada.CreateChannel(within(t), chat.CreateChannelRequest{Name: "test", IsPrivate: true, MemberIDs: []chat.UserID{"bob"}})
+	ch, err := ada.CreateChannel(within(t), chat.CreateChannelRequest{
+		Name: "test", IsPrivate: true, MemberIDs: []chat.UserID{"bob"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,10 +218,18 @@ func TestChangesAndWhoMakesThem(t *testing.T) {
 		do   func() (chat.Seq, error)
 		want chat.Entry
 	}{
-		{"edit", func() (chat.Seq, error) { return ada.Edit(ctx, id, m.MessageID, "second") }, chat.Entry{Type: chat.EventMessageUpdated, Content: "second"}},
-		{"react", func() (chat.Seq, error) { return bob.React(ctx, id, m.MessageID, "👍") }, chat.Entry{Type: chat.EventMessageReaction, Emoji: "👍"}},
-		{"unreact", func() (chat.Seq, error) { return bob.Unreact(ctx, id, m.MessageID, "👍") }, chat.Entry{Type: chat.EventReactionRemoved, Emoji: "👍"}},
-		{"delete", func() (chat.Seq, error) { return ada.Delete(ctx, id, m.MessageID) }, chat.Entry{Type: chat.EventMessageDeleted}},
+		{"edit", func() (chat.Seq, error) { return ada.Edit(ctx, id, m.MessageID, "second") }, chat.Entry{
+			Type: chat.EventMessageUpdated, Content: "second",
+		}},
+		{"react", func() (chat.Seq, error) { return bob.React(ctx, id, m.MessageID, "👍") }, chat.Entry{
+			Type: chat.EventMessageReaction, Emoji: "👍",
+		}},
+		{"unreact", func() (chat.Seq, error) { return bob.Unreact(ctx, id, m.MessageID, "👍") }, chat.Entry{
+			Type: chat.EventReactionRemoved, Emoji: "👍",
+		}},
+		{"delete", func() (chat.Seq, error) { return ada.Delete(ctx, id, m.MessageID) }, chat.Entry{
+			Type: chat.EventMessageDeleted,
+		}},
 	} {
 		seq, err := step.do()
 		if err != nil {
@@ -227,7 +240,8 @@ func TestChangesAndWhoMakesThem(t *testing.T) {
 			for ev.Seq < seq {
 				ev = next(t, c)
 			}
-			if ev.Type != step.want.Type || ev.Seq != seq || ev.MessageID != m.MessageID || ev.Content != step.want.Content || ev.Emoji != step.want.Emoji {
+			if ev.Type != step.want.Type || ev.Seq != seq || ev.MessageID != m.MessageID || ev.Content != step.want.Content ||
+				ev.Emoji != step.want.Emoji {
 				t.Errorf("%s: got %+v", step.name, ev)
 			}
 		}
@@ -291,7 +305,8 @@ func TestAMembershipThatEndsAndBegins(t *testing.T) {
 	if ev := next(t, bob); ev.Type != chat.EventChannelLeft || ev.Seq != 2 {
 		t.Errorf("got %+v", ev)
 	}
-	if _, err := bob.Send(ctx, client.Message{ChannelID: id, Content: "x"}); refusal(err) == nil || refusal(err).Code != chat.Forbidden {
+	if _, err := bob.Send(ctx, client.Message{ChannelID: id, Content: "x"}); refusal(err) == nil ||
+		refusal(err).Code != chat.Forbidden {
 		t.Errorf("send to a channel of others: %v", err)
 	}
 	send(t, ada, id, "not for bob")
@@ -323,7 +338,8 @@ func TestALaterClientGoesOn(t *testing.T) {
 
 	cursors.Epoch = "another"
 	bob = dial(t, s.url, "bob", func(o *client.Options) { o.Resume = &cursors })
-	if ev := next(t, bob); ev.Type != client.Resync || ev.ChannelID != id || ev.Seq != 4 || ev.Reason != client.ReasonEpoch {
+	if ev := next(t, bob); ev.Type != client.Resync || ev.ChannelID != id || ev.Seq != 4 ||
+		ev.Reason != client.ReasonEpoch {
 		t.Errorf("after another epoch: %+v", ev)
 	}
 	send(t, ada, id, "3")

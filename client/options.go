@@ -12,72 +12,71 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Options say which server, who it is, and within which bounds. URL and Token are
-// needed; other zero values mean the defaults.
+// Options configure a Client. URL and Token are required; other zero values select the
+// defaults.
 type Options struct {
-	// URL is where the server is, such as https://chat.example.org. The schemes
-	// ws and wss are taken as well, and a path before /api/v1.
+	// URL is the URL of the server, such as https://chat.example.org. It may have the
+	// scheme ws or wss, and a path that comes before /api/v1.
 	URL string
-	// Token gives the credential. It is asked before each attempt to connect and
-	// before each REST call, so it may refresh; StaticToken is one that never
-	// changes. A token that was refused is not offered again: when Token has no
+	// Token returns the credential. The client calls it before each attempt to connect
+	// and before each REST call, so it may renew the token; StaticToken is for one that
+	// never changes. The client does not use a refused token again: if Token returns no
 	// other, the client ends with the refusal.
 	Token func(ctx context.Context) (string, error)
-	// Resume continues where an earlier client was, as its Cursors told. Without
-	// it the client starts with what happens after it has connected.
+	// Resume continues from the Cursors of an earlier client. Without it, the client
+	// starts with what happens after it has connected.
 	Resume *Cursors
-	// HTTPClient makes the connections. The default waits at most 30 s for an answer
-	// to begin; handshakes end after 10 s, calls with their context.
+	// HTTPClient opens the connections. The default waits at most 30 s for the headers of
+	// a response. Handshakes are limited to 10 s, calls by their context.
 	HTTPClient *http.Client
-	// Buffer is how many events wait for Next; 256 by default. When it is full the
-	// client stops reading from the socket, or, while a request of its own waits
-	// for an answer, lets events pass and asks for them again once there is room.
-	// Typing, presence and receipts that find no room are dropped.
+	// Buffer is the number of events that can wait for Next, 256 by default. When it is
+	// full, the client stops reading from the socket. While a request waits for its
+	// answer, it skips events instead, and requests them again once there is room.
+	// Typing, presence and receipts without room are dropped.
 	Buffer int
-	// Outbox is how many requests may be under way at a time; 256 by default. More
-	// wait for their turn.
+	// Outbox is the number of requests that may be in progress, 256 by default. Further
+	// ones wait.
 	Outbox int
-	// Backoff spreads attempts to connect.
+	// Backoff spaces attempts to connect.
 	Backoff Backoff
-	// PingAfter is after how much silence the server is asked whether it is still
-	// there, PongWithin how soon it must answer; else the connection is given up.
-	// The defaults are the server's own heartbeat and 10 s.
+	// The client pings the server after PingAfter without a frame, and abandons the
+	// connection without an answer within PongWithin. The defaults are the server's
+	// heartbeat and 10 s.
 	PingAfter, PongWithin time.Duration
-	// Trace is told what happens.
+	// Trace has functions to call as things happen.
 	Trace Trace
 }
 
-// StaticToken is a token source of one token.
+// StaticToken returns an Options.Token for a token that never changes.
 func StaticToken(token string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return token, nil }
 }
 
-// Cursors is how far a client has seen each channel, in the history of that name.
+// Cursors is a client's position in each channel, in the history named by Epoch.
 type Cursors struct {
 	Epoch    string               `json:"epoch"`
 	Channels map[chat.ID]chat.Seq `json:"channels"`
 }
 
-// Trace holds functions that are called as things happen, for logs, metrics and
-// tests. Each may be nil; they must be quick and not call the client.
+// Trace has functions that the client calls as things happen, for logs, metrics and
+// tests. Each may be nil. They must be quick and must not call the client.
 type Trace struct {
 	// Connected is called with the first frame of each socket.
 	Connected func(hello *chat.ConnectionFrame)
-	// Disconnected is called when a socket ended, or could not be opened, with the
-	// time until the next attempt.
+	// Disconnected is called when a socket ends or cannot be opened, with the time until
+	// the next attempt.
 	Disconnected func(err error, next time.Duration)
-	// Resuming is called with the cursors from which the client asks to go on.
+	// Resuming is called with the cursors from which the client resumes.
 	Resuming func(epoch string, cursors map[chat.ID]chat.Seq)
-	// CaughtUp is called when everything that was missed by the time of a connection
-	// has arrived.
+	// CaughtUp is called when everything missed before a connection has arrived.
 	CaughtUp func()
-	// Received is called with each event as it came, before repeats are dropped.
+	// Received is called with each event as it arrives, before duplicates are dropped.
 	Received func(Event)
 }
 
-// Backoff is exponential, with full jitter: the wait before attempt n is anything
-// from 0 to Base * 2^n, at most Cap, so that clients that lost one server do not
-// come back in step.
+// Backoff is exponential with full jitter: the wait before attempt n is random between
+// 0 and Base * 2^n, at most Cap, so that clients that lost a server do not reconnect at
+// the same moments.
 type Backoff struct {
 	Base, Cap time.Duration // 500 ms and 30 s by default
 }
@@ -90,18 +89,18 @@ func (b Backoff) delay(attempt int) time.Duration {
 	return time.Duration(rand.Float64() * float64(bound))
 }
 
-// Bounds that are not worth a setting.
+// Limits without an option.
 const (
 	handshakeTimeout = 10 * time.Second
 	writeTimeout     = 10 * time.Second
-	answerTimeout    = 30 * time.Second // the server answers within 10
-	stableAfter      = 5 * time.Second  // a connection that held so long was a good one
+	answerTimeout    = 30 * time.Second // the server answers within 10 s
+	stableAfter      = 5 * time.Second  // a connection that lasts this long resets the backoff
 	maxFrame         = 16 << 20
 	maxResume        = 500 // channels in one request
-	maxInternal      = 5   // attempts that the server itself calls its own mistake
+	maxInternal      = 5   // attempts that end in an internal error of the server
 )
 
-var errOptions = errors.New("client: Options need a URL with scheme http, https, ws or wss, and a Token")
+var errOptions = errors.New("client: Options require a URL with scheme http, https, ws or wss, and a Token")
 
 func (o Options) withDefaults() (Options, error) {
 	u, err := url.Parse(o.URL)
@@ -120,7 +119,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.URL = u.String()
 	if o.HTTPClient == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.ResponseHeaderTimeout = answerTimeout // a kept connection may be half-open
+		transport.ResponseHeaderTimeout = answerTimeout // a pooled connection may be half-open
 		o.HTTPClient = &http.Client{Transport: transport}
 	}
 	if o.Buffer <= 0 {

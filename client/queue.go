@@ -6,8 +6,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// queue is the events that wait for Next, at most max but for those that are
-// forced: they are few (one for each channel and connection) and must not be lost.
+// queue holds the events that wait for Next: at most max, except forced ones, which are
+// few (one for each channel and connection) and must not be lost.
 type queue struct {
 	max   int
 	ready async.Signal // holds a token while there may be an event
@@ -17,8 +17,8 @@ type queue struct {
 	items []Event
 }
 
-func newQueue(most int) *queue {
-	return &queue{max: most, ready: async.NewSignal(), room: async.NewSignal()}
+func newQueue(size int) *queue {
+	return &queue{max: size, ready: async.NewSignal(), room: async.NewSignal()}
 }
 
 func (q *queue) put(ev Event, force bool) bool {
@@ -32,7 +32,7 @@ func (q *queue) put(ev Event, force bool) bool {
 	return true
 }
 
-// take gives the oldest event; half is true when the queue is at most half full.
+// take returns the oldest event. half reports that the queue is at most half full.
 func (q *queue) take() (ev Event, half, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -51,7 +51,7 @@ func (q *queue) take() (ev Event, half, ok bool) {
 	return ev, len(q.items) <= q.max/2, true
 }
 
-// halfEmpty reports whether there is room for more than a few.
+// halfEmpty reports whether the queue is at most half full.
 func (q *queue) halfEmpty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

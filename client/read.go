@@ -12,15 +12,15 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// read takes frames until the socket ends.
+// read handles frames until the socket ends.
 func (cn *conn) read() {
 	for {
 		_, b, err := cn.ws.Read(cn.client.ctx)
 		if err != nil {
-			cn.fail(cn.why(err))
+			cn.fail(cn.closeReason(err))
 			return
 		}
-		cn.heard()
+		cn.received()
 		var f incoming
 		if err := json.Unmarshal(b, &f); err != nil {
 			cn.fail(fmt.Errorf("read a frame: %w", err))
@@ -30,8 +30,8 @@ func (cn *conn) read() {
 	}
 }
 
-// why puts the end of a socket into words.
-func (cn *conn) why(err error) error {
+// closeReason returns the error for the end of a socket.
+func (cn *conn) closeReason(err error) error {
 	var closed websocket.CloseError
 	if !errors.As(err, &closed) {
 		return fmt.Errorf("read: %w", err)
@@ -60,7 +60,7 @@ func (cn *conn) handle(f *incoming) {
 	}
 }
 
-// answer gives an answer to whoever waits for it.
+// answer passes an answer to the request that waits for it.
 func (cn *conn) answer(id string, a answer) {
 	cn.mu.Lock()
 	waiter := cn.pending[id]
@@ -75,9 +75,9 @@ func (cn *conn) answer(id string, a answer) {
 	cn.mu.Unlock()
 	switch {
 	case waiter != nil:
-		waiter <- a // it has room for one
+		waiter <- a // it has room for one answer
 	case asked == nil:
-	case a.err == nil || passes(a.err.Code):
+	case a.err == nil || isTemporary(a.err.Code):
 		cn.client.cursors.answered(asked, a.err != nil)
 	default:
 		for channel := range asked {
@@ -87,7 +87,10 @@ func (cn *conn) answer(id string, a answer) {
 }
 
 func (cn *conn) refusal(f *incoming) {
-	err := &chat.Error{Code: chat.Code(f.Code), Message: f.Text, Field: f.Field, RetryAfter: time.Duration(f.RetryAfterMS) * time.Millisecond}
+	err := &chat.Error{
+		Code: chat.Code(f.Code), Message: f.Text, Field: f.Field,
+		RetryAfter: time.Duration(f.RetryAfterMS) * time.Millisecond,
+	}
 	switch {
 	case f.ID != "":
 		cn.answer(f.ID, answer{err: err})
@@ -106,24 +109,24 @@ func (cn *conn) refusal(f *incoming) {
 	}
 }
 
-// denied tells the application that a membership ended.
+// denied delivers the end of a membership to the application.
 func (cn *conn) denied(channel chat.ID, at chat.Time) {
-	level, news := cn.client.cursors.deny(channel)
-	if news {
+	caughtUp, isNew := cn.client.cursors.deny(channel)
+	if isNew {
 		cn.client.events.put(leftEvent(channel, at), true)
 	}
-	if level {
+	if caughtUp {
 		cn.caughtUp()
 	}
 }
 
-// resync tells the application to load a channel again.
+// resync delivers a Resync of a channel to the application.
 func (cn *conn) resync(channel chat.ID) {
-	seq, level, ok := cn.client.cursors.lose(channel)
+	seq, caughtUp, ok := cn.client.cursors.lose(channel)
 	if ok {
 		cn.client.events.put(resyncEvent(channel, seq, chat.TimeOf(time.Now()), ReasonHistory), true)
 	}
-	if level {
+	if caughtUp {
 		cn.caughtUp()
 	}
 }
@@ -150,7 +153,7 @@ func (cn *conn) event(ev *Event) {
 		c.events.put(*ev, false)
 		return
 	}
-	switch c.cursors.judge(ev) {
+	switch c.cursors.classify(ev) {
 	case ask:
 		cn.wake.Notify()
 	case giveUp:
@@ -164,8 +167,9 @@ func (cn *conn) event(ev *Event) {
 	}
 }
 
-// push waits for room. It waits no longer when somebody waits for an answer, which
-// may be behind this event on the wire: then the event is asked for again later.
+// push adds ev to the queue, and waits for room. It stops waiting while a request waits
+// for its answer, which may come after this event on the wire: then the client
+// requests the event again later.
 func (cn *conn) push(ev *Event) bool {
 	c := cn.client
 	if c.events.put(*ev, false) {
@@ -173,7 +177,7 @@ func (cn *conn) push(ev *Event) bool {
 	}
 	cn.paused.Store(true)
 	defer cn.paused.Store(false)
-	defer cn.heard()
+	defer cn.received()
 	for c.waiting.Load() == 0 {
 		select {
 		case <-c.events.room:
@@ -188,7 +192,7 @@ func (cn *conn) push(ev *Event) bool {
 	return false
 }
 
-// register makes an id for a request and waits for its answer on the channel.
+// register returns an id for a request, and the channel for its answer.
 func (cn *conn) register() (id string, got <-chan answer) {
 	c := make(chan answer, 1)
 	id = "c-" + strconv.FormatUint(cn.client.ids.Add(1), 10)
@@ -198,7 +202,7 @@ func (cn *conn) register() (id string, got <-chan answer) {
 	return id, c
 }
 
-func (cn *conn) forget(id string) {
+func (cn *conn) unregister(id string) {
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
 	delete(cn.pending, id)

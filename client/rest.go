@@ -15,8 +15,8 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Page says which messages of a channel History gives. At most one of Before and
-// After is used; with neither it gives the newest.
+// Page selects the messages that History returns. Set at most one of Before and After;
+// with neither, it returns the newest.
 type Page struct {
 	Before chat.ID  // only messages before this one
 	After  chat.Seq // the first messages after this seq
@@ -24,8 +24,8 @@ type Page struct {
 	Limit  int      // at most 100; 50 by default
 }
 
-// History gives messages, newest first, as they are now: edited ones with their
-// new content, without those that are deleted.
+// History returns messages, newest first, as they are now: edited ones with their new
+// content, without deleted ones.
 func (c *Client) History(ctx context.Context, channel chat.ID, p Page) ([]chat.Message, error) {
 	q := make(url.Values)
 	if p.Limit > 0 {
@@ -45,63 +45,64 @@ func (c *Client) History(ctx context.Context, channel chat.ID, p Page) ([]chat.M
 	return page, err
 }
 
-// Channels lists the user's channels, newest activity first.
+// Channels returns the user's channels, newest activity first.
 func (c *Client) Channels(ctx context.Context) ([]chat.Channel, error) {
 	var all []chat.Channel
 	err := c.call(ctx, http.MethodGet, "/channels/", nil, &all)
 	return all, err
 }
 
-// CreateChannel makes a channel that the user owns.
+// CreateChannel creates a channel that the user owns.
 func (c *Client) CreateChannel(ctx context.Context, r chat.CreateChannelRequest) (*chat.Channel, error) {
 	ch := new(chat.Channel)
 	err := c.call(ctx, http.MethodPost, "/channels/", r, ch)
 	return ch, err
 }
 
-// DirectChannel gives the one direct channel with another user, making it when
-// there is none.
+// DirectChannel returns the direct channel with another user, and creates it if there
+// is none.
 func (c *Client) DirectChannel(ctx context.Context, other chat.UserID) (*chat.Channel, error) {
 	ch := new(chat.Channel)
 	err := c.call(ctx, http.MethodPost, "/channels/direct", map[string]chat.UserID{"user_id": other}, ch)
 	return ch, err
 }
 
-// AddMembers makes users members of a channel; a public channel can be joined by
-// adding oneself.
+// AddMembers adds users to a channel. Users can join a public channel by adding
+// themselves.
 func (c *Client) AddMembers(ctx context.Context, channel chat.ID, users ...chat.UserID) error {
-	return c.call(ctx, http.MethodPost, "/channels/"+channel.String()+"/members", chat.AddMembersRequest{UserIDs: users}, nil)
+	return c.call(
+		ctx, http.MethodPost, "/channels/"+channel.String()+"/members", chat.AddMembersRequest{UserIDs: users}, nil,
+	)
 }
 
-// RemoveMember ends a membership: another's, for owners and admins, or one's own.
-// Once it returns nil, nothing that happens in the channel reaches that user.
+// RemoveMember ends a membership: the user's own or, for owners and admins, another
+// user's. Once it returns nil, nothing that happens in the channel reaches that user.
 func (c *Client) RemoveMember(ctx context.Context, channel chat.ID, user chat.UserID) error {
 	return c.call(ctx, http.MethodDelete, "/channels/"+channel.String()+"/members/"+url.PathEscape(string(user)), nil, nil)
 }
 
-// maxBody bounds what is read of an answer.
+// maxBody limits what the client reads of a response, in bytes.
 const maxBody = 64 << 20
 
-// questionTimeout is how long one attempt of a question may take: a connection that
-// was kept from an earlier call may be half-open.
-const questionTimeout = 10 * time.Second
+// readTimeout limits one attempt of a GET: a pooled connection may be half-open.
+const readTimeout = 10 * time.Second
 
-// call calls the REST API. Questions are asked again when the server is busy or the
-// connection fails; whatever changes something is not, because it may have.
+// call calls the REST API. It repeats a GET if the server is busy or the connection
+// fails, but not a call that changes something, because the change may have happened.
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
 	if method != http.MethodGet {
 		return c.callOnce(ctx, method, path, body, into)
 	}
 	for attempt := 0; ; attempt++ {
-		once, cancel := context.WithTimeout(ctx, questionTimeout)
+		once, cancel := context.WithTimeout(ctx, readTimeout)
 		err := c.callOnce(once, method, path, body, into)
 		cancel()
 		refused := asRefusal(err)
-		if err == nil || ctx.Err() != nil || refused != nil && !passes(refused.Code) {
+		if err == nil || ctx.Err() != nil || refused != nil && !isTemporary(refused.Code) {
 			return err
 		}
 		if refused == nil {
-			refused = &chat.Error{} // no answer at all
+			refused = &chat.Error{} // no response
 		}
 		if c.pauseBefore(ctx, attempt, refused) != nil {
 			return err
@@ -124,7 +125,7 @@ func (c *Client) callOnce(ctx context.Context, method, path string, body, into a
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.options.URL+"/api/v1"+path, payload)
 	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
+		return fmt.Errorf("create the request: %w", err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	if body != nil {
@@ -151,8 +152,8 @@ func (c *Client) callOnce(ctx context.Context, method, path string, body, into a
 	return nil
 }
 
-// problemOf reads an error as RFC 9457 has it. What a proxy in between said is put
-// in our words.
+// problemOf returns the error of a response (RFC 9457). For the response of a proxy, it
+// returns an error with the status.
 func problemOf(resp *http.Response) *chat.Error {
 	var p struct {
 		Detail string    `json:"detail"`
@@ -166,7 +167,7 @@ func problemOf(resp *http.Response) *chat.Error {
 	if err == nil && p.Code != "" {
 		return e
 	}
-	e.Message = "The server answered with " + resp.Status
+	e.Message = "The server responded with " + resp.Status
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
 		e.Code = chat.Unauthorized

@@ -12,20 +12,20 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Message is what to send. ChannelID and Content are needed.
+// Message is a message to send. ChannelID and Content are required.
 type Message struct {
 	ChannelID chat.ID
 	Content   string
-	// ClientID makes the send idempotent; Send makes one when it is empty. To try
-	// again what ended in an UnknownError, give its ClientID and the same content.
+	// ClientID makes the send idempotent; Send creates one if it is empty. To repeat a
+	// send that ended in an UnknownError, use its ClientID and the same content.
 	ClientID        string
 	Type            chat.MessageType
 	ParentMessageID *chat.ID
 	Mentions        []chat.UserID
 }
 
-// Sent is the server's word that a message is stored. Duplicate says that an
-// earlier attempt had stored it.
+// Sent confirms that a message is stored. Duplicate reports that an earlier attempt
+// stored it.
 type Sent struct {
 	MessageID chat.ID
 	Seq       chat.Seq
@@ -33,11 +33,11 @@ type Sent struct {
 	Duplicate bool
 }
 
-// Send sends a message and waits until the server has stored it, across any number
-// of connections. The error is
-//   - a *chat.Error when the server refused it: nothing was stored;
-//   - an *UnknownError when ctx ended, or the client, while it may have been stored;
-//   - the context's error, or ErrClosed, when it certainly was not.
+// Send sends a message and waits until the server has stored it, across any number of
+// connections. The error is
+//   - a *chat.Error if the server refused the message: nothing is stored;
+//   - an *UnknownError if ctx ended, or the client was closed, and it may be stored;
+//   - the context's error, or ErrClosed, if it is certainly not stored.
 //
 // Messages that one goroutine sends one after the other are stored in that order.
 func (c *Client) Send(ctx context.Context, m Message) (Sent, error) {
@@ -56,11 +56,11 @@ func (c *Client) Send(ctx context.Context, m Message) (Sent, error) {
 	return Sent{reply.MessageID, reply.Seq, reply.CreatedAt, reply.Duplicate}, err
 }
 
-// What follows waits as Send does and fails as Send does. Trying again is safe: the
-// second attempt finds nothing left to do. The seq that it returns is the change's
-// place in the channel's log, 0 when there was nothing to do (any more).
+// The following methods wait and fail like Send. Repeating them is safe: the second
+// attempt changes nothing. They return the seq of the change in the channel's log, 0 if
+// nothing had to be changed.
 
-// Edit gives a message of the user's new content.
+// Edit replaces the content of a message of the user.
 func (c *Client) Edit(ctx context.Context, channel, message chat.ID, content string) (chat.Seq, error) {
 	return c.change(ctx, "edit_message", chat.EditRequest{ChannelID: channel, MessageID: message, Content: content})
 }
@@ -70,17 +70,17 @@ func (c *Client) Delete(ctx context.Context, channel, message chat.ID) (chat.Seq
 	seq, err := c.change(ctx, "delete_message", chat.MessageRequest{ChannelID: channel, MessageID: message})
 	var unknown *UnknownError
 	if refused := asRefusal(err); errors.As(err, &unknown) && refused != nil && refused.Code == chat.NotFound {
-		return 0, nil // the attempt whose answer was lost had deleted it
+		return 0, nil // the attempt whose answer was lost deleted it
 	}
 	return seq, err
 }
 
-// React puts an emoji on a message.
+// React adds the user's emoji to a message.
 func (c *Client) React(ctx context.Context, channel, message chat.ID, emoji string) (chat.Seq, error) {
 	return c.change(ctx, "message_reaction", chat.ReactionRequest{ChannelID: channel, MessageID: message, Emoji: emoji})
 }
 
-// Unreact takes the user's emoji off a message.
+// Unreact removes the user's emoji from a message.
 func (c *Client) Unreact(ctx context.Context, channel, message chat.ID, emoji string) (chat.Seq, error) {
 	return c.change(ctx, "remove_reaction", chat.ReactionRequest{ChannelID: channel, MessageID: message, Emoji: emoji})
 }
@@ -91,9 +91,9 @@ func (c *Client) change(ctx context.Context, kind string, data any) (chat.Seq, e
 	return reply.Seq, err
 }
 
-// MarkRead says that the user has read the channel up to seq; 0 means what Next
-// has returned of it. A read cursor never moves backwards: LastReadSeq of the reply
-// may be beyond seq.
+// MarkRead marks the channel as read up to seq; 0 means the last entry that Next
+// returned. A read cursor never moves backwards: LastReadSeq of the reply may be beyond
+// seq.
 func (c *Client) MarkRead(ctx context.Context, channel chat.ID, seq chat.Seq) (chat.ReadReply, error) {
 	if seq == 0 {
 		seq = c.cursors.snapshot().Channels[channel]
@@ -103,8 +103,8 @@ func (c *Client) MarkRead(ctx context.Context, channel chat.ID, seq chat.Seq) (c
 	return reply, err
 }
 
-// Typing tells the channel that the user types, or stopped. It is sent if there is
-// a connection at this moment, and not waited for.
+// Typing notifies the channel that the user is typing or has stopped. It sends only if
+// there is a connection now, and does not wait.
 func (c *Client) Typing(channel chat.ID, isTyping bool) {
 	c.mu.Lock()
 	cn := c.conn
@@ -114,19 +114,19 @@ func (c *Client) Typing(channel chat.ID, isTyping bool) {
 	}
 	select {
 	case cn.out <- envelope("typing", "", chat.TypingRequest{ChannelID: channel, IsTyping: &isTyping}):
-	default: // it will be told soon enough that he types
+	default: // the next call will send it
 	}
 }
 
-// Leave stops the events of a channel until Join. The membership stays.
+// Leave stops the events of a channel until Join. The user stays a member.
 func (c *Client) Leave(ctx context.Context, channel chat.ID) error {
-	c.cursors.unsubscribe(channel) // first, so that a new connection leaves as well
+	c.cursors.unsubscribe(channel) // first, so that a new connection leaves it as well
 	err := c.request(ctx, "leave_channel", chat.ChannelRequest{ChannelID: channel}, nil)
 	return err
 }
 
-// Join undoes Leave: the events after the seq that it returns follow. All channels
-// of the user are joined without asking.
+// Join reverses Leave: the events after the returned seq follow. The server joins all
+// channels of the user automatically.
 func (c *Client) Join(ctx context.Context, channel chat.ID) (chat.Seq, error) {
 	c.cursors.unmute(channel)
 	var reply chat.JoinReply
@@ -138,9 +138,9 @@ func (c *Client) Join(ctx context.Context, channel chat.ID) (chat.Seq, error) {
 	return *reply.LastSeq, nil
 }
 
-// Watch asks for the presence of these users, at most 500, instead of those it
-// asked for before, and returns who of them is online. Only those who share a
-// channel with the user are told of. It is asked again on every new connection.
+// Watch subscribes to the presence of these users, at most 500, in place of those
+// watched before, and returns the ones who are online. It covers only users who share a
+// channel with this user. The client repeats it on every new connection.
 func (c *Client) Watch(ctx context.Context, users []chat.UserID) (online []chat.UserID, err error) {
 	watch := &chat.WatchRequest{UserIDs: users}
 	c.mu.Lock()
@@ -159,7 +159,7 @@ func asRefusal(err error) *chat.Error {
 	return nil
 }
 
-// request asks until there is an answer for good.
+// request sends a request until it gets a final answer.
 func (c *Client) request(ctx context.Context, kind string, data, reply any) error {
 	select {
 	case c.outbox <- struct{}{}:
@@ -172,8 +172,8 @@ func (c *Client) request(ctx context.Context, kind string, data, reply any) erro
 	response, maybe, err := c.persist(ctx, kind, data)
 	switch {
 	case err != nil && maybe:
-		// After an attempt whose outcome is not known, a refusal says nothing about
-		// that attempt: the membership may have ended in between.
+		// After an attempt with an unknown outcome, a refusal says nothing about that
+		// attempt: the membership may have ended in between.
 		return &UnknownError{Err: err}
 	case err != nil:
 		return err
@@ -186,20 +186,20 @@ func (c *Client) request(ctx context.Context, kind string, data, reply any) erro
 	return nil
 }
 
-// persist makes attempts. With an error, maybe says whether one of them may have
-// been carried out.
+// persist repeats attempts. With an error, maybe reports whether one of them may have
+// been executed.
 func (c *Client) persist(ctx context.Context, kind string, data any) (response jsontext.Value, maybe bool, err error) {
 	for attempt, faults := 0, 0; ; attempt++ {
-		a, handed, err := c.attempt(ctx, kind, data)
+		a, sent, err := c.attempt(ctx, kind, data)
 		switch {
 		case err == nil && a.err == nil:
 			return a.response, false, nil
-		case err == nil && !passes(a.err.Code):
+		case err == nil && !isTemporary(a.err.Code):
 			return nil, maybe, a.err
 		case err == nil:
-			handed = a.err.Code != chat.RateLimited // which is looked at before anything else
+			sent = a.err.Code != chat.RateLimited // this limit is checked before anything else
 		}
-		maybe = maybe || handed
+		maybe = maybe || sent
 		if err != nil && !errors.Is(err, errLost) {
 			return nil, maybe, err
 		}
@@ -214,9 +214,9 @@ func (c *Client) persist(ctx context.Context, kind string, data any) (response j
 	}
 }
 
-// pauseBefore waits before another attempt, as the server asked for and a bit more,
-// so that those whom it refused do not come back in step. After a lost connection
-// there is nothing to wait for but the next one.
+// pauseBefore waits before another attempt: as long as the server asked for and a
+// random time more, so that refused clients do not retry at the same moments. After a
+// lost connection, attempt waits for the next one.
 func (c *Client) pauseBefore(ctx context.Context, attempt int, refused *chat.Error) error {
 	if refused == nil {
 		return nil
@@ -233,16 +233,16 @@ func (c *Client) pauseBefore(ctx context.Context, attempt int, refused *chat.Err
 	}
 }
 
-var errNoAnswer = errors.New("a request was not answered in time")
+var errNoAnswer = errors.New("the server did not answer a request in time")
 
-// attempt asks once. handed says whether the request left for the server.
-func (c *Client) attempt(ctx context.Context, kind string, data any) (a answer, handed bool, err error) {
+// attempt sends the request once. sent reports whether it reached a connection.
+func (c *Client) attempt(ctx context.Context, kind string, data any) (a answer, sent bool, err error) {
 	cn, err := c.connected(ctx)
 	if err != nil {
 		return answer{}, false, err
 	}
 	id, got := cn.register()
-	defer cn.forget(id)
+	defer cn.unregister(id)
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
 	c.kick.Notify()
@@ -260,7 +260,7 @@ func (c *Client) attempt(ctx context.Context, kind string, data any) (a answer, 
 		return a, true, nil
 	case <-cn.done:
 		select {
-		case a := <-got: // it came just before the end
+		case a := <-got: // it arrived just before the end
 			return a, true, nil
 		default:
 			return answer{}, true, c.lost()
@@ -273,7 +273,7 @@ func (c *Client) attempt(ctx context.Context, kind string, data any) (a answer, 
 	}
 }
 
-// lost tells a connection that ended from a client that did.
+// lost returns why the connection ended: the end of the client, or errLost.
 func (c *Client) lost() error {
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
