@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Signal wakes one goroutine. A wake-up that comes while nobody receives is kept;
+// Signal wakes one goroutine. A wake-up that comes while no one receives is kept;
 // several become one. The receiver therefore checks for all work that is due,
 // not for one piece of it. Receive with <-s. Create a Signal with NewSignal.
 type Signal chan struct{}

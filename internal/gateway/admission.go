@@ -30,13 +30,13 @@ const (
 	admissionTimeout = time.Second
 	// burstShare is the part of a second's handshakes that is admitted at once: 1/10.
 	burstShare = 10
-	// retryFactor is how many times as many clients are told to return in a second as
-	// can be admitted. Clients wait longer than they are told, some do not return, and
-	// refusing a client again is cheaper than being idle.
+	// retryFactor is how many times as many clients are asked to return in a second as
+	// can be admitted. Clients wait longer than asked, some do not return, and refusing a
+	// client again is cheaper than being idle.
 	retryFactor = 4
 	// maxHandshakeRate is how many handshakes per second are expected without a limit.
 	maxHandshakeRate = 5000
-	// maxQueueDelay is the longest that a client is told to stay away.
+	// maxQueueDelay is the longest that a client is asked to stay away.
 	maxQueueDelay = 30 * time.Second
 )
 
@@ -74,7 +74,7 @@ func (a *admission) await(ctx context.Context) bool {
 	return ok && (wait == 0 || async.Sleep(ctx, wait))
 }
 
-// refuse returns the error that tells a client when to return.
+// refuse returns the error that contains when the client may return.
 func (a *admission) refuse() error {
 	return &chat.Error{
 		Code: chat.Overloaded, Message: "Too many clients are connecting. Try again in a moment.",
@@ -83,8 +83,7 @@ func (a *admission) refuse() error {
 }
 
 // retryQueue spreads refused clients over the time that the server needs for them, in
-// the order in which they came. If all were told the same time, all would return
-// together.
+// the order in which they came. With the same time for all, all would return together.
 type retryQueue struct {
 	mu   sync.Mutex // guards what follows
 	last time.Time  // when the last client returns

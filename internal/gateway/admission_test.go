@@ -10,7 +10,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// retryAfter returns when a refused client is told to return.
+// retryAfter returns when a refused client may return.
 func retryAfter(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if err == nil {
@@ -25,7 +25,7 @@ func retryAfter(t *testing.T, err error) time.Duration {
 }
 
 // A storm is admitted as fast as the rate allows and no faster, and clients are not
-// refused often: refused clients are told different times.
+// refused often, because they return at different times.
 func TestStormIsAdmittedAtTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, clients = 100, 1500
@@ -73,11 +73,11 @@ func TestLongRetryQueueIsRandom(t *testing.T) {
 			waits[q.next(time.Now(), 1)] = true
 		}
 		if len(waits) < 150 {
-			t.Errorf("200 clients were told only %d different times", len(waits))
+			t.Errorf("200 clients return at only %d different times", len(waits))
 		}
 		for wait := range waits {
 			if wait < time.Second || wait > maxQueueDelay {
-				t.Errorf("a client was told to return after %s, want 1s to %s", wait, maxQueueDelay)
+				t.Errorf("a client may return after %s, want 1s to %s", wait, maxQueueDelay)
 			}
 		}
 	})

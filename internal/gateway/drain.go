@@ -19,7 +19,7 @@ const (
 )
 
 // Drain closes all sockets in good order and admits no new ones. The sockets are
-// notified in batches, spread evenly over window, and told to reconnect within a tenth
+// notified in batches, spread evenly over window, and asked to reconnect within a tenth
 // of it. A socket that is still open half a window later is closed with code 1012. So
 // no more than sockets / window clients per second reconnect. Commands that a client
 // has sent are answered before its socket is closed. Drain returns when all sockets
@@ -53,12 +53,12 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) {
 	const pollInterval = 10 * time.Millisecond
 	for slices.ContainsFunc(remaining, (*session).isBusy) && async.Sleep(ctx, pollInterval) {
 	}
-	g.Log.Info("drained", "told", len(all), "left", len(remaining))
+	g.Log.Info("drained", "notified", len(all), "remaining", len(remaining))
 }
 
-// errDraining refuses new sockets while the server drains. Clients that were told to
+// errDraining refuses new sockets while the server drains. Clients that were asked to
 // reconnect and reached this process again come back a window later: by then another
-// process may run, and they are as spread out as when they were told.
+// process may run, and they are as spread out as before.
 func (g *Gateway) errDraining() error {
 	return &chat.Error{
 		Code: chat.Unavailable, Message: "This server is restarting. Connect again.",
@@ -66,7 +66,7 @@ func (g *Gateway) errDraining() error {
 	}
 }
 
-// notifyDraining tells the client to reconnect, at a random time within d.
+// notifyDraining asks the client to reconnect, at a random time within d.
 func (s *session) notifyDraining(d time.Duration) {
 	s.Write(s.encode(chat.NoticeFrame{
 		Type: chat.EventNotice, Code: chat.NoticeDraining, Timestamp: chat.TimeOf(s.gateway.Now()),

@@ -155,7 +155,7 @@ func (g *Gateway) PartialBytes() int64 { return g.partial.used.Load() }
 const (
 	sweepInterval = time.Second // between checks for expired credentials
 	cleanupSweeps = 4           // sweeps between two cleanups of what auth remembers
-	expiryWarning = time.Minute // how long before its end a client is told to renew its token
+	expiryWarning = time.Minute // how long before it expires a client is warned
 )
 
 func (g *Gateway) sweep() {
@@ -168,8 +168,8 @@ func (g *Gateway) sweep() {
 	})
 }
 
-// expire closes the sockets whose credential has expired at the time now, and warns
-// those whose credential expires soon.
+// expire closes sockets with a credential that has expired at the time now, and warns
+// clients before theirs expires.
 func (g *Gateway) expire(now chat.Time) {
 	expired, soon := expiry(now), expiry(now+chat.Time(expiryWarning.Microseconds()))
 	for _, s := range g.sessions.all() {

@@ -109,8 +109,8 @@ func (g *Gateway) checkUser(u chat.UserID) error {
 	return nil
 }
 
-// checkCachedUser is checkUser for a user whose token is cached. Clients in a loop are
-// refused often, and this takes no turn from others.
+// checkCachedUser is checkUser before the token is checked, if it is cached. Clients in
+// a loop are refused often, and this takes no turn from others.
 func (g *Gateway) checkCachedUser(r *http.Request) error {
 	token, source := auth.TokenFrom(r)
 	if source == auth.SourceNone && g.Auth.Mode() == auth.ModeNone {

@@ -8,7 +8,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/ratelimit"
 )
 
-// maxUsers bounds the number of users whose rates are remembered.
+// maxUsers bounds for how many users rates are remembered.
 const maxUsers = 1 << 18
 
 // rates limit how fast clients send.

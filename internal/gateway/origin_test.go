@@ -7,7 +7,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-func TestASocketKeepsWhoOpenedIt(t *testing.T) {
+func TestSessionKeepsItsOrigin(t *testing.T) {
 	for _, kind := range []model.ActorKind{
 		model.ActorUser, model.ActorBot, model.ActorWebhook, model.ActorKey, model.ActorSystem,
 	} {
@@ -15,7 +15,7 @@ func TestASocketKeepsWhoOpenedIt(t *testing.T) {
 			identity := auth.Identity{Actor: model.Actor{Kind: kind}, IsInternal: isInternal}
 			s := session{origin: originOf(&identity)}
 			if got := s.actorKind(); got != kind || s.isInternal() != isInternal {
-				t.Errorf("%s, internal %v: the socket keeps %s, internal %v", kind, isInternal, got, s.isInternal())
+				t.Errorf("%s, internal %v: the session keeps %s, internal %v", kind, isInternal, got, s.isInternal())
 			}
 		}
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // session is one open socket. While it is idle, it consists of this struct and of
-// what the hub and the poller keep, none of which grows: a test checks its size.
+// what the hub and the poller keep, and does not grow: a test checks its size.
 type session struct {
 	gateway *Gateway
 	conn    netpoll.Conn // these two are not pointers: one allocation for a socket
@@ -80,8 +80,8 @@ func (s *session) limits() *frame.Limits {
 
 func (s *session) remote() netip.Addr { return netip.AddrFrom16(s.address).Unmap() }
 
-// fingerprint returns what a session keeps of its log-in's hash: enough to tell a
-// user's log-ins apart.
+// fingerprint returns what a session keeps of its log-in's hash: enough to distinguish a
+// user's log-ins.
 func fingerprint(h model.TokenHash) uint32 { return binary.LittleEndian.Uint32(h[:]) }
 
 // expiry returns t in Unix seconds, 0 for never. Times after 2106 do not fit and
@@ -173,8 +173,8 @@ func (s *session) handle(msg frame.Message, rest []byte) bool {
 // Writable implements [netpoll.Handler]. The hub sends what it has for the socket.
 func (s *session) Writable(*netpoll.Conn) { s.hub.Writable() }
 
-// Idle implements [netpoll.Handler]. After a silent heartbeat, a ping tells a quiet
-// peer from a dead one.
+// Idle implements [netpoll.Handler]. After a silent heartbeat, a ping distinguishes a
+// quiet peer from a dead one.
 func (s *session) Idle(*netpoll.Conn) { s.Write(pingFrame) }
 
 var pingFrame = frame.Ping(nil)
@@ -226,7 +226,7 @@ func closeReason(err error) string {
 // close closes the socket with a close frame.
 func (s *session) close(code uint16, reason string) { s.conn.Close(frame.Close(code, reason)) }
 
-// closeBroken closes a socket whose peer violated the protocol.
+// closeBroken closes a socket after its peer has violated the protocol.
 func (s *session) closeBroken(err error) {
 	var e *frame.Error
 	if !errors.As(err, &e) {

@@ -105,7 +105,7 @@ func newHub(b builder) *Hub {
 		GapFills: b.counter("chowk_hub_gap_fills_total",
 			"Reads of the log for entries that were missing from what was published."),
 		Resyncs: b.counter("chowk_hub_resyncs_total",
-			"Subscriptions whose client was told to reload the channel, because the log no longer reaches back far enough."),
+			"Times that a client had to reload a channel, because the log no longer reaches back far enough."),
 		LogReads: b.counter("chowk_hub_log_reads_total",
 			"Reads of the log for sockets that are further behind than the ring reaches."),
 		Lag: b.histogram("chowk_delivery_lag_seconds",

@@ -39,7 +39,7 @@ func newNode(b builder) *Node {
 		baseline: residentBytes(),
 	}
 	n.backlogged = b.describe(GaugeType, "chowk_sockets_backlogged",
-		"Open sockets whose peer does not read what was written.")
+		"Open sockets to peers that do not read what was written.")
 	n.perSocket = b.describe(GaugeType, "chowk_socket_memory_bytes",
 		"Resident memory of this process beyond that at its start, divided by open sockets; "+
 			"not exported below 100 sockets.")

@@ -289,7 +289,8 @@ func (c *Conn) check(now uint32) (next uint32) {
 	return next
 }
 
-// checkClosing ends a closed socket whose peer does not hang up. Called with mu held.
+// checkClosing ends a closed socket if its peer does not hang up in time. Called with mu
+// held.
 func (c *Conn) checkClosing(now uint32) (next uint32) {
 	s := c.closeState()
 	if s == nil { // the socket has ended

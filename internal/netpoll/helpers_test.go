@@ -116,7 +116,7 @@ func each(t *testing.T, test func(t *testing.T, d netpoll.Driver)) {
 	}
 }
 
-// pair returns a socket whose handler is r, and its peer.
+// pair returns a socket with the handler r, and its peer.
 func pair(t *testing.T, d netpoll.Driver, r *recorder, leftover []byte) (peer *net.TCPConn, c *netpoll.Conn) {
 	t.Helper()
 	return add(t, newPoller(t, netpoll.Options{Driver: d}), r, leftover)

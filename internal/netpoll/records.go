@@ -6,10 +6,10 @@ import (
 	"net"
 )
 
-// Records returns a listener whose connections can wait for TLS data without a buffer.
-// A tls.Conn reads ahead, and there is no way to find out whether it still has data.
-// Connections of this listener never return more to it than the record that it is
-// reading (RFC 8446 section 5.1). So after a short read, it has no data left.
+// Records returns a listener for TLS connections that can wait for data without a
+// buffer. A tls.Conn reads ahead, and does not report whether it still has data. The
+// listener's connections never return more to it than the record that it is reading
+// (RFC 8446 section 5.1). So after a short read, it has no data left.
 func Records(l net.Listener) net.Listener { return recordListener{l} }
 
 type recordListener struct{ net.Listener }

@@ -11,7 +11,7 @@ import (
 // Without it, the kernel keeps megabytes for each.
 const maxUnsent = 128 << 10
 
-// tune makes the kernel end a connection whose peer acknowledges nothing for timeout,
+// tune makes the kernel end the connection if its peer acknowledges nothing for timeout,
 // and turns off its keep-alive timer: heartbeats do the same.
 func tune(tcp *net.TCPConn, timeout time.Duration) {
 	_ = tcp.SetKeepAlive(false)

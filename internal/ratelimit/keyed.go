@@ -30,7 +30,7 @@ type Keyed[K ~string] struct {
 	shards []shard[K]
 }
 
-// NewKeyed returns a Keyed whose buckets are full.
+// NewKeyed returns a Keyed with full buckets.
 func NewKeyed[K ~string](r Rate, o Options) *Keyed[K] {
 	if o.MaxKeys <= 0 {
 		o.MaxKeys = DefaultMaxKeys
@@ -117,8 +117,8 @@ type shard[K ~string] struct {
 	sweepAt int // the number of keys at which the full buckets are dropped
 }
 
-func (s *shard[K]) init(most int) {
-	s.max, s.sweepAt = most, min(minSweep, most)
+func (s *shard[K]) init(maxKeys int) {
+	s.max, s.sweepAt = maxKeys, min(minSweep, maxKeys)
 	s.buckets = make(map[K]Bucket)
 }
 

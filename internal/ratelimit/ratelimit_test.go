@@ -152,16 +152,16 @@ func TestKeysAreBounded(t *testing.T) {
 func TestFullBucketsAreForgotten(t *testing.T) {
 	clock := newClock()
 	k := ratelimit.NewKeyed[string](ratelimit.PerSecond(1, 1), ratelimit.Options{Now: clock.now})
-	most := 0
+	peak := 0
 	for i := range 100_000 {
 		clock.elapsed += 100 * time.Millisecond // so that ten are in use at a time
 		k.Take(strconv.Itoa(i))
 		if i%1000 == 0 {
-			most = max(most, k.Len())
+			peak = max(peak, k.Len())
 		}
 	}
-	if most > 32*256 {
-		t.Errorf("%d keys were remembered when ten were in use", most)
+	if peak > 32*256 {
+		t.Errorf("%d keys were remembered when ten were in use", peak)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Command starts the span of a command that arrived over a socket at start, if it is
 // chosen. Each command is a trace of its own, so a socket keeps nothing for it; the
-// connection's id tells which traces belong together.
+// connection's id shows which traces belong together.
 func (t *Tracer) Command(
 	ctx context.Context, command string, start time.Time, connection chat.ID,
 ) (context.Context, Span) {
@@ -35,9 +35,9 @@ func (t *Tracer) Command(
 // Ack starts the span of a command's answer.
 func (t *Tracer) Ack(ctx context.Context) Span { return t.child(ctx, "ack") }
 
-// Request starts the span of an HTTP request. A request whose traceparent says that
-// the caller traces it becomes part of the caller's trace; one that the caller does not
-// trace is not traced. Without a traceparent, the request is traced if it is chosen.
+// Request starts the span of an HTTP request. If the request has a traceparent, the
+// caller decides: a request that the caller traces becomes part of the caller's trace,
+// any other is not traced. Without a traceparent, the request is traced if it is chosen.
 func (t *Tracer) Request(r *http.Request, start time.Time) (context.Context, Span) {
 	ctx := r.Context()
 	if t == nil {
