@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"internal/state":                 {"internal/model"},
 	"internal/model":                 {},
 	"internal/frame":                 {},
-	"internal/netpoll":               {},
+	"internal/netpoll":               {"internal/async"},
 	"internal/async":                 {},
 	"internal/ratelimit":             {},
 	"internal/trace":                 {"internal/ratelimit"},

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/async"
 )
 
 // Next is how reading goes on after Handler.Data.
@@ -195,21 +197,14 @@ func (p *Poller) AddTo(c *Conn, nc net.Conn, leftover []byte, h Handler) error {
 
 // run checks at every tick the sockets that are due, until ctx ends.
 func (p *Poller) run(ctx context.Context) {
-	t := time.NewTicker(p.tick)
-	defer t.Stop()
 	start := time.Now()
-	for {
-		select {
-		case <-t.C:
-			// The clock counts, not the ticks: some are dropped while the machine is busy
-			// or asleep.
-			now := uint32(time.Since(start)/p.tick) + 1
-			p.now.Store(now)
-			p.conns.sweep(now)
-		case <-ctx.Done():
-			return
-		}
-	}
+	async.Every(ctx, p.tick, func() {
+		// The clock counts, not the calls: some are skipped while the machine is busy or
+		// asleep.
+		now := uint32(time.Since(start)/p.tick) + 1
+		p.now.Store(now)
+		p.conns.sweep(now)
+	})
 }
 
 // Close closes all sockets and waits until all goroutines of the poller have ended.
