@@ -1,4 +1,4 @@
-// Package chowk holds the house up: the tests here are about all rooms together.
+// Package chowk_test checks what concerns all packages together.
 package chowk_test
 
 import (
@@ -15,13 +15,15 @@ import (
 	"testing"
 )
 
-const module = "github.com/chowk-chat/chowk/"
+const module = "github.com/chowk-chat/chowk"
 
-// rooms says which of our packages each may import, besides chat and
-// internal/metric. A package that is not here fails the test: a new room is a
-// decision.
-var rooms = map[string][]string{
+// imports lists the packages of this module that each package may import, in addition
+// to chat and internal/metric; "." is the package at the root. A package without an
+// entry fails the test: add one, and give the reason in the commit message.
+var imports = map[string][]string{
 	"chat":                           {},
+	"internal/settings":              {"internal/auth"},
+	"internal/buildinfo":             {},
 	"internal/metric":                {},
 	"internal/state":                 {"internal/model"},
 	"internal/model":                 {},
@@ -33,44 +35,60 @@ var rooms = map[string][]string{
 	"internal/trace/otlp":            {"internal/trace"},
 	"internal/database":              {"internal/trace", "internal/model", "internal/async"},
 	"internal/database/databasetest": {},
-	"internal/store":                 {"internal/database", "internal/store/migrations", "internal/trace", "internal/state", "internal/model", "internal/async"},
-	"internal/store/migrations":      {},
-	"internal/journal":               {"internal/trace", "internal/state", "internal/async"},
-	"internal/command":               {"internal/state", "internal/model"},
-	"internal/hub":                   {"internal/hub/internal/compact", "internal/frame", "internal/trace", "internal/async"},
-	"internal/relay":                 {"internal/model", "internal/async"},
-	"internal/auth":                  {"internal/model", "internal/async", "internal/ratelimit"},
-	"internal/gateway":               {"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth", "internal/trace", "internal/model", "internal/async", "internal/ratelimit"},
-	"internal/api":                   {"internal/command", "internal/auth", "internal/trace", "web", "internal/model", "internal/ratelimit"},
-	"internal/ops":                   {},
-	"internal/canary":                {},
-	"client":                         {"internal/async"},
-	"internal/history":               {},
-	"internal/faultclock":            {},
-	"internal/doctor":                {"internal/store", "internal/ops", "internal/relay"},
-	"internal/bench":                 {"internal/bench/report", "internal/frame", "internal/async"},
-	"internal/bench/report":          {},
-	"web":                            {},
-	"cmd/chowk":                      {"*"},
-	"deploy/gen":                     {},
-	"internal/testkit":               {},
-	"internal/testkit/pgtest":        {},
-	"internal/testkit/faultresult":   {"internal/history"},
-	"cmd/chowk-lab": {
-		"internal/bench", "internal/bench/report", "internal/history", "internal/testkit", "internal/testkit/pgtest", "internal/testkit/faultresult",
-		"cmd/chowk-lab/internal/incident",
+	"internal/store": {
+		"internal/database", "internal/store/migrations", "internal/trace", "internal/state", "internal/model",
+		"internal/async",
 	},
-	"cmd/chowk-lab/internal/oldways":  {},
-	"cmd/chowk-lab/internal/incident": {"internal/bench", "internal/testkit", "cmd/chowk-lab/internal/oldways", "internal/bench/report", "internal/async"},
-	"internal/store/storetest":        {"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model"},
-	"test/schema":                     {},
-	"bench/internal/usage":            {},
-	"bench/compare":                   {},
-	"bench/db":                        {"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "internal/model", "bench/internal/usage", "internal/async"},
+	"internal/store/migrations": {},
+	"internal/journal":          {"internal/trace", "internal/state", "internal/async"},
+	"internal/command":          {"internal/state", "internal/model"},
+	"internal/hub":              {"internal/hub/internal/compact", "internal/frame", "internal/trace", "internal/async"},
+	"internal/relay":            {"internal/model", "internal/async"},
+	"internal/auth":             {"internal/model", "internal/async", "internal/ratelimit"},
+	"internal/gateway": {
+		"internal/command", "internal/hub", "internal/netpoll", "internal/frame", "internal/auth",
+		"internal/trace", "internal/model", "internal/async", "internal/ratelimit",
+	},
+	"internal/api": {
+		"internal/command", "internal/auth", "internal/trace", "web", "internal/model", "internal/ratelimit",
+	},
+	"internal/ops":                 {},
+	"internal/canary":              {},
+	"client":                       {"internal/async"},
+	"internal/history":             {},
+	"internal/faultclock":          {},
+	"internal/doctor":              {"internal/store", "internal/ops", "internal/relay"},
+	"internal/bench":               {"internal/bench/report", "internal/frame", "internal/async"},
+	"internal/bench/report":        {},
+	"web":                          {},
+	".":                            {"*"},
+	"cmd/chowk":                    {"*"},
+	"deploy/gen":                   {},
+	"internal/testkit":             {},
+	"internal/testkit/pgtest":      {},
+	"internal/testkit/faultresult": {"internal/history"},
+	"cmd/chowk-lab": {
+		"internal/bench", "internal/bench/report", "internal/history", "internal/testkit",
+		"internal/testkit/pgtest", "internal/testkit/faultresult", "cmd/chowk-lab/internal/incident",
+	},
+	"cmd/chowk-lab/internal/oldways": {},
+	"cmd/chowk-lab/internal/incident": {
+		"internal/bench", "internal/testkit", "cmd/chowk-lab/internal/oldways", "internal/bench/report", "internal/async",
+	},
+	"internal/store/storetest": {
+		"internal/store", "internal/testkit/pgtest", "internal/state", "internal/model",
+	},
+	"test/schema":          {},
+	"bench/internal/usage": {},
+	"bench/compare":        {},
+	"bench/db": {
+		"internal/store", "internal/journal", "internal/testkit/pgtest", "internal/state", "bench/internal/usage",
+		"internal/async", "internal/model",
+	},
 	"bench/ops": {
-		"internal/model",
-		"client", "internal/async", "internal/auth", "internal/bench", "internal/bench/report", "internal/testkit", "internal/frame", "internal/gateway", "internal/hub", "internal/journal",
-		"internal/netpoll", "internal/testkit/pgtest", "internal/store", "internal/command", "bench/internal/usage",
+		"client", "internal/async", "internal/auth", "internal/bench", "internal/bench/report", "internal/testkit",
+		"internal/frame", "internal/gateway", "internal/hub", "internal/journal", "internal/netpoll",
+		"internal/testkit/pgtest", "internal/store", "internal/command", "bench/internal/usage", "internal/model",
 	},
 	"internal/hub/internal/compact": {},
 }
@@ -83,9 +101,25 @@ type goPackage struct {
 	GoFiles    []string
 }
 
+// name returns the package's path within the module, "." for the root.
+func (p goPackage) name() string {
+	name, _ := within(p.ImportPath)
+	return name
+}
+
+// within returns the path of a package within the module, "." for the root; ok is false
+// for packages of other modules.
+func within(importPath string) (name string, ok bool) {
+	if importPath == module {
+		return ".", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,Imports,GoFiles", "./...").Output()
+	const fields = "-json=ImportPath,Dir,Doc,Imports,GoFiles"
+	out, err := exec.CommandContext(t.Context(), "go", "list", fields, "./...").Output()
 	if err != nil {
 		t.Fatalf("list packages: %v", err)
 	}
@@ -95,7 +129,7 @@ func packages(t *testing.T) []goPackage {
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			return all
 		} else if err != nil {
-			t.Fatalf("read the list of packages: %v", err)
+			t.Fatalf("decode the list of packages: %v", err)
 		}
 		if len(p.GoFiles) > 0 {
 			all = append(all, p)
@@ -103,42 +137,54 @@ func packages(t *testing.T) []goPackage {
 	}
 }
 
-func TestRoomsImportOnlyWhatTheTableAllows(t *testing.T) {
+func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
+	found := make(map[string]bool)
 	for _, p := range packages(t) {
-		room := strings.TrimPrefix(p.ImportPath, module)
-		allowed, known := rooms[room]
-		if !known {
-			t.Errorf("%s is in no line of the table of rooms", room)
+		name := p.name()
+		found[name] = true
+		allowed, ok := imports[name]
+		if !ok {
+			t.Errorf("%s has no entry in the table of imports", name)
 			continue
 		}
-		for _, imported := range p.Imports {
-			ours, isOurs := strings.CutPrefix(imported, module)
-			if !isOurs || ours == "chat" && room != "chat" || ours == "internal/metric" && room != "internal/metric" {
+		for _, path := range p.Imports {
+			imported, ours := within(path)
+			if !ours || imported == "chat" && name != "chat" || imported == "internal/metric" && name != "internal/metric" {
 				continue
 			}
-			if !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*") {
-				t.Errorf("%s may not import %s", room, ours)
+			if !slices.Contains(allowed, imported) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s may not import %s", name, imported)
 			}
+		}
+	}
+	for name := range imports {
+		if !found[name] {
+			t.Errorf("the table of imports has an entry for %s, which does not exist", name)
 		}
 	}
 }
 
+// drivers are the packages that connect to a database.
+var drivers = []string{
+	"database/sql", "github.com/jackc/", "zombiezen.com/go/sqlite", "modernc.org/", "github.com/pressly/goose",
+}
+
+// driverUsers are the packages that may import drivers.
+var driverUsers = []string{
+	"internal/database", "internal/testkit/pgtest", "bench/db",
+	"bench/ops",                      // checks from outside that what was acknowledged is stored
+	"cmd/chowk-lab/internal/oldways", // models servers that hold connections, to show what happens then
+}
+
 func TestOnlyPackageDatabaseImportsDrivers(t *testing.T) {
 	for _, p := range packages(t) {
-		room := strings.TrimPrefix(p.ImportPath, module)
-		if room == "internal/database" || room == "internal/testkit/pgtest" || room == "bench/db" {
+		if slices.Contains(driverUsers, p.name()) {
 			continue
 		}
-		if room == "bench/ops" {
-			continue // it looks from outside whether what was acknowledged is stored
-		}
-		if room == "cmd/chowk-lab/internal/oldways" {
-			continue // it models servers that hold connections, to show what comes of it
-		}
 		for _, imported := range p.Imports {
-			for _, driver := range []string{"database/sql", "github.com/jackc/", "zombiezen.com/go/sqlite", "modernc.org/", "github.com/pressly/goose"} {
+			for _, driver := range drivers {
 				if strings.HasPrefix(imported, driver) {
-					t.Errorf("%s imports %s", room, imported)
+					t.Errorf("%s imports %s", p.name(), imported)
 				}
 			}
 		}
@@ -154,65 +200,70 @@ func TestTheShippedBinaryHoldsNoLaboratory(t *testing.T) {
 		t.Fatalf("list the packages of the binary: %v", err)
 	}
 	for path := range strings.FieldsSeq(string(out)) {
-		room := strings.TrimPrefix(path, module)
+		name, ours := within(path)
 		for _, lab := range laboratory {
-			if room != path && (room == lab || strings.HasPrefix(room, lab+"/")) {
-				t.Errorf("cmd/chowk imports %s", room)
+			if ours && (name == lab || strings.HasPrefix(name, lab+"/")) {
+				t.Errorf("cmd/chowk imports %s", name)
 			}
 		}
 	}
 }
 
-func TestEveryPackageSaysWhatItIs(t *testing.T) {
+func TestEachPackageHasAComment(t *testing.T) {
 	for _, p := range packages(t) {
 		if p.Doc == "" {
-			t.Errorf("%s has no package comment", p.ImportPath)
+			t.Errorf("%s has no package comment", p.name())
 		}
 	}
 }
 
-// goers are the rooms that may start goroutines.
-var goers = []string{
-	"internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll", "internal/store", "internal/database", "internal/auth", "internal/canary",
-	"internal/testkit", "internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client",
-	"internal/bench", "cmd/chowk-lab/internal/incident", "cmd/chowk-lab/internal/oldways",
+// starters are the packages that may start goroutines.
+var starters = []string{
+	".", "internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll",
+	"internal/store", "internal/database", "internal/auth", "internal/canary", "internal/testkit",
+	"internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client", "internal/bench",
+	"cmd/chowk-lab/internal/incident", "cmd/chowk-lab/internal/oldways",
 }
 
-func TestGoroutinesStartOnlyInNamedRoomsAndSayWhenTheyEnd(t *testing.T) {
+func TestGoroutinesStartOnlyInNamedPackagesAndSayWhenTheyEnd(t *testing.T) {
 	for _, p := range packages(t) {
-		room := strings.TrimPrefix(p.ImportPath, module)
-		for _, name := range p.GoFiles {
-			fset := token.NewFileSet()
-			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
-			if err != nil {
-				t.Fatal(err)
-			}
-			says := make(map[int]bool)
-			for _, group := range f.Comments {
-				for _, c := range group.List {
-					if strings.Contains(c.Text, "ends ") {
-						says[fset.Position(c.Pos()).Line] = true
-					}
-				}
-			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				line, ok := startsGoroutine(fset, n)
-				if !ok {
-					return true
-				}
-				if !slices.Contains(goers, room) {
-					t.Errorf("%s/%s:%d starts a goroutine in a room that may not", room, name, line)
-				}
-				if !says[line] && !says[line-1] {
-					t.Errorf("%s/%s:%d starts a goroutine without saying when it ends", room, name, line)
-				}
-				return true
-			})
+		for _, file := range p.GoFiles {
+			checkGoroutines(t, p, file)
 		}
 	}
 }
 
-// startsGoroutine finds go statements and calls of a Go method.
+func checkGoroutines(t *testing.T, p goPackage, name string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := make(map[int]bool) // lines whose comment says when the goroutine ends
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			if strings.Contains(c.Text, "ends ") {
+				explained[fset.Position(c.Pos()).Line] = true
+			}
+		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		line, ok := startsGoroutine(fset, n)
+		if !ok {
+			return true
+		}
+		if !slices.Contains(starters, p.name()) {
+			t.Errorf("%s/%s:%d starts a goroutine, which this package may not", p.name(), name, line)
+		}
+		if !explained[line] && !explained[line-1] {
+			t.Errorf("%s/%s:%d starts a goroutine without a comment that says when it ends", p.name(), name, line)
+		}
+		return true
+	})
+}
+
+// startsGoroutine finds go statements and calls of a method called Go.
 func startsGoroutine(fset *token.FileSet, n ast.Node) (line int, ok bool) {
 	switch n := n.(type) {
 	case *ast.GoStmt:

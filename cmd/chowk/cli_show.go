@@ -4,16 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 	"text/tabwriter"
 )
 
 type showCmd struct {
-	JSON bool `name:"json" help:"As JSON, for programs."`
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// shownSetting is a setting in force.
+// shownSetting is a setting in force, as JSON.
 type shownSetting struct {
 	Name   string `json:"name"`
 	Value  any    `json:"value"`
@@ -21,16 +20,15 @@ type shownSetting struct {
 	Where  string `json:"where"`
 }
 
-func (cmd showCmd) run(c invocation, cfg *Config) error {
+func (cmd showCmd) run(c invocation, cfg *config) error {
 	var all []shownSetting
-	v := reflect.ValueOf(cfg).Elem()
-	for _, s := range settings() {
-		from := cfg.sources[s.name]
-		all = append(all, shownSetting{s.name, s.shown(v.FieldByIndex(s.index).Interface()), from.Kind, from.Where})
+	for _, s := range allSettings() {
+		from := cfg.sources[s.Name]
+		all = append(all, shownSetting{s.Name, s.Shown(&cfg.Config), string(from.kind), from.where})
 	}
 	if cmd.JSON {
 		enc := json.NewEncoder(c.out)
-		enc.SetEscapeHTML(false) // an & in a URL stays one
+		enc.SetEscapeHTML(false) // keep & in URLs
 		enc.SetIndent("", "  ")
 		return enc.Encode(all)
 	}
@@ -39,7 +37,7 @@ func (cmd showCmd) run(c invocation, cfg *Config) error {
 
 func printSettings(w io.Writer, all []shownSetting, file string) error {
 	if file == "" {
-		file = "none (./chowk.yaml would be read)"
+		file = "none (./chowk.yaml is read if it exists)"
 	}
 	fmt.Fprintf(w, "Settings file: %s\n\n", file)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -53,7 +51,7 @@ func printSettings(w io.Writer, all []shownSetting, file string) error {
 			value = "-"
 		}
 		from := s.Where
-		if s.Source == "default" {
+		if s.Source == string(fromDefault) {
 			from = "default"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, value, from)

@@ -4,5 +4,5 @@ package main
 
 import "time"
 
-// wallClock is the clock by which all rooms tell the time of day.
+// wallClock returns the clock of the server.
 func wallClock() func() time.Time { return time.Now }

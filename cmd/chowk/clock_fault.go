@@ -9,5 +9,5 @@ import (
 	"github.com/chowk-chat/chowk/internal/faultclock"
 )
 
-// wallClock is a clock that test/faults sets while the server runs.
+// wallClock returns a clock that test/faults sets while the server runs.
 func wallClock() func() time.Time { return faultclock.Follow(os.Getenv("FAULTCLOCK")) }

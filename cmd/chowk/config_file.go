@@ -11,13 +11,15 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/chowk-chat/chowk/internal/settings"
 )
 
 const defaultFile = "chowk.yaml"
 
-// fromFile reads the YAML file: the one that was named, or else ./chowk.yaml if
-// there is one. It walks the syntax tree so that each complaint has a line.
-func fromFile(all []setting, path string) (map[string]given, string, []error) {
+// readFile reads the YAML file called path, or with "" ./chowk.yaml if there is one. It
+// walks the syntax tree so that each error has a line.
+func readFile(all []settings.Setting, path string) (map[string]given, string, []error) {
 	named := path != ""
 	if !named {
 		path = defaultFile
@@ -27,7 +29,7 @@ func fromFile(all []setting, path string) (map[string]given, string, []error) {
 	case !named && errors.Is(err, fs.ErrNotExist):
 		return nil, "", nil
 	case err != nil:
-		return nil, path, []error{fmt.Errorf("read configuration: %w", err)}
+		return nil, path, []error{fmt.Errorf("read the settings file: %w", err)}
 	}
 	r := fileReader{path: path, all: all, found: make(map[string]given)}
 	r.read(data)
@@ -36,7 +38,7 @@ func fromFile(all []setting, path string) (map[string]given, string, []error) {
 
 type fileReader struct {
 	path     string
-	all      []setting
+	all      []settings.Setting
 	found    map[string]given
 	problems []error
 }
@@ -52,7 +54,7 @@ func (r *fileReader) problem(n ast.Node, format string, args ...any) {
 func (r *fileReader) read(data []byte) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		// The library's own text quotes the lines around, with their secrets.
+		// The library's own text quotes the lines around it, secrets included.
 		line, message := 1, "not YAML"
 		var syntax *yaml.SyntaxError
 		if errors.As(err, &syntax) {
@@ -69,14 +71,14 @@ func (r *fileReader) read(data []byte) {
 			continue
 		}
 		if i > 0 {
-			r.problem(doc.Body, "one document is enough: everything after --- would be ignored")
+			r.problem(doc.Body, "only one document is allowed: everything after --- would be ignored")
 			return
 		}
 		r.walk("", doc.Body)
 	}
 }
 
-// walk joins nested keys by dots until it comes to a setting.
+// walk joins nested keys with dots until they name a setting.
 func (r *fileReader) walk(prefix string, n ast.Node) {
 	switch n := n.(type) {
 	case *ast.NullNode, *ast.CommentGroupNode: // a heading with everything under it commented out
@@ -91,32 +93,33 @@ func (r *fileReader) walk(prefix string, n ast.Node) {
 			r.problem(n, "expected settings such as `listen: 127.0.0.1:8080`")
 			return
 		}
-		r.problem(n, "%s: no such setting%s", prefix, didYouMean(prefix, r.names()))
+		r.problem(n, "%s is a group of settings: %s", prefix, strings.Join(r.namesIn(prefix), ", "))
 	}
 }
 
 func (r *fileReader) pair(prefix string, v *ast.MappingValueNode) {
 	key, ok := v.Key.(*ast.StringNode)
 	if !ok {
-		r.problem(v.Key, "a setting's name must be plain text")
+		r.problem(v.Key, "the name of a setting must be plain text")
 		return
 	}
 	name := key.Value
 	if prefix != "" {
 		name = prefix + "." + name
 	}
-	if name == "auth.mode" { // beside auth.jwt-secret and the like
+	if name == "auth.mode" { // next to auth.jwt-secret and the like
 		name = "auth"
 	}
-	i := slices.IndexFunc(r.all, func(s setting) bool { return s.name == name })
+	i := slices.IndexFunc(r.all, func(s settings.Setting) bool { return s.Name == name })
 	_, isMapping := v.Value.(*ast.MappingNode)
 	_, isPair := v.Value.(*ast.MappingValueNode)
-	if i < 0 || isMapping || isPair {
+	isGroup := isMapping || isPair
+	if i < 0 || isGroup && len(r.namesIn(name)) > 0 {
 		r.nested(name, key, v)
 		return
 	}
 	if _, empty := v.Value.(*ast.NullNode); empty {
-		return // as if the line were not there
+		return // as if the line were absent
 	}
 	value, ok := r.text(v.Value)
 	if !ok {
@@ -128,7 +131,7 @@ func (r *fileReader) pair(prefix string, v *ast.MappingValueNode) {
 		return
 	}
 	where := fmt.Sprintf("%s:%d", r.path, key.GetToken().Position.Line)
-	r.found[name] = given{value, source{Kind: "file", Where: where}}
+	r.found[name] = given{value, source{inFile, where}}
 }
 
 func (r *fileReader) nested(name string, key ast.Node, v *ast.MappingValueNode) {
@@ -136,8 +139,8 @@ func (r *fileReader) nested(name string, key ast.Node, v *ast.MappingValueNode) 
 		r.problem(key, "%v", err)
 		return
 	}
-	if !slices.ContainsFunc(r.all, func(s setting) bool { return strings.HasPrefix(s.name, name+".") }) {
-		r.problem(key, "%s: no such setting%s", name, didYouMean(name, r.names()))
+	if len(r.namesIn(name)) == 0 {
+		r.problem(key, "%s is not a setting%s", name, didYouMean(name, r.names()))
 		return
 	}
 	r.walk(name, v.Value)
@@ -168,7 +171,17 @@ func (r *fileReader) text(n ast.Node) (string, bool) {
 func (r *fileReader) names() []string {
 	names := make([]string, 0, len(r.all))
 	for _, s := range r.all {
-		names = append(names, s.name)
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// namesIn returns the names of the settings in a group.
+func (r *fileReader) namesIn(group string) (names []string) {
+	for _, name := range r.names() {
+		if strings.HasPrefix(name, group+".") {
+			names = append(names, name)
+		}
 	}
 	return names
 }

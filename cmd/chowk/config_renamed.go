@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/chowk-chat/chowk/internal/settings"
 )
 
 // renamedSettings maps each name that a setting used to have to its name today. An
@@ -33,8 +35,8 @@ func renamedInFile(key string) error {
 // of an old name.
 func renamedInEnv(variable string) error {
 	for old, name := range renamedSettings {
-		if variable == envName(old) {
-			return fmt.Errorf("%s has been renamed to %s", variable, envName(name))
+		if variable == settings.EnvName(old) {
+			return fmt.Errorf("%s has been renamed to %s", variable, settings.EnvName(name))
 		}
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chowk-chat/chowk/internal/settings"
 )
 
 // TestAnOldNameStopsTheStartAndNamesTheNewOne, in the file, in the environment and on
@@ -20,14 +22,15 @@ func TestAnOldNameStopsTheStartAndNamesTheNewOne(t *testing.T) {
 				}
 			}
 
-			_, err := load(t, "", []string{envName(old) + "=1"}, nil)
-			if want := envName(old) + " has been renamed to " + envName(name); err == nil || err.Error() != want {
+			_, err := load(t, "", []string{settings.EnvName(old) + "=1"}, nil)
+			if want := settings.EnvName(old) + " has been renamed to " + settings.EnvName(name); err == nil || err.Error() != want {
 				t.Errorf("environment: got error %v, want %s", err, want)
 			}
 
 			for _, flag := range []string{"--" + old, "--" + group + "-" + key, "--no-" + old} {
-				code, out, errOut := call(t, newBooks(), nil, "serve", flag+"=1")
-				if want := "chowk: " + flag + " has been renamed to --" + name + "\n"; code != exitUsage || out != "" || errOut != want {
+				code, out, errOut := call(t, newRecords(), nil, "serve", flag+"=1")
+				want := "chowk: " + flag + " has been renamed to --" + name + "\n"
+				if code != exitUsage || out != "" || errOut != want {
 					t.Errorf("%s: got exit code %d and %q, want %q", flag, code, errOut, want)
 				}
 			}
@@ -38,7 +41,7 @@ func TestAnOldNameStopsTheStartAndNamesTheNewOne(t *testing.T) {
 // TestNewNamesExist: each old name leads to a setting, and none is a setting itself.
 func TestNewNamesExist(t *testing.T) {
 	isSetting := func(name string) bool {
-		return slices.ContainsFunc(settings(), func(s setting) bool { return s.name == name })
+		return slices.ContainsFunc(allSettings(), func(s settings.Setting) bool { return s.Name == name })
 	}
 	for old, name := range renamedSettings {
 		if isSetting(old) || !isSetting(name) {

@@ -4,27 +4,87 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
+	"sync"
 )
 
-// heapFloor is how much is allocated, at the least, between two runs of the garbage
-// collector. A server with little in its heap, however busy, would else run it
-// dozens of times a second to find a few megabytes: a quarter of the CPU time of a
-// message, and stops that senders wait for. More of it costs idle sockets memory:
-// what they keep then lies between more that is dropped.
-const heapFloor = 16 << 20
+// heapGrowth is about how many bytes are allocated, at least, between two runs of the
+// garbage collector. With GOGC alone a server with a small heap, however busy, runs it
+// dozens of times a second to free a few megabytes: a quarter of the CPU time of a
+// message, and pauses that senders wait for.
+const heapGrowth = 16 << 20
 
-// ballast counts as heap that is alive, so the collector waits for as much again.
-// Nobody writes to it: it takes addresses, not memory. It is nil where the operator
-// has said how the collector is to work, or has little memory to give.
-func ballast(log *slog.Logger) []byte {
-	if _, given := os.LookupEnv("GOGC"); given {
-		return nil
+// defaultPercent is the runtime's default of GOGC. maxTimes bounds how often that is
+// taken: with four times the default the runtime lets a heap grow to 16 MB at least.
+const (
+	defaultPercent = 100
+	maxTimes       = 4
+)
+
+// tuneCollector sets GOGC after each run of the collector, so that the heap grows by
+// heapGrowth, or else by its own size, before the next. It leaves the collector alone
+// where the operator has set GOGC or a small GOMEMLIMIT. Call stop to end it.
+func tuneCollector(log *slog.Logger) (stop func()) {
+	if _, set := os.LookupEnv("GOGC"); set {
+		return func() {}
 	}
-	limit := debug.SetMemoryLimit(-1)
-	if limit != math.MaxInt64 && limit < 16*heapFloor {
-		log.Info("the garbage collector works for a small memory", "memory_limit", limit)
-		return nil
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 && limit < 16*heapGrowth {
+		log.Info("the memory limit is small: the garbage collector keeps its default", "memory_limit", limit)
+		return func() {}
 	}
-	return make([]byte, heapFloor)
+	c := &collector{percent: defaultPercent}
+	c.tune()
+	return c.stop
+}
+
+// collector is the state of what tunes the garbage collector.
+type collector struct {
+	mu      sync.Mutex // guards what follows
+	percent int        // in force
+	stopped bool
+}
+
+// tune sets GOGC, and again after the next run of the collector: that finds an object
+// which nothing refers to, and runs its cleanup.
+func (c *collector) tune() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	c.set(percentFor(liveHeap()))
+	runtime.AddCleanup(new(marker), (*collector).tune, c)
+}
+
+// set changes GOGC only when it differs: to set it stops all goroutines for a moment.
+func (c *collector) set(percent int) {
+	if percent != c.percent {
+		c.percent = percent
+		debug.SetGCPercent(percent)
+	}
+}
+
+func (c *collector) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	c.set(defaultPercent)
+}
+
+// marker is an object with a pointer, so that it does not share its memory.
+type marker struct{ _ *byte }
+
+// percentFor returns the GOGC for a heap of live bytes, a multiple of the default.
+func percentFor(live uint64) int {
+	times := math.Ceil(heapGrowth / float64(max(live, 1)))
+	return int(min(times, maxTimes)) * defaultPercent
+}
+
+// liveHeap returns the bytes that the last run of the collector found in use.
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

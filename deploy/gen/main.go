@@ -1,6 +1,6 @@
-// Command gen writes the Grafana dashboard from the definitions of the metrics, so
-// that every number has its panel and no panel is about a number that is gone.
-// Run it with `make generate`.
+// Command gen writes what is generated from Go code: the Grafana dashboard, which has
+// a panel for each metric, the chart's copy of the alerts, and the help texts of the
+// settings. Run it with `make generate`.
 package main
 
 import (
@@ -14,20 +14,39 @@ import (
 )
 
 func main() {
-	out, err := dashboard(metric.New().Definitions)
-	if err == nil {
-		err = os.WriteFile("deploy/grafana/chowk.json", out, 0o644) //nolint:gosec // for all to read
-	}
-	// The chart brings the alerts along, and can read only its own files.
-	if err == nil {
-		if out, err = os.ReadFile("deploy/prometheus/chowk.rules.yml"); err == nil {
-			err = os.WriteFile("deploy/helm/chowk/chowk.rules.yml", out, 0o644) //nolint:gosec // for all to read
-		}
-	}
-	if err != nil {
+	if err := generate(); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
+}
+
+func generate() error {
+	board, err := dashboard(metric.New().Definitions)
+	if err != nil {
+		return err
+	}
+	// The chart includes the alerts, and can read only its own files.
+	alerts, err := os.ReadFile("deploy/prometheus/chowk.rules.yml")
+	if err != nil {
+		return err
+	}
+	texts, err := settingsHelp("")
+	if err != nil {
+		return err
+	}
+	for _, file := range []struct {
+		path    string
+		content []byte
+	}{
+		{"deploy/grafana/chowk.json", board},
+		{"deploy/helm/chowk/chowk.rules.yml", alerts},
+		{helpFile, texts},
+	} {
+		if err := os.WriteFile(file.path, file.content, 0o644); err != nil { //nolint:gosec // for all to read
+			return err
+		}
+	}
+	return nil
 }
 
 // section is a row of the dashboard: the metrics whose names start with one of the

@@ -28,6 +28,17 @@ func TestTheDashboardIsWhatIsGenerated(t *testing.T) {
 	}
 }
 
+func TestTheHelpOfSettingsIsWhatIsGenerated(t *testing.T) {
+	want, err := settingsHelp("../../")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../" + helpFile)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is stale: run make generate (%v)", helpFile, err)
+	}
+}
+
 func TestEveryMetricHasItsPanel(t *testing.T) {
 	b, err := os.ReadFile("../grafana/chowk.json")
 	if err != nil {

@@ -13,13 +13,13 @@ type Pool struct {
 	// and 5 s. Their sum is never exceeded. One of them is kept apart for health checks
 	// and administrators, unless the sum is 1.
 	Size, Overflow int
-	MaxIdleTime    time.Duration
 	// RequestTimeout bounds the wait for a connection when a client waits for the
 	// result, that is, when the context has a deadline. BackgroundTimeout bounds all
 	// other waits. Defaults 250 ms and 30 s. Both apply to SQLite as well.
 	RequestTimeout, BackgroundTimeout time.Duration
 	// MaxLifetime is the age at which a connection is replaced. Default 1 h.
 	MaxLifetime time.Duration
+	MaxIdleTime time.Duration
 }
 
 func (p Pool) withDefaults() Pool {

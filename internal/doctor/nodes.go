@@ -79,7 +79,7 @@ func (r Relay) link() relay.Link {
 }
 
 func (r Relay) advice() string {
-	if r.Link.URL != "" {
+	if len(r.Link.URL) > 0 {
 		return "check relay.url and its user, relay.secret or relay.credentials-file, and relay.tls-ca-file"
 	}
 	return "check relay.routes and the relay.tls files"
@@ -88,7 +88,7 @@ func (r Relay) advice() string {
 // heard reports the nodes that answered.
 func (s Subject) heard(result relay.ProbeResult) Finding {
 	where := "built in"
-	if s.Relay.Link.URL != "" {
+	if len(s.Relay.Link.URL) > 0 {
 		where = "at relay.url"
 	}
 	versions := make(map[string]int)

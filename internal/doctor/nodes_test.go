@@ -157,12 +157,12 @@ func TestNodesOnANATSElsewhere(t *testing.T) {
 	url := pgtest.Database(t)
 	s := healthy(t, url)
 	s.Nodes = 1
-	s.Relay.Link = relay.Link{URL: nats.ClientURL(), Secret: relaySecret}
+	s.Relay.Link = relay.Link{URL: []string{nats.ClientURL()}, Secret: relaySecret}
 	startNode(t, url, s.Relay.Link)
 	expectNodes(t, s, Fine, "1 heard (1 of v9), NATS 2.")
 	s.Relay.Link.Secret = "one that it does not accept"
 	expectNodes(t, s, Failure, "the other nodes cannot be reached: nats: Authorization Violation")
-	s.Relay.Link.URL = "nats://chowk:hUsh-hUsh@127.0.0.1:1"
+	s.Relay.Link.URL = []string{"nats://chowk:hUsh-hUsh@127.0.0.1:1"}
 	expectNodes(t, s, Failure, "connection refused")
 	for _, f := range Examine(t.Context(), s).Findings {
 		if strings.Contains(f.Found, "hUsh") {

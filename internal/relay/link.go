@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,21 +24,21 @@ type Link struct {
 	// Routes are the addresses of the other nodes, host:port. A name may resolve to many
 	// nodes, including this one.
 	Routes []string
-	// URL is that of an external NATS; those of one cluster are separated by commas.
-	URL string
+	// URL is that of an external NATS: the servers of one cluster.
+	URL []string
 	// Secret authenticates nodes. For an external NATS it is the token, unless the URL
 	// has a user.
 	Secret string
 	// CredentialsFile has the credentials of a NATS user, for an external NATS.
 	CredentialsFile string
-	// CertFile and KeyFile authenticate this node, CAFile the others (PEM). With them
+	// TLSCertFile and TLSKeyFile authenticate this node, TLSCAFile the others (PEM). With them
 	// messages are encrypted. For an external NATS each is optional.
-	CertFile, KeyFile, CAFile string
+	TLSCertFile, TLSKeyFile, TLSCAFile string
 }
 
 // IsSet reports whether there is a link. A node without one neither sends nor receives
 // messages, and reads what other nodes commit from the database.
-func (c Link) IsSet() bool { return c.Listen != "" || c.URL != "" }
+func (c Link) IsSet() bool { return c.Listen != "" || len(c.URL) > 0 }
 
 // link is a connection to a NATS server, and that server if it is in this process.
 type link struct {
@@ -78,7 +79,7 @@ func openLink(c Link, node string, log *slog.Logger, events linkEvents) (*link, 
 		return nil, err
 	}
 	options := l.options(node)
-	if c.URL == "" {
+	if len(c.URL) == 0 {
 		if err := l.serve(node, tlsConfig); err != nil {
 			return nil, err
 		}
@@ -89,7 +90,7 @@ func openLink(c Link, node string, log *slog.Logger, events linkEvents) (*link, 
 			options = append(options, nats.Secure(tlsConfig))
 		}
 	}
-	if l.conn, err = nats.Connect(c.URL, options...); err != nil {
+	if l.conn, err = nats.Connect(strings.Join(c.URL, ","), options...); err != nil {
 		l.close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}

@@ -60,7 +60,7 @@ func TestNodesAuthenticateByCertificates(t *testing.T) {
 		c := quick
 		c.Link = relay.Link{
 			Listen: "127.0.0.1:0", Secret: secret, Routes: routes,
-			CertFile: files.cert, KeyFile: files.key, CAFile: filepath.Join(dir, ca+".pem"),
+			TLSCertFile: files.cert, TLSKeyFile: files.key, TLSCAFile: filepath.Join(dir, ca+".pem"),
 		}
 		return c
 	}
@@ -114,7 +114,7 @@ func startExternal(t *testing.T) (a, b *node, s *server.Server) {
 	s = externalNATS(t, server.RANDOM_PORT)
 	url := pgtest.Database(t)
 	c := quick
-	c.Link = relay.Link{URL: s.ClientURL(), Secret: secret}
+	c.Link = relay.Link{URL: []string{s.ClientURL()}, Secret: secret}
 	a, b = start(t, url, c), start(t, url, c)
 	awaitConnected(t, a, b)
 	return a, b, s
@@ -150,7 +150,7 @@ func TestANodeStartsWithoutItsNATS(t *testing.T) {
 	stopNATS(s)
 	url := pgtest.Database(t)
 	c := quick
-	c.Link = relay.Link{URL: s.ClientURL(), Secret: secret}
+	c.Link = relay.Link{URL: []string{s.ClientURL()}, Secret: secret}
 	a, b := start(t, url, c), start(t, url, c)
 	checkDatabaseOnly(t, a, b)
 	externalNATS(t, port)
@@ -162,7 +162,7 @@ func TestNodesOfAnotherDatabaseAreNotHeard(t *testing.T) {
 	t.Parallel()
 	a, b, s := startExternal(t)
 	c := quick
-	c.Link, c.ClusterID = relay.Link{URL: s.ClientURL(), Secret: secret}, "another"
+	c.Link, c.ClusterID = relay.Link{URL: []string{s.ClientURL()}, Secret: secret}, "another"
 	other := start(t, pgtest.Database(t), c)
 	id := a.channel("ada", "bob")
 	bob := b.connect("bob")

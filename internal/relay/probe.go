@@ -127,8 +127,8 @@ func (r *ProbeResult) checkRoutes(l *link, reachable map[string]bool) error {
 
 // reachAny returns nil if one of the servers accepts a connection, and otherwise why the
 // last one does not.
-func reachAny(ctx context.Context, urls string) (err error) {
-	for text := range strings.SplitSeq(urls, ",") {
+func reachAny(ctx context.Context, urls []string) (err error) {
+	for _, text := range urls {
 		u, parseErr := url.Parse(strings.TrimSpace(text))
 		if parseErr != nil {
 			continue // the configuration was checked before

@@ -11,31 +11,31 @@ import (
 // tls returns nil without an error when there are no certificates. A node is whoever has
 // a certificate that the CA signed, at any address: addresses change.
 func (c Link) tls() (*tls.Config, error) {
-	if c.CertFile == "" && c.CAFile == "" {
+	if c.TLSCertFile == "" && c.TLSCAFile == "" {
 		return nil, nil //nolint:nilnil // no certificates are not an error
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if c.TLSCertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("load the relay's certificate: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	if c.CAFile == "" {
+	if c.TLSCAFile == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := os.ReadFile(c.TLSCAFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the relay's certificate authority: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the relay's certificate authority: no certificate in %s", c.CAFile)
+		return nil, fmt.Errorf("read the relay's certificate authority: no certificate in %s", c.TLSCAFile)
 	}
 	config.RootCAs, config.ClientCAs = pool, pool
 	config.ClientAuth = tls.RequireAndVerifyClientCert
-	if c.URL == "" {
+	if len(c.URL) == 0 {
 		config.InsecureSkipVerify = true //nolint:gosec // VerifyConnection verifies the chain, without the name
 		config.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(pool, s) }
 	}

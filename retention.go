@@ -1,4 +1,4 @@
-package main
+package chowk
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	forgetEvery = time.Hour
-	forgetBatch = 500 // entries of one unit of work, so that it is short
-	forgetPause = 20 * time.Millisecond
+	forgetInterval = time.Hour
+	forgetBatch    = 500 // entries in a unit of work, so that it is short
+	forgetPause    = 20 * time.Millisecond
 )
 
-// forget deletes changes beyond their retention, until ctx ends.
-func (s *server) forget(ctx context.Context) {
+// forgetChanges deletes changes beyond their retention until ctx ends.
+func (s *Server) forgetChanges(ctx context.Context) {
 	keep := s.cfg.Retention.Changes
 	if keep == 0 {
 		return
@@ -34,11 +34,11 @@ func (s *server) forget(ctx context.Context) {
 			next.Reset(forgetPause)
 			continue
 		case err != nil && ctx.Err() == nil:
-			s.log.Warn("forget old changes", "err", err)
+			s.log.Warn("delete old changes", "err", err)
 		case total > 0:
-			s.log.Info("forgot changes beyond their retention", "changes", total, "retention", keep)
+			s.log.Info("deleted changes beyond their retention", "changes", total, "retention", keep)
 		}
 		total = 0
-		next.Reset(min(forgetEvery, keep))
+		next.Reset(min(forgetInterval, keep))
 	}
 }

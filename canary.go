@@ -1,4 +1,4 @@
-package main
+package chowk
 
 import (
 	"context"
@@ -13,16 +13,17 @@ import (
 	"github.com/chowk-chat/chowk/internal/canary"
 	"github.com/chowk-chat/chowk/internal/command"
 	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/settings"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// canaryPatience is how long a message of the canary's may be on its way, and how
-// long its channel may take to be made.
-const canaryPatience = 5 * time.Second
+// canaryTimeout bounds the trip of a canary message, and the creation of its channel.
+const canaryTimeout = 5 * time.Second
 
-// startCanary sends messages through the door at address until stop is called. A
-// server whose canary cannot start serves all the same, and its metric says so.
-func (s *server) startCanary(address net.Addr) (stop func()) {
+// startCanary sends test messages through the listener at address until stop is
+// called. A server whose canary cannot start serves all the same, and the canary's
+// metric shows it.
+func (s *Server) startCanary(address net.Addr) (stop func()) {
 	interval := s.cfg.Canary.Interval
 	if interval == 0 {
 		return func() {}
@@ -33,14 +34,14 @@ func (s *server) startCanary(address net.Addr) (stop func()) {
 		defer close(done)
 		channel, err := s.canaryChannel(ctx)
 		for err != nil && ctx.Err() == nil {
-			s.log.Error("make the canary's channel", "err", err)
+			s.log.Error("create the canary's channel", "err", err)
 			s.metrics.Canary.Failures.WithLabelValues("connect").Inc()
 			if async.Sleep(ctx, interval) {
 				channel, err = s.canaryChannel(ctx)
 			}
 		}
 		if ctx.Err() == nil {
-			s.canary(address, channel).Run(ctx)
+			s.newCanary(address, channel).Run(ctx)
 		}
 	}()
 	return func() {
@@ -49,13 +50,14 @@ func (s *server) startCanary(address net.Addr) (stop func()) {
 	}
 }
 
-func (s *server) canary(address net.Addr, channel chat.ID) *canary.Canary {
+func (s *Server) newCanary(address net.Addr, channel chat.ID) *canary.Canary {
 	c := &canary.Canary{
-		URL: "ws://" + localAddress(address.String()) + "/api/v1/ws", Token: s.auth.InternalToken(canary.User), Channel: channel,
-		Interval: s.cfg.Canary.Interval, Timeout: canaryPatience, Metrics: s.metrics.Canary, Log: s.log,
+		URL:   "ws://" + settings.LocalAddress(address.String()) + "/api/v1/ws",
+		Token: s.auth.InternalToken(canary.User), Channel: channel,
+		Interval: s.cfg.Canary.Interval, Timeout: canaryTimeout, Metrics: s.metrics.Canary, Log: s.log,
 		DeleteUpTo: func(ctx context.Context, seq chat.Seq) error { return s.db.DeleteUpTo(ctx, channel, seq) },
 	}
-	if s.cfg.TLS.CertFile != "" {
+	if s.certificate != nil {
 		c.URL = "wss" + c.URL[len("ws"):]
 		// The certificate names the public host, and this is the process itself.
 		c.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
@@ -63,10 +65,10 @@ func (s *server) canary(address net.Addr, channel chat.ID) *canary.Canary {
 	return c
 }
 
-// canaryChannel finds or makes the channel that the canaries of all nodes share.
-// Its members are disabled: nobody finds them or can come in as them.
-func (s *server) canaryChannel(ctx context.Context) (chat.ID, error) {
-	ctx, cancel := context.WithTimeout(ctx, canaryPatience)
+// canaryChannel finds or creates the channel that the canaries of all nodes share. Its
+// members are disabled: they cannot be found, and no one can log in as them.
+func (s *Server) canaryChannel(ctx context.Context) (chat.ID, error) {
+	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
 	defer cancel()
 	found, err := s.db.DirectChannel(ctx, state.DirectKey(canary.User, canary.Peer), canary.User)
 	if err != nil && chat.AsError(err).Code == chat.NotFound {
@@ -88,15 +90,15 @@ func (s *server) canaryChannel(ctx context.Context) (chat.ID, error) {
 
 var canaryMembers = []chat.UserID{canary.User, canary.Peer}
 
-// canaryUsers makes the members, able to found a channel.
-func (s *server) canaryUsers(ctx context.Context) error {
+// canaryUsers creates the members, enabled so that they can create the channel.
+func (s *Server) canaryUsers(ctx context.Context) error {
 	for _, u := range canaryMembers {
 		_, err := s.db.EnsureUser(ctx, chat.User{ID: u, Name: "canary", IsActive: true, CreatedAt: chat.TimeOf(s.now())})
 		if err == nil {
-			_, err = s.db.SetActive(ctx, u, true) // a start before this one may have ended half-way
+			_, err = s.db.SetActive(ctx, u, true) // an earlier start may have ended half-way
 		}
 		if err != nil {
-			return fmt.Errorf("make %s: %w", u, err)
+			return fmt.Errorf("create %s: %w", u, err)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package main
+package chowk
 
 import (
 	"time"
@@ -25,7 +25,7 @@ func poolNumbers(db *store.Store) metric.PoolStats {
 	return numbers
 }
 
-// reports tell administrators of the database in the words of the HTTP door.
+// reports describes the database to administrators in the terms of the REST API.
 type reports struct{ db *store.Store }
 
 func (r reports) Pool() api.PoolReport {

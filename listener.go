@@ -1,4 +1,4 @@
-package main
+package chowk
 
 import (
 	"net"
@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// acceptor is the public listener. It leaves descriptors for the database, files and
-// the operations listener: near the limit on open files nobody is let in until
-// somebody has gone, so that clients wait in the kernel's queue, and what runs goes
+// acceptor is the public listener. It leaves file descriptors for the database, files
+// and the operations listener: near the limit on open files it accepts no connection
+// until another has closed, so clients wait in the kernel's queue and the server goes
 // on.
 type acceptor struct {
 	net.Listener
 	sockets func() int
-	most    int // connections and sockets, 0 for no limit
+	max     int // connections and sockets, 0 for unlimited
 	open    atomic.Int64
 	closed  atomic.Bool
 }
 
-// reserve are the descriptors kept for the database, HTTP and files: the half of
-// them for HTTP.
-const reserve = 200
+// reservedFiles is how many file descriptors are kept for the database, HTTP and
+// files. Half of them are for HTTP.
+const reservedFiles = 200
 
-// acceptPause is how often an acceptor looks whether somebody has gone.
+// acceptPause is how often an acceptor at its limit checks whether a connection has
+// closed.
 const acceptPause = 20 * time.Millisecond
 
 // Accept implements [net.Listener].
 func (a *acceptor) Accept() (net.Conn, error) {
-	for a.most > 0 && int(a.open.Load())+a.sockets() >= a.most && !a.closed.Load() {
+	for a.max > 0 && int(a.open.Load())+a.sockets() >= a.max && !a.closed.Load() {
 		time.Sleep(acceptPause)
 	}
 	return a.Listener.Accept()
@@ -41,7 +42,7 @@ func (a *acceptor) Close() error {
 }
 
 // count is for http.Server.ConnState. A connection that becomes a socket is counted
-// as one from then on.
+// as a socket from then on.
 func (a *acceptor) count(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
