@@ -11,6 +11,7 @@ type Group struct {
 	outcomes []Outcome
 	rules    *Rules
 	effects  Effects
+	current  target // of the change that is being decided
 }
 
 // NewGroup returns a group of changes that is decided by the rules.
@@ -53,7 +54,9 @@ func (g *Group) decide(c *Change) Outcome {
 func outcome(k *kind, t *target, e *chat.Entry) Outcome {
 	out := Outcome{Entry: e}
 	switch k.about {
-	case aNewMessage, aMessage:
+	case aNewMessage:
+		out.Message = t.sent
+	case aMessage:
 		m := t.message.Message
 		out.Message = &m
 	case aNewChannel, aMember, aChannel:

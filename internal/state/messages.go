@@ -33,9 +33,10 @@ func (g *Group) sendMessage(c *Change, t *target) (*chat.Entry, error) {
 		author = u.Ref(false)
 	}
 	out := Sent(c, ch.LastSeq, ch.MessageCount, author)
-	t.message = &Message{Message: *out.Message, BodyHash: BodyHash(c.Message), touched: true}
-	g.Messages[c.ID] = t.message
-	g.effects.NewMessages = append(g.effects.NewMessages, t.message)
+	t.sent = out.Message
+	m := &Message{Message: *out.Message, BodyHash: BodyHash(c.Message), touched: true}
+	g.Messages[c.ID] = m
+	g.effects.NewMessages = append(g.effects.NewMessages, m)
 	return out.Entry, nil
 }
 

@@ -40,8 +40,9 @@ var (
 // target is what a change applies to, with the actor's role in the channel.
 type target struct {
 	channel *Channel
-	message *Message // nil unless the change is about a message; sendMessage sets it
+	message *Message // nil unless the change is about a message
 	role    chat.Role
+	sent    *chat.Message // the new message, which sendMessage sets
 }
 
 // target finds what the change applies to, and refuses an actor who may not make it.
@@ -49,7 +50,8 @@ func (g *Group) target(k *kind, c *Change) (*target, error) {
 	if !k.actors.Has(c.Actor.Kind) {
 		return nil, chat.Errorf(chat.Forbidden, "This is not available to an actor of the kind "+c.Actor.Kind.String())
 	}
-	t := new(target)
+	g.current = target{}
+	t := &g.current
 	if k.about != aNewChannel {
 		t.channel = g.Channels[c.ChannelID]
 		if t.channel == nil {
