@@ -33,7 +33,7 @@ func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 }
 
 // loadSubscription subscribes the socket to a channel if the user is a member in the
-// database. It is for channels of which the hub does not know that.
+// database. It is for channels that the socket is not subscribed to.
 func (s *Socket) loadSubscription(ctx context.Context, id chat.ID) (*subscription, error) {
 	states, err := s.hub.config.Store.ChannelStates(ctx, s.user.id)
 	if err != nil {

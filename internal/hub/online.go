@@ -116,7 +116,7 @@ func (h *Hub) allUsers(yield func(*user) bool) {
 }
 
 // IsMember reports whether a user is a member of a channel; ok is false when the user
-// has no socket here, and the hub does not know.
+// has no socket here, because then the hub has no information.
 func (h *Hub) IsMember(channel chat.ID, user chat.UserID) (member, ok bool) {
 	sockets := h.socketsOf(user)
 	for _, s := range sockets {

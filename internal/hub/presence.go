@@ -75,9 +75,9 @@ func (p *presence) frame(id chat.UserID, online bool) []byte {
 	})
 }
 
-// noteReported notes that a response says of users that they are online. When such a
-// user goes offline before the watchers were notified of that, they are notified all
-// the same.
+// noteReported notes that a response reports users as online. When such a user goes
+// offline before the watchers were notified that they came online, the watchers are
+// notified all the same.
 func (h *Hub) noteReported(online []chat.UserID) {
 	for _, id := range online {
 		if u := h.lookupUser(id); u != nil {

@@ -99,7 +99,7 @@ func TestAForgedHeadIsIgnored(t *testing.T) {
 		forged.ChannelID, forged.Seq = id, 1<<40
 		forged.Message.ChannelID, forged.Message.Seq = id, 1<<40
 		w.hub.ApplyRemote([]chat.Entry{forged})
-		time.Sleep(time.Second) // the hub looks for it
+		time.Sleep(time.Second) // the hub reads the log
 		for range 3 {
 			w.hub.ApplyRemote(w.write(id, messages("bob", 400)...))
 		}
@@ -107,7 +107,7 @@ func TestAForgedHeadIsIgnored(t *testing.T) {
 	})
 }
 
-// TestARemoteEntryBeginsNoMembership; what the database says does.
+// TestARemoteEntryBeginsNoMembership; what the database has does.
 func TestARemoteEntryBeginsNoMembership(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hub.Config{Relay: new(relay)})

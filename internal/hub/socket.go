@@ -88,8 +88,8 @@ func (h *Hub) SocketCount(id chat.UserID) int {
 
 // Attach subscribes a new socket to all of the user's channels as of the channel
 // states that it returns. Nothing is written before Open. A user who has maxSockets
-// sockets is refused; 0 is unlimited. legacyPage says that the client is a page of
-// the system that chowk replaced.
+// sockets is refused; 0 is unlimited. legacyPage is set for a page of the
+// system that chowk replaced.
 func (h *Hub) Attach(
 	ctx context.Context, conn Conn, id chat.UserID, maxSockets int, legacyPage bool,
 ) (*Socket, []chat.ChannelState, error) {

@@ -6,21 +6,21 @@ import "github.com/chowk-chat/chowk/internal/hub/internal/compact"
 // the socket knows its subscriptions, and the channel its listeners. A node has more
 // subscriptions than anything else, so a test bounds their size.
 //
-// The channel's mu guards a subscription, except where compact.Cursor says that a
-// method needs no lock.
+// The channel's mu guards a subscription, except for methods that need no lock
+// according to compact.Cursor.
 type subscription struct {
 	channel *channel // nil while the subscription is not used
 	compact.Cursor[servingState]
 }
 
-// servingState says who serves a subscription.
+// servingState is the part of the hub that serves a subscription.
 type servingState uint8
 
 const (
-	opening      servingState = iota // nobody: the socket has not been sent its connection frame
+	opening      servingState = iota // none: the socket has not been sent its connection frame
 	live                             // the fan-out
 	behind                           // the readers, until it has caught up
-	unsubscribed                     // nobody: the client left the channel
+	unsubscribed                     // none: the client left the channel
 )
 
 // isServed reports whether the fan-out serves the subscription.

@@ -148,7 +148,7 @@ func TestD35PresenceIsSentToWatchers(t *testing.T) {
 	})
 }
 
-// TestGoingOfflineRightAfterTheResponseIsSent: the response said that bob is online, and
+// TestGoingOfflineRightAfterTheResponseIsSent: the response reported bob as online, and
 // the watchers were not notified of that before he went offline.
 func TestGoingOfflineRightAfterTheResponseIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

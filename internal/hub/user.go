@@ -32,7 +32,7 @@ type user struct {
 type userExtra struct {
 	others         []*Socket // besides the first
 	watchers       map[*Socket]struct{}
-	reportedOnline bool // since the watchers were last notified, a response said that the user is online
+	reportedOnline bool // in a response, since the watchers were last notified
 }
 
 // Key returns the id by which the hub's table finds the user.

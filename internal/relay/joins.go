@@ -9,8 +9,8 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// joins subscribes users to channels after another node has made them members. That a
-// user is a member it takes from the database only.
+// joins subscribes users to channels after another node has committed that they are
+// members. It relies on the database only for that.
 type joins struct {
 	env
 	hub   joinHub

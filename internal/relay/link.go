@@ -52,7 +52,7 @@ type link struct {
 
 // linkEvents are called when something happens outside of a call.
 type linkEvents struct {
-	linked func(bool)  // the connection was made or lost
+	linked func(bool)  // the connection was established or lost
 	failed func(error) // anything else
 }
 

@@ -32,7 +32,7 @@ type outbox struct {
 	mu      sync.Mutex // guards what follows
 	waiting []outgoing
 	bytes   int
-	lost    bool // something was dropped that the other nodes must be told of
+	lost    bool // something was dropped, and the other nodes must be informed
 	closed  bool
 }
 

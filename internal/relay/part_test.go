@@ -54,7 +54,7 @@ func (r *recorder) reply(p outgoing) {
 	r.messages = append(r.messages, sent{p.kind, p.subject, p.body})
 }
 
-// fakeHub records what a part of the relay tells it.
+// fakeHub records the calls of a part of the relay.
 type fakeHub struct {
 	Hub
 	heads, observed map[chat.ID]chat.Seq

@@ -1,6 +1,6 @@
 // Package compact holds the data structures that keep an idle socket small:
 // cursors packed into two words, blocks of cursors, a hash table of users and an
-// arena of strings. They know nothing of channels, sockets or fan-out.
+// arena of strings. They are independent of channels, sockets and fan-out.
 package compact
 
 import (

@@ -13,9 +13,9 @@ type Keyed interface {
 	Key() string
 }
 
-// Table finds items by their keys. A map would take some fifty bytes for each: the
-// key once more, and up to half of its space unused. A Table takes ten: a pointer,
-// in a hash table with linear probing that grows by a fifth.
+// Table finds items by their keys. A map needs about fifty bytes for each: the key
+// once more, and up to half of its space is unused. A Table needs ten: a pointer, in a
+// hash table with linear probing that is a third empty after it has grown.
 type Table[T Keyed] struct {
 	seed  maphash.Seed
 	slots []T // at least a fifth of them zero
@@ -55,7 +55,7 @@ func (t *Table[T]) Remove(item T) {
 	t.n--
 	for i := t.next(gap); t.slots[i] != none; i = t.next(i) {
 		home := t.home(t.slots[i].Key())
-		// An item stays whose search begins behind the gap.
+		// An item stays if its search begins behind the gap.
 		if gap < i && gap < home && home <= i || gap > i && (gap < home || home <= i) {
 			continue
 		}
