@@ -115,8 +115,8 @@ func (g *groups) String() string {
 // nobody is told of what is committed: the fan-out is measured elsewhere.
 type nobody struct{}
 
-func (nobody) Publish([]chat.Entry) {}
-func (nobody) MarkUncertain([]chat.ID)      {}
+func (nobody) Publish([]chat.Entry)    {}
+func (nobody) MarkUncertain([]chat.ID) {}
 
 func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error) {
 	m := metric.New()
