@@ -104,7 +104,7 @@ func (s *Server) startCore(traces *trace.Tracer) {
 		Store: s.db, Publisher: publisher, Metrics: s.metrics.Journal, Log: s.log,
 		Workers: s.journalWorkers(), Trace: traces, TraceFanout: s.hub.TraceFanout,
 	})
-	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now, OpenDirectory: true}
+	s.rules = &command.Service{Journal: s.journal, Store: s.db, Realtime: s.hub, Now: s.now}
 }
 
 // journalWorkers returns how many groups are committed at a time. On SQLite a second

@@ -247,7 +247,7 @@ func innerMain(order string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	numbers := metric.Discard()
+	numbers := discard()
 	if o.Metrics {
 		numbers = metric.New()
 	}

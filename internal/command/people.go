@@ -9,8 +9,7 @@ import (
 // peoplePage is how many users one look-up gives at most.
 const peoplePage = 50
 
-// FindUsers lists users whose name begins with query. Without an open directory
-// only those who share a channel with the caller.
+// FindUsers returns users whose name, email or id begins with query.
 func (r *Service) FindUsers(ctx context.Context, c Caller, query string) ([]chat.UserRef, error) {
 	if err := text("query", query, chat.MaxName); err != nil {
 		return nil, err
@@ -19,10 +18,10 @@ func (r *Service) FindUsers(ctx context.Context, c Caller, query string) ([]chat
 	if err != nil {
 		return nil, err
 	}
-	return r.refs(ctx, c, users)
+	return refs(c, users), nil
 }
 
-// Users gives those of the users that the caller may know of.
+// Users returns those of the users that exist.
 func (r *Service) Users(ctx context.Context, c Caller, ids []chat.UserID) ([]chat.UserRef, error) {
 	if len(ids) > chat.MaxPresence {
 		return nil, chat.Invalid("ids", "ids holds too many: at most "+itoa(chat.MaxPresence))
@@ -34,31 +33,16 @@ func (r *Service) Users(ctx context.Context, c Caller, ids []chat.UserID) ([]cha
 	if err != nil {
 		return nil, err
 	}
-	return r.refs(ctx, c, users)
+	return refs(c, users), nil
 }
 
-func (r *Service) refs(ctx context.Context, c Caller, users []chat.User) ([]chat.UserRef, error) {
-	seen := make(map[chat.UserID]bool, len(users))
-	if !r.OpenDirectory && len(users) > 0 {
-		ids := make([]chat.UserID, len(users))
-		for i, u := range users {
-			ids[i] = u.ID
-		}
-		known, err := r.Store.SharesChannel(ctx, c.User, ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range known {
-			seen[id] = true
-		}
-	}
-	refs := make([]chat.UserRef, 0, len(users))
+// refs returns what the caller may see of users: their own email, and no other's.
+func refs(c Caller, users []chat.User) []chat.UserRef {
+	list := make([]chat.UserRef, 0, len(users))
 	for _, u := range users {
-		if r.OpenDirectory || u.ID == c.User || seen[u.ID] {
-			refs = append(refs, *u.Ref(u.ID == c.User))
-		}
+		list = append(list, *u.Ref(u.ID == c.User))
 	}
-	return refs, nil
+	return list
 }
 
 // OnlineUsers gives those who are online and share a channel with the caller.

@@ -19,9 +19,6 @@ type Service struct {
 	Realtime Realtime
 	// Now is the clock, time.Now but for tests.
 	Now func() time.Time
-	// OpenDirectory lets every user find every other by name. Without it only
-	// those who share a channel find each other.
-	OpenDirectory bool
 }
 
 // Caller is the actor that issues a command.

@@ -39,11 +39,9 @@ const (
 )
 
 // New returns all metrics.
-func New() *Metrics { return build(false) }
-
-func build(discard bool) *Metrics {
+func New() *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry()}
-	b := builder{m, discard}
+	b := builder{m}
 	m.Journal = newJournal(b)
 	m.Hub = newHub(b)
 	m.Gateway = newGateway(b)
@@ -118,10 +116,7 @@ func newHub(b builder) *Hub {
 var latency = prometheus.ExponentialBucketsRange(0.0001, 10, 16)
 
 // builder creates metrics, registers them and records their definitions.
-type builder struct {
-	m       *Metrics
-	discard bool
-}
+type builder struct{ m *Metrics }
 
 func (b builder) define(t Type, name, help string, labels []string, c prometheus.Collector) {
 	b.m.Definitions = append(b.m.Definitions, Definition{Name: name, Help: help, Type: t, Labels: labels})
@@ -135,54 +130,36 @@ func (b builder) describe(t Type, name, help string, labels ...string) *promethe
 }
 
 func (b builder) gauge(name, help string) prometheus.Gauge {
-	if b.discard {
-		return noGauge{}
-	}
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	b.define(GaugeType, name, help, nil, g)
 	return g
 }
 
 func (b builder) gauges(name, help string, labels ...string) Gauges {
-	if b.discard {
-		return noGauges{}
-	}
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	b.define(GaugeType, name, help, labels, g)
 	return g
 }
 
 func (b builder) counter(name, help string) prometheus.Counter {
-	if b.discard {
-		return noCounter{}
-	}
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	b.define(CounterType, name, help, nil, c)
 	return c
 }
 
 func (b builder) counters(name, help string, labels ...string) Counters {
-	if b.discard {
-		return noCounters{}
-	}
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	b.define(CounterType, name, help, labels, c)
 	return c
 }
 
 func (b builder) histogram(name, help string, buckets []float64) prometheus.Histogram {
-	if b.discard {
-		return noHistogram{}
-	}
 	h := prometheus.NewHistogram(b.opts(name, help, buckets))
 	b.define(HistogramType, name, help, nil, h)
 	return h
 }
 
 func (b builder) histograms(name, help string, buckets []float64, labels ...string) Histograms {
-	if b.discard {
-		return noHistograms{}
-	}
 	h := prometheus.NewHistogramVec(b.opts(name, help, buckets), labels)
 	b.define(HistogramType, name, help, labels, h)
 	return h
