@@ -110,8 +110,8 @@ check-web: web ## Check that the committed page matches its source
 	@git diff --exit-code --stat -- web/dist && test -z "$$(git status --porcelain -- web/dist)"
 
 .PHONY: generate
-generate: ## Generate the dashboard from the metrics, and the chart's copy of the alerts
-	$(GO) run ./deploy/gen
+generate: ## Generate TypeScript types, JSON Schemas, the protocol's tables and the dashboard
+	$(GO) generate ./...
 
 .PHONY: lint
 lint: ## Lint Go code and workflows (the first time it compiles golangci-lint, 10 minutes)

@@ -64,6 +64,7 @@ var imports = map[string][]string{
 	".":                            {"*"},
 	"cmd/chowk":                    {"*"},
 	"deploy/gen":                   {},
+	"internal/protocolgen":         {"internal/command", "internal/api"},
 	"internal/testkit":             {},
 	"internal/testkit/pgtest":      {},
 	"internal/testkit/faultresult": {"internal/history"},

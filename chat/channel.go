@@ -2,7 +2,7 @@ package chat
 
 import "slices"
 
-// Role is a member's standing in one channel.
+// Role is a member's role in one channel.
 type Role string
 
 // The roles, most powerful first.
@@ -14,7 +14,7 @@ const (
 	NotMember  Role = "" // not a member
 )
 
-// RoleNames lists the roles that a member can have.
+// RoleNames are the roles that a member can have, most powerful first.
 var RoleNames = []Role{RoleOwner, RoleAdmin, RoleMember, RoleGuest}
 
 // Valid reports whether r is a role that a member can have.
@@ -23,13 +23,13 @@ func (r Role) Valid() bool { return slices.Contains(RoleNames, r) }
 // Roles is a set of roles.
 type Roles uint8
 
-// The sets that the rules are written in.
+// The sets of roles that rules use.
 const (
 	OwnerOnly Roles = 1 << iota
 	AdminOnly
 	PlainOnly
 	GuestOnly
-	// NobodyToo lets those in who are not members.
+	// NobodyToo includes users who are not members.
 	NobodyToo
 
 	Managers = OwnerOnly | AdminOnly
@@ -53,7 +53,7 @@ func (s Roles) Has(r Role) bool {
 	}
 }
 
-// Names lists the members' roles in the set.
+// Names returns the roles in the set, except NotMember.
 func (s Roles) Names() []Role {
 	var names []Role
 	for _, r := range RoleNames {
@@ -64,11 +64,11 @@ func (s Roles) Names() []Role {
 	return names
 }
 
-// ChannelType is what a channel is for. Only direct changes what chowk does: such
-// a channel has two members for ever and one exists for each pair of users.
+// ChannelType is what a channel is for. Only Direct has a meaning for chowk: such a
+// channel has the same two members permanently, and each pair of users has one.
 type ChannelType string
 
-// The channel types of the old system.
+// The channel types.
 const (
 	Direct       ChannelType = "direct"
 	Group        ChannelType = "group"
@@ -77,13 +77,13 @@ const (
 	Subject      ChannelType = "subject"
 )
 
-// ChannelTypes lists the channel types.
+// ChannelTypes are the channel types.
 var ChannelTypes = []ChannelType{Direct, Group, TutorStudent, Class, Subject}
 
 // Valid reports whether t is one of ChannelTypes.
 func (t ChannelType) Valid() bool { return slices.Contains(ChannelTypes, t) }
 
-// NotificationLevel is what a member wants to be told of.
+// NotificationLevel is what a member wants to be notified of.
 type NotificationLevel string
 
 // The notification levels.
@@ -93,18 +93,18 @@ const (
 	NotifyNone     NotificationLevel = "none"
 )
 
-// NotificationLevels lists the notification levels.
+// NotificationLevels are the notification levels.
 var NotificationLevels = []NotificationLevel{NotifyAll, NotifyMentions, NotifyNone}
 
 // Valid reports whether l is one of NotificationLevels.
 func (l NotificationLevel) Valid() bool { return slices.Contains(NotificationLevels, l) }
 
-// Channel is a conversation: one ordered log and its members.
+// Channel is a conversation: an ordered log and its members.
 type Channel struct {
 	ID            ID          `json:"id"`
-	Name          string      `json:"name"`
+	Name          string      `json:"name" minLength:"1"`
 	Description   *string     `json:"description"`
-	ChannelType   ChannelType `json:"channel_type" enum:"direct,group,tutor_student,class,subject"`
+	ChannelType   ChannelType `json:"channel_type"`
 	IsPrivate     bool        `json:"is_private"`
 	IsArchived    bool        `json:"is_archived"`
 	CreatedBy     UserID      `json:"created_by"`
@@ -112,67 +112,53 @@ type Channel struct {
 	Subject       *string     `json:"subject"`
 	Topic         *string     `json:"topic"`
 	MemberCount   int64       `json:"member_count"`
-	MessageCount  int64       `json:"message_count" doc:"Messages ever sent here, deleted ones included"`
+	MessageCount  int64       `json:"message_count" doc:"Messages sent so far, including deleted ones"`
 	LastMessageAt *Time       `json:"last_message_at"`
 	CreatedAt     Time        `json:"created_at"`
 	UpdatedAt     Time        `json:"updated_at"`
 	LastSeq       Seq         `json:"last_seq"`
-	MyMembership  *Membership `json:"my_membership" doc:"null for a channel of which the caller is not a member"`
-	// The old front-end looks for these two here instead of in my_membership.
+	MyMembership  *Membership `json:"my_membership" doc:"null if the caller is not a member"`
+	// Clients of the old system read these two here, not in my_membership.
 	UnreadCount int64 `json:"unread_count"`
 	IsStarred   bool  `json:"is_starred"`
 }
 
-// Membership is one user's place in one channel.
+// Membership is a user's membership in a channel, with the settings that are only theirs.
 type Membership struct {
 	UserID               UserID            `json:"user_id"`
-	Role                 Role              `json:"role" enum:"owner,admin,member,guest"`
+	Role                 Role              `json:"role"`
 	IsStarred            bool              `json:"is_starred"`
 	IsMuted              bool              `json:"is_muted"`
 	NotificationsEnabled bool              `json:"notifications_enabled"`
-	NotificationLevel    NotificationLevel `json:"notification_level" enum:"all,mentions,none"`
+	NotificationLevel    NotificationLevel `json:"notification_level"`
 	UnreadCount          int64             `json:"unread_count"`
 	JoinedAt             Time              `json:"joined_at"`
 	LastReadAt           *Time             `json:"last_read_at"`
 	LastReadSeq          Seq               `json:"last_read_seq"`
 }
 
-// Member is a membership as the other members see it: no private settings.
+// Member is a membership as other members see it, without private settings.
 type Member struct {
 	UserID      UserID   `json:"user_id"`
-	Role        Role     `json:"role" enum:"owner,admin,member,guest"`
+	Role        Role     `json:"role"`
 	JoinedAt    Time     `json:"joined_at"`
 	LastReadSeq Seq      `json:"last_read_seq"`
 	User        *UserRef `json:"user,omitempty"`
 }
 
-// ChannelPatch says what to change of a channel; nil leaves a field as it is.
+// ChannelPatch changes a channel. Fields that are nil stay as they are.
 type ChannelPatch struct {
-	Name        *string `json:"name,omitempty"`
-	Description *string `json:"description,omitempty"`
-	Topic       *string `json:"topic,omitempty"`
+	Name        *string `json:"name,omitempty" minLength:"1" max:"name"`
+	Description *string `json:"description,omitempty" max:"description"`
+	Topic       *string `json:"topic,omitempty" max:"topic"`
 	IsArchived  *bool   `json:"is_archived,omitempty"`
 }
 
-// MembershipPatch says what to change of one's own membership; nil leaves a field
-// as it is.
+// MembershipPatch changes the settings of one's own membership. Fields that are nil
+// stay as they are.
 type MembershipPatch struct {
 	IsStarred            *bool              `json:"is_starred,omitempty"`
 	IsMuted              *bool              `json:"is_muted,omitempty"`
 	NotificationsEnabled *bool              `json:"notifications_enabled,omitempty"`
-	NotificationLevel    *NotificationLevel `json:"notification_level,omitempty" enum:"all,mentions,none"`
-}
-
-// ChannelState is what a socket needs to know of one of its user's channels when it
-// opens.
-type ChannelState struct {
-	ID          ID    `json:"id"`
-	LastSeq     Seq   `json:"last_seq"`
-	LastReadSeq Seq   `json:"last_read_seq"`
-	UnreadCount int64 `json:"unread_count"`
-	Role        Role  `json:"-"`
-	IsArchived  bool  `json:"-"`
-	// JoinedSeq is the entry by which the user became a member, 0 when the channel
-	// began with him.
-	JoinedSeq Seq `json:"-"`
+	NotificationLevel    *NotificationLevel `json:"notification_level,omitempty"`
 }

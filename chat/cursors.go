@@ -9,13 +9,14 @@ import (
 	"strings"
 )
 
-// What follows is the compact form of a resume, for the handshake's query
-// parameter resume: the epoch, a dot, and in base64url without padding for each
-// channel the 16 bytes of its id and its cursor as an unsigned varint.
+// The handshake's query parameter resume has a compact form: the epoch, a dot, and in
+// base64url without padding, for each channel, the 16 bytes of its id and its cursor
+// as an unsigned varint.
 
-var errBadCursors = errors.New("not an epoch, a dot, and cursors in base64url (16 bytes of the channel's id, then the seq as a varint)")
+var errBadCursors = errors.New("not an epoch, a dot, and cursors in base64url " +
+	"(the 16 bytes of a channel's id, then the seq as a varint)")
 
-// FormatCursors writes the compact form of a resume.
+// FormatCursors returns the compact form of a resume.
 func FormatCursors(epoch string, cursors map[ID]Seq) string {
 	ids := make([]ID, 0, len(cursors))
 	for id := range cursors {
@@ -30,7 +31,7 @@ func FormatCursors(epoch string, cursors map[ID]Seq) string {
 	return epoch + "." + base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ParseCursors reads the compact form of a resume, with at most MaxCursors
+// ParseCursors parses the compact form of a resume. It accepts at most MaxCursors
 // channels.
 func ParseCursors(s string) (epoch string, cursors map[ID]Seq, err error) {
 	epoch, text, found := strings.Cut(s, ".")

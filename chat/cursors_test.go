@@ -11,7 +11,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-func TestCursorsSurviveTheCompactForm(t *testing.T) {
+func TestCompactFormRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		epoch := rapid.StringMatching(`[0-9a-f]{16}(-[0-9]+)*`).Draw(t, "epoch")
 		cursors := make(map[chat.ID]chat.Seq)
@@ -36,23 +36,23 @@ func TestMalformedCursorsAreRefused(t *testing.T) {
 		return "epoch." + base64.RawURLEncoding.EncodeToString(b)
 	}
 	for name, s := range map[string]string{
-		"nothing":        "",
-		"no dot":         "epoch",
-		"not base64":     "epoch.###",
-		"an id cut off":  encode(id[:7]),
-		"no seq":         encode(id),
-		"a seq cut off":  encode(id, []byte{0x80}),
-		"a seq too high": encode(id, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}),
-		"twice":          encode(id, []byte{1}, id, []byte{1}),
+		"empty":                   "",
+		"no dot":                  "epoch",
+		"not base64":              "epoch.###",
+		"a truncated id":          encode(id[:7]),
+		"no seq":                  encode(id),
+		"a truncated seq":         encode(id, []byte{0x80}),
+		"a seq that is too large": encode(id, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}),
+		"a channel twice":         encode(id, []byte{1}, id, []byte{1}),
 	} {
 		if _, got, err := chat.ParseCursors(s); err == nil {
-			t.Errorf("%s: taken as %v", name, got)
+			t.Errorf("%s: accepted as %v", name, got)
 		}
 	}
 }
 
-// TestTheCompactFormIsAsWritten: the vector that the other clients are tested with.
-func TestTheCompactFormIsAsWritten(t *testing.T) {
+// TestCompactFormOfOneChannel uses the vector that other clients are tested with.
+func TestCompactFormOfOneChannel(t *testing.T) {
 	got := chat.FormatCursors("e1", map[chat.ID]chat.Seq{chat.MustParseID("0190a5e2-7b1c-7d3e-8f00-0123456789ab"): 300})
 	if got != "e1.AZCl4nscfT6PAAEjRWeJq6wC" {
 		t.Errorf("got %q", got)

@@ -19,7 +19,7 @@ type Entry struct {
 	// MessageID, Content, Emoji and ReactionCount are set for changes to a message.
 	MessageID     ID     `json:"message_id,omitzero"`
 	Content       string `json:"content,omitzero" doc:"The new content"`
-	Emoji         string `json:"emoji,omitzero" minLength:"1" maxLength:"50"`
+	Emoji         string `json:"emoji,omitzero" minLength:"1" max:"emoji"`
 	ReactionCount int64  `json:"reaction_count,omitzero" minimum:"0" doc:"How many reactions the message has now"`
 	// Subject is the member that a member_… entry is about, Role the member's role.
 	// Clients receive the subject as user_id.

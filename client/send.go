@@ -131,11 +131,11 @@ func (c *Client) Join(ctx context.Context, channel chat.ID) (chat.Seq, error) {
 	c.cursors.unmute(channel)
 	var reply chat.JoinReply
 	err := c.request(ctx, "join_channel", chat.ChannelRequest{ChannelID: channel}, &reply)
-	if err != nil || reply.LastSeq == nil {
+	if err != nil {
 		return 0, err
 	}
-	c.cursors.joined(channel, *reply.LastSeq)
-	return *reply.LastSeq, nil
+	c.cursors.joined(channel, reply.LastSeq)
+	return reply.LastSeq, nil
 }
 
 // Watch subscribes to the presence of these users, at most 500, in place of those

@@ -13,6 +13,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
+//go:generate go -C ../.. run ./deploy/gen
+
 func main() {
 	if err := generate(); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)

@@ -124,7 +124,8 @@ func TestForgeryIsRefused(t *testing.T) {
 		{"the server's own page", send, []string{"Cookie", "access_token=ada", "Origin", "http://chowk.example"}, 201},
 		{
 			"a page of the same origin, as its browser says", send,
-			[]string{"Cookie", "access_token=ada", "Sec-Fetch-Site", "same-origin"}, 201,
+			[]string{"Cookie", "access_token=ada", "Sec-Fetch-Site", "same-origin"},
+			201,
 		},
 		{"a configured page", send, []string{"Cookie", "access_token=ada", "Origin", friend}, 201},
 		{"another site's page", send, []string{"Cookie", "access_token=ada", "Origin", "https://evil.example"}, 403},
@@ -135,16 +136,19 @@ func TestForgeryIsRefused(t *testing.T) {
 		},
 		{
 			"another site, which only reads", "GET /api/v1/channels/",
-			[]string{"Cookie", "access_token=ada", "Origin", "https://evil.example"}, 200,
+			[]string{"Cookie", "access_token=ada", "Origin", "https://evil.example"},
+			200,
 		},
 		{
 			"another site with a token of its own", send,
-			[]string{"Authorization", "Bearer ada", "Origin", "https://evil.example"}, 201,
+			[]string{"Authorization", "Bearer ada", "Origin", "https://evil.example"},
+			201,
 		},
 		{"a log-in from another site", "POST /api/v1/auth/login", []string{"Origin", "https://evil.example"}, 403},
 		{
 			"a log-in from a configured page, on a server without accounts", "POST /api/v1/auth/login",
-			[]string{"Origin", friend}, 403,
+			[]string{"Origin", friend},
+			403,
 		},
 		{"two cookies", send, []string{"Cookie", "access_token=ada; access_token=eve", "Origin", friend}, 401},
 		{"a token in the query", send + "?access_token=ada", nil, 401},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -63,31 +62,6 @@ func (d *handler) fixed(path, contentType, policy string, content []byte) {
 		}
 		_, _ = w.Write(content)
 	})
-}
-
-// completeSchemas says of every pointer that is sent as null that it may be null.
-// huma says so only of those to Go's own basic types.
-func completeSchemas(schemas huma.Registry) {
-	for name, s := range schemas.Map() {
-		t := schemas.TypeFromRef("#/components/schemas/" + name)
-		if t == nil || t.Kind() != reflect.Struct {
-			continue
-		}
-		for _, f := range reflect.VisibleFields(t) {
-			property, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-			p := s.Properties[property]
-			if p == nil || f.Type.Kind() != reflect.Pointer || options != "" {
-				continue
-			}
-			if p.Ref == "" {
-				p.Nullable = true
-				continue
-			}
-			s.Properties[property] = &huma.Schema{
-				Description: p.Description, AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}},
-			}
-		}
-	}
 }
 
 // What the page shows.

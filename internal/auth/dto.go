@@ -53,8 +53,8 @@ type (
 	}
 	// ConfigResponse describes what a log-in page can offer.
 	ConfigResponse struct {
-		Mode   Mode   `json:"mode"`
-		Signup Signup `json:"signup"`
+		Mode   Mode   `json:"mode" enum:"accounts,jwt,none"`
+		Signup Signup `json:"signup" enum:"open,invite,closed"`
 	}
 )
 

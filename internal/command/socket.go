@@ -18,15 +18,15 @@ func joinChannel(_ *Service, ctx context.Context, c Caller, in chat.ChannelReque
 	if err != nil {
 		return chat.JoinReply{}, err
 	}
-	return chat.JoinReply{Status: "joined", ChannelID: in.ChannelID, LastSeq: &last}, nil
+	return chat.JoinReply{Status: "joined", ChannelID: in.ChannelID, LastSeq: last}, nil
 }
 
-func leaveChannel(_ *Service, _ context.Context, c Caller, in chat.ChannelRequest) (chat.JoinReply, error) {
+func leaveChannel(_ *Service, _ context.Context, c Caller, in chat.ChannelRequest) (chat.LeaveReply, error) {
 	if in.ChannelID.IsZero() {
-		return chat.JoinReply{}, chat.Errorf(chat.BadRequest, chat.TextMissingChannel)
+		return chat.LeaveReply{}, chat.Errorf(chat.BadRequest, chat.TextMissingChannel)
 	}
 	c.Socket.Leave(in.ChannelID)
-	return chat.JoinReply{Status: "left", ChannelID: in.ChannelID}, nil
+	return chat.LeaveReply{Status: "left", ChannelID: in.ChannelID}, nil
 }
 
 func resume(_ *Service, ctx context.Context, c Caller, in chat.ResumeRequest) (chat.ResumeReply, error) {

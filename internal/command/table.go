@@ -13,36 +13,76 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Command is one event that a client may send over a socket.
+// Command is a command that clients send over a socket.
 type Command struct {
-	// Run decodes data, carries the verb out and returns the ack's response.
+	// Run decodes data, carries out the command and returns the ack's response.
 	Run func(ctx context.Context, r *Service, c Caller, data jsontext.Value) (any, error)
-	// In and Out are the types of data and response, for the schemas.
+	// Name is the command's type on the wire.
+	Name string
+	// Doc describes the command to authors of clients, in Markdown.
+	Doc string
+	// In and Out are the types of data and response.
 	In, Out reflect.Type
-	// Transient verbs touch memory only: they never wait, so the door may run them
+	// AnyOf names fields of the data of which at least one is required.
+	AnyOf []string
+	// Transient commands only touch memory. They never wait, so a socket may run them
 	// where it reads.
 	Transient bool
 }
 
-// Table is every verb by the name it has on the wire. (ping is the door's own.)
-var Table = map[string]Command{
-	"new_message":        durable(newMessage),
-	"edit_message":       durable(editMessage),
-	"delete_message":     durable(deleteMessage),
-	"message_reaction":   durable(messageReaction),
-	"remove_reaction":    durable(removeReaction),
-	"read_receipt":       durable(readReceipt),
-	"typing":             transient(typing),
-	"join_channel":       durable(joinChannel),
-	"leave_channel":      transient(leaveChannel),
-	"resume":             durable(resume),
-	"subscribe_presence": durable(subscribePresence),
+// commands is the table of commands, in the order of the documentation.
+var commands = []Command{
+	durable("new_message", "Send a message.", newMessage),
+	durable("edit_message", "Give your own message new content.", editMessage),
+	durable("delete_message", "Delete a message: your own, or any if you manage the channel.", deleteMessage),
+	durable("message_reaction", "Add a reaction to a message.", messageReaction),
+	durable("remove_reaction", "Remove your reaction from a message.", removeReaction),
+	anyOf(durable("read_receipt", "Report how far you have read.", readReceipt), "message_id", "seq"),
+	transient("typing", "Report that you started or stopped typing.", typing),
+	durable("join_channel", "Receive the events of a channel on this socket again.", joinChannel),
+	transient("leave_channel", "Stop receiving the events of a channel on this socket.", leaveChannel),
+	durable("resume", "Receive what was missed since the given seqs.", resume),
+	durable("subscribe_presence", "Receive the presence of these users, or of a channel's members, instead of those "+
+		"subscribed to before.", subscribePresence),
+}
+
+// Table has every command by its name, except Ping.
+var Table = index(commands)
+
+func index(all []Command) map[string]Command {
+	table := make(map[string]Command, len(all))
+	for _, c := range all {
+		if _, twice := table[c.Name]; twice || c.Name == "" || c.Doc == "" {
+			panic("command: two lines for " + c.Name + ", or no description")
+		}
+		table[c.Name] = c
+	}
+	return table
+}
+
+// Ping is the command that a socket answers by itself, with a pong.
+const (
+	Ping    = "ping"
+	PingDoc = "Ask for a `pong`."
+)
+
+// Commands returns the table of commands.
+func Commands() []Command { return commands }
+
+// Names returns the names of the commands in the table, and Ping.
+func Names() []string {
+	names := make([]string, 0, len(commands)+1)
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	return append(names, Ping)
 }
 
 type handler[In, Out any] func(r *Service, ctx context.Context, c Caller, in In) (Out, error)
 
-func durable[In, Out any](f handler[In, Out]) Command {
+func durable[In, Out any](name, doc string, f handler[In, Out]) Command {
 	return Command{
+		Name: name, Doc: doc,
 		Run: func(ctx context.Context, r *Service, c Caller, data jsontext.Value) (any, error) {
 			var in In
 			if err := decode(data, &in); err != nil {
@@ -54,10 +94,15 @@ func durable[In, Out any](f handler[In, Out]) Command {
 	}
 }
 
-func transient[In, Out any](f handler[In, Out]) Command {
-	v := durable(f)
-	v.Transient = true
-	return v
+func transient[In, Out any](name, doc string, f handler[In, Out]) Command {
+	c := durable(name, doc, f)
+	c.Transient = true
+	return c
+}
+
+func anyOf(c Command, fields ...string) Command {
+	c.AnyOf = fields
+	return c
 }
 
 // decode reads an envelope's data. A missing data is an empty one. Names that we

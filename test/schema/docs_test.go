@@ -111,26 +111,13 @@ func TestTheDocumentationHasTheLimitsAndCodesThatHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, most := range map[string]string{
-		"content of a message":          fmt.Sprint(chat.MaxContent, " bytes"),
-		"`client_id`, `id` of an event": fmt.Sprint(max(chat.MaxClientID, chat.MaxRequestID), " bytes"),
-		"users mentioned in a message":  fmt.Sprint(chat.MaxMentions),
-		"an emoji":                      fmt.Sprint(chat.MaxEmoji, " bytes"),
-		"different emoji on a message":  fmt.Sprint(chat.MaxReactions),
-		"a channel's name":              fmt.Sprint(chat.MaxName, " characters"),
-		"a channel's description":       fmt.Sprint(chat.MaxDescription, " characters"),
-		"a channel's topic or subject":  fmt.Sprint(chat.MaxTopic, " characters"),
-		"members added in one call":     fmt.Sprint(chat.MaxAddMembers),
-		"messages in a page of history": fmt.Sprint(chat.MaxHistory),
-		"users watched by one socket":   fmt.Sprint(chat.MaxPresence),
-		"channels in a resume":          fmt.Sprint(chat.MaxCursors),
-	} {
-		if row := "| " + what + " | " + most + " |"; !strings.Contains(string(page), row) {
+	for _, l := range chat.Limits() {
+		if row := fmt.Sprintf("| %s | %s |", l.Doc, strings.TrimSpace(fmt.Sprint(l.Max, " ", l.Unit))); !strings.Contains(string(page), row) {
 			t.Errorf("there is no row %s", row)
 		}
 	}
 	for _, code := range chat.Codes() {
-		if row := fmt.Sprintf("| `%s` | %d |", code, code.HTTPStatus()); !strings.Contains(string(page), row) {
+		if row := fmt.Sprintf("| `%s` | %d |", code.Code, code.Status); !strings.Contains(string(page), row) {
 			t.Errorf("there is no row %s", row)
 		}
 	}

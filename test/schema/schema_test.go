@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -8,84 +9,40 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/command"
 )
 
-func ptr[T any](v T) *T { return &v }
-
-var (
-	id1 = chat.MustParseID("0190a5e2-7b1c-7d3e-8f00-0123456789ab")
-	id2 = chat.MustParseID("0190a5e2-7b1c-7d3e-8f00-0123456789ac")
-	at  = chat.TimeOf(chat.Time(1772366400123456).Std())
-)
-
-func event(kind chat.EventType) *chat.Entry {
-	return &chat.Entry{
-		Type: kind, ChannelID: id1, Seq: 7, UserID: "u1", At: at, MessageID: id2, Content: "hi", Emoji: "👍",
-		ReactionCount: 2, Subject: "u2", Role: chat.RoleMember,
-		Channel: &chat.Channel{
-			ID: id1, Name: "general", ChannelType: chat.Group, CreatedBy: "u1", Topic: ptr("all"), LastMessageAt: &at,
-			MyMembership: &chat.Membership{UserID: "u1", Role: chat.RoleOwner},
-		},
-		Message: &chat.MessageData{
-			ID: id2, ChannelID: id1, Seq: 7, UserID: "u1", Content: "hi", MessageType: chat.Text, ParentMessageID: &id1,
-			MentionedUserIDs: []chat.UserID{"u2"}, Attachments: []chat.FileInfo{{FileURL: ptr("https://files.example/1")}},
-			IsEdited: true, ClientID: "c-1", CreatedAt: at, User: (&chat.User{ID: "u1", Name: "Uma"}).Ref(true),
-		},
-	}
+// entry returns an entry of a type, with every field set.
+func entry(kind chat.EventType) *chat.Entry {
+	e := sample(reflect.TypeFor[chat.Entry](), "", true).Interface().(chat.Entry)
+	e.Type, e.Message.Seq, e.Message.UserID = kind, e.Seq, e.UserID
+	return &e
 }
 
-// frames has at least one frame of each type.
-func frames() []any {
-	all := []any{
-		chat.ConnectionFrame{
-			Type: chat.EventConnection, Status: "connected", UserID: "u1", Timestamp: at, ConnectionID: "x",
-			Epoch: "e", Durability: "disk", HeartbeatS: 30, Channels: []chat.ChannelState{{ID: id1, LastSeq: 42}},
-		},
-		chat.ConnectionFrame{
-			Type: chat.EventConnection, Status: "connected", UserID: "u1", Timestamp: at, ConnectionID: "x",
-			Epoch: "e", Durability: "os", HeartbeatS: 30,
-		},
-		chat.ErrorFrame{Type: chat.EventError, Message: chat.TextBadJSON, Timestamp: at, Code: chat.BadJSON},
-		chat.ErrorFrame{
-			Type: chat.EventError, Message: "no", Timestamp: at, Code: chat.Resync, Field: "x", Event: "resume", ID: "c-1",
-			ChannelID: &id1, RetryAfterMS: 1000,
-		},
-		chat.TypingFrame{Type: chat.EventTyping, ChannelID: id1, UserID: "u1", Timestamp: at},
-		chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id1, UserID: "u1", Timestamp: at},
-		chat.ReadReceiptFrame{Type: chat.EventReadReceipt, ChannelID: id1, UserID: "u1", MessageID: &id2, LastReadSeq: 3, Timestamp: at},
-		chat.PresenceFrame{Type: chat.EventPresence, UserID: "u1", IsOnline: true, LastSeen: at},
-		chat.NoticeFrame{Type: chat.EventNotice, Code: chat.NoticeDraining, ReconnectAfterMS: 500, Timestamp: at},
-		chat.NoticeFrame{Type: chat.EventNotice, Code: chat.NoticeTokenExpiring, Timestamp: at},
-		chat.PongFrame{Type: chat.EventPong, Timestamp: at},
-		chat.PongFrame{Type: chat.EventPong, Timestamp: at, ID: "c-1"},
-	}
+// frames returns what the server may send: at least one of each type of event, and for
+// each command its acks.
+func frames() (all []any) {
 	for _, spec := range chat.Events() {
-		if spec.Kind != chat.LogEvent {
-			continue
-		}
-		e := event(spec.Type)
-		all = append(all, jsontext.Value(e.AppendShared(nil)))
-		if e.PersonalRecipient() != "" {
-			all = append(all, jsontext.Value(e.AppendPersonal(nil)))
+		switch {
+		case spec.Type == chat.EventAck:
+		case spec.Frame != nil:
+			for _, f := range samples(spec.Frame) {
+				frame := reflect.New(spec.Frame).Elem()
+				frame.Set(reflect.ValueOf(f))
+				frame.FieldByName("Type").SetString(string(spec.Type))
+				all = append(all, frame.Interface())
+			}
+		case spec.Kind == chat.LogEvent:
+			e := entry(spec.Type)
+			all = append(all, jsontext.Value(e.AppendShared(nil)))
+			if e.PersonalRecipient() != "" {
+				all = append(all, jsontext.Value(e.AppendPersonal(nil)))
+			}
 		}
 	}
-	last := chat.Seq(9)
-	responses := map[string][]any{
-		"new_message":        {chat.SendReply{Status: "sent", MessageID: id2, Seq: 7, CreatedAt: at}, chat.SendReply{Status: "sent", MessageID: id2, Seq: 7, CreatedAt: at, Duplicate: true}},
-		"typing":             {chat.StatusReply{Status: "sent"}},
-		"edit_message":       {chat.StatusReply{Status: "sent", Seq: 7}},
-		"delete_message":     {chat.StatusReply{Status: "sent", Seq: 7}},
-		"message_reaction":   {chat.StatusReply{Status: "sent", Seq: 7}, chat.StatusReply{Status: "sent"}},
-		"remove_reaction":    {chat.StatusReply{Status: "sent", Seq: 7}},
-		"read_receipt":       {chat.ReadReply{Status: "sent", LastReadSeq: 7}},
-		"join_channel":       {chat.JoinReply{Status: "joined", ChannelID: id1, LastSeq: &last}},
-		"leave_channel":      {chat.JoinReply{Status: "left", ChannelID: id1}},
-		"resume":             {chat.ResumeReply{Status: "resumed", Channels: map[chat.ID]chat.SeqRange{id1: {From: 1, To: 9}}}, chat.ResumeReply{Status: "resumed"}},
-		"subscribe_presence": {chat.WatchReply{Status: "subscribed", Online: []chat.UserID{"u2"}}, chat.WatchReply{Status: "subscribed"}},
-	}
-	for name, list := range responses {
-		for _, r := range append(list, chat.Refusal{Error: "no", Code: chat.Overloaded, RetryAfterMS: 500}) {
-			all = append(all, chat.Ack{Type: chat.EventAck, Event: name, Response: r, Timestamp: at, ID: "c-1"})
+	for _, c := range command.Commands() {
+		for _, r := range append(samples(c.Out), samples(reflect.TypeFor[chat.Refusal]())...) {
+			all = append(all, chat.Ack{Type: chat.EventAck, Event: c.Name, Response: r, Timestamp: at, ID: "c-1"})
 		}
 	}
 	return all
@@ -100,7 +57,7 @@ func encode(t *testing.T, v any) []byte {
 	return b
 }
 
-func TestEveryServerFrameKeepsToItsSchema(t *testing.T) {
+func TestEveryEventMatchesItsSchema(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, f := range frames() {
 		raw := encode(t, f)
@@ -117,72 +74,59 @@ func TestEveryServerFrameKeepsToItsSchema(t *testing.T) {
 	}
 	for _, e := range entries {
 		if name := strings.TrimSuffix(e.Name(), ".json"); !seen[name] {
-			t.Errorf("no frame of type %s was tried", name)
+			t.Errorf("no event of type %s was tried", name)
 		}
 	}
 }
 
-func TestEveryClientFrameKeepsToItsSchema(t *testing.T) {
-	requests := map[string]any{
-		"new_message": chat.SendRequest{
-			ChannelID: id1, Content: "hi", ClientID: "c-1", MessageType: chat.Text, ParentMessageID: &id2,
-			MentionedUserIDs: []chat.UserID{"u2"}, AttachmentIDs: []chat.ID{id2}, FileURL: ptr("u"), FileName: ptr("n"),
-			FileType: ptr("t"), FileSize: ptr(int64(1)),
-		},
-		"typing":             chat.TypingRequest{ChannelID: id1, IsTyping: ptr(false)},
-		"read_receipt":       chat.ReadRequest{ChannelID: id1, MessageID: id2},
-		"join_channel":       chat.ChannelRequest{ChannelID: id1},
-		"leave_channel":      chat.ChannelRequest{ChannelID: id1},
-		"message_reaction":   chat.ReactionRequest{ChannelID: id1, MessageID: id2, Emoji: "👍"},
-		"remove_reaction":    chat.ReactionRequest{ChannelID: id1, MessageID: id2, Emoji: "👍"},
-		"edit_message":       chat.EditRequest{ChannelID: id1, MessageID: id2, Content: "ho"},
-		"delete_message":     chat.MessageRequest{ChannelID: id1, MessageID: id2},
-		"resume":             chat.ResumeRequest{Epoch: "e", Cursors: map[chat.ID]chat.Seq{id1: 3}},
-		"subscribe_presence": chat.WatchRequest{UserIDs: []chat.UserID{"u2"}},
-		"ping":               nil,
+func TestEveryCommandMatchesItsSchema(t *testing.T) {
+	ValidateClientFrame(t, encode(t, chat.Request{Type: command.Ping, ID: "c-1"}))
+	for _, c := range command.Commands() {
+		for i, data := range samples(c.In) {
+			if i > 0 && len(c.AnyOf) > 0 {
+				continue // it lacks all of them
+			}
+			ValidateClientFrame(t, encode(t, chat.Request{Type: c.Name, Data: jsontext.Value(encode(t, data))}))
+		}
 	}
 	entries, err := Files.ReadDir("client")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		name := strings.TrimSuffix(e.Name(), ".json")
-		data, ok := requests[name]
-		if !ok {
-			t.Errorf("no request of type %s was tried", name)
-			continue
-		}
-		req := chat.Request{Type: name, ID: "c-1"}
-		if data != nil {
-			req.Data = jsontext.Value(encode(t, data))
-		}
-		ValidateClientFrame(t, encode(t, req))
+	if got, want := len(entries), len(command.Names()); got != want {
+		t.Errorf("%d commands have a schema, want %d", got, want)
 	}
 }
 
 func TestWhatBreaksTheProtocolIsRefused(t *testing.T) {
+	time := `"timestamp":"` + at.String() + `"`
 	for name, raw := range map[string]string{
-		"not JSON":         `{`,
-		"no object":        `[]`,
-		"unknown type":     `{"type":"nonsense"}`,
-		"missing field":    `{"type":"typing","channel_id":"` + id1.String() + `","user_id":"u1","is_typing":true}`,
-		"one too many":     `{"type":"pong","timestamp":"` + at.String() + `","extra":1}`,
-		"time of no zone":  `{"type":"pong","timestamp":"2026-01-02T15:04:05"}`,
-		"wrong ack":        `{"type":"ack","event":"typing","response":{"status":"joined"},"timestamp":"` + at.String() + `"}`,
-		"driver's own key": `{"type":"error","message":"m","timestamp":"` + at.String() + `","code":"sql_error"}`,
+		"not JSON":              `{`,
+		"not an object":         `[]`,
+		"an unknown type":       `{"type":"nonsense"}`,
+		"a missing field":       `{"type":"typing","channel_id":"` + id1.String() + `","user_id":"u1","is_typing":true}`,
+		"one field too many":    `{"type":"pong",` + time + `,"extra":1}`,
+		"a time without zone":   `{"type":"pong","timestamp":"2026-01-02T15:04:05"}`,
+		"another command's ack": `{"type":"ack","event":"typing","response":{"status":"joined"},` + time + `}`,
+		"the ack of a ping":     `{"type":"ack","event":"ping","response":{"status":"sent"},` + time + `}`,
+		"a driver's code":       `{"type":"error","message":"m",` + time + `,"code":"sql_error"}`,
+		"a zero seq": `{"type":"message_deleted","channel_id":"` + id1.String() + `","seq":0,"message_id":"` + id2.String() +
+			`","user_id":"u1",` + time + `}`,
 	} {
 		if check("server", []byte(raw)) == nil {
-			t.Errorf("%s was taken: %s", name, raw)
+			t.Errorf("%s: accepted %s", name, raw)
 		}
 	}
 	for name, raw := range map[string]string{
-		"no data":   `{"type":"typing"}`,
-		"bad id":    `{"type":"typing","data":{"channel_id":"x"}}`,
-		"long id":   `{"type":"ping","id":"` + strings.Repeat("x", 65) + `"}`,
-		"read what": `{"type":"read_receipt","data":{"channel_id":"` + id1.String() + `"}}`,
+		"no data":         `{"type":"typing"}`,
+		"a bad id":        `{"type":"typing","data":{"channel_id":"x"}}`,
+		"an id too long":  `{"type":"ping","id":"` + strings.Repeat("x", 65) + `"}`,
+		"nothing to read": `{"type":"read_receipt","data":{"channel_id":"` + id1.String() + `"}}`,
+		"content too long": `{"type":"new_message","data":{"channel_id":"` + id1.String() + `","content":"` +
+			strings.Repeat("x", chat.MaxContent+1) + `"}}`,
 	} {
 		if check("client", []byte(raw)) == nil {
-			t.Errorf("%s was taken: %s", name, raw)
+			t.Errorf("%s: accepted %s", name, raw)
 		}
 	}
 }

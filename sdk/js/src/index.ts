@@ -4,4 +4,5 @@ export { ChowkError } from './error.ts';
 export { Rest } from './rest.ts';
 export type { RestOptions } from './rest.ts';
 export { uuidv7 } from './uuid.ts';
+export { closeCodes, limits } from './protocol.gen.ts';
 export type * from './types.ts';
