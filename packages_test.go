@@ -34,6 +34,7 @@ var imports = map[string][]string{
 	"internal/trace":                 {"internal/ratelimit"},
 	"internal/trace/otlp":            {"internal/trace"},
 	"internal/database":              {"internal/trace", "internal/model", "internal/async"},
+	"internal/database/table":        {"internal/database", "internal/model"},
 	"internal/database/databasetest": {},
 	"internal/store": {
 		"internal/database", "internal/store/migrations", "internal/trace", "internal/state", "internal/model",

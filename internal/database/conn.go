@@ -20,6 +20,12 @@ type Row interface {
 	Scan(into ...any) error
 }
 
+// Int64Target is a target of Row.Scan for an integer that is not held as it is stored.
+type Int64Target interface{ SetInt64(v int64) }
+
+// TextTarget is a target of Row.Scan for a string that is not held as it is stored.
+type TextTarget interface{ SetText(s string) }
+
 // Statement is a statement with its arguments, to be queued.
 type Statement struct {
 	SQL  string

@@ -78,6 +78,14 @@ func (r postgresRow) Scan(into ...any) error {
 			b := new(*string)
 			dest[i] = b
 			after = append(after, func() { *p = (*chat.UserID)(*b) })
+		case Int64Target:
+			b := new(int64)
+			dest[i] = b
+			after = append(after, func() { p.SetInt64(*b) })
+		case TextTarget:
+			b := new(string)
+			dest[i] = b
+			after = append(after, func() { p.SetText(*b) })
 		default:
 			dest[i] = p
 		}

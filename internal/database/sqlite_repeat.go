@@ -22,6 +22,9 @@ func (b Binder) Text(place int, v string) { b.stmt.BindText(place, v) }
 // Bytes binds a blob.
 func (b Binder) Bytes(place int, v []byte) { b.stmt.BindBytes(place, v) }
 
+// Null binds NULL.
+func (b Binder) Null(place int) { b.stmt.BindNull(place) }
+
 // NullableText binds a string, or NULL.
 func (b Binder) NullableText(place int, v *string) {
 	if v == nil {

@@ -153,6 +153,10 @@ func scanSQLite(s *sqlite.Stmt, i int, p any) error {
 	case **chat.UserID:
 		*p = new(chat.UserID)
 		return scanSQLite(s, i, *p)
+	case Int64Target:
+		p.SetInt64(s.ColumnInt64(i))
+	case TextTarget:
+		p.SetText(s.ColumnText(i))
 	default:
 		return fmt.Errorf("scan column %d: unsupported type %T", i, p)
 	}
