@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"internal/database/table":        {"internal/database", "internal/model"},
 	"internal/database/databasetest": {},
 	"internal/store": {
-		"internal/database", "internal/store/migrations", "internal/trace", "internal/state", "internal/model",
+		"internal/database", "internal/database/table", "internal/store/migrations", "internal/trace", "internal/state", "internal/model",
 		"internal/async",
 	},
 	"internal/store/migrations": {},

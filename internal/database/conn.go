@@ -24,7 +24,7 @@ type Row interface {
 type Int64Target interface{ SetInt64(v int64) }
 
 // TextTarget is a target of Row.Scan for a string that is not held as it is stored.
-type TextTarget interface{ SetText(s string) }
+type TextTarget interface{ SetText(s string) error }
 
 // Statement is a statement with its arguments, to be queued.
 type Statement struct {

@@ -57,7 +57,7 @@ type postgresRow struct{ rows pgx.Rows }
 // Scan is documented at Row.
 func (r postgresRow) Scan(into ...any) error {
 	dest := make([]any, len(into))
-	var after []func()
+	var after []func() error
 	for i, p := range into {
 		switch p := p.(type) {
 		case *chat.ID:
@@ -69,23 +69,23 @@ func (r postgresRow) Scan(into ...any) error {
 		case *model.TokenHash:
 			b := new([]byte)
 			dest[i] = b
-			after = append(after, func() { copy(p[:], *b) })
+			after = append(after, func() error { copy(p[:], *b); return nil })
 		case **chat.ID:
 			b := new(*[16]byte)
 			dest[i] = b
-			after = append(after, func() { *p = (*chat.ID)(*b) })
+			after = append(after, func() error { *p = (*chat.ID)(*b); return nil })
 		case **chat.UserID:
 			b := new(*string)
 			dest[i] = b
-			after = append(after, func() { *p = (*chat.UserID)(*b) })
+			after = append(after, func() error { *p = (*chat.UserID)(*b); return nil })
 		case Int64Target:
 			b := new(int64)
 			dest[i] = b
-			after = append(after, func() { p.SetInt64(*b) })
+			after = append(after, func() error { p.SetInt64(*b); return nil })
 		case TextTarget:
 			b := new(string)
 			dest[i] = b
-			after = append(after, func() { p.SetText(*b) })
+			after = append(after, func() error { return p.SetText(*b) })
 		default:
 			dest[i] = p
 		}
@@ -94,7 +94,9 @@ func (r postgresRow) Scan(into ...any) error {
 		return err
 	}
 	for _, f := range after {
-		f()
+		if err := f(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

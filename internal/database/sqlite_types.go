@@ -29,8 +29,11 @@ func sqliteText(sql string, args []any) string {
 		n := fmt.Sprint("$", i+1)
 		sql = strings.ReplaceAll(sql, "= ANY("+n+")", "IN (SELECT "+value+" FROM json_each("+n+"))")
 	}
-	return strings.ReplaceAll(sql, "$", "?")
+	return RepeatText(sql)
 }
+
+// RepeatText returns a statement as Repeater.Repeat takes it: with ?1 in place of $1.
+func RepeatText(sql string) string { return strings.ReplaceAll(sql, "$", "?") }
 
 func bind(s *sqlite.Stmt, i int, a any) error {
 	switch a := a.(type) {
@@ -156,7 +159,7 @@ func scanSQLite(s *sqlite.Stmt, i int, p any) error {
 	case Int64Target:
 		p.SetInt64(s.ColumnInt64(i))
 	case TextTarget:
-		p.SetText(s.ColumnText(i))
+		return p.SetText(s.ColumnText(i))
 	default:
 		return fmt.Errorf("scan column %d: unsupported type %T", i, p)
 	}

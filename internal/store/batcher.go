@@ -11,50 +11,52 @@ import (
 	"github.com/chowk-chat/chowk/internal/database"
 )
 
-// gatherMost is how many keys one load takes, gatherTimeout how long it may last.
 const (
-	gatherMost    = 256 // keys of one load
-	gatherTimeout = 5 * time.Second
-	gatherQueue   = 1 << 15 // keys that wait for a load
-	gatherTries   = 3       // of a load that gets no connection, gatherPause apart
-	gatherPause   = 50 * time.Millisecond
+	maxBatch     = 256     // keys of one load
+	maxRequested = 1 << 15 // keys that wait for a load
+	loadTimeout  = 5 * time.Second
+	// A load that gets no connection is tried maxLoads times, loadRetryPause apart.
+	maxLoads       = 3
+	loadRetryPause = 50 * time.Millisecond
 )
 
-// batcher makes one load of many: calls that come while a load is under way are
-// the next one. A thousand sockets that connect at once cost a dozen statements.
+// batcher turns many calls into few loads: calls that arrive during a load are the next
+// one. A thousand sockets that connect at once cost a dozen statements.
 type batcher[K comparable, V any] struct {
 	load func(ctx context.Context, keys []K) (map[K]V, error)
 	done sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
-	waiting map[K]*gathered[V]
+	waiting map[K]*request[V]
 	order   []K
 	busy    bool
 	closed  bool
 }
 
-type gathered[V any] struct {
-	askers int // guarded by the gatherer: those who wait
-	done   chan struct{}
-	value  V
-	found  bool
-	err    error
+// request is a key that waits for its load.
+type request[V any] struct {
+	callers int // who wait; guarded by the batcher's mu
+	done    chan struct{}
+	value   V
+	found   bool
+	err     error
 }
 
 func newBatcher[K comparable, V any](load func(context.Context, []K) (map[K]V, error)) *batcher[K, V] {
-	return &batcher[K, V]{load: load, waiting: make(map[K]*gathered[V])}
+	return &batcher[K, V]{load: load, waiting: make(map[K]*request[V])}
 }
 
-// get loads a value; found is false when there is none. A caller whose ctx ends
-// leaves; the load goes on for the others, and what nobody waits for any more is
-// not loaded: else a storm would be answered after its clients have gone.
-func (g *batcher[K, V]) get(ctx context.Context, key K) (value V, found bool, err error) {
-	return g.ask(key)(ctx)
+// get loads a value, and reports whether there is one. A caller whose ctx ends leaves. The
+// load goes on for the others. A key for which no one waits any longer is not loaded:
+// otherwise the requests of a reconnect storm would be answered after its clients have
+// left.
+func (b *batcher[K, V]) get(ctx context.Context, key K) (value V, found bool, err error) {
+	return b.request(key)(ctx)
 }
 
-// ask puts a key into the next load, and gives what waits for it.
-func (g *batcher[K, V]) ask(key K) (wait func(context.Context) (value V, found bool, err error)) {
-	r, err := g.join(key)
+// request adds a key to the next load, and returns a function that waits for it.
+func (b *batcher[K, V]) request(key K) (wait func(context.Context) (value V, found bool, err error)) {
+	r, err := b.join(key)
 	return func(ctx context.Context) (value V, found bool, _ error) {
 		if err != nil {
 			return value, false, err
@@ -63,54 +65,54 @@ func (g *batcher[K, V]) ask(key K) (wait func(context.Context) (value V, found b
 		case <-r.done:
 			return r.value, r.found, r.err
 		case <-ctx.Done():
-			g.leave(r)
+			b.leave(r)
 			return value, false, database.Overloaded(ctx.Err())
 		}
 	}
 }
 
-func (g *batcher[K, V]) leave(r *gathered[V]) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	r.askers--
+func (b *batcher[K, V]) leave(r *request[V]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.callers--
 }
 
-func (g *batcher[K, V]) join(key K) (*gathered[V], error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+func (b *batcher[K, V]) join(key K) (*request[V], error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
 		return nil, database.Unavailable(errors.New("the store is closed"))
 	}
-	r := g.waiting[key]
+	r := b.waiting[key]
 	if r == nil {
-		if len(g.order) >= gatherQueue {
+		if len(b.order) >= maxRequested {
 			return nil, database.Overloaded(database.ErrQueueFull)
 		}
-		r = &gathered[V]{done: make(chan struct{})}
-		g.waiting[key] = r
-		g.order = append(g.order, key)
+		r = &request[V]{done: make(chan struct{})}
+		b.waiting[key] = r
+		b.order = append(b.order, key)
 	}
-	r.askers++
-	if !g.busy {
-		g.busy = true
-		g.done.Go(g.run) // ends when nobody waits
+	r.callers++
+	if !b.busy {
+		b.busy = true
+		b.done.Go(b.run) // ends when no key waits
 	}
 	return r, nil
 }
 
-func (g *batcher[K, V]) run() {
+func (b *batcher[K, V]) run() {
 	for {
-		// Whoever is about to ask, asks first: a database that answers faster than
-		// a thousand goroutines can be run would else be asked a thousand times.
+		// Let the goroutines that are about to call do so first: otherwise a database that
+		// answers faster than a thousand goroutines can run gets a thousand loads.
 		runtime.Gosched()
-		keys, results := g.take()
+		keys, requests := b.take()
 		if keys == nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), gatherTimeout)
-		values, err := g.loadWithRetry(ctx, keys)
+		ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
+		values, err := b.loadWithRetry(ctx, keys)
 		cancel()
-		for i, r := range results {
+		for i, r := range requests {
 			r.value, r.found = values[keys[i]]
 			r.err = err
 			close(r.done)
@@ -118,37 +120,38 @@ func (g *batcher[K, V]) run() {
 	}
 }
 
-// loadWithRetry tries again when a load got no connection: hundreds wait for it, and
-// each of them for longer than for one.
-func (g *batcher[K, V]) loadWithRetry(ctx context.Context, keys []K) (map[K]V, error) {
-	for try := 1; ; try++ {
-		values, err := g.load(ctx, keys)
-		if !errors.Is(err, database.ErrNotBegun) || try == gatherTries || !async.Sleep(ctx, gatherPause) {
+// loadWithRetry tries again when a load gets no connection: hundreds of callers wait for
+// it, and each of them longer than for a connection.
+func (b *batcher[K, V]) loadWithRetry(ctx context.Context, keys []K) (map[K]V, error) {
+	for attempt := 1; ; attempt++ {
+		values, err := b.load(ctx, keys)
+		if !errors.Is(err, database.ErrNotBegun) || attempt == maxLoads || !async.Sleep(ctx, loadRetryPause) {
 			return values, err
 		}
 	}
 }
 
-func (g *batcher[K, V]) take() (keys []K, results []*gathered[V]) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for len(g.order) > 0 && len(keys) < gatherMost {
-		k := g.order[0]
-		g.order = g.order[1:]
-		if r := g.waiting[k]; r.askers > 0 {
-			keys, results = append(keys, k), append(results, r)
+// take returns the keys of the next load, nil when there are none.
+func (b *batcher[K, V]) take() (keys []K, requests []*request[V]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.order) > 0 && len(keys) < maxBatch {
+		k := b.order[0]
+		b.order = b.order[1:]
+		if r := b.waiting[k]; r.callers > 0 {
+			keys, requests = append(keys, k), append(requests, r)
 		}
-		delete(g.waiting, k)
+		delete(b.waiting, k)
 	}
 	if keys == nil {
-		g.busy, g.order = false, nil
+		b.busy, b.order = false, nil
 	}
-	return keys, results
+	return keys, requests
 }
 
-func (g *batcher[K, V]) close() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
-	g.done.Wait()
+func (b *batcher[K, V]) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.done.Wait()
 }

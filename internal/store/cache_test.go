@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 func (w *world) rename(t *testing.T, id chat.UserID, name string) {

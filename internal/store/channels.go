@@ -2,124 +2,138 @@ package store
 
 import (
 	"context"
-	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/database"
+	"github.com/chowk-chat/chowk/internal/database/table"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// membershipColumns are those of a member m with the unread count in channel c:
-// messages since the last one read, but for deleted ones.
-const membershipColumns = `m.user_id, m.role, m.is_starred, m.is_muted, m.notifications_enabled, m.notification_level, m.joined_at, m.last_read_at, m.last_read_seq,
-	c.message_count - m.read_ordinal - (SELECT count(*) FROM messages d WHERE d.channel_id = m.channel_id AND d.ordinal > m.read_ordinal AND d.is_deleted)`
+var channelColumns = table.Columns[chat.Channel]{
+	table.ID("id", func(c *chat.Channel) *chat.ID { return &c.ID }),
+	table.Text("name", func(c *chat.Channel) *string { return &c.Name }),
+	table.NullableText("description", func(c *chat.Channel) **string { return &c.Description }),
+	table.Text("channel_type", func(c *chat.Channel) *string { return (*string)(&c.ChannelType) }),
+	table.Bool("is_private", func(c *chat.Channel) *bool { return &c.IsPrivate }),
+	table.Bool("is_archived", func(c *chat.Channel) *bool { return &c.IsArchived }),
+	table.User("created_by", func(c *chat.Channel) *chat.UserID { return &c.CreatedBy }),
+	table.NullableUser("tutor_id", func(c *chat.Channel) **chat.UserID { return &c.TutorID }),
+	table.NullableText("subject", func(c *chat.Channel) **string { return &c.Subject }),
+	table.NullableText("topic", func(c *chat.Channel) **string { return &c.Topic }),
+	table.Int64("member_count", func(c *chat.Channel) *int64 { return &c.MemberCount }),
+	table.Int64("message_count", func(c *chat.Channel) *int64 { return &c.MessageCount }),
+	table.Int64("last_seq", func(c *chat.Channel) *chat.Seq { return &c.LastSeq }),
+	table.OptionalTime("last_message_at", func(c *chat.Channel) **chat.Time { return &c.LastMessageAt }),
+	table.Time("created_at", func(c *chat.Channel) *chat.Time { return &c.CreatedAt }),
+	table.Time("updated_at", func(c *chat.Channel) *chat.Time { return &c.UpdatedAt }),
+}
 
-func scanMembership(r row, ch *channelInList) error {
-	var lastMessage, lastRead chat.Time
+// createdColumns add the key by which a direct channel is found.
+var createdColumns = table.Within(channelColumns, func(w *state.ChannelCreated) *chat.Channel { return &w.Channel }).And(
+	table.OptionalText("direct_key", func(w *state.ChannelCreated) *string { return &w.DirectKey }))
+
+// headColumns are those that change with every entry. rights_seq never goes back: a group
+// in which no rights change stores 0.
+var headColumns = table.Within(channelColumns.Pick("id", "last_seq", "message_count", "member_count", "last_message_at"),
+	func(c *state.Channel) *chat.Channel { return &c.Channel }).And(
+	table.Int64("rights_seq", func(c *state.Channel) *chat.Seq { return &c.RightsSeq }).KeepLarger())
+
+var (
+	insertChannel = table.Insert("insert_channel", "channels", createdColumns, "")
+	updateChannel = table.Update("update_channel", "channels", channelColumns.Pick("id"),
+		channelColumns.Pick("name", "description", "topic", "is_archived", "updated_at"))
+	moveHeads = table.Update("move_heads", "channels", headColumns.Pick("id"), headColumns.Without("id"))
+
+	// ownChannels selects the channels of members, with the membership.
+	ownChannels = "SELECT " + channelColumns.List("c.") + ", " + membershipColumns.List("m.") + ", " + unreadCount +
+		" FROM members m JOIN channels c ON c.id = m.channel_id"
+	listChannels = "-- name: list_channels\n" + ownChannels + `
+		WHERE m.user_id = $1 AND (NOT c.is_archived OR $2) ORDER BY c.last_message_at DESC, c.created_at DESC, c.id`
+	selectChannel       = "-- name: channel\n" + ownChannels + " WHERE m.user_id = $1 AND m.channel_id = $2"
+	selectPublicChannel = "-- name: public_channel\nSELECT " + channelColumns.List("c.") + `
+		FROM channels c WHERE c.id = $1 AND NOT c.is_private`
+	browseChannels = "-- name: browse\nSELECT " + channelColumns.List("c.") + ` FROM channels c
+		WHERE NOT c.is_private AND NOT c.is_archived
+			AND (lower(c.name) LIKE $1 ESCAPE '\' OR lower(COALESCE(c.topic, '')) LIKE $1 ESCAPE '\')
+			AND NOT EXISTS (SELECT 1 FROM members m WHERE m.channel_id = c.id AND m.user_id = $2)
+		ORDER BY c.member_count DESC, c.name, c.id LIMIT $3`
+)
+
+// scanOwnChannel scans a row of ownChannels.
+func scanOwnChannel(r row, ch *chat.Channel) error {
 	m := new(chat.Membership)
-	err := r.Scan(append(channelInto(&ch.Channel, &lastMessage),
-		&m.UserID, (*string)(&m.Role), &m.IsStarred, &m.IsMuted, &m.NotificationsEnabled, (*string)(&m.NotificationLevel), &m.JoinedAt, &lastRead, &m.LastReadSeq, &m.UnreadCount)...)
-	ch.LastMessageAt, m.LastReadAt = timeOrNil(lastMessage), timeOrNil(lastRead)
+	err := channelColumns.Scan(r, ch, append(membershipColumns.Into(m), &m.UnreadCount)...)
 	ch.MyMembership, ch.UnreadCount, ch.IsStarred = m, m.UnreadCount, m.IsStarred
 	return err
 }
 
-type channelInList struct{ chat.Channel }
-
-const mine = "SELECT " + channelColumns + ", " + membershipColumns + " FROM members m JOIN channels c ON c.id = m.channel_id "
-
-// Channels lists the user's channels with one statement. See command.Store.
-func (s *Store) Channels(ctx context.Context, user chat.UserID, includeArchived bool) (all []chat.Channel, err error) {
+// Channels lists the user's channels. See command.Store.
+func (s *Store) Channels(
+	ctx context.Context, user chat.UserID, includeArchived bool,
+) (all []chat.Channel, err error) {
 	err = s.db.Read(ctx, "channels", func(c conn) error {
 		all = []chat.Channel{}
-		return database.Query(c, "-- name: list_channels\n"+mine+`WHERE m.user_id = $1 AND (NOT c.is_archived OR $2)
-			ORDER BY c.last_message_at DESC, c.created_at DESC, c.id`, func(r row) error {
-			var ch channelInList
-			err := scanMembership(r, &ch)
-			all = append(all, ch.Channel)
-			return err
+		return database.Query(c, listChannels, func(r row) error {
+			all = append(all, chat.Channel{})
+			return scanOwnChannel(r, &all[len(all)-1])
 		}, user, includeArchived)
 	})
 	return all, err
 }
 
-// Channel gives one channel. See command.Store.
+// Channel returns a channel of which the viewer is a member, or a public one. See
+// command.Store.
 func (s *Store) Channel(ctx context.Context, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
 	err = s.db.Read(ctx, "channel", func(c conn) error {
-		found, err = channelFor(c, id, viewer)
+		found, err = findChannel(c, id, viewer)
 		return err
 	})
 	return found, err
 }
 
-func channelFor(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
-	err = database.Query(c, "-- name: channel\n"+mine+"WHERE m.user_id = $1 AND m.channel_id = $2", func(r row) error {
-		ch := new(channelInList)
-		found = &ch.Channel
-		return scanMembership(r, ch)
+func findChannel(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
+	err = database.Query(c, selectChannel, func(r row) error {
+		found = new(chat.Channel)
+		return scanOwnChannel(r, found)
 	}, viewer, id)
 	if err != nil || found != nil {
 		return found, err
 	}
-	err = database.Query(c, "-- name: public_channel\nSELECT "+channelColumns+" FROM channels c WHERE c.id = $1 AND NOT c.is_private", func(r row) error {
-		ch, err := scanChannel(r)
-		found = &ch.Channel
-		return err
-	}, id)
+	err = database.Query(c, selectPublicChannel, channelColumns.All(func(ch *chat.Channel) { found = ch }), id)
 	if err == nil && found == nil {
 		err = chat.ErrAccessDenied
 	}
 	return found, err
 }
 
-// DirectChannel finds the channel of a DirectKey. See command.Store.
-func (s *Store) DirectChannel(ctx context.Context, key string, viewer chat.UserID) (found *chat.Channel, err error) {
+// DirectChannel finds the channel with a direct key. See command.Store.
+func (s *Store) DirectChannel(
+	ctx context.Context, key string, viewer chat.UserID,
+) (found *chat.Channel, err error) {
 	err = s.db.Read(ctx, "direct_channel", func(c conn) error {
 		var id chat.ID
-		err := database.Query(c, "-- name: direct_channel\nSELECT id FROM channels WHERE direct_key = $1", func(r row) error { return r.Scan(&id) }, key)
+		err := database.Query(c, "-- name: direct_channel\nSELECT id FROM channels WHERE direct_key = $1",
+			func(r row) error { return r.Scan(&id) }, key)
 		if err != nil {
 			return err
 		}
 		if id.IsZero() {
 			return notFound("Channel")
 		}
-		found, err = channelFor(c, id, viewer)
+		found, err = findChannel(c, id, viewer)
 		return err
 	})
 	return found, err
 }
 
-// like makes a pattern of what a user typed.
-func like(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(s))
-}
-
-// Browse lists public channels. See command.Store.
-func (s *Store) Browse(ctx context.Context, viewer chat.UserID, text string, limit int) (all []chat.Channel, err error) {
+// Browse lists public channels of which the viewer is not a member. See command.Store.
+func (s *Store) Browse(
+	ctx context.Context, viewer chat.UserID, text string, limit int,
+) (all []chat.Channel, err error) {
 	err = s.db.Read(ctx, "browse", func(c conn) error {
 		all = []chat.Channel{}
-		return database.Query(c, "-- name: browse\nSELECT "+channelColumns+` FROM channels c
-			WHERE NOT c.is_private AND NOT c.is_archived AND (lower(c.name) LIKE $1 ESCAPE '\' OR lower(COALESCE(c.topic, '')) LIKE $1 ESCAPE '\')
-				AND NOT EXISTS (SELECT 1 FROM members m WHERE m.channel_id = c.id AND m.user_id = $2)
-			ORDER BY c.member_count DESC, c.name, c.id LIMIT $3`, func(r row) error {
-			ch, err := scanChannel(r)
-			all = append(all, ch.Channel)
-			return err
-		}, "%"+like(text)+"%", viewer, limit)
+		add := channelColumns.All(func(ch *chat.Channel) { all = append(all, *ch) })
+		return database.Query(c, browseChannels, add, "%"+likePattern(text)+"%", viewer, limit)
 	})
 	return all, err
-}
-
-// SetMembership changes the user's own settings. See command.Store.
-func (s *Store) SetMembership(ctx context.Context, channel chat.ID, user chat.UserID, p chat.MembershipPatch) error {
-	return s.db.Write(ctx, "set_membership", func(c conn) error {
-		if err := mustBeMember(c, channel, user); err != nil {
-			return err
-		}
-		c.Queue(`-- name: set_membership
-			UPDATE members SET is_starred = COALESCE($3, is_starred), is_muted = COALESCE($4, is_muted),
-				notifications_enabled = COALESCE($5, notifications_enabled), notification_level = COALESCE($6, notification_level)
-			WHERE channel_id = $1 AND user_id = $2`,
-			[]any{channel, user, p.IsStarred, p.IsMuted, p.NotificationsEnabled, (*string)(p.NotificationLevel)}, nil)
-		return nil
-	})
 }

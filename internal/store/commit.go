@@ -68,7 +68,7 @@ func (s *Store) commit(ctx context.Context, changes []state.Change) ([]state.Out
 // attempt commits the group. A group that was rolled back, or that may have been committed
 // although the connection broke, does not take the fast path the next time.
 func (s *Store) attempt(ctx context.Context, changes []state.Change, fastPath bool) (u *unit, err error) {
-	err = s.db.Write(ctx, "commit", func(c conn) error {
+	err = s.db.Write(ctx, commitUnit, func(c conn) error {
 		u = s.newUnit(changes, fastPath)
 		fastPath = false
 		return u.run(c, s.dialect)
@@ -137,7 +137,7 @@ func (u *unit) run(c conn, d *dialect) error {
 	}
 	var effects *state.Effects
 	u.decided, effects = u.group.Decide()
-	storeEffects(c, d, effects)
+	storeEffects(c, effects)
 	if u.sends != nil {
 		return d.send(u.sends, c)
 	}

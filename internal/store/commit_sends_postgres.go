@@ -10,22 +10,17 @@ import (
 // knownSQL stores messages of senders who were allowed to send before: nothing has changed
 // since if rights_seq has not. The UPDATE sees the newest version of the row and locks it. It
 // skips a channel in which rights have changed, and so does the INSERT.
-const knownSQL = `-- name: send_known
+var knownSQL = `-- name: send_known
 	WITH upd AS (
 		UPDATE channels c SET last_seq = c.last_seq + d.n, message_count = c.message_count + d.n,
 			last_message_at = GREATEST(c.last_message_at, d.at)
-		FROM unnest($14::uuid[], $15::bigint[], $16::bigint[], $17::bigint[]) AS d(id, n, at, rights)
+		FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) AS d(id, n, at, rights)
 		WHERE c.id = d.id AND c.rights_seq = d.rights
 		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal
 	), ins AS (
-		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id,
-			body_hash, file_url, file_name, file_type, file_size, created_at, updated_at)
-		SELECT channel_id, seq + place, a.id, ordinal + place, user_id, content, COALESCE(kind, 'text'),
-			COALESCE(mentions, ''), client_id, body_hash, file_url, file_name, file_type, file_size, at, at
-		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
-				$9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $18::bigint[])
-			AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind,
-				mentions, file_url, file_name, file_type, file_size, place)
+		INSERT INTO messages (seq, ordinal, updated_at, ` + sentColumns.List("") + `)
+		SELECT upd.seq + a.place, upd.ordinal + a.place, a.created_at, ` + sentColumns.ListCommon("a.") + `
+		FROM unnest($5::bigint[], ` + sentColumns.Arrays(6) + `) AS a(place, ` + sentColumns.List("") + `)
 		JOIN upd ON upd.id = a.channel_id
 	)
 	SELECT id, seq, ordinal FROM upd`
@@ -41,14 +36,15 @@ const knownSQL = `-- name: send_known
 // commit is repeated.)
 //
 // An array that is NULL is shorter than the others: unnest pads it with NULLs.
-const sendSQL = `-- name: send
+var sendSQL = `-- name: send
 	WITH asked AS (
-		SELECT a.*, c.rights_seq, NOT c.is_archived AND m.role = ANY($14::text[]) AS admitted
-		FROM unnest($1::uuid[], $3::text[], $7::bigint[]) WITH ORDINALITY AS a(channel_id, user_id, at, n)
+		SELECT a.*, c.rights_seq, NOT c.is_archived AND m.role = ANY($1::text[]) AS admitted
+		FROM unnest(` + askedColumns.Arrays(2) + `) WITH ORDINALITY AS a(` + askedColumns.List("") + `, n)
 		JOIN channels c ON c.id = a.channel_id
 		LEFT JOIN members m ON m.channel_id = a.channel_id AND m.user_id = a.user_id
 	), d AS (
-		SELECT channel_id, rights_seq, count(*) FILTER (WHERE admitted) AS n, max(at) FILTER (WHERE admitted) AS at,
+		SELECT channel_id, rights_seq, count(*) FILTER (WHERE admitted) AS n,
+			max(created_at) FILTER (WHERE admitted) AS at,
 			array_agg(n) FILTER (WHERE admitted IS NOT TRUE) AS refused
 		FROM asked GROUP BY channel_id, rights_seq ORDER BY channel_id
 	), upd AS (
@@ -57,18 +53,13 @@ const sendSQL = `-- name: send
 		FROM d WHERE c.id = d.channel_id AND c.rights_seq = d.rights_seq AND d.n > 0
 		RETURNING c.id, c.last_seq - d.n AS seq, c.message_count - d.n AS ordinal, d.refused
 	), ins AS (
-		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id,
-			body_hash, file_url, file_name, file_type, file_size, created_at, updated_at)
-		SELECT channel_id, seq + place, id, ordinal + place, user_id, content, COALESCE(kind, 'text'),
-			COALESCE(mentions, ''), client_id, body_hash, file_url, file_name, file_type, file_size, at, at
+		INSERT INTO messages (seq, ordinal, updated_at, ` + sentColumns.List("") + `)
+		SELECT a.seq + a.place, a.ordinal + a.place, a.created_at, ` + sentColumns.ListCommon("a.") + `
 		FROM (
 			SELECT a.*, u.seq, u.ordinal, row_number() OVER (PARTITION BY a.channel_id ORDER BY n) AS place
-			FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
-					$9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[])
-				WITH ORDINALITY AS a(channel_id, id, user_id, content, client_id, body_hash, at, kind,
-					mentions, file_url, file_name, file_type, file_size, n)
+			FROM unnest(` + sentColumns.Arrays(2) + `) WITH ORDINALITY AS a(` + sentColumns.List("") + `, n)
 			JOIN upd u ON u.id = a.channel_id WHERE u.refused IS NULL OR n <> ALL (u.refused)
-		) AS numbered
+		) AS a
 	)
 	SELECT channel_id, d.n, COALESCE(u.seq, 0), COALESCE(u.ordinal, 0), u.id IS NOT NULL, d.rights_seq, d.refused
 	FROM d LEFT JOIN upd u ON u.id = channel_id`
@@ -133,7 +124,7 @@ func (s *sends) storeKnown(c conn, known []int) {
 		head := s.heads[id]
 		n[k], at[k], rights[k] = head.admitted, int64(head.at), head.rights
 	}
-	c.Queue(knownSQL, append(s.messages(known), ids, n, at, rights, places), func(r row) error {
+	c.Queue(knownSQL, append([]any{ids, n, at, rights, places}, s.arrays(known)...), func(r row) error {
 		var id chat.ID
 		var seq, ordinal int64
 		err := r.Scan(&id, &seq, &ordinal)
@@ -148,7 +139,7 @@ func (s *sends) ask(c conn, asked []int) {
 	if len(asked) == 0 {
 		return
 	}
-	c.Queue(sendSQL, append(s.messages(asked), roleNames(s.rules[state.SendMessage])), func(r row) error {
+	c.Queue(sendSQL, append([]any{roleNames(s.rules[state.SendMessage])}, s.arrays(asked)...), func(r row) error {
 		var id chat.ID
 		h := &sendHead{asked: true}
 		err := r.Scan(&id, &h.admitted, &h.seq, &h.ordinal, &h.moved, &h.rights, &h.refused)
@@ -160,43 +151,9 @@ func (s *sends) ask(c conn, asked []int) {
 	})
 }
 
-// messages returns the columns of messages as arrays, by their places in index.
-func (s *sends) messages(places []int) []any {
-	n := len(places)
-	var (
-		channels, ids              = make([]chat.ID, n), make([]chat.ID, n)
-		users                      = make([]chat.UserID, n)
-		contents, clients          = make([]string, n), make([]string, n)
-		hashes, at                 = make([]int64, n), make([]int64, n)
-		kinds, mentioned           []*string // nil while all messages are like most
-		urls, names, types         []*string
-		sizes                      []*int64
-		anyKind, anyMention, files bool
-	)
-	for k, place := range places {
-		c := &s.group[s.index[place]]
-		m := c.Message
-		channels[k], ids[k], users[k], contents[k], clients[k] = c.ChannelID, c.ID, c.Actor.User, m.Content, m.ClientID
-		hashes[k], at[k] = state.BodyHash(m), int64(c.At)
-		anyKind = anyKind || m.MessageType != chat.Text
-		anyMention = anyMention || len(m.MentionedUserIDs) > 0
-		files = files || !m.FileInfo.IsZero()
-	}
-	for _, place := range places {
-		m := s.group[s.index[place]].Message
-		if anyKind {
-			kinds = append(kinds, (*string)(&m.MessageType))
-		}
-		if anyMention {
-			text := mentionsText(m)
-			mentioned = append(mentioned, &text)
-		}
-		if files {
-			urls, names = append(urls, m.FileURL), append(names, m.FileName)
-			types, sizes = append(types, m.FileType), append(sizes, m.FileSize)
-		}
-	}
-	return []any{channels, ids, users, contents, clients, hashes, at, kinds, mentioned, urls, names, types, sizes}
+// arrays returns the columns of messages as arrays, by their places in index.
+func (s *sends) arrays(places []int) []any {
+	return sentColumns.ArrayValues(len(places), func(k int) *state.Change { return &s.group[s.index[places[k]]] })
 }
 
 func roleNames(set chat.Roles) []string {

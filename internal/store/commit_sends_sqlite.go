@@ -1,8 +1,6 @@
 package store
 
 import (
-	"errors"
-
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/state"
@@ -13,7 +11,7 @@ import (
 func (s *sends) each(c conn) error {
 	db, ok := c.(database.Repeater)
 	if !ok {
-		return errors.New("the connection cannot repeat a statement")
+		return errNoRepeater
 	}
 	s.heads = make(map[chat.ID]*sendHead, len(s.index))
 	roles := s.readRoles(db)
@@ -74,32 +72,22 @@ func (s *sends) admit(roles map[state.Membership]chat.Role) (admitted []int) {
 	return admitted
 }
 
+// sendEachSQL has the columns that a message gets here, and then those that its change
+// contains.
+var sendEachSQL = database.RepeatText("-- name: send\nINSERT INTO messages (seq, ordinal, updated_at, " + sentColumns.List("") +
+	") VALUES ($1, $2, $3, " + sentColumns.Parameters(4) + ")")
+
 func (s *sends) insertEach(db database.Repeater, admitted []int) {
 	places := make(map[*sendHead]int64, len(s.heads))
-	db.Repeat(`-- name: send
-		INSERT INTO messages (channel_id, seq, id, ordinal, user_id, content, message_type, mentions, client_id,
-			body_hash, file_url, file_name, file_type, file_size, created_at, updated_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)`, len(admitted),
-		func(q database.Binder, i int) {
-			c := &s.group[s.index[admitted[i]]]
-			m, head := c.Message, s.heads[c.ChannelID]
-			places[head]++
-			q.Bytes(1, c.ChannelID[:])
-			q.Int64(2, head.seq+places[head])
-			q.Bytes(3, c.ID[:])
-			q.Int64(4, head.ordinal+places[head])
-			q.Text(5, string(c.Actor.User))
-			q.Text(6, m.Content)
-			q.Text(7, string(m.MessageType))
-			q.Text(8, mentionsText(m))
-			q.Text(9, m.ClientID)
-			q.Int64(10, state.BodyHash(m))
-			q.NullableText(11, m.FileURL)
-			q.NullableText(12, m.FileName)
-			q.NullableText(13, m.FileType)
-			q.NullableInt64(14, m.FileSize)
-			q.Int64(15, int64(c.At))
-		}, nil)
+	db.Repeat(sendEachSQL, len(admitted), func(q database.Binder, i int) {
+		c := &s.group[s.index[admitted[i]]]
+		head := s.heads[c.ChannelID]
+		places[head]++
+		q.Int64(1, head.seq+places[head])
+		q.Int64(2, head.ordinal+places[head])
+		q.Int64(3, int64(c.At))
+		sentColumns.Bind(q, 4, c)
+	}, nil)
 }
 
 func (s *sends) moveHeads(db database.Repeater) {
@@ -117,20 +105,5 @@ func (s *sends) moveHeads(db database.Repeater) {
 			q.Bytes(1, moved[i][:])
 			q.Int64(2, s.heads[moved[i]].admitted)
 			q.Int64(3, int64(s.heads[moved[i]].at))
-		}, nil)
-}
-
-// moveOwnReads moves the read cursors of users to the messages that they have just sent.
-func moveOwnReads(c database.Repeater, reads []state.Read, index []int) {
-	c.Repeat(`-- name: read_own
-		UPDATE members SET last_read_seq = ?3, read_ordinal = ?4, last_read_at = ?5
-		WHERE channel_id = ?1 AND user_id = ?2 AND last_read_seq < ?3`, len(index),
-		func(q database.Binder, i int) {
-			r := &reads[index[i]]
-			q.Bytes(1, r.ChannelID[:])
-			q.Text(2, string(r.UserID))
-			q.Int64(3, r.Seq)
-			q.Int64(4, r.Ordinal)
-			q.Int64(5, int64(r.At))
 		}, nil)
 }

@@ -3,13 +3,12 @@ package store
 import (
 	"context"
 
-	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/store/migrations"
 )
 
-// What callers of the store configure and read of the database. They import no more of
-// package database: nobody else can borrow a connection.
+// What callers of the store configure and read of the database. They do not import package
+// database, so that no one else can borrow a connection.
 type (
 	// Pool bounds the connections and how long to wait for one.
 	Pool = database.Pool
@@ -46,41 +45,6 @@ type (
 	conn = database.Conn
 	row  = database.Row
 )
-
-// dialect holds the SQL texts in which the databases differ.
-type dialect struct {
-	lockChannels string // ends a SELECT of channels: lock them
-	// pairs joins a table m with the (channel_id, user_id) pairs of two arrays.
-	pairs string
-	// send decides new messages and stores them.
-	send func(*sends, conn) error
-	// arrays means that statements over arrays (unnest) save round trips.
-	arrays bool
-}
-
-var dialects = map[string]*dialect{
-	"postgres": {
-		lockChannels: " ORDER BY id FOR NO KEY UPDATE",
-		pairs:        " JOIN unnest($1::uuid[], $2::text[]) AS p(channel_id, user_id) ON m.channel_id = p.channel_id AND m.user_id = p.user_id",
-		send:         (*sends).together,
-		arrays:       true,
-	},
-	"sqlite": {send: (*sends).each},
-}
-
-// reachedSQL returns a row where a channel has come to a seq: a replica has then
-// everything that was committed there up to it.
-const reachedSQL = "-- name: replica_at\nSELECT last_seq FROM channels WHERE id = $1 AND last_seq >= $2"
-
-// readAt reads on a replica that has come to seq in the channel, or else on the
-// primary. A seq of 0 means the primary.
-func (s *Store) readAt(ctx context.Context, unit string, channel chat.ID, seq chat.Seq, f func(conn) error) error {
-	var reached database.Statement
-	if seq > 0 {
-		reached = database.Statement{SQL: reachedSQL, Args: []any{channel, seq}}
-	}
-	return s.db.ReadAt(ctx, unit, reached, f)
-}
 
 // Kind is "postgres" or "sqlite".
 func (s *Store) Kind() string { return s.db.Kind() }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // recovery is how soon after a fault the first message must be acknowledged.

@@ -52,7 +52,8 @@ type publisher struct {
 }
 
 func (p publisher) Publish(events []chat.Entry) { p.stall.pass("publishing"); p.hub.Publish(events) }
-func (p publisher) MarkUncertain(ids []chat.ID)         { p.stall.pass("doubting"); p.hub.MarkUncertain(ids) }
+
+func (p publisher) MarkUncertain(ids []chat.ID) { p.stall.pass("doubting"); p.hub.MarkUncertain(ids) }
 
 // TestWhoeverWaitsHoldsNoConnection stalls the sockets and the publisher in the
 // middle of everything: then no connection is in use, and all others are served.

@@ -1,196 +1,103 @@
 package store
 
 import (
-	"context"
-	"slices"
 	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/database"
-	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/database/table"
+	"github.com/chowk-chat/chowk/internal/state"
 )
 
-const messageColumns = `m.id, m.channel_id, m.seq, m.ordinal, m.user_id, m.content, m.message_type, m.parent_id, m.thread_reply_count, m.thread_last_reply_at,
-	m.mentions, m.file_url, m.file_name, m.file_type, m.file_size, m.is_edited, m.edited_at, m.is_deleted, m.deleted_at, m.is_pinned, m.reaction_count,
-	m.created_at, m.updated_at, m.client_id`
-
-// scanMessage reads messageColumns and what follows them.
-func scanMessage(r row, m *chat.Message, after ...any) error {
-	var mentioned string
-	var replied, edited, deleted chat.Time
-	err := r.Scan(append([]any{
-		&m.ID, &m.ChannelID, &m.Seq, &m.Ordinal, &m.UserID, &m.Content, (*string)(&m.MessageType), &m.ParentMessageID, &m.ThreadReplyCount, &replied,
-		&mentioned, &m.FileURL, &m.FileName, &m.FileType, &m.FileSize, &m.IsEdited, &edited, &m.IsDeleted, &deleted, &m.IsPinned, &m.ReactionCount,
-		&m.CreatedAt, &m.UpdatedAt, &m.ClientID,
-	}, after...)...)
-	if mentioned != "" {
-		for u := range strings.SplitSeq(mentioned, ",") {
-			m.MentionedUserIDs = append(m.MentionedUserIDs, chat.UserID(u))
-		}
-	}
-	m.ThreadLastReplyAt, m.EditedAt, m.DeletedAt = timeOrNil(replied), timeOrNil(edited), timeOrNil(deleted)
-	m.Reactions = []chat.Reaction{}
-	return err
+var messageColumns = table.Columns[chat.Message]{
+	table.ID("id", func(m *chat.Message) *chat.ID { return &m.ID }),
+	table.ID("channel_id", func(m *chat.Message) *chat.ID { return &m.ChannelID }),
+	table.Int64("seq", func(m *chat.Message) *chat.Seq { return &m.Seq }),
+	table.Int64("ordinal", func(m *chat.Message) *int64 { return &m.Ordinal }),
+	table.User("user_id", func(m *chat.Message) *chat.UserID { return &m.UserID }),
+	table.Text("content", func(m *chat.Message) *string { return &m.Content }),
+	table.Text("message_type", func(m *chat.Message) *string { return (*string)(&m.MessageType) }).
+		Rare(func(m *chat.Message) bool { return m.MessageType == chat.Text }, "'text'"),
+	table.NullableID("parent_id", func(m *chat.Message) **chat.ID { return &m.ParentMessageID }),
+	table.Int64("thread_reply_count", func(m *chat.Message) *int64 { return &m.ThreadReplyCount }),
+	table.OptionalTime("thread_last_reply_at", func(m *chat.Message) **chat.Time { return &m.ThreadLastReplyAt }),
+	table.EncodedText("mentions", joinMentions, splitMentions).
+		Rare(func(m *chat.Message) bool { return len(m.MentionedUserIDs) == 0 }, "''"),
+	table.NullableText("file_url", func(m *chat.Message) **string { return &m.FileURL }).Rare(hasNoFile, ""),
+	table.NullableText("file_name", func(m *chat.Message) **string { return &m.FileName }).Rare(hasNoFile, ""),
+	table.NullableText("file_type", func(m *chat.Message) **string { return &m.FileType }).Rare(hasNoFile, ""),
+	table.NullableInt64("file_size", func(m *chat.Message) **int64 { return &m.FileSize }).Rare(hasNoFile, ""),
+	table.Bool("is_edited", func(m *chat.Message) *bool { return &m.IsEdited }),
+	table.OptionalTime("edited_at", func(m *chat.Message) **chat.Time { return &m.EditedAt }),
+	table.Bool("is_deleted", func(m *chat.Message) *bool { return &m.IsDeleted }),
+	table.OptionalTime("deleted_at", func(m *chat.Message) **chat.Time { return &m.DeletedAt }),
+	table.Bool("is_pinned", func(m *chat.Message) *bool { return &m.IsPinned }),
+	table.Int64("reaction_count", func(m *chat.Message) *int64 { return &m.ReactionCount }),
+	table.Time("created_at", func(m *chat.Message) *chat.Time { return &m.CreatedAt }),
+	table.Time("updated_at", func(m *chat.Message) *chat.Time { return &m.UpdatedAt }),
+	table.Text("client_id", func(m *chat.Message) *string { return &m.ClientID }),
 }
 
-func timeOrNil(t chat.Time) *chat.Time {
-	if t == 0 {
+func hasNoFile(m *chat.Message) bool { return m.FileInfo.IsZero() }
+
+// joinMentions returns the users that a message mentions. No user id contains a comma.
+func joinMentions(m *chat.Message) string {
+	var b strings.Builder
+	for i, u := range m.MentionedUserIDs {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(u))
+	}
+	return b.String()
+}
+
+func splitMentions(m *chat.Message, stored string) error {
+	if stored == "" {
 		return nil
 	}
-	return &t
+	for u := range strings.SplitSeq(stored, ",") {
+		m.MentionedUserIDs = append(m.MentionedUserIDs, chat.UserID(u))
+	}
+	return nil
 }
 
-// authored are the columns of a message and of what is shown of its author.
-const authored = messageColumns + `, COALESCE(u.name, ''), u.picture FROM messages m LEFT JOIN users u ON u.id = m.user_id `
+// storedColumns add the hash by which a repeated send is recognised.
+var storedColumns = table.Within(messageColumns, func(m *state.Message) *chat.Message { return &m.Message }).And(
+	table.Int64("body_hash", func(m *state.Message) *int64 { return &m.BodyHash }))
 
+// askedColumns are what the database needs to decide a new message, sentColumns are all
+// that a plain send stores, as its change contains them. The message gets its seq and
+// ordinal when it is stored.
+var (
+	askedColumns = table.Columns[state.Change]{
+		table.ID("channel_id", func(c *state.Change) *chat.ID { return &c.ChannelID }),
+		table.User("user_id", func(c *state.Change) *chat.UserID { return &c.Actor.User }),
+		table.Time("created_at", func(c *state.Change) *chat.Time { return &c.At }),
+	}
+	sentColumns = askedColumns.And(
+		table.ID("id", func(c *state.Change) *chat.ID { return &c.ID }),
+		table.ComputedInt64("body_hash", func(c *state.Change) int64 { return state.BodyHash(c.Message) }),
+	).And(table.Within(
+		messageColumns.Pick("content", "client_id", "message_type", "mentions", "file_url", "file_name", "file_type", "file_size"),
+		func(c *state.Change) *chat.Message { return c.Message })...)
+)
+
+var (
+	insertMessages = table.Insert("insert_messages", "messages", storedColumns, "")
+	updateMessage  = table.Update("update_message", "messages", storedColumns.Pick("channel_id", "seq"),
+		storedColumns.Without("channel_id", "seq", "id", "ordinal", "user_id", "parent_id", "message_type", "client_id",
+			"body_hash", "is_pinned", "created_at"))
+)
+
+// authoredMessages selects messages with what is shown of their authors.
+var authoredMessages = "SELECT " + messageColumns.List("m.") + ", " + refColumns + `
+	FROM messages m LEFT JOIN users u ON u.id = m.user_id `
+
+// scanAuthored scans a row of authoredMessages.
 func scanAuthored(r row, m *chat.Message) error {
 	var u chat.User
-	err := scanMessage(r, m, &u.Name, &u.Picture)
-	u.ID = m.UserID
+	err := messageColumns.Scan(r, m, &u.Name, &u.Picture)
+	u.ID, m.Reactions = m.UserID, []chat.Reaction{}
 	m.User = u.Ref(false)
-	return err
-}
-
-// History gives a page of messages, newest first. See command.Store. Whether the
-// viewer may see it, and how far the channel goes, only the primary says; the page
-// may come from a replica that has come as far.
-func (s *Store) History(ctx context.Context, q model.HistoryQuery) (page []chat.Message, err error) {
-	if s.db.Replicas() == 0 {
-		err = s.db.Read(ctx, "history", func(c conn) error {
-			if err := mustBeMember(c, q.ChannelID, q.Viewer); err != nil {
-				return err
-			}
-			page, err = historyPage(c, q)
-			return err
-		})
-		return page, err
-	}
-	head := chat.Seq(-1)
-	err = s.db.Read(ctx, "history_right", func(c conn) error {
-		return database.Query(c, `-- name: head_for_member
-			SELECT c.last_seq FROM members m JOIN channels c ON c.id = m.channel_id WHERE m.channel_id = $1 AND m.user_id = $2`,
-			func(r row) error { return r.Scan(&head) }, q.ChannelID, q.Viewer)
-	})
-	if err == nil && head < 0 {
-		err = chat.ErrAccessDenied
-	}
-	if err != nil {
-		return nil, err
-	}
-	err = s.readAt(ctx, "history", q.ChannelID, head, func(c conn) error {
-		page, err = historyPage(c, q)
-		return err
-	})
-	return page, err
-}
-
-func historyPage(c conn, q model.HistoryQuery) (page []chat.Message, err error) {
-	page = []chat.Message{}
-	sql, args := historyQuery(q)
-	if !q.BeforeID.IsZero() {
-		seq, err := seqOf(c, q.ChannelID, q.BeforeID)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, seq)
-	}
-	err = database.Query(c, sql, func(r row) error {
-		page = append(page, chat.Message{})
-		return scanAuthored(r, &page[len(page)-1])
-	}, args...)
-	if err != nil {
-		return nil, err
-	}
-	if q.AfterSeq > 0 {
-		slices.Reverse(page)
-	}
-	return page, addReactions(c, page)
-}
-
-// historyQuery builds the page's statement. Paging is by seq, which is the order
-// of the channel: neither random ids nor equal times can make it skip anything.
-func historyQuery(q model.HistoryQuery) (sql string, args []any) {
-	where, order := "m.channel_id = $1 AND NOT m.is_deleted", "DESC"
-	args = []any{q.ChannelID, q.Limit}
-	next := func(condition string, arg any) {
-		args = append(args, arg)
-		where += strings.ReplaceAll(condition, "?", "$"+string(rune('0'+len(args))))
-	}
-	if !q.ParentID.IsZero() {
-		next(" AND m.parent_id = ?", q.ParentID)
-	}
-	switch {
-	case !q.BeforeID.IsZero():
-		where += " AND m.seq < $" + string(rune('0'+len(args)+1))
-	case q.BeforeTime != 0:
-		next(" AND m.created_at < ?", q.BeforeTime)
-	case q.AfterSeq > 0:
-		next(" AND m.seq > ?", q.AfterSeq)
-		order = "ASC"
-	}
-	return "-- name: history\nSELECT " + authored + "WHERE " + where + " ORDER BY m.seq " + order + " LIMIT $2", args
-}
-
-func seqOf(c conn, channel, message chat.ID) (seq chat.Seq, err error) {
-	err = database.Query(c, "-- name: seq_of_message\nSELECT seq FROM messages WHERE id = $1 AND channel_id = $2", func(r row) error { return r.Scan(&seq) }, message, channel)
-	if err == nil && seq == 0 {
-		err = notFound("Message")
-	}
-	return seq, err
-}
-
-// addReactions fills in the reactions of a page with one statement.
-func addReactions(c conn, page []chat.Message) error {
-	at := make(map[chat.ID]int)
-	var ids []chat.ID
-	for i := range page {
-		if page[i].ReactionCount > 0 {
-			at[page[i].ID] = i
-			ids = append(ids, page[i].ID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return database.Query(c, "-- name: list_reactions\nSELECT message_id, emoji, user_id, created_at FROM reactions WHERE message_id = ANY($1) ORDER BY created_at, user_id", func(r row) error {
-		var id chat.ID
-		var re chat.Reaction
-		err := r.Scan(&id, &re.Emoji, &re.UserID, &re.CreatedAt)
-		m := &page[at[id]]
-		m.Reactions = append(m.Reactions, re)
-		return err
-	}, ids)
-}
-
-// Message gives one message. See command.Store.
-func (s *Store) Message(ctx context.Context, channel, id chat.ID, viewer chat.UserID) (m *chat.Message, err error) {
-	err = s.db.Read(ctx, "message", func(c conn) error {
-		if err := mustBeMember(c, channel, viewer); err != nil {
-			return err
-		}
-		var page []chat.Message
-		err := database.Query(c, "-- name: message\nSELECT "+authored+"WHERE m.id = $1 AND m.channel_id = $2", func(r row) error {
-			page = append(page, chat.Message{})
-			return scanAuthored(r, &page[0])
-		}, id, channel)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			return notFound("Message")
-		}
-		m = &page[0]
-		return addReactions(c, page)
-	})
-	return m, err
-}
-
-// mustBeMember refuses whoever is no member of the channel.
-func mustBeMember(c conn, channel chat.ID, user chat.UserID) error {
-	role := ""
-	err := database.Query(c, "-- name: role_of_member\nSELECT role FROM members WHERE channel_id = $1 AND user_id = $2", func(r row) error { return r.Scan(&role) }, channel, user)
-	if err == nil && role == "" {
-		err = chat.ErrAccessDenied
-	}
 	return err
 }

@@ -6,9 +6,9 @@ import (
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/model"
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // TestReplicasAnswerWhatTheyHaveGot follows one through its life: up, late, level

@@ -172,8 +172,8 @@ func runUntilKilled(t *testing.T, path string, acked map[string]chat.Seq, enough
 // noPublisher is a publisher.
 type noPublisher struct{}
 
-func (noPublisher) Publish([]chat.Entry) {}
-func (noPublisher) MarkUncertain([]chat.ID)      {}
+func (noPublisher) Publish([]chat.Entry)    {}
+func (noPublisher) MarkUncertain([]chat.ID) {}
 
 // commitForEver is the child.
 func commitForEver(t *testing.T, path string) {

@@ -4,9 +4,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/store/storetest"
+	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 func opener(t *testing.T, url string) func() *store.Store {

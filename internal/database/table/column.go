@@ -27,13 +27,13 @@ type Column[T any] struct {
 	larger bool // an UPDATE stores the larger value
 }
 
-// newColumn describes a column by functions that return its value, convert it to an
+// newColumn describes a column by functions that return a row's value, convert it to an
 // element of an array, and bind it.
 func newColumn[T, V, E any](
-	name, typ string, get func(*T) V, into func(*T) any, element func(V) E, bind func(database.Binder, int, V),
+	name, typ string, get func(*T) V, into func(*T) any, element func(V) E, bind func(database.Binder, int, *T),
 ) Column[T] {
 	return Column[T]{
-		Name: name, Type: typ, into: into,
+		Name: name, Type: typ, into: into, bind: bind,
 		value: func(row *T) any { return get(row) },
 		array: func(n int, row func(int) *T) any {
 			all := make([]E, n)
@@ -42,13 +42,12 @@ func newColumn[T, V, E any](
 			}
 			return all
 		},
-		bind: func(b database.Binder, i int, row *T) { bind(b, i, get(row)) },
 	}
 }
 
 // newField describes a column that is held in a field of its own type.
 func newField[T, V, E any](
-	name, typ string, field func(*T) *V, element func(V) E, bind func(database.Binder, int, V),
+	name, typ string, field func(*T) *V, element func(V) E, bind func(database.Binder, int, *T),
 ) Column[T] {
 	get := func(row *T) V { return *field(row) }
 	return newColumn(name, typ, get, func(row *T) any { return field(row) }, element, bind)
@@ -60,15 +59,15 @@ func same[V any](v V) V { return v }
 func ID[T any](name string, field func(*T) *chat.ID) Column[T] {
 	return newField(name, "uuid", field,
 		func(id chat.ID) [16]byte { return id },
-		func(b database.Binder, i int, id chat.ID) { b.Bytes(i, id[:]) })
+		func(b database.Binder, i int, row *T) { b.Bytes(i, field(row)[:]) })
 }
 
 // NullableID is a UUID or NULL.
 func NullableID[T any](name string, field func(*T) **chat.ID) Column[T] {
 	return newField(name, "uuid", field,
 		func(id *chat.ID) *[16]byte { return (*[16]byte)(id) },
-		func(b database.Binder, i int, id *chat.ID) {
-			if id == nil {
+		func(b database.Binder, i int, row *T) {
+			if id := *field(row); id == nil {
 				b.Null(i)
 			} else {
 				b.Bytes(i, id[:])
@@ -80,65 +79,82 @@ func NullableID[T any](name string, field func(*T) **chat.ID) Column[T] {
 func Hash[T any](name string, field func(*T) *model.TokenHash) Column[T] {
 	return newField(name, "bytea", field,
 		func(h model.TokenHash) []byte { return h[:] },
-		func(b database.Binder, i int, h model.TokenHash) { b.Bytes(i, h[:]) })
+		func(b database.Binder, i int, row *T) { b.Bytes(i, field(row)[:]) })
 }
 
 // User is a user's id.
 func User[T any](name string, field func(*T) *chat.UserID) Column[T] {
 	return newField(name, "text", field,
 		func(u chat.UserID) string { return string(u) },
-		func(b database.Binder, i int, u chat.UserID) { b.Text(i, string(u)) })
+		func(b database.Binder, i int, row *T) { b.Text(i, string(*field(row))) })
 }
 
 // NullableUser is a user's id or NULL.
 func NullableUser[T any](name string, field func(*T) **chat.UserID) Column[T] {
 	return newField(name, "text", field,
 		func(u *chat.UserID) *string { return (*string)(u) },
-		func(b database.Binder, i int, u *chat.UserID) { b.NullableText(i, (*string)(u)) })
+		func(b database.Binder, i int, row *T) { b.NullableText(i, (*string)(*field(row))) })
 }
 
 // Text is a string.
 func Text[T any](name string, field func(*T) *string) Column[T] {
-	return newField(name, "text", field, same[string], database.Binder.Text)
+	return newField(name, "text", field, same[string],
+		func(b database.Binder, i int, row *T) { b.Text(i, *field(row)) })
 }
 
 // NullableText is a string or NULL.
 func NullableText[T any](name string, field func(*T) **string) Column[T] {
-	return newField(name, "text", field, same[*string], database.Binder.NullableText)
+	return newField(name, "text", field, same[*string],
+		func(b database.Binder, i int, row *T) { b.NullableText(i, *field(row)) })
 }
 
 // Int64 is an integer.
 func Int64[T any](name string, field func(*T) *int64) Column[T] {
-	return newField(name, "bigint", field, same[int64], database.Binder.Int64)
+	return newField(name, "bigint", field, same[int64],
+		func(b database.Binder, i int, row *T) { b.Int64(i, *field(row)) })
 }
 
 // NullableInt64 is an integer or NULL.
 func NullableInt64[T any](name string, field func(*T) **int64) Column[T] {
-	return newField(name, "bigint", field, same[*int64], database.Binder.NullableInt64)
+	return newField(name, "bigint", field, same[*int64],
+		func(b database.Binder, i int, row *T) { b.NullableInt64(i, *field(row)) })
 }
+
+// Int is an integer that a row holds as an int.
+func Int[T any](name string, field func(*T) *int) Column[T] {
+	c := ComputedInt64(name, func(row *T) int64 { return int64(*field(row)) })
+	c.into = func(row *T) any { return intTarget{field(row)} }
+	return c
+}
+
+type intTarget struct{ field *int }
+
+// SetInt64 implements database.Int64Target.
+func (t intTarget) SetInt64(v int64) { *t.field = int(v) }
 
 // Bool is a truth value.
 func Bool[T any](name string, field func(*T) *bool) Column[T] {
-	return newField(name, "boolean", field, same[bool], database.Binder.Bool)
+	return newField(name, "boolean", field, same[bool],
+		func(b database.Binder, i int, row *T) { b.Bool(i, *field(row)) })
 }
 
 // Time is a moment in microseconds.
 func Time[T any](name string, field func(*T) *chat.Time) Column[T] {
 	return newField(name, "bigint", field,
 		func(t chat.Time) int64 { return int64(t) },
-		func(b database.Binder, i int, t chat.Time) { b.Int64(i, int64(t)) })
+		func(b database.Binder, i int, row *T) { b.Int64(i, int64(*field(row))) })
 }
 
 // OptionalTime is a moment in microseconds, stored as 0 when there is none.
 func OptionalTime[T any](name string, field func(*T) **chat.Time) Column[T] {
-	get := func(row *T) int64 {
+	c := ComputedInt64(name, func(row *T) int64 {
 		if t := *field(row); t != nil {
 			return int64(*t)
 		}
 		return 0
-	}
-	into := func(row *T) any { return optionalTime{field(row)} }
-	return newColumn(name, "bigint", get, into, same[int64], database.Binder.Int64)
+	})
+	c.into = func(row *T) any { return optionalTime{field(row)} }
+	return c
 }
 
 type optionalTime struct{ field **chat.Time }
@@ -154,22 +170,25 @@ func (o optionalTime) SetInt64(v int64) {
 
 // EncodedText is a string that is not stored as a row holds it: encode returns the
 // stored form, and decode sets the row's.
-func EncodedText[T any](name string, encode func(*T) string, decode func(row *T, stored string)) Column[T] {
-	into := func(row *T) any { return decodedText(func(s string) { decode(row, s) }) }
-	return newColumn(name, "text", encode, into, same[string], database.Binder.Text)
+func EncodedText[T any](name string, encode func(*T) string, decode func(row *T, stored string) error) Column[T] {
+	into := func(row *T) any { return decodedText(func(s string) error { return decode(row, s) }) }
+	return newColumn(name, "text", encode, into, same[string],
+		func(b database.Binder, i int, row *T) { b.Text(i, encode(row)) })
 }
 
-type decodedText func(string)
+type decodedText func(string) error
 
 // SetText implements database.TextTarget.
-func (d decodedText) SetText(s string) { d(s) }
+func (d decodedText) SetText(s string) error { return d(s) }
 
 // ComputedInt64 is an integer that is written but not scanned.
 func ComputedInt64[T any](name string, get func(*T) int64) Column[T] {
-	return newColumn(name, "bigint", get, nil, same[int64], database.Binder.Int64)
+	return newColumn(name, "bigint", get, nil, same[int64],
+		func(b database.Binder, i int, row *T) { b.Int64(i, get(row)) })
 }
 
-// OptionalText is a string, stored as NULL when it is empty.
+// OptionalText is a string that is stored as NULL when it is empty. It is written but not
+// scanned.
 func OptionalText[T any](name string, field func(*T) *string) Column[T] {
 	get := func(row *T) *string {
 		if s := field(row); *s != "" {
@@ -177,11 +196,9 @@ func OptionalText[T any](name string, field func(*T) *string) Column[T] {
 		}
 		return nil
 	}
-	return newColumn(name, "text", get, nil, same[*string], database.Binder.NullableText)
+	return newColumn(name, "text", get, nil, same[*string],
+		func(b database.Binder, i int, row *T) { b.NullableText(i, get(row)) })
 }
-
-// Unmapped is a column that no row holds: only written out statements use it.
-func Unmapped[T any](name, typ string) Column[T] { return Column[T]{Name: name, Type: typ} }
 
 // Rare leaves an array out when isCommon is true of all rows. common is the SQL of the
 // value that they all have then, "" for NULL.

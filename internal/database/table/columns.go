@@ -73,12 +73,15 @@ func (c Columns[T]) List(prefix string) string {
 // ListCommon is List for columns of arrays: where an array was left out the list has
 // the common value.
 func (c Columns[T]) ListCommon(prefix string) string {
-	return c.join(", ", func(_ int, c *Column[T]) string {
-		if c.common == "" {
-			return prefix + c.Name
-		}
-		return "COALESCE(" + prefix + c.Name + ", " + c.common + ")"
-	})
+	return c.join(", ", func(_ int, c *Column[T]) string { return c.orCommon(prefix) })
+}
+
+// orCommon is a column of an array that may have been left out.
+func (c *Column[T]) orCommon(prefix string) string {
+	if c.common == "" {
+		return prefix + c.Name
+	}
+	return "COALESCE(" + prefix + c.Name + ", " + c.common + ")"
 }
 
 // Parameters returns the parameters from number first on: $1, $2.

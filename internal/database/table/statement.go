@@ -17,7 +17,7 @@ type Statement[T any] struct {
 func newStatement[T any](name string, columns Columns[T], one, many, each string) Statement[T] {
 	name = database.NameMark + name + "\n"
 	return Statement[T]{
-		columns: columns, one: name + one, many: name + many, each: strings.ReplaceAll(name+each, "$", "?"),
+		columns: columns, one: name + one, many: name + many, each: database.RepeatText(name + each),
 	}
 }
 
@@ -37,9 +37,9 @@ func Update[T any](name, table string, key, set Columns[T]) Statement[T] {
 	update := func(greatest string) string {
 		return "UPDATE " + table + " SET " + set.assign(table, greatest, parameter) + " WHERE " + key.match(table, parameter)
 	}
-	element := func(c *Column[T]) string { return "d." + c.Name }
-	many := "UPDATE " + table + " SET " + set.assign(table, "GREATEST", element) + columns.fromArrays() +
-		" WHERE " + key.match(table, element)
+	many := "UPDATE " + table + " SET " +
+		set.assign(table, "GREATEST", func(c *Column[T]) string { return c.orCommon("d.") }) + columns.fromArrays() +
+		" WHERE " + key.match(table, func(c *Column[T]) string { return "d." + c.Name })
 	return newStatement(name, columns, update("GREATEST"), many, update("max"))
 }
 

@@ -31,6 +31,7 @@ type thing struct {
 	EditedAt *chat.Time
 	Tags     []string
 	Highest  int64
+	Uses     int
 }
 
 var things = table.Columns[thing]{
@@ -50,9 +51,11 @@ var things = table.Columns[thing]{
 	table.OptionalTime("edited_at", func(t *thing) **chat.Time { return &t.EditedAt }),
 	table.EncodedText("tags",
 		func(t *thing) string { return strings.Join(t.Tags, ",") },
-		func(t *thing, stored string) {
+		func(t *thing, stored string) error {
 			t.Tags = strings.FieldsFunc(stored, func(r rune) bool { return r == ',' })
+			return nil
 		}),
+	table.Int("uses", func(t *thing) *int { return &t.Uses }),
 	table.Int64("highest", func(t *thing) *int64 { return &t.Highest }).KeepLarger(),
 }
 
@@ -69,7 +72,7 @@ var boxes = table.Within(things, func(b *box) *thing { return &b.thing }).And(
 
 var (
 	insert = table.Insert("insert", "things", boxes, "")
-	update = table.Update("update", "things", boxes.Pick("id"), boxes.Pick("count", "highest", "tags"))
+	update = table.Update("update", "things", boxes.Pick("id"), boxes.Pick("count", "highest", "tags", "kind", "note"))
 	remove = table.Delete("remove", "things", things.Pick("id", "user_id"))
 )
 
@@ -77,7 +80,7 @@ const schema = `-- +goose Up
 	CREATE TABLE meta (name TEXT PRIMARY KEY, value BYTEA NOT NULL);
 	CREATE TABLE things (id UUID PRIMARY KEY, parent UUID, hash BYTEA NOT NULL, user_id TEXT NOT NULL, other TEXT,
 		kind TEXT NOT NULL, note TEXT, count BIGINT NOT NULL, size BIGINT, done BOOLEAN NOT NULL, at BIGINT NOT NULL,
-		edited_at BIGINT NOT NULL, tags TEXT NOT NULL, highest BIGINT NOT NULL, secret TEXT, computed BIGINT NOT NULL);
+		edited_at BIGINT NOT NULL, tags TEXT NOT NULL, uses BIGINT NOT NULL, highest BIGINT NOT NULL, secret TEXT, computed BIGINT NOT NULL);
 `
 
 // ptr returns a pointer to a copy of v.
@@ -91,7 +94,7 @@ func unusual(n byte) box {
 	return box{secret: "s", thing: thing{
 		ID: chat.ID{15: n}, Parent: &chat.ID{1}, Hash: model.TokenHash{2}, User: "bob", Other: ptr(chat.UserID("cyd")),
 		Kind: "other", Note: ptr("a note"), Count: int64(n), Size: ptr(int64(9)), Done: true, At: 7, EditedAt: ptr(chat.Time(8)),
-		Tags: []string{"a", "b"}, Highest: 10,
+		Tags: []string{"a", "b"}, Highest: 10, Uses: 3,
 	}}
 }
 
@@ -131,8 +134,8 @@ func TestStatementsOnBothDatabases(t *testing.T) {
 				all[i].thing.Highest, all[i].thing.Tags = 7, []string{"new"}
 			}
 			write(func(c database.Conn) {
-				update.QueueAll(c, []*box{&all[0], &all[1], &all[2]})
-				update.Queue(c, &all[3])
+				update.QueueAll(c, []*box{&all[0], &all[1]}) // the rare columns are left out
+				update.QueueAll(c, []*box{&all[2], &all[3]})
 				update.Queue(c, &all[4])
 			})
 			all[2].thing.Highest, all[4].thing.Highest = 10, 10 // which is larger
