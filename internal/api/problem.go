@@ -139,7 +139,7 @@ var speakProblems = sync.OnceFunc(func() {
 func refusal(status int, message string, errs []error) *Problem {
 	switch status {
 	case http.StatusRequestEntityTooLarge:
-		return newProblem(chat.Errorf(chat.TooLarge, "The request is too large: the limit is 65536 bytes"), "")
+		return newProblem(chat.Errorf(chat.TooLarge, "The request is too large: at most 65536 bytes are accepted"), "")
 	case http.StatusRequestTimeout:
 		p := newProblem(chat.Errorf(chat.BadRequest, "The body of the request did not arrive in time"), "")
 		p.setStatus(http.StatusRequestTimeout)
