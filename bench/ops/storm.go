@@ -45,7 +45,7 @@ func (b *bench) oneStorm(ctx context.Context, r *result, s *server, name string)
 	out, err := load.Run(ctx, load.Plan{
 		Scenario: "storm", URL: s.url, Identity: load.Identity{Secret: secret}, Sockets: b.storm, ConnectRate: 1000, ChannelSize: min(100, b.storm), Senders: 1,
 		Rate: 50, InFlight: 100, Duration: 15 * time.Second,
-	}, load.Options{Keep: true, See: func(n load.Now) {
+	}, load.Options{Keep: true, OnProgress: func(n load.Now) {
 		switch n.Phase {
 		case "calm":
 			cpu = s.cpu()

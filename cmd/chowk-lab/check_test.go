@@ -11,7 +11,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/history"
 )
 
-func TestCheckExitsByWhatTheHistoryHolds(t *testing.T) {
+func TestCheckExitsByTheHistory(t *testing.T) {
 	id := chat.NewID()
 	sends := []history.Record{
 		{Kind: history.Invoked, What: history.WhatOf(chat.EventMessage), Flags: history.FlagSend, At: 1, ID: id},
@@ -24,8 +24,14 @@ func TestCheckExitsByWhatTheHistoryHolds(t *testing.T) {
 		code    int
 		says    string
 	}{
-		"what was acknowledged is stored": {append([]history.Record{founded, stored}, sends...), exitOK, "no promise was broken"},
-		"it is not":                       {append([]history.Record{founded}, sends...), exitFailed, string(history.Acknowledged)},
+		"what was acknowledged is stored": {
+			append([]history.Record{founded, stored}, sends...), exitOK,
+			"no promise was broken",
+		},
+		"it is not stored": {
+			append([]history.Record{founded}, sends...), exitFailed,
+			string(history.Acknowledged),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &history.History{Channels: []chat.ID{chat.NewID()}, Names: []chat.UserID{"alice"}, Records: c.records}
@@ -39,12 +45,13 @@ func TestCheckExitsByWhatTheHistoryHolds(t *testing.T) {
 			}
 			code := invocation{args: []string{"check", path}, out: &out, err: &errs}.run(t.Context())
 			if code != c.code || !strings.Contains(out.String(), c.says) {
-				t.Errorf("exit code %d, want %d; it said %s%s", code, c.code, out.String(), errs.String())
+				t.Errorf("exit code %d, want %d; output %s%s", code, c.code, out.String(), errs.String())
 			}
 		})
 	}
 	var out, errs bytes.Buffer
-	if code := (invocation{args: []string{"check", "check_test.go"}, out: &out, err: &errs}).run(t.Context()); code != exitFailed || !strings.Contains(errs.String(), "not a history") {
-		t.Errorf("a file that is none: exit code %d, %s", code, errs.String())
+	if code := (invocation{args: []string{"check", "check_test.go"}, out: &out, err: &errs}).
+		run(t.Context()); code != exitFailed || !strings.Contains(errs.String(), "not a history") {
+		t.Errorf("another kind of file: exit code %d, %s", code, errs.String())
 	}
 }

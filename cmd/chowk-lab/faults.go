@@ -11,7 +11,7 @@ import (
 
 type faultsTableCmd struct {
 	File  string `arg:"" help:"Results, as written by make test-faults."`
-	Into  string `placeholder:"FILE" help:"Put the table between the two markers of this document; by default it is printed."`
+	Into  string `placeholder:"FILE" help:"${table_help}"`
 	Least int    `placeholder:"N" help:"Fail when fewer messages than this were acknowledged."`
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/chowk-chat/chowk/cmd/chowk-lab/internal/incident"
 	"github.com/chowk-chat/chowk/internal/bench"
 	"github.com/chowk-chat/chowk/internal/bench/report"
@@ -16,13 +18,22 @@ import (
 )
 
 type incidentCmd struct {
-	DatabaseURL string        `env:"CHOWK_DATABASE_URL" placeholder:"URL" help:"PostgreSQL to use, postgres://user:password@host/name; by default the experiment starts one. Everything is created in a schema that is dropped at the end."`
-	Chowk       string        `type:"existingfile" placeholder:"FILE" help:"The chowk binary; by default it is built from this checkout."`
+	DatabaseURL string        `env:"CHOWK_DATABASE_URL" placeholder:"URL" help:"${database_help}"`
+	Chowk       string        `type:"existingfile" placeholder:"FILE" help:"${chowk_help}"`
 	Duration    time.Duration `default:"24s" help:"How long each of the three runs lasts."`
-	Rate        float64       `default:"80" placeholder:"N" help:"Messages per second, in total. Default ${default}."`
+	Rate        float64       `default:"80" placeholder:"N" help:"Messages per second in total. Default ${default}."`
 	SVG         string        `name:"svg" placeholder:"FILE" help:"Write the picture to this file."`
 	JSON        string        `name:"json" placeholder:"FILE" help:"Write the results to this file as JSON."`
 	HTML        string        `name:"html" placeholder:"FILE" help:"Write a page with plots to this file."`
+}
+
+// texts are the help texts that are too long for a struct tag.
+var texts = kong.Vars{
+	"database_help": "PostgreSQL to use, such as postgres://user:password@host/name; by default the experiment " +
+		"starts one. Everything is created in a schema that is dropped at the end.",
+	"chowk_help":    "The chowk binary; by default it is built from this checkout.",
+	"table_help":    "Put the table between the two markers of this document; by default it is printed.",
+	"postgres_help": "The command and its arguments. It finds the server's address in CHOWK_PG_URL.",
 }
 
 // Help describes the experiment.
@@ -84,11 +95,12 @@ func (cmd *incidentCmd) replay(ctx context.Context, c invocation) error {
 	progress := bench.NewProgress(c.err)
 	r, err := incident.Run(ctx, incident.Options{
 		DatabaseURL: cmd.DatabaseURL, Chowk: cmd.Chowk, Duration: cmd.Duration, Rate: cmd.Rate,
-		Say: progress.Say, Line: progress.Line,
+		Print: progress.Print, Line: progress.Line,
 	})
 	progress.End()
 	if r == nil {
 		return err
 	}
-	return errors.Join(err, r.Table(c.out), report.WriteFiles(r, cmd.JSON, cmd.HTML, r.HTML), report.WriteFile(cmd.SVG, r.SVG))
+	return errors.Join(err, r.Table(c.out), report.WriteFiles(r, cmd.JSON, cmd.HTML, r.HTML),
+		report.WriteFile(cmd.SVG, r.SVG))
 }

@@ -52,7 +52,7 @@ func (c invocation) run(ctx context.Context) int {
 	var cmds commands
 	exited := -1
 	k, err := kong.New(&cmds,
-		kong.Name("chowk-lab"), kong.Description(about), kong.Writers(c.out, c.err),
+		kong.Name("chowk-lab"), kong.Description(about), texts, kong.Writers(c.out, c.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c))

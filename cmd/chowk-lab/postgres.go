@@ -8,7 +8,7 @@ import (
 )
 
 type withPostgresCmd struct {
-	Command []string `arg:"" passthrough:"" help:"The command and its arguments. It finds the server's address in CHOWK_PG_URL."`
+	Command []string `arg:"" passthrough:"" help:"${postgres_help}"`
 }
 
 // Help shows a call.

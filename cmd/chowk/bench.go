@@ -216,7 +216,7 @@ func (t *benchTarget) run(ctx context.Context, c invocation, cfg *config, p benc
 	progress := bench.NewProgress(c.err)
 	r, err := bench.Run(ctx, p, bench.Options{
 		Processes: t.Processes, Command: []string{self, "bench", "worker"}, Ops: t.Operations, Keep: t.Keep,
-		Say: progress.Say, See: progress.See,
+		Print: progress.Print, OnProgress: progress.Show,
 	})
 	progress.End()
 	if r == nil {

@@ -24,8 +24,14 @@ var plans = map[string]Plan{
 	fanout: {Sockets: 20, ConnectRate: 200, Senders: 1, Rate: 20, InFlight: 100, Size: 100, Duration: second},
 	send:   {Sockets: 8, ConnectRate: 200, ChannelSize: 2, Senders: 2, Size: 100, Duration: second / 2},
 	mixed:  {Sockets: 20, ConnectRate: 200, ChannelSize: 10, Senders: 10, Rate: 100, InFlight: 100, Duration: second},
-	slow:   {Sockets: 20, ConnectRate: 200, ChannelSize: 10, Senders: 1, Slow: 2, Rate: 60, InFlight: 100, Size: 8000, Duration: 3 * second},
-	tabs:   {Sockets: 10, ConnectRate: 200, ChannelSize: 10, Senders: 10, Rate: 50, InFlight: 100, OpenRate: 40, Leak: 10, Duration: second},
+	slow: {
+		Sockets: 20, ConnectRate: 200, ChannelSize: 10, Senders: 1, Slow: 2, Rate: 60, InFlight: 100, Size: 8000,
+		Duration: 3 * second,
+	},
+	tabs: {
+		Sockets: 10, ConnectRate: 200, ChannelSize: 10, Senders: 10, Rate: 50, InFlight: 100, OpenRate: 40, Leak: 10,
+		Duration: second,
+	},
 }
 
 func TestEveryScenarioMeasuresARealServer(t *testing.T) {
@@ -49,7 +55,7 @@ func TestEveryScenarioMeasuresARealServer(t *testing.T) {
 	}
 }
 
-// plausible checks a report of a server that lost nothing.
+// plausible checks the report of a server that lost nothing.
 func plausible(t *testing.T, p *Plan, r *report.Report) {
 	t.Helper()
 	for _, f := range r.Findings {
@@ -72,7 +78,7 @@ func plausible(t *testing.T, p *Plan, r *report.Report) {
 		t.Errorf("%d sockets opened, want %d", r.Phases[0].Counts["opened"], p.Sockets)
 	}
 	if r.Server == nil || r.Server.MemoryMost == 0 {
-		t.Error("nothing is known of the server's memory")
+		t.Error("the report has nothing about the server's memory")
 	}
 	if p.Scenario == idle {
 		return
@@ -85,12 +91,12 @@ func plausible(t *testing.T, p *Plan, r *report.Report) {
 	}
 	for name, clock := range map[string]string{storm: "back", slow: "delivery_slow", fanout: "delivery", send: "ack"} {
 		if _, ok := latencies[clock]; name == p.Scenario && !ok {
-			t.Errorf("nothing is known of %s", clock)
+			t.Errorf("the report has no latency %s", clock)
 		}
 	}
 }
 
-// wellFormed checks what a report is written as.
+// wellFormed checks a report in all its formats.
 func wellFormed(t *testing.T, r *report.Report) {
 	t.Helper()
 	var asJSON, asHTML, asText bytes.Buffer
@@ -101,18 +107,19 @@ func wellFormed(t *testing.T, r *report.Report) {
 	}
 	var back report.Report
 	var again bytes.Buffer
-	if err := errors.Join(json.Unmarshal(asJSON.Bytes(), &back), report.WriteJSON(&again, &back)); err != nil || again.String() != asJSON.String() {
-		t.Errorf("the JSON does not say what the report does: %v", err)
+	if err := errors.Join(json.Unmarshal(asJSON.Bytes(), &back), report.WriteJSON(&again, &back)); err != nil ||
+		again.String() != asJSON.String() {
+		t.Errorf("the JSON does not read back as the report: %v", err)
 	}
 	page := asHTML.String()
 	if !strings.Contains(page, "<svg") || !strings.Contains(page, r.Title) {
-		t.Error("the page shows nothing")
+		t.Error("the page is empty")
 	}
 	if found := regexp.MustCompile(`(?i)<script|<link|<img|\bsrc=|url\(|@import|\shref=`).FindString(page); found != "" {
 		t.Errorf("the page loads something: %s", found)
 	}
 	if !strings.Contains(asText.String(), "sockets let in") {
-		t.Errorf("the table says nothing:\n%s", asText.String())
+		t.Errorf("the table is empty:\n%s", asText.String())
 	}
 }
 
@@ -139,11 +146,12 @@ func TestProcessesShareTheSockets(t *testing.T) {
 func TestTokensAreSignedWithTheSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV"
-	url, _ := serve(t, "--limits.commands-per-second=100000", "--auth=jwt", "--auth.jwt-secret="+secret, "--auth.jwt-issuer=app")
+	url, _ := serve(t, "--limits.commands-per-second=100000", "--auth=jwt", "--auth.jwt-secret="+secret,
+		"--auth.jwt-issuer=app")
 	p := plans[send]
 	p.Scenario, p.URL, p.Identity = send, url, Identity{Secret: secret, Issuer: "app"}
 	if r, err := Run(t.Context(), p, Options{}); err != nil || len(r.Findings) > 0 {
-		t.Errorf("%v %+v", err, r)
+		t.Errorf("%v; report %+v", err, r)
 	}
 	p.Identity.Secret += "x"
 	if _, err := Run(t.Context(), p, Options{}); err == nil || !strings.Contains(err.Error(), "401") {
@@ -151,18 +159,19 @@ func TestTokensAreSignedWithTheSecret(t *testing.T) {
 	}
 }
 
-// A server that stops answering for a while: whoever counts from when he could
-// write sees one slow answer, whoever counts from when events were due sees them all.
-func TestAStallIsFeltByEveryEventThatWasDueInIt(t *testing.T) {
+// A server stops answering for a while. Latencies that count from when a command could
+// be written show one slow answer; latencies that count from when it was due show all
+// of them.
+func TestAStallCountsForEveryCommandDueInIt(t *testing.T) {
 	t.Parallel()
 	const stall = 700 * time.Millisecond
-	url := fake(t, func(say func(string), heard <-chan string) {
+	url := fake(t, func(send func(string), commands <-chan string) {
 		n := 0
-		for range heard {
+		for range commands {
 			if n++; n == 10 {
 				time.Sleep(stall)
 			}
-			say(`{"type":"ack","event":"new_message","response":{"status":"sent"}}`)
+			send(`{"type":"ack","event":"new_message","response":{"status":"sent"}}`)
 		}
 	})
 	r, err := Run(t.Context(), Plan{
@@ -172,32 +181,32 @@ func TestAStallIsFeltByEveryEventThatWasDueInIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if l := r.Phases[1].Latencies["ack"]; l.P50 < 100 && l.P90 < 300 {
-		t.Errorf("half of the events were due while the server stalled or caught up, but the distribution is %+v", l)
+		t.Errorf("half of the commands were due while the server stalled or caught up, but the distribution is %+v", l)
 	}
 }
 
-func TestWhatIsMissingIsFound(t *testing.T) {
+func TestFindings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		seqs []int
 		want string
 	}{
-		"a hole":   {[]int{2, 3, 5}, "1 messages were passed over"},
-		"a repeat": {[]int{2, 3, 3}, "1 messages came twice"},
+		"a gap":    {[]int{2, 3, 5}, "1 messages were missing"},
+		"a repeat": {[]int{2, 3, 3}, "1 messages arrived twice"},
 		"too few":  {[]int{2}, "deliveries were still missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := fake(t, func(say func(string), heard <-chan string) {
-				if <-heard == "" {
+			url := fake(t, func(send func(string), commands <-chan string) {
+				if <-commands == "" {
 					return
 				}
 				for _, seq := range c.seqs {
-					say(message(seq))
+					send(message(seq))
 				}
-				say(`{"type":"ack","event":"new_message","response":{"status":"sent"}}`)
-				for range heard {
-					say(`{"type":"ack","event":"new_message","response":{"status":"sent"}}`)
+				send(`{"type":"ack","event":"new_message","response":{"status":"sent"}}`)
+				for range commands {
+					send(`{"type":"ack","event":"new_message","response":{"status":"sent"}}`)
 				}
 			})
 			r, err := Run(t.Context(), Plan{
@@ -207,7 +216,7 @@ func TestWhatIsMissingIsFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.ContainsFunc(r.Findings, func(f string) bool { return strings.Contains(f, c.want) }) {
-				t.Errorf("no finding says %q: %q", c.want, r.Findings)
+				t.Errorf("no finding contains %q: %q", c.want, r.Findings)
 			}
 		})
 	}
@@ -228,19 +237,19 @@ func TestRefusalsAreCountedByTheirCodes(t *testing.T) {
 	}
 }
 
-func TestARunEndsEarlyWithWhatItHas(t *testing.T) {
+func TestAnInterruptedRunReportsWhatItHas(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, "--auth=none")
 	p := plans[fanout]
 	p.Scenario, p.URL, p.Duration = fanout, url, time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := Run(ctx, p, Options{See: func(n Now) {
+	r, err := Run(ctx, p, Options{OnProgress: func(n Now) {
 		if n.Point.Rates["acked"] > 0 {
 			cancel()
 		}
 	}})
 	cancel()
 	if err != nil || !r.Interrupted || r.Phases[1].Counts["acked"] == 0 {
-		t.Errorf("%v %+v", err, r)
+		t.Errorf("%v; report %+v", err, r)
 	}
 }

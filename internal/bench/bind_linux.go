@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindLate lets the kernel choose a port when the target is known: it then need not
-// be free towards every other target, and is found at once.
+// bindLate lets the kernel choose the port once the target is known. The port then has
+// to be free for this target only, and the kernel finds one at once.
 func bindLate(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) // kernels before 4.2 choose early

@@ -4,5 +4,5 @@ package bench
 
 import "syscall"
 
-// bindLate is Linux's alone.
+// bindLate does nothing: only Linux has the option.
 func bindLate(_, _ string, _ syscall.RawConn) error { return nil }

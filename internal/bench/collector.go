@@ -12,41 +12,41 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// collector adds up what the hands tell.
+// collector adds up the ticks of all workers.
 type collector struct {
 	plan  *Plan
 	scene scenario
-	most  int64 // sockets open at once
+	most  int64 // most sockets open at one time
 
 	mu     sync.Mutex // guards what follows
 	slots  []*slot
-	phases []*account
+	phases []*phaseSum
 	now    string
-	gauges map[int]gauge // of each hand, by its first socket
+	gauges map[int]gauge // of each worker, by its first socket
 }
 
-// slot is a moment of the run's time.
+// slot is one interval of the run.
 type slot struct {
 	Tick
 	phase string
-	// gauges are what each hand said last, by its first socket.
+	// gauges are each worker's last ones in this slot, by its first socket.
 	gauges map[int]gauge
 }
 
 type gauge struct{ open, usable int64 }
 
-// account is a phase.
-type account struct {
+// phaseSum adds up one phase.
+type phaseSum struct {
 	Tick
 	name    string
 	began   time.Time
 	seconds float64
 }
 
-// maxSlots bounds a run's points: a day of seconds.
+// maxSlots bounds the points of a run: one per second for more than a day.
 const maxSlots = 100_000
 
-func newBook(p *Plan, scene scenario) *collector {
+func newCollector(p *Plan, scene scenario) *collector {
 	return &collector{plan: p, scene: scene, gauges: make(map[int]gauge)}
 }
 
@@ -54,7 +54,7 @@ func (b *collector) begin(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.now = name
-	b.phases = append(b.phases, &account{name: name, began: time.Now()})
+	b.phases = append(b.phases, &phaseSum{name: name, began: time.Now()})
 }
 
 func (b *collector) finish(name string) {
@@ -65,7 +65,7 @@ func (b *collector) finish(name string) {
 	}
 }
 
-func (b *collector) phase(name string) *account {
+func (b *collector) phase(name string) *phaseSum {
 	for _, a := range b.phases {
 		if a.name == name {
 			return a
@@ -74,7 +74,7 @@ func (b *collector) phase(name string) *account {
 	return nil
 }
 
-// add adds a tick of one hand.
+// add adds a tick of one worker.
 func (b *collector) add(t Tick) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,27 +102,30 @@ func (b *collector) add(t Tick) {
 	}
 }
 
-// points are the slots in order, with the sum of what each hand said last.
+// points returns the slots in order, each with the sum of all workers' last gauges.
 func (b *collector) points() []report.Point {
 	var points []report.Point
 	known := make(map[int]gauge)
-	hands := 1
+	workers := 1
 	for i, s := range b.slots {
 		if s == nil {
 			continue
 		}
-		point := report.Point{At: (time.Duration(i+1) * b.plan.Every).Seconds(), Phase: s.phase, Rates: make(map[string]float64)}
-		for hand, g := range s.gauges {
-			known[hand] = g
+		point := report.Point{
+			At: (time.Duration(i+1) * b.plan.Every).Seconds(), Phase: s.phase,
+			Rates: make(map[string]float64),
+		}
+		for worker, g := range s.gauges {
+			known[worker] = g
 		}
 		for _, g := range known {
 			point.Open += g.open
 			point.Usable += g.usable
 		}
-		hands = max(hands, len(known))
-		seconds := s.Seconds / float64(hands)
+		workers = max(workers, len(known))
+		seconds := s.Seconds / float64(workers)
 		if b.most = max(b.most, point.Open); seconds < b.plan.Every.Seconds()/4 {
-			continue // the last one, cut short
+			continue // the last slot, cut short
 		}
 		for c, n := range s.Counts {
 			point.Rates[counterNames[c]] = float64(n) / seconds
@@ -155,9 +158,9 @@ func latency(h *hdr.Histogram) report.Latency {
 	}
 }
 
-// show tells how it goes until ctx ends.
+// show reports the progress until ctx ends.
 func (b *collector) show(ctx context.Context, see func(Now)) {
-	for async.Sleep(ctx, seeEvery) {
+	for async.Sleep(ctx, progressEvery) {
 		b.mu.Lock()
 		now := Now{Scenario: b.plan.Scenario, Phase: b.now, Elapsed: time.Since(b.plan.Start), Whole: b.plan.Duration}
 		if points := b.recent(); len(points) > 0 {
@@ -173,12 +176,12 @@ func (b *collector) show(ctx context.Context, see func(Now)) {
 	}
 }
 
-// recent are the points of the last few slots: those that all hands have told.
+// recent returns the points of the last few slots that all workers have reported.
 func (b *collector) recent() []report.Point {
 	tail := &collector{plan: b.plan, slots: b.slots[max(len(b.slots)-4, 0):]}
 	points := tail.points()
 	if len(points) > 1 {
-		points = points[:len(points)-1] // some hands may still owe theirs
+		points = points[:len(points)-1] // some workers may not have reported it yet
 	}
 	return points
 }
@@ -192,7 +195,10 @@ func (b *collector) report(interrupted bool, processes int) *report.Report {
 		Machine: machine(), Settings: p.settings(processes), Points: b.points(),
 	}
 	for _, a := range b.phases {
-		ph := report.Phase{Name: a.name, Seconds: a.seconds, Counts: make(map[string]int64), Codes: a.Codes, Latencies: make(map[string]report.Latency)}
+		ph := report.Phase{
+			Name: a.name, Seconds: a.seconds, Counts: make(map[string]int64), Codes: a.Codes,
+			Latencies: make(map[string]report.Latency),
+		}
 		if ph.Seconds == 0 {
 			ph.Seconds = time.Since(a.began).Seconds()
 		}
@@ -210,7 +216,7 @@ func (b *collector) report(interrupted bool, processes int) *report.Report {
 	return r
 }
 
-// findings are what a reader should not have to look for.
+// findings returns what a reader should notice first.
 func (b *collector) findings() []string {
 	var sum Tick
 	codes := make(map[string]int64)
@@ -227,34 +233,39 @@ func (b *collector) findings() []string {
 		}
 	}
 	c := &sum.Counts
-	say(c[gaps], "%s messages were passed over: a socket heard a later one of the same channel first")
-	say(c[repeats], "%s messages came twice or out of order")
-	if b.scene.whole && c[unanswered] == 0 && c[ended] == 0 && b.most == int64(b.plan.Sockets) && len(b.plan.Identity.Tokens) == 0 && b.even() {
+	say(c[gaps], "%s messages were missing: a socket received a later one of the same channel first")
+	say(c[repeats], "%s messages arrived twice or out of order")
+	if b.scene.expectsAll && c[unanswered] == 0 && c[ended] == 0 && b.most == int64(b.plan.Sockets) &&
+		len(b.plan.Identity.Tokens) == 0 && b.even() {
 		say(c[stored]*int64(b.plan.ChannelSize)-c[delivered], "%s deliveries were still missing at the end")
 	}
-	say(int64(b.plan.Sockets)-b.most, "%s sockets of %s were never open at the same time as the others", report.Count(int64(b.plan.Sockets)))
-	say(c[ended], "%s sockets were ended by the server or the network")
-	say(c[unanswered], "%s events had no answer when their socket ended")
-	say(codes["rate_limited"], "%s events were refused because one socket may send only so many a second (limits.commands-per-second): use more senders, or raise it for the measurement")
-	say(codes["overloaded"], "%s events or handshakes were refused because the server was busy")
-	say(codes["http 503"], "%s handshakes were refused with 503: the server takes only so many a second (limits.handshakes-per-second) and so many at once (limits.sockets, open files)")
+	say(int64(b.plan.Sockets)-b.most, "%s sockets of %s were never open at the same time as the others",
+		report.Count(int64(b.plan.Sockets)))
+	say(c[ended], "%s sockets were closed by the server or the network")
+	say(c[unanswered], "%s commands had no answer when their socket closed")
+	say(codes["rate_limited"],
+		"%s commands were refused by the limit for one socket (limits.commands-per-second): "+
+			"use more senders, or raise it for the measurement")
+	say(codes["overloaded"], "%s commands or handshakes were refused because the server was busy")
+	say(codes["http 503"], "%s handshakes were refused with 503 by the limits for handshakes "+
+		"(limits.handshakes-per-second) or sockets (limits.sockets, open files)")
 	return said
 }
 
-// even reports whether every channel has as many sockets.
+// even reports whether all channels have the same number of sockets.
 func (b *collector) even() bool { return b.plan.Sockets%b.plan.ChannelSize == 0 }
 
 func (p *Plan) settings(processes int) []report.Setting {
 	all := []report.Setting{
 		{Name: "sockets", Value: report.Count(int64(p.Sockets))},
-		{Name: "opened a second", Value: fmt.Sprint(p.ConnectRate)},
+		{Name: "opened per second", Value: fmt.Sprint(p.ConnectRate)},
 		{Name: "duration", Value: p.Duration.String()},
 		{Name: "processes", Value: fmt.Sprint(processes)},
 	}
-	if scenarios[p.Scenario].talks {
-		rate := fmt.Sprintf("%v a second in all", p.Rate)
+	if scenarios[p.Scenario].needsChannels {
+		rate := fmt.Sprintf("%v per second in total", p.Rate)
 		if p.Rate == 0 {
-			rate = fmt.Sprintf("as fast as answers come, %d at once from each sender", p.InFlight)
+			rate = fmt.Sprintf("as fast as answers arrive, %d in flight for each sender", p.InFlight)
 		}
 		all = append(all,
 			report.Setting{Name: "sockets in a channel", Value: report.Count(int64(p.ChannelSize))},

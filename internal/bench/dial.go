@@ -20,19 +20,21 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// dialTimeout bounds a handshake, up to the answer to the upgrade.
+// dialTimeout bounds a handshake, up to the response to the upgrade.
 const dialTimeout = 30 * time.Second
 
-// errRefused is a handshake answered by something else than an upgrade.
+// errRefused is a handshake that was answered by something other than an upgrade.
 type errRefused struct {
 	status int
-	after  time.Duration // when to come back, 0 when it was not said
+	after  time.Duration // when to try again; 0 if the server did not say
 }
 
-func (e *errRefused) Error() string { return "the handshake was answered by " + strconv.Itoa(e.status) }
+func (e *errRefused) Error() string {
+	return "the server answered the handshake with " + strconv.Itoa(e.status)
+}
 
-// handshake opens a WebSocket and returns what came after the answer. resume, when
-// it is not empty, is a compact resume.
+// handshake opens a WebSocket and returns the bytes that followed the response. resume
+// is a compact resume, or empty.
 func (p *Plan) handshake(ctx context.Context, i int, resume string) (net.Conn, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -53,14 +55,15 @@ func (p *Plan) handshake(ctx context.Context, i int, resume string) (net.Conn, [
 	return nc, rest, nil
 }
 
-// forget makes closing a connection a reset. The side that closes in order keeps
-// its port for a minute; after some thousands the kernel has to look for free ones.
+// forget makes a close send a reset. The side that closes in order keeps its port in
+// use for a minute; after a few thousand of them the kernel has to search for free
+// ones.
 func forget(nc net.Conn) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
 	if tcp, ok := nc.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // it closes in order then
+		_ = tcp.SetLinger(0) // then it closes in order
 	}
 }
 
@@ -80,12 +83,13 @@ func (p *Plan) connect(ctx context.Context, i int) (net.Conn, error) {
 	}
 	address := net.JoinHostPort(u.Hostname(), port)
 	if u.Scheme == "https" {
-		return (&tls.Dialer{NetDialer: &d, Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", address)
+		return (&tls.Dialer{NetDialer: &d, Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).
+			DialContext(ctx, "tcp", address)
 	}
 	return d.DialContext(ctx, "tcp", address)
 }
 
-// readers are for the answers to handshakes; nothing of them stays with a socket.
+// readers are for the responses of handshakes; sockets do not keep them.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 
 func (p *Plan) upgrade(nc net.Conn, i int, resume string) (rest []byte, err error) {
@@ -101,15 +105,16 @@ func (p *Plan) upgrade(nc net.Conn, i int, resume string) (rest []byte, err erro
 	defer r.Reset(nil)
 	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodGet})
 	if err != nil {
-		return nil, fmt.Errorf("read the answer to the handshake: %w", err)
+		return nil, fmt.Errorf("read the response to the handshake: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		after, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // not a number of seconds: not said
+		after, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // not a number of seconds
 		return nil, &errRefused{resp.StatusCode, time.Duration(min(max(after, 0), 3600)) * time.Second}
 	}
-	if sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")); resp.Header.Get("Sec-WebSocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]) {
-		return nil, errors.New("the answer to the handshake is not to its key")
+	if sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")); resp.Header.Get(
+		"Sec-WebSocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]) {
+		return nil, errors.New("the response to the handshake does not match its key")
 	}
 	rest = make([]byte, r.Buffered())
 	_, err = io.ReadFull(r, rest)
@@ -130,7 +135,8 @@ func (p *Plan) ask(nc net.Conn, i int, key, resume string) error {
 	if resume != "" {
 		b = fmt.Appendf(b, "?resume=%s", url.QueryEscape(resume))
 	}
-	b = fmt.Appendf(b, " HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n", u.Host, key)
+	b = fmt.Appendf(b, " HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n", u.Host, key)
 	if !p.Old {
 		b = fmt.Appendf(b, "Sec-WebSocket-Protocol: %s\r\n", chat.Protocol)
 	}

@@ -2,5 +2,5 @@
 
 package bench
 
-// descriptors gives 0: there is no limit on open files to keep to here.
+// descriptors returns 0: there is no limit on open files to observe.
 func descriptors() int { return 0 }

@@ -4,8 +4,8 @@ package bench
 
 import "syscall"
 
-// descriptors raises the limit on open files as far as it goes, and gives it; 0
-// when there is none to be found.
+// descriptors raises the limit on open files as far as possible and returns it, 0 if it
+// is unknown.
 func descriptors() int {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {

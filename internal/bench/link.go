@@ -12,52 +12,50 @@ import (
 	"github.com/chowk-chat/chowk/internal/frame"
 )
 
-// link is one connection of a socket. One goroutine reads it; whoever has
-// something to say writes.
+// link is one connection of a socket. One goroutine reads from it; several may write.
 type link struct {
 	conn  net.Conn
-	ready chan struct{} // closed when the server has let the socket in
+	ready chan struct{} // closed when the server has accepted the socket
 	gone  chan struct{} // closed when the connection has ended
 
 	closing sync.Once
 	closed  chan struct{} // closed when this side ends it
-	slots   chan struct{} // holds one entry for each question without an answer
+	slots   chan struct{} // holds one element for each request without an answer
 
-	// writing is held while writing; what is noted as asked is in the order of
-	// writing.
+	// writing is held while writing, so that pending is in the order of writing.
 	writing sync.Mutex
-	pong    atomic.Pointer[[]byte] // owed by the next write
+	pong    atomic.Pointer[[]byte] // to be sent with the next write
 	paused  atomic.Pointer[chan struct{}]
 
-	mu     sync.Mutex // guards what follows
-	asked  []question
-	oldest atomic.Int64 // when the first of asked was due; 0 when there is none
+	mu      sync.Mutex // guards what follows
+	pending []request
+	oldest  atomic.Int64 // when the first of pending was due; 0 if there is none
 }
 
-// question is an event that was sent and not answered yet.
-type question struct {
+// request is a command that was sent and has no answer yet.
+type request struct {
 	due  time.Time
-	what event
+	what command
 }
 
-// event is what a client sends.
-type event byte
+// command is what a client sends.
+type command byte
 
 const (
-	aMessage event = iota
-	aTyping
-	aReceipt
-	aJoin
+	cmdMessage command = iota
+	cmdTyping
+	cmdReceipt
+	cmdJoin
 )
 
 const (
 	writeTimeout = 30 * time.Second
 	readBuffer   = 4 << 10
-	smallBuffer  = 4 << 10 // the kernel's, of a socket that is about to stop reading
-	largeBuffer  = 1 << 20 // and when it reads again
+	smallBuffer  = 4 << 10 // the kernel's, for a socket that is about to stop reading
+	largeBuffer  = 1 << 20 // when it reads again
 )
 
-// serverLimits let in what a server may send: a connection frame with thousands of
+// serverLimits allow what a server may send: a connection frame with thousands of
 // channels is long.
 var serverLimits = frame.Limits{Frame: 16 << 20, Message: 16 << 20, Client: true}
 
@@ -68,7 +66,7 @@ func newLink(conn net.Conn, inFlight int) *link {
 	}
 }
 
-// close ends the connection from this side, as a cable that is pulled does.
+// close ends the connection from this side without a close frame.
 func (l *link) close() {
 	l.closing.Do(func() {
 		close(l.closed)
@@ -85,10 +83,10 @@ func (l *link) isClosing() bool {
 	}
 }
 
-// pause makes the reader stop; unpause lets it go on.
+// pause makes the reader stop; unpause lets it continue.
 func (l *link) pause() {
 	if tcp, ok := l.conn.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(smallBuffer) // it only makes the experiment shorter
+		_ = tcp.SetReadBuffer(smallBuffer) // it only shortens the experiment
 	}
 	gate := make(chan struct{})
 	if l.paused.CompareAndSwap(nil, &gate) {
@@ -105,8 +103,8 @@ func (l *link) unpause() {
 	}
 }
 
-// read hands every message to take until the connection ends; why is "" when this
-// side ended it.
+// read passes every message to take until the connection ends. why is "" if this side
+// ended it.
 func (l *link) read(rest []byte, take func(n int, m frame.Message)) (why string) {
 	p := frame.Parser{Limits: &serverLimits}
 	why, end := l.parse(&p, rest, take)
@@ -162,14 +160,14 @@ func (l *link) parse(p *frame.Parser, b []byte, take func(int, frame.Message)) (
 	return "", false
 }
 
-// answerPing writes a pong, or leaves it to who is writing.
+// answerPing writes a pong, or leaves it to the goroutine that is writing.
 func (l *link) answerPing(payload []byte) {
 	b := frame.AppendMasked(nil, frame.OpPong, payload, newKey())
 	l.pong.Store(&b)
-	l.payPong()
+	l.flushPong()
 }
 
-func (l *link) payPong() {
+func (l *link) flushPong() {
 	for l.pong.Load() != nil && l.writing.TryLock() {
 		if b := l.pong.Swap(nil); b != nil {
 			l.writeLocked(*b)
@@ -178,16 +176,16 @@ func (l *link) payPong() {
 	}
 }
 
-// say writes a frame that asks something.
-func (l *link) say(q question, b []byte) {
+// send writes a frame that the server answers.
+func (l *link) send(q request, b []byte) {
 	l.writing.Lock()
 	l.mu.Lock()
-	l.asked = append(l.asked, q)
+	l.pending = append(l.pending, q)
 	l.oldest.CompareAndSwap(0, q.due.UnixNano())
 	l.mu.Unlock()
 	l.writeLocked(b)
 	l.writing.Unlock()
-	l.payPong()
+	l.flushPong()
 }
 
 func (l *link) writeLocked(b []byte) {
@@ -196,33 +194,34 @@ func (l *link) writeLocked(b []byte) {
 		_, err = l.conn.Write(b)
 	}
 	if err != nil {
-		_ = l.conn.Close() // the reader sees it
+		_ = l.conn.Close() // the reader notices
 	}
 }
 
-// answered takes the question that an answer is to: servers answer in order.
-func (l *link) answered() (q question, ok bool) {
+// nextPending removes and returns the oldest request: servers answer in order.
+func (l *link) nextPending() (q request, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.asked) == 0 {
+	if len(l.pending) == 0 {
 		return q, false
 	}
-	q = l.asked[0]
-	l.asked = l.asked[1:]
+	q = l.pending[0]
+	l.pending = l.pending[1:]
 	next := int64(0)
-	if len(l.asked) > 0 {
-		next = l.asked[0].due.UnixNano()
+	if len(l.pending) > 0 {
+		next = l.pending[0].due.UnixNano()
 	}
 	l.oldest.Store(next)
 	return q, true
 }
 
-// abandoned are the questions left when the connection has ended.
-func (l *link) abandoned() int {
+// dropPending removes all requests after the connection has ended, and returns their
+// number.
+func (l *link) dropPending() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.asked)
-	l.asked = nil
+	n := len(l.pending)
+	l.pending = nil
 	l.oldest.Store(0)
 	return n
 }

@@ -6,71 +6,72 @@ import (
 	"math"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Plan is one run: what to do to which server, as whom, and for how long. Every
-// number is bounded, and so is the whole: it ends by itself.
+// Plan describes one run: the load, the server, the users and the duration. Every
+// number is bounded, and so is the run: it ends by itself.
 type Plan struct {
 	Scenario string
 	// URL is the server's, such as http://127.0.0.1:8080.
 	URL string
-	// Old speaks the old protocol: no subprotocol, no token, channels are joined.
+	// Old uses the old protocol: no subprotocol, no token, and channels have to be joined.
 	Old      bool
 	Identity Identity
-	// Run is in the names of all that the run makes.
+	// Run is part of the name of everything that the run creates.
 	Run string
 
-	// Sockets are opened in all, ConnectRate of them a second, each of a user of its
-	// own (or of the tokens given, in turn).
+	// Sockets is the total, opened at ConnectRate per second. Each has a user of its own,
+	// or uses the given tokens in turn.
 	Sockets     int
 	ConnectRate float64
-	// ChannelSize is how many sockets share a channel; the first Senders of each send.
+	// ChannelSize is the number of sockets in a channel; the first Senders of each send.
 	ChannelSize, Senders int
-	// Rate is how many events are due a second in all; 0 is as fast as they are
-	// answered, InFlight at once for each sender.
+	// Rate is the number of commands per second in total; 0 means as fast as answers
+	// arrive, with InFlight unanswered commands for each sender.
 	Rate     float64
 	InFlight int
-	// Size is that of a message's content, in bytes.
+	// Size is the size of a message's content in bytes.
 	Size int
-	// Duration is how long the load lasts, in phases where there are several.
+	// Duration is how long the load lasts, divided among the phases of the scenario.
 	Duration time.Duration
-	// Over is the time over which those come back who were cut off: storm.
+	// Over spreads the return of disconnected sockets over this time: storm.
 	Over time.Duration
-	// Slow is how many sockets stop reading: slow-readers, incident.
+	// Slow is the number of sockets that stop reading: slow-readers, incident.
 	Slow int
-	// OpenRate is how many sockets a tab gone wild opens a second, and Leak how many
-	// of them it leaves open: tabs.
+	// OpenRate is how many sockets per second a page in a reconnect loop opens, and Leak
+	// how many of them it leaves open: tabs.
 	OpenRate, Leak float64
 
-	// Sources are the local addresses to connect from, in turn; none is any.
+	// Sources are the local addresses to connect from, in turn; none means any.
 	Sources []string
 	// Channels are those to use, one for each ChannelSize sockets.
 	Channels []chat.ID
-	// First and Count are one worker's share of the sockets.
+	// First and Count are a worker's share of the sockets.
 	First, Count int
-	// Start is when the run began; ticks are Every apart.
+	// Start is when the run began, Every the time between ticks.
 	Start time.Time
 	Every time.Duration
 }
 
-// Identity is how sockets say who they are: with a token of the list, with one
-// made from the secret, else with their user id, as auth=none believes.
+// Identity is how sockets authenticate: with a token of the list, with one signed with
+// the secret, or else with their user id, for servers with auth=none.
 type Identity struct {
 	Tokens                   []Token
 	Secret, Issuer, Audience string
 }
 
-// Token is a user's.
+// Token is the token of a user.
 type Token struct {
 	User  chat.UserID
 	Token string
 }
 
-// Bounds on a run.
+// Bounds of a run.
 const (
 	maxSockets  = 1_000_000
 	maxDuration = 24 * time.Hour
@@ -88,7 +89,7 @@ func (p *Plan) complete() error {
 	}
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("--url is %q, but must be like http://127.0.0.1:8080", p.URL)
+		return fmt.Errorf("--url must look like http://127.0.0.1:8080, not %q", p.URL)
 	}
 	p.URL = u.Scheme + "://" + u.Host
 	if p.ChannelSize == 0 {
@@ -115,40 +116,49 @@ func (p *Plan) complete() error {
 		{"leak", p.Leak, 0, p.OpenRate},
 	} {
 		if math.IsNaN(b.value) || b.value < b.low || b.value > b.high {
-			return fmt.Errorf("--%s is %v, but must be from %v to %v", b.flag, b.value, b.low, b.high)
+			number := plainNumber
+			if b.flag == "duration" || b.flag == "over" {
+				number = plainDuration
+			}
+			return fmt.Errorf("--%s must be from %s to %s, not %s", b.flag, number(b.low), number(b.high), number(b.value))
 		}
 	}
 	p.Size = max(p.Size, minSize)
 	if p.Every == 0 {
 		p.Every = min(max((p.Duration/ticksWanted).Round(50*time.Millisecond), 100*time.Millisecond), time.Second)
 	}
-	if s.talks && p.Senders == 0 {
-		return errors.New("--senders is 0, and then nobody sends")
+	if s.needsChannels && p.Senders == 0 {
+		return errors.New("--senders is 0, so nothing would be sent")
 	}
 	return nil
 }
 
-// channel is where the socket number i belongs.
+func plainNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+func plainDuration(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).String()
+}
+
+// channel returns the number of the ith socket's channel.
 func (p *Plan) channel(i int) int { return i / p.ChannelSize }
 
-// channelCount is how many channels the sockets need.
+// channelCount returns how many channels the sockets need.
 func (p *Plan) channelCount() int { return (p.Sockets + p.ChannelSize - 1) / p.ChannelSize }
 
-// sends reports whether the socket number i is a sender, and the how-manieth of
-// all it is.
+// sends reports whether the ith socket is a sender, and its number among all senders.
 func (p *Plan) sends(i int) (nth int, ok bool) {
 	place := i % p.ChannelSize
 	return p.channel(i)*p.Senders + place, place < p.Senders
 }
 
-// senders is how many sockets send.
+// senders returns the number of senders.
 func (p *Plan) senders() int {
-	whole := p.Sockets / p.ChannelSize
-	return whole*p.Senders + min(p.Sockets-whole*p.ChannelSize, p.Senders)
+	full := p.Sockets / p.ChannelSize
+	return full*p.Senders + min(p.Sockets-full*p.ChannelSize, p.Senders)
 }
 
-// isSlow reports whether the socket number i is one that stops reading: those are
-// the last ones, and never senders as long as there are others.
+// isSlow reports whether the ith socket is one that stops reading. They are the last
+// ones, and not senders as long as there are others.
 func (p *Plan) isSlow(i int) bool {
 	channels := p.channelCount()
 	c := p.channel(i)
@@ -160,14 +170,14 @@ func (p *Plan) isSlow(i int) bool {
 	return i%p.ChannelSize >= size-mine
 }
 
-// share gives a worker its part of the sockets.
+// share returns one worker's part of the plan.
 func (p Plan) share(worker, workers int) Plan {
 	p.First = p.Sockets * worker / workers
 	p.Count = p.Sockets*(worker+1)/workers - p.First
 	return p
 }
 
-// ParseTokens reads a file of tokens: a user id and a token on each line.
+// ParseTokens parses a file of tokens: a user id and a token on each line.
 func ParseTokens(text string) ([]Token, error) {
 	var all []Token
 	for i, line := range slices.Collect(strings.Lines(text)) {

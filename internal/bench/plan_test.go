@@ -10,7 +10,7 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
-func TestAPlanOutOfBoundsIsRefusedWithTheFlagsName(t *testing.T) {
+func TestAPlanOutOfBoundsNamesTheFlag(t *testing.T) {
 	t.Parallel()
 	good := Plan{Scenario: send, URL: "http://127.0.0.1:1", Sockets: 10, ConnectRate: 10, Senders: 1}
 	if err := good.complete(); err != nil {
@@ -35,7 +35,7 @@ func TestAPlanOutOfBoundsIsRefusedWithTheFlagsName(t *testing.T) {
 	}
 }
 
-func TestSharesAreAllSocketsOnce(t *testing.T) {
+func TestSharesCoverAllSocketsOnce(t *testing.T) {
 	t.Parallel()
 	p := Plan{Sockets: 103}
 	next := 0
@@ -47,56 +47,77 @@ func TestSharesAreAllSocketsOnce(t *testing.T) {
 		next += s.Count
 	}
 	if next != p.Sockets {
-		t.Errorf("the shares are %d sockets, want %d", next, p.Sockets)
+		t.Errorf("the shares have %d sockets, want %d", next, p.Sockets)
 	}
 }
 
 func TestSendersAndSlowSocketsAreSpreadOverTheChannels(t *testing.T) {
 	t.Parallel()
 	p := Plan{Sockets: 25, ChannelSize: 10, Senders: 2, Slow: 4}
-	senders, tired := map[int]bool{}, 0
+	senders, stalls := map[int]bool{}, 0
 	for i := range p.Sockets {
 		nth, sends := p.sends(i)
 		if sends {
 			senders[nth] = true
 		}
 		if p.isSlow(i) {
-			tired++
+			stalls++
 			if sends {
-				t.Errorf("socket %d sends and stops reading", i)
+				t.Errorf("socket %d both sends and stops reading", i)
 			}
 		}
 	}
-	if len(senders) != 6 || p.senders() != 6 || tired != 4 {
-		t.Errorf("%d senders (%d by count), %d slow", len(senders), p.senders(), tired)
+	if len(senders) != 6 || p.senders() != 6 || stalls != 4 {
+		t.Errorf("%d senders (%d by count), %d slow", len(senders), p.senders(), stalls)
 	}
 }
 
-func TestFramesOfBothProtocolsAreUnderstood(t *testing.T) {
+func TestFramesOfBothProtocolsAreParsed(t *testing.T) {
 	t.Parallel()
 	due := time.Unix(0, 1700000000123456789)
 	content := string(appendContent(nil, due, 100))
 	if len(content) != 100 {
 		t.Errorf("content of %d bytes, want 100", len(content))
 	}
-	for frame, want := range map[string]heard{
-		`{"type":"message","channel_id":"c","seq":17,"data":{"content":"` + content + `"}}`:        {kind: "message", seq: 17, due: due},
-		`{"type": "message", "channel_id": "c", "data": {"content": "` + content + `"}}`:           {kind: "message", due: due},
-		`{"channel_id": "c", "type": "message", "data": {"content": "` + content + `"}}`:           {kind: "message", due: due},
-		`{"type":"ack","event":"new_message","response":{"status":"sent"}}`:                        {kind: "ack"},
-		`{"type":"ack","event":"typing","response":{"error":"no","code":"forbidden"}}`:             {kind: "ack", refusal: "forbidden", event: "typing"},
-		`{"type": "ack", "event": "typing", "response": {"error": "Access denied"}}`:               {kind: "ack", refusal: "refused", event: "typing"},
-		`{"type":"error","code":"overloaded","retry_after_ms":250,"event":"typing","message":"x"}`: {kind: "error", refusal: "overloaded", after: 250 * time.Millisecond, event: "typing"},
-		`{"type":"member_joined","seq":3}`:                                                         {kind: "member_joined", seq: 3},
-		`rubbish`:                                                                                  {kind: "not understood"},
+	for frame, want := range map[string]serverFrame{
+		`{"type":"message","channel_id":"c","seq":17,"data":{"content":"` + content + `"}}`: {
+			kind: "message", seq: 17,
+			due: due,
+		},
+		`{"type": "message", "channel_id": "c", "data": {"content": "` + content + `"}}`: {
+			kind: "message",
+			due:  due,
+		},
+		`{"channel_id": "c", "type": "message", "data": {"content": "` + content + `"}}`: {
+			kind: "message",
+			due:  due,
+		},
+		`{"type":"ack","event":"new_message","response":{"status":"sent"}}`: {kind: "ack"},
+		`{"type":"ack","event":"typing","response":{"error":"no","code":"forbidden"}}`: {
+			kind:    "ack",
+			refusal: "forbidden", event: "typing",
+		},
+		`{"type": "ack", "event": "typing", "response": {"error": "Access denied"}}`: {
+			kind:    "ack",
+			refusal: "refused", event: "typing",
+		},
+		`{"type":"error","code":"overloaded","retry_after_ms":250,"event":"typing","message":"x"}`: {
+			kind:    "error",
+			refusal: "overloaded", after: 250 * time.Millisecond, event: "typing",
+		},
+		`{"type":"member_joined","seq":3}`: {
+			kind: "member_joined",
+			seq:  3,
+		},
+		`rubbish`: {kind: "not understood"},
 	} {
-		if got := hear([]byte(frame)); !reflect.DeepEqual(got, want) {
+		if got := parseFrame([]byte(frame)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s\n got %+v\nwant %+v", frame, got, want)
 		}
 	}
 }
 
-func TestATickGoesBetweenProcessesWhole(t *testing.T) {
+func TestATickSurvivesItsEncoding(t *testing.T) {
 	t.Parallel()
 	var all counters
 	all.count(sent, 5)
@@ -104,7 +125,7 @@ func TestATickGoesBetweenProcessesWhole(t *testing.T) {
 	for i := range 1000 {
 		all.note(ack, i, time.Duration(i)*time.Millisecond)
 	}
-	tick := all.take()
+	tick := all.drain()
 	tick.First, tick.Slot, tick.Phase, tick.Open, tick.Usable, tick.Seconds = 1, 2, "load", 3, 4, 0.5
 	b, err := json.Marshal(tick)
 	if err != nil {
@@ -115,14 +136,14 @@ func TestATickGoesBetweenProcessesWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !back.Clocks[ack].Equals(tick.Clocks[ack]) {
-		t.Error("the histogram is another one")
+		t.Error("the histogram changed")
 	}
 	back.Clocks, tick.Clocks = [clocks]*hdr.Histogram{}, [clocks]*hdr.Histogram{}
 	if !reflect.DeepEqual(back, tick) {
 		t.Errorf("got %+v, want %+v", back, tick)
 	}
-	if again := all.take(); again.Counts[sent] != 0 || again.Clocks[ack] != nil {
-		t.Errorf("what was taken is still there: %+v", again)
+	if again := all.drain(); again.Counts[sent] != 0 || again.Clocks[ack] != nil {
+		t.Errorf("what was drained is still there: %+v", again)
 	}
 }
 
@@ -134,7 +155,7 @@ func TestTokensOfAFile(t *testing.T) {
 	}
 	for _, bad := range []string{"", "alice", "no/user token", "a b c"} {
 		if _, err := ParseTokens(bad); err == nil {
-			t.Errorf("%q was taken", bad)
+			t.Errorf("%q was accepted", bad)
 		}
 	}
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// Progress tells on a terminal how a run goes: in one line that is written anew, or
-// elsewhere in a line every few seconds.
+// Progress shows the progress of a run: on a terminal in one line that is rewritten,
+// elsewhere with a line every few seconds.
 type Progress struct {
 	Out io.Writer
-	// Live is whether Out is a terminal.
+	// Live means that Out is a terminal.
 	Live bool
 
 	mu    sync.Mutex // guards what follows
@@ -31,15 +31,15 @@ func NewProgress(w io.Writer) *Progress {
 	return &Progress{Out: w, Live: ok && isatty.IsTerminal(f.Fd())}
 }
 
-// plainEvery is how far apart the lines are where they stay.
-const plainEvery = 5 * time.Second
+// lineEvery is the time between two lines that are not rewritten.
+const lineEvery = 5 * time.Second
 
-// See shows how it goes.
-func (p *Progress) See(n Now) {
+// Show shows the state of a run.
+func (p *Progress) Show(n Now) {
 	p.Line(n.Scenario+" "+n.Phase, n.line())
 }
 
-// Line shows a line of its own making; it is of a part, whose first line is always
+// Line shows a line. It belongs to a part, and the first line of each part is always
 // shown.
 func (p *Progress) Line(part, line string) {
 	p.mu.Lock()
@@ -49,15 +49,15 @@ func (p *Progress) Line(part, line string) {
 		p.phase = part
 		return
 	}
-	if part == p.phase && time.Since(p.last) < plainEvery {
+	if part == p.phase && time.Since(p.last) < lineEvery {
 		return
 	}
 	p.phase, p.last = part, time.Now()
 	fmt.Fprintln(p.Out, line)
 }
 
-// Say writes a whole line.
-func (p *Progress) Say(text string) {
+// Print writes a line that stays.
+func (p *Progress) Print(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.Live && p.phase != "" {
@@ -66,7 +66,7 @@ func (p *Progress) Say(text string) {
 	fmt.Fprintln(p.Out, text)
 }
 
-// End leaves the line that was written anew.
+// End removes the line that is rewritten.
 func (p *Progress) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// resources watches what the server says of itself, at its operations listener.
+// resources polls the metrics of the server's operations listener.
 type resources struct {
 	url string
 
@@ -22,7 +22,7 @@ type resources struct {
 	first map[string]float64
 	last  map[string]float64
 	most  map[string]float64
-	held  float64 // memory with every socket open and nothing else
+	held  float64 // memory with all sockets open and no load
 }
 
 const (
@@ -33,21 +33,21 @@ const (
 	useTimeout       = 2 * time.Second
 )
 
-// watch looks again and again until ctx ends; a look that fails is left out.
+// watch polls until ctx ends; failed polls are ignored.
 func (u *resources) watch(ctx context.Context) {
 	for async.Sleep(ctx, useEvery) {
-		_ = u.look(ctx)
+		_ = u.poll(ctx)
 	}
 }
 
-func (u *resources) look(ctx context.Context) error {
+func (u *resources) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(u.url, "/")+"/metrics", nil)
 	if err != nil {
 		return err
 	}
-	r.Close = true // nothing stays open that the server would have to wait for
+	r.Close = true // no idle connection that the server would have to wait for
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return fmt.Errorf("read the server's metrics: %w", err)
@@ -78,9 +78,9 @@ func (u *resources) look(ctx context.Context) error {
 	return nil
 }
 
-// opened notes that all sockets are open.
+// opened records the memory when all sockets are open.
 func (u *resources) opened(ctx context.Context) {
-	if u.look(ctx) == nil {
+	if u.poll(ctx) == nil {
 		u.mu.Lock()
 		u.held = u.last[memoryMetric]
 		u.mu.Unlock()
@@ -94,7 +94,8 @@ func (u *resources) report(sockets int64) *report.Server {
 		return nil
 	}
 	s := &report.Server{
-		CPUSeconds: u.last[cpuMetric] - u.first[cpuMetric], MemoryStart: u.first[memoryMetric], MemoryMost: u.most[memoryMetric],
+		CPUSeconds: u.last[cpuMetric] - u.first[cpuMetric], MemoryStart: u.first[memoryMetric],
+		MemoryMost: u.most[memoryMetric],
 		Goroutines: u.most[goroutinesMetric],
 	}
 	if grown := u.held - s.MemoryStart; sockets > 0 && grown > 0 {

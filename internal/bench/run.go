@@ -15,39 +15,39 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// Options are how a plan is carried out.
+// Options are how a plan is executed.
 type Options struct {
-	// Processes are how many share the sockets; 0 is as many as the limit on open
-	// files asks for. Command starts one that calls Serve.
+	// Processes is the number of processes that share the sockets; 0 derives it from the
+	// limit on open files. Command runs one of them, which calls Serve.
 	Processes int
 	Command   []string
-	// Ops is the server's operations listener, whose metrics are read; "" is none.
+	// Ops is the server's operations listener, whose metrics are read; "" for none.
 	Ops string
-	// Say is told, in words, what happens before and after the load.
-	Say func(text string)
-	// See is told now and then how it goes; nil is not at all.
-	See func(Now)
-	// Keep leaves the channels that were made as they are; else they are archived.
+	// Print is called with messages before and after the load.
+	Print func(text string)
+	// OnProgress is called a few times per second; nil for never.
+	OnProgress func(Now)
+	// Keep leaves the created channels as they are; otherwise they are archived.
 	Keep bool
 }
 
-// Now is how a run goes.
+// Now is the current state of a run.
 type Now struct {
 	Scenario, Phase string
 	Elapsed, Whole  time.Duration
 	Point           report.Point
 }
 
-// Bounds on the hands of a run.
+// Bounds of the workers of a run.
 const (
 	maxProcesses   = 64
-	ownDescriptors = 100   // of a process, for what is not a socket
+	ownDescriptors = 100   // of a process, for everything except sockets
 	portsPerSource = 5_000 // that the kernel finds quickly, of the 28,000 of an address
 	endTimeout     = 30 * time.Second
-	seeEvery       = 250 * time.Millisecond
+	progressEvery  = 250 * time.Millisecond
 )
 
-// Run carries out a plan. When ctx ends it ends early, with what it has.
+// Run executes a plan. When ctx ends, it ends early and returns what it has.
 func Run(ctx context.Context, p Plan, o Options) (*report.Report, error) {
 	if p.Run == "" {
 		var b [3]byte
@@ -57,45 +57,45 @@ func Run(ctx context.Context, p Plan, o Options) (*report.Report, error) {
 	if err := p.complete(); err != nil {
 		return nil, err
 	}
-	if err := p.spread(&o); err != nil {
+	if err := p.allocate(&o); err != nil {
 		return nil, err
 	}
 	scene := scenarios[p.Scenario]
 	var watched *resources
 	if o.Ops != "" {
 		watched = &resources{url: o.Ops}
-		if err := watched.look(ctx); err != nil {
+		if err := watched.poll(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if scene.talks {
+	if scene.needsChannels {
 		mine := len(p.Channels) == 0
 		made, err := p.setUp(ctx)
 		if err != nil {
 			return nil, err
 		}
-		o.say(made)
+		o.print(made)
 		if mine && !o.Keep {
 			defer func() {
 				end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 				defer cancel()
 				if err := p.tidyUp(end); err != nil {
-					o.say(err.Error())
+					o.print(err.Error())
 				}
 			}()
 		}
 	}
-	return p.carryOut(ctx, scene, o, watched)
+	return p.execute(ctx, scene, o, watched)
 }
 
-func (o *Options) say(text string) {
-	if o.Say != nil {
-		o.Say(text)
+func (o *Options) print(text string) {
+	if o.Print != nil {
+		o.Print(text)
 	}
 }
 
-// spread finds the processes and source addresses that so many sockets need.
-func (p *Plan) spread(o *Options) error {
+// allocate determines the processes and source addresses that the sockets need.
+func (p *Plan) allocate(o *Options) error {
 	limit := descriptors()
 	if o.Processes == 0 {
 		o.Processes = 1
@@ -107,7 +107,8 @@ func (p *Plan) spread(o *Options) error {
 		}
 	}
 	if o.Processes < 1 || o.Processes > min(maxProcesses, p.Sockets) {
-		return fmt.Errorf("--processes would be %d, but must be from 1 to %d and at most the number of sockets", o.Processes, maxProcesses)
+		return fmt.Errorf("--processes would be %d, but must be from 1 to %d and at most the number of sockets", o.Processes,
+			maxProcesses)
 	}
 	u, err := url.Parse(p.URL)
 	if err != nil {
@@ -123,37 +124,37 @@ func (p *Plan) spread(o *Options) error {
 	return nil
 }
 
-// workers starts the hands.
-func (p *Plan) workers(o *Options, tell func(Tick)) (hands []hand, err error) {
+// startWorkers starts the workers.
+func (p *Plan) startWorkers(o *Options, emit func(Tick)) (workers []worker, err error) {
 	if o.Processes == 1 {
-		return []hand{newWorker(p.share(0, 1), tell)}, nil
+		return []worker{newLocalWorker(p.share(0, 1), emit)}, nil
 	}
 	for i := range o.Processes {
-		h, err := startProcess(o.Command, p.share(i, o.Processes), tell)
+		h, err := startProcess(o.Command, p.share(i, o.Processes), emit)
 		if h != nil {
-			hands = append(hands, h)
+			workers = append(workers, h)
 		}
 		if err != nil {
-			return nil, errors.Join(err, everyHand(hands, hand.close))
+			return nil, errors.Join(err, everyWorker(workers, worker.close))
 		}
 	}
-	return hands, nil
+	return workers, nil
 }
 
-func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched *resources) (*report.Report, error) {
+func (p *Plan) execute(ctx context.Context, scene scenario, o Options, watched *resources) (*report.Report, error) {
 	p.Start = time.Now()
-	collector := newBook(p, scene)
-	hands, err := p.workers(&o, collector.add)
+	collector := newCollector(p, scene)
+	workers, err := p.startWorkers(&o, collector.add)
 	if err != nil {
 		return nil, err
 	}
-	var beside sync.WaitGroup
+	var background sync.WaitGroup
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	if watched != nil {
-		beside.Go(func() { watched.watch(watching) }) // ends with the run
+		background.Go(func() { watched.watch(watching) }) // ends with the run
 	}
-	if o.See != nil {
-		beside.Go(func() { collector.show(watching, o.See) }) // ends with the run
+	if o.OnProgress != nil {
+		background.Go(func() { collector.show(watching, o.OnProgress) }) // ends with the run
 	}
 	var errs []error
 	for n, ph := range scene.phases {
@@ -161,7 +162,8 @@ func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched 
 			break
 		}
 		collector.begin(ph.name)
-		if errs = append(errs, everyHand(hands, func(h hand) error { return h.do(ctx, n) })); errors.Join(errs...) != nil {
+		if errs = append(errs, everyWorker(workers, func(h worker) error { return h.do(ctx, n) })); errors.Join(
+			errs...) != nil {
 			break
 		}
 		collector.finish(ph.name)
@@ -170,11 +172,11 @@ func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched 
 		}
 	}
 	stop()
-	beside.Wait()
+	background.Wait()
 	if watched != nil {
-		errs = append(errs, watched.look(context.WithoutCancel(ctx)))
+		errs = append(errs, watched.poll(context.WithoutCancel(ctx)))
 	}
-	errs = append(errs, everyHand(hands, hand.close))
+	errs = append(errs, everyWorker(workers, worker.close))
 	r := collector.report(ctx.Err() != nil, o.Processes)
 	if watched != nil {
 		r.Server = watched.report(collector.most)
@@ -182,7 +184,8 @@ func (p *Plan) carryOut(ctx context.Context, scene scenario, o Options, watched 
 	return r, errors.Join(errs...)
 }
 
-// machine is where the load came from.
+// machine describes where the load came from.
 func machine() string {
-	return fmt.Sprintf("load from %s/%s with %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	return fmt.Sprintf("load from %s/%s with %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
+		runtime.Version())
 }

@@ -34,9 +34,9 @@ func serve(t *testing.T, settings ...string) (url, ops string) {
 	return s.URL, s.Ops
 }
 
-// fake is a server that is let loose on the driver: script is run for each socket
-// after its connection frame, with what it is sent.
-func fake(t *testing.T, script func(say func(string), heard <-chan string)) string {
+// fake is a server for the load: script is called for each socket after its connection
+// frame, with the commands that it receives.
+func fake(t *testing.T, script func(send func(string), commands <-chan string)) string {
 	t.Helper()
 	var sockets sync.WaitGroup
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,21 +52,21 @@ func fake(t *testing.T, script func(say func(string), heard <-chan string)) stri
 			return
 		}
 		defer conn.CloseNow()
-		say := func(text string) { _ = conn.Write(r.Context(), websocket.MessageText, []byte(text)) }
-		say(`{"type":"connection","status":"connected","epoch":"e","channels":[{"id":"` + fakeChannel + `","last_seq":1}]}`)
-		heard := make(chan string)
+		send := func(text string) { _ = conn.Write(r.Context(), websocket.MessageText, []byte(text)) }
+		send(`{"type":"connection","status":"connected","epoch":"e","channels":[{"id":"` + fakeChannel + `","last_seq":1}]}`)
+		commands := make(chan string)
 		sockets.Go(func() { // ends when the socket does
-			defer close(heard)
+			defer close(commands)
 			for {
 				_, b, err := conn.Read(t.Context())
 				if err != nil {
 					return
 				}
-				heard <- string(b)
+				commands <- string(b)
 			}
 		})
-		script(say, heard)
-		for range heard { // what comes when the script is over is of no interest
+		script(send, commands)
+		for range commands { // commands after the end of the script
 		}
 	}))
 	t.Cleanup(func() {
@@ -79,5 +79,6 @@ func fake(t *testing.T, script func(say func(string), heard <-chan string)) stri
 const fakeChannel = "01890000-0000-7000-8000-000000000001"
 
 func message(seq int) string {
-	return fmt.Sprintf(`{"type":"message","channel_id":"%s","seq":%d,"data":{"content":"%s%d:"}}`, fakeChannel, seq, marker, time.Now().UnixNano())
+	return fmt.Sprintf(`{"type":"message","channel_id":"%s","seq":%d,"data":{"content":"%s%d:"}}`, fakeChannel, seq,
+		marker, time.Now().UnixNano())
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// Bounds on what is asked over REST.
+// Bounds of requests to the REST API.
 const (
 	restTimeout  = 15 * time.Second
 	restAtOnce   = 16
@@ -26,15 +26,16 @@ const (
 	shortestWait = 50 * time.Millisecond
 )
 
-// setUp makes the channels that a plan needs, and their members, over REST, and
-// returns what it made in words.
+// setUp creates the channels that a plan needs, and their members, over REST. It
+// returns a description of what it created.
 func (p *Plan) setUp(ctx context.Context) (made string, err error) {
 	need := p.channelCount()
 	if len(p.Channels) > 0 {
 		if len(p.Channels) < need {
-			return "", fmt.Errorf("%d sockets in channels of %d need %d channels, but %d were given", p.Sockets, p.ChannelSize, need, len(p.Channels))
+			return "", fmt.Errorf("%d sockets in channels of %d need %d channels, but %d were given", p.Sockets, p.ChannelSize,
+				need, len(p.Channels))
 		}
-		return fmt.Sprintf("uses %d channels that were there", need), nil
+		return fmt.Sprintf("uses %d existing channels", need), nil
 	}
 	client := &http.Client{Timeout: restTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: restAtOnce}}
 	defer client.CloseIdleConnections()
@@ -42,25 +43,26 @@ func (p *Plan) setUp(ctx context.Context) (made string, err error) {
 	if n := len(p.Identity.Tokens); n > 0 {
 		users = min(users, n)
 	}
-	// Whoever asks for the first time is made by that.
+	// A user is created by their first request.
 	err = inParallel(ctx, users, func(ctx context.Context, i int) error {
 		return p.rest(ctx, client, i, http.MethodGet, "/channels/", nil, nil)
 	})
 	if err != nil {
-		return "", fmt.Errorf("make the users: %w", err)
+		return "", fmt.Errorf("create the users: %w", err)
 	}
 	p.Channels = make([]chat.ID, need)
 	err = inParallel(ctx, need, func(ctx context.Context, c int) error { return p.makeChannel(ctx, client, c) })
 	if err != nil {
-		return "", fmt.Errorf("make the channels: %w", err)
+		return "", fmt.Errorf("create the channels: %w", err)
 	}
 	if len(p.Identity.Tokens) > 0 {
-		return fmt.Sprintf("made %d channels, named \"bench %s\" and a number", need, p.Run), nil
+		return fmt.Sprintf("created %d channels, named \"bench %s\" and a number", need, p.Run), nil
 	}
-	return fmt.Sprintf("made %d users (bench-%s-0 and on) and %d channels (\"bench %[2]s 0\" and on)", users, p.Run, need), nil
+	return fmt.Sprintf("created %d users (from bench-%s-0 on) and %d channels (from \"bench %[2]s 0\" on)", users, p.Run,
+		need), nil
 }
 
-// makeChannel makes the channel of the sockets number c*ChannelSize and on; the
+// makeChannel creates the channel of the sockets from number c*ChannelSize on; the
 // first one's user owns it.
 func (p *Plan) makeChannel(ctx context.Context, client *http.Client, c int) error {
 	owner := c * p.ChannelSize
@@ -74,14 +76,18 @@ func (p *Plan) makeChannel(ctx context.Context, client *http.Client, c int) erro
 	}
 	first := members[:min(len(members), chat.MaxAddMembers)]
 	var made chat.Channel
-	body := map[string]any{"name": fmt.Sprintf("bench %s %d", p.Run, c), "is_private": true, "member_ids": append([]chat.UserID{}, first...)}
+	body := map[string]any{
+		"name": fmt.Sprintf("bench %s %d", p.Run, c), "is_private": true,
+		"member_ids": append([]chat.UserID{}, first...),
+	}
 	if err := p.rest(ctx, client, owner, http.MethodPost, "/channels/", body, &made); err != nil {
 		return err
 	}
 	p.Channels[c] = made.ID
 	for rest := members[len(first):]; len(rest) > 0; {
 		n := min(len(rest), chat.MaxAddMembers)
-		err := p.rest(ctx, client, owner, http.MethodPost, "/channels/"+made.ID.String()+"/members", map[string]any{"user_ids": rest[:n]}, nil)
+		err := p.rest(ctx, client, owner, http.MethodPost, "/channels/"+made.ID.String()+"/members",
+			map[string]any{"user_ids": rest[:n]}, nil)
 		if err != nil {
 			return err
 		}
@@ -90,20 +96,21 @@ func (p *Plan) makeChannel(ctx context.Context, client *http.Client, c int) erro
 	return nil
 }
 
-// tidyUp archives the channels that were made; what could not be is said.
+// tidyUp archives the created channels, and returns what failed.
 func (p *Plan) tidyUp(ctx context.Context) error {
 	client := &http.Client{Timeout: restTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: restAtOnce}}
 	defer client.CloseIdleConnections()
 	err := inParallel(ctx, len(p.Channels), func(ctx context.Context, c int) error {
-		return p.rest(ctx, client, c*p.ChannelSize, http.MethodPatch, "/channels/"+p.Channels[c].String(), map[string]any{"is_archived": true}, nil)
+		return p.rest(ctx, client, c*p.ChannelSize, http.MethodPatch, "/channels/"+p.Channels[c].String(),
+			map[string]any{"is_archived": true}, nil)
 	})
 	if err != nil {
-		return fmt.Errorf("archive the channels that were made: %w", err)
+		return fmt.Errorf("archive the created channels: %w", err)
 	}
 	return nil
 }
 
-// inParallel calls f with 0 to n-1, some at once, until one fails.
+// inParallel calls f with 0 to n-1, several at once, until one fails.
 func inParallel(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	var mu sync.Mutex
@@ -127,8 +134,8 @@ func inParallel(ctx context.Context, n int, f func(ctx context.Context, i int) e
 	return g.Wait()
 }
 
-// rest asks the REST API as the user of the socket number i. A server that is busy
-// is asked again.
+// rest calls the REST API as the ith socket's user. It tries again when the server is
+// busy.
 func (p *Plan) rest(ctx context.Context, client *http.Client, i int, method, path string, body, into any) error {
 	for try := 1; ; try++ {
 		status, b, err := p.restOnce(ctx, client, i, method, path, body)
@@ -140,18 +147,20 @@ func (p *Plan) rest(ctx context.Context, client *http.Client, i int, method, pat
 		case err != nil:
 			return err
 		case status >= 300:
-			return fmt.Errorf("%s %s was answered by %d: %s", method, path, status, detail(b))
+			return fmt.Errorf("the server answered %s %s with %d: %s", method, path, status, detail(b))
 		case into == nil:
 			return nil
 		}
 		if err := json.Unmarshal(b, into); err != nil {
-			return fmt.Errorf("understand the answer to %s %s: %w", method, path, err)
+			return fmt.Errorf("parse the answer to %s %s: %w", method, path, err)
 		}
 		return nil
 	}
 }
 
-func (p *Plan) restOnce(ctx context.Context, client *http.Client, i int, method, path string, body any) (int, []byte, error) {
+func (p *Plan) restOnce(ctx context.Context, client *http.Client, i int, method, path string, body any) (int, []byte,
+	error,
+) {
 	var payload io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -178,7 +187,7 @@ func (p *Plan) restOnce(ctx context.Context, client *http.Client, i int, method,
 	return resp.StatusCode, b, errors.Join(err, resp.Body.Close())
 }
 
-// detail is what an error's body says to people.
+// detail returns the text of an error response.
 func detail(b []byte) string {
 	var e struct {
 		Detail string `json:"detail"`

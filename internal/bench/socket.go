@@ -18,32 +18,32 @@ import (
 
 // socket is one of the run's sockets; over time it may have several connections.
 type socket struct {
-	w *worker
+	w *localWorker
 	i int // its number in the run
-	// channel is where it belongs; zero is nowhere.
+	// channel is the socket's; zero for none.
 	channel       chat.ID
 	channelText   []byte
-	reconnectLoop bool // of a tab gone wild: only counted when it opens
+	reconnectLoop bool // of a page in a reconnect loop: only its opening is counted
 	link          atomic.Pointer[link]
-	slow          atomic.Bool  // has stopped reading at least once
-	wait          atomic.Int64 // when the server wants to hear from it again, in Unix nanoseconds
+	slow          atomic.Bool  // it has stopped reading at least once
+	wait          atomic.Int64 // the server asked not to send before, in Unix nanoseconds
 
-	// Owned by who opens it and then by the reader of its connection.
+	// Owned by the goroutine that opens it, and then by the reader of its connection.
 	epoch string
-	// last is the seq up to which it has heard its channel.
+	// last is the seq up to which it has received its channel.
 	last atomic.Int64
 }
 
-// A socket that was not let in tries again after pauses that double, or when the
+// A socket that was not accepted tries again after pauses that double, or when the
 // server said.
 const (
-	firstPause   = 100 * time.Millisecond
-	longestPause = 10 * time.Second
+	minPause = 100 * time.Millisecond
+	maxPause = 10 * time.Second
 )
 
-// usableAfter is how long a question may wait before its socket counts as not
-// usable.
-const usableAfter = time.Second
+// usableTimeout is how long a request may be pending before its socket no longer counts
+// as usable.
+const usableTimeout = time.Second
 
 func (s *socket) open() bool { return s.link.Load() != nil }
 
@@ -61,11 +61,11 @@ func (s *socket) usable(now time.Time) bool {
 		return false
 	}
 	oldest := l.oldest.Load()
-	return oldest == 0 || now.UnixNano()-oldest < int64(usableAfter)
+	return oldest == 0 || now.UnixNano()-oldest < int64(usableTimeout)
 }
 
-// connect opens a connection, which was due at a time, and tries again until it is
-// let in or ctx ends.
+// connect opens a connection that was due at a time, and tries again until it is
+// accepted or ctx ends.
 func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
 	for failures := 0; ; failures++ {
 		err := s.try(ctx)
@@ -74,10 +74,10 @@ func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
 			s.w.counters.count(opened, 1)
 			return true
 		}
-		if isOver(ctx) {
+		if hasEnded(ctx) {
 			return false
 		}
-		pause := min(firstPause<<min(failures, 10), longestPause)
+		pause := min(minPause<<min(failures, 10), maxPause)
 		var no *errRefused
 		if errors.As(err, &no) {
 			s.w.counters.count(refused, 1)
@@ -92,7 +92,7 @@ func (s *socket) connect(ctx context.Context, due time.Time, c clock) bool {
 	}
 }
 
-var errGone = errors.New("the connection ended before the socket was let in")
+var errGone = errors.New("the connection ended before the server accepted the socket")
 
 func (s *socket) try(ctx context.Context) error {
 	nc, rest, err := s.w.plan.handshake(ctx, s.i, s.resume())
@@ -102,8 +102,8 @@ func (s *socket) try(ctx context.Context) error {
 	l := newLink(nc, s.w.plan.InFlight)
 	s.link.Store(l)
 	s.w.reading.Go(func() { // ends when the connection does
-		why := l.read(rest, func(n int, m frame.Message) { s.take(l, n, m) })
-		s.over(l, why)
+		why := l.read(rest, func(n int, m frame.Message) { s.handle(l, n, m) })
+		s.disconnected(l, why)
 	})
 	select {
 	case <-l.ready:
@@ -115,7 +115,7 @@ func (s *socket) try(ctx context.Context) error {
 	}
 }
 
-// resume is from where the socket wants to be served, in a handshake.
+// resume returns the point from which the socket resumes, for a handshake.
 func (s *socket) resume() string {
 	if s.epoch == "" || s.channel == (chat.ID{}) {
 		return ""
@@ -123,25 +123,25 @@ func (s *socket) resume() string {
 	return chat.FormatCursors(s.epoch, map[chat.ID]chat.Seq{s.channel: s.last.Load()})
 }
 
-// over notes the end of a connection.
-func (s *socket) over(l *link, why string) {
+// disconnected counts the end of a connection.
+func (s *socket) disconnected(l *link, why string) {
 	s.link.CompareAndSwap(l, nil)
 	if why != "" && !s.reconnectLoop {
 		s.w.counters.count(ended, 1)
 		s.w.counters.code(why)
 	}
-	s.w.counters.count(unanswered, int64(l.abandoned()))
+	s.w.counters.count(unanswered, int64(l.dropPending()))
 	close(l.gone)
 }
 
-// take understands a message from the server.
-func (s *socket) take(l *link, n int, m frame.Message) {
+// handle handles a message from the server.
+func (s *socket) handle(l *link, n int, m frame.Message) {
 	t := &s.w.counters
 	t.count(received, int64(n))
-	h := hear(m.Payload)
+	h := parseFrame(m.Payload)
 	switch h.kind {
 	case "connection":
-		s.hello(l, h)
+		s.connected(l, h)
 	case "ack", "pong":
 		s.answer(l, h)
 	case "error":
@@ -167,7 +167,7 @@ func (s *socket) take(l *link, n int, m frame.Message) {
 	}
 }
 
-func (s *socket) hello(l *link, h heard) {
+func (s *socket) connected(l *link, h serverFrame) {
 	if h.epoch != s.epoch {
 		s.epoch = h.epoch
 		s.last.Store(0)
@@ -179,13 +179,13 @@ func (s *socket) hello(l *link, h heard) {
 	}
 	if s.w.plan.Old && !s.reconnectLoop && s.channel != (chat.ID{}) {
 		b := append([]byte(`{"type":"join_channel","data":{"channel_id":"`), s.channelText...)
-		l.say(question{time.Now(), aJoin}, frame.AppendMasked(nil, frame.OpText, append(b, `"}}`...), newKey()))
+		l.send(request{time.Now(), cmdJoin}, frame.AppendMasked(nil, frame.OpText, append(b, `"}}`...), newKey()))
 		return
 	}
 	close(l.ready)
 }
 
-// follow checks that a channel's entries come in order, each once.
+// follow checks that a channel's entries arrive in order, each once.
 func (s *socket) follow(seq chat.Seq) {
 	last := s.last.Load()
 	switch {
@@ -200,12 +200,12 @@ func (s *socket) follow(seq chat.Seq) {
 	s.last.Store(seq)
 }
 
-func (s *socket) answer(l *link, h heard) {
-	q, ok := l.answered()
+func (s *socket) answer(l *link, h serverFrame) {
+	q, ok := l.nextPending()
 	if !ok {
 		return
 	}
-	if q.what == aJoin {
+	if q.what == cmdJoin {
 		close(l.ready)
 		return
 	}
@@ -213,7 +213,7 @@ func (s *socket) answer(l *link, h heard) {
 	t.note(ack, s.i, time.Since(q.due))
 	if h.refusal == "" {
 		t.count(acked, 1)
-		if q.what == aMessage {
+		if q.what == cmdMessage {
 			t.count(stored, 1)
 		}
 	} else {
@@ -224,9 +224,9 @@ func (s *socket) answer(l *link, h heard) {
 	<-l.slots
 }
 
-// ask sends an event that was due at a time, as soon as no more than the allowed
-// number wait for their answers. It reports whether it could.
-func (s *socket) ask(ctx context.Context, what event, due time.Time) bool {
+// send sends a command that was due at a time, as soon as the number of pending
+// requests allows it. It reports whether it did.
+func (s *socket) send(ctx context.Context, what command, due time.Time) bool {
 	l := s.link.Load()
 	if l == nil {
 		return false
@@ -243,20 +243,20 @@ func (s *socket) ask(ctx context.Context, what event, due time.Time) bool {
 	case <-ctx.Done():
 		return false
 	}
-	if due.IsZero() { // as fast as answers come
+	if due.IsZero() { // as fast as answers arrive
 		due = time.Now()
 	}
 	s.w.counters.count(sent, 1)
-	l.say(question{due, what}, frame.AppendMasked(nil, frame.OpText, s.event(what, due), newKey()))
+	l.send(request{due, what}, frame.AppendMasked(nil, frame.OpText, s.command(what, due), newKey()))
 	return true
 }
 
-func (s *socket) event(what event, due time.Time) []byte {
+func (s *socket) command(what command, due time.Time) []byte {
 	b := make([]byte, 0, 256+s.w.plan.Size)
 	switch what {
-	case aTyping:
+	case cmdTyping:
 		b = append(b, `{"type":"typing","data":{"is_typing":true,"channel_id":"`...)
-	case aReceipt:
+	case cmdReceipt:
 		b = append(b, `{"type":"read_receipt","data":{"seq":`...)
 		b = strconv.AppendInt(b, max(s.last.Load(), 1), 10)
 		b = append(b, `,"channel_id":"`...)
@@ -273,9 +273,9 @@ func (s *socket) event(what event, due time.Time) []byte {
 	return append(b, `"}}`...)
 }
 
-// isOver reports whether a context has ended, or would at this moment: the network's
-// deadlines, which come from it, are a little earlier.
-func isOver(ctx context.Context) bool {
+// hasEnded reports whether a context has ended, or is about to: network deadlines,
+// which derive from it, are a little earlier.
+func hasEnded(ctx context.Context) bool {
 	at, bounded := ctx.Deadline()
 	return ctx.Err() != nil || bounded && !time.Now().Before(at)
 }

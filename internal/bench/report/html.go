@@ -13,17 +13,17 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// Page is what a report's page shows.
+// Page is the content of a report's page.
 type Page struct {
 	Title, What, Target, When, Machine string
 	Settings                           []Setting
 	Findings                           []string
 	Tables                             []template.HTML
-	// Figures are whole drawings.
+	// Figures are complete drawings.
 	Figures []template.HTML
 }
 
-// Write writes the page: one file that needs no other.
+// Write writes the page: a single file that loads nothing.
 func (p *Page) Write(w io.Writer) error {
 	if err := page.Execute(w, p); err != nil {
 		return fmt.Errorf("write the page: %w", err)
@@ -34,9 +34,11 @@ func (p *Page) Write(w io.Writer) error {
 // HTML writes the report as a page.
 func (r *Report) HTML(w io.Writer) error {
 	p := &Page{
-		Title: r.Title, What: r.What, Target: r.Target, When: r.Started.UTC().Format("2 January 2006, 15:04 UTC"), Machine: r.Machine,
+		Title: r.Title, What: r.What, Target: r.Target, When: r.Started.UTC().Format("2 January 2006, 15:04 UTC"),
+		Machine:  r.Machine,
 		Settings: r.Settings, Findings: r.Findings,
-		Tables: []template.HTML{template.HTML(r.countHTML()), template.HTML(r.clockHTML())}, //nolint:gosec // made by go-pretty, which escapes
+		Tables: []template.HTML{template.HTML(r.countHTML()), template.HTML(r.clockHTML())},
+		//nolint:gosec // made by go-pretty, which escapes
 	}
 	for _, c := range r.charts() {
 		p.Figures = append(p.Figures, template.HTML(c.SVG(900, 240))) //nolint:gosec // made here, escaped
@@ -44,7 +46,7 @@ func (r *Report) HTML(w io.Writer) error {
 	return p.Write(w)
 }
 
-// series reads one number of each point.
+// series returns one number of each point.
 func (r *Report) series(name string, hue int, value func(*Point) (float64, bool)) Line {
 	l := Line{Name: name, Hue: hue}
 	for i := range r.Points {
@@ -69,8 +71,14 @@ func (r *Report) charts() []*Chart {
 			r.series("open", 2, func(p *Point) (float64, bool) { return float64(p.Open), true }),
 			r.series("usable", 3, func(p *Point) (float64, bool) { return float64(p.Usable), true }),
 		}},
-		{Title: "Events a second", Lines: []Line{r.series("sent", 2, rate("sent")), r.series("acknowledged", 3, rate("acked")), r.series("refused", 0, rate("denied"))}},
-		{Title: "Messages delivered a second", Lines: []Line{r.series("delivered", 2, rate("delivered"))}},
+		{
+			Title: "Commands per second",
+			Lines: []Line{
+				r.series("sent", 2, rate("sent")), r.series("acknowledged", 3, rate("acked")),
+				r.series("refused", 0, rate("denied")),
+			},
+		},
+		{Title: "Deliveries per second", Lines: []Line{r.series("delivered", 2, rate("delivered"))}},
 	}
 	for _, clock := range []string{"open", "back", "ack", "delivery", "delivery_slow"} {
 		all = append(all, &Chart{Title: "Time " + clockTitles[clock], Unit: " ms", Lines: []Line{
@@ -87,7 +95,7 @@ func (r *Report) charts() []*Chart {
 	return shown
 }
 
-// some reports whether anything but zeros is in a chart.
+// some reports whether a chart has values other than zero.
 func (c *Chart) some() bool {
 	for _, l := range c.Lines {
 		for _, p := range l.Points {
@@ -99,7 +107,7 @@ func (c *Chart) some() bool {
 	return false
 }
 
-// phaseMarks are where phases begin.
+// phaseMarks are the beginnings of the phases.
 func (r *Report) phaseMarks() []Mark {
 	var marks []Mark
 	at := 0.0
@@ -123,5 +131,5 @@ func (r *Report) clockHTML() string {
 	return AsHTML(t.RenderHTML())
 }
 
-// AsHTML takes a table of go-pretty and leaves the looks to the page.
+// AsHTML renders a go-pretty table without go-pretty's style.
 func AsHTML(s string) string { return strings.Replace(s, ` class="go-pretty-table"`, "", 1) }

@@ -1,5 +1,5 @@
-// Package report shows what a load test measured: as a table for terminals, as
-// JSON, and as a page of its own with plots, which loads nothing from anywhere.
+// Package report presents what a load test measured: as a table for terminals, as JSON,
+// and as a self-contained page with plots.
 package report
 
 import (
@@ -11,41 +11,41 @@ import (
 	"time"
 )
 
-// Report is what one run measured.
+// Report is the result of one run.
 type Report struct {
 	Title   string    `json:"title"`
 	What    string    `json:"what"`
 	Target  string    `json:"target"`
 	Started time.Time `json:"started"`
-	// Interrupted: the run was ended before its time.
+	// Interrupted means that the run was ended early.
 	Interrupted bool      `json:"interrupted"`
 	Machine     string    `json:"machine"`
 	Settings    []Setting `json:"settings"`
-	// Findings are sentences about what deserves a look, the worst first.
+	// Findings are sentences about problems, the worst first.
 	Findings []string `json:"findings"`
 	Phases   []Phase  `json:"phases"`
-	// Server is what the server said about itself; nil when it was not asked.
+	// Server is the server's own account of the run; nil if it was not polled.
 	Server *Server `json:"server,omitempty"`
 	Points []Point `json:"points"`
 }
 
-// Setting is one choice of the run.
+// Setting is one setting of the run.
 type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Phase is what happened in a part of the run.
+// Phase is the result of one part of the run.
 type Phase struct {
 	Name    string           `json:"name"`
 	Seconds float64          `json:"seconds"`
 	Counts  map[string]int64 `json:"counts"`
-	// Codes are the refusals and endings among them, by their codes.
+	// Codes count refusals and closes by their codes.
 	Codes     map[string]int64   `json:"codes,omitempty"`
 	Latencies map[string]Latency `json:"latencies,omitempty"`
 }
 
-// Latency is a distribution, in milliseconds.
+// Latency is a distribution in milliseconds.
 type Latency struct {
 	Count int64   `json:"count"`
 	Mean  float64 `json:"mean_ms"`
@@ -56,7 +56,7 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// Point is a moment of the run.
+// Point is one moment of the run.
 type Point struct {
 	At     float64            `json:"at_s"` // seconds since the start, at its end
 	Phase  string             `json:"phase"`
@@ -72,12 +72,12 @@ type Server struct {
 	CPUSeconds  float64 `json:"cpu_seconds"`
 	MemoryStart float64 `json:"resident_bytes_before"`
 	MemoryMost  float64 `json:"resident_bytes_most"`
-	// PerSocket is the growth from no socket to all of them, divided.
+	// PerSocket is the growth from no sockets to all of them, per socket.
 	PerSocket  float64 `json:"resident_bytes_per_socket"`
 	Goroutines float64 `json:"goroutines_most"`
 }
 
-// WriteJSON writes v for programs.
+// WriteJSON writes v as indented JSON.
 func WriteJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

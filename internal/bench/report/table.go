@@ -13,35 +13,35 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// clockTitles say what the latencies are.
+// clockTitles are the titles of the latencies.
 var clockTitles = map[string]string{
-	"open": "until a socket is in", "back": "until a socket is back", "ack": "until an answer", "delivery": "until a message is there",
-	"delivery_slow": "the same, where reading stopped",
+	"open": "socket open", "back": "socket back", "ack": "answer", "delivery": "delivery",
+	"delivery_slow": "delivery, slow readers",
 }
 
-// countTitles say what the counts are, in the order in which they are shown.
+// countTitles are the titles of the counts, in their order.
 var countTitles = []struct{ name, title string }{
-	{"opened", "sockets let in"},
+	{"opened", "sockets opened"},
 	{"refused", "handshakes refused"},
-	{"failed", "handshakes without answer"},
-	{"ended", "sockets ended by the server"},
-	{"sent", "events sent"},
-	{"acked", "events acknowledged"},
-	{"stored", "messages among them"},
-	{"denied", "events refused"},
-	{"unanswered", "events without answer"},
+	{"failed", "handshakes unanswered"},
+	{"ended", "sockets closed by the server"},
+	{"sent", "commands sent"},
+	{"acked", "commands acknowledged"},
+	{"stored", "  of them messages"},
+	{"denied", "commands refused"},
+	{"unanswered", "commands unanswered"},
 	{"delivered", "messages delivered"},
-	{"gaps", "messages passed over"},
-	{"repeats", "messages twice or late"},
+	{"gaps", "messages missing"},
+	{"repeats", "messages repeated or late"},
 	{"received_bytes", "bytes received"},
 }
 
-// Table writes a report for people at a terminal.
+// Table writes the report for a terminal.
 func (r *Report) Table(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s against %s: %s\n", r.Title, r.Target, r.What)
 	if r.Interrupted {
-		b.WriteString("The run was interrupted; what follows is what it had.\n")
+		b.WriteString("The run was interrupted; these are the results so far.\n")
 	}
 	b.WriteString(r.countWriter().Render() + "\n")
 	if t := r.clockWriter(); t != nil {
@@ -50,7 +50,7 @@ func (r *Report) Table(w io.Writer) error {
 	if s := r.Server; s != nil {
 		fmt.Fprintf(&b, "server: %s s of CPU, at most %s resident", short(s.CPUSeconds), Bytes(s.MemoryMost))
 		if s.PerSocket > 0 {
-			fmt.Fprintf(&b, " (%s for each socket)", Bytes(s.PerSocket))
+			fmt.Fprintf(&b, " (%s per socket)", Bytes(s.PerSocket))
 		}
 		fmt.Fprintf(&b, ", at most %.0f goroutines\n", s.Goroutines)
 	}
@@ -68,7 +68,7 @@ func newTable() table.Writer {
 	return t
 }
 
-// countWriter has a row for everything counted, and a column for each phase.
+// countWriter returns a table with a row for each count and a column for each phase.
 func (r *Report) countWriter() table.Writer {
 	t := newTable()
 	head := table.Row{""}
@@ -128,12 +128,12 @@ func countCell(name string, n int64, seconds float64) string {
 	return number
 }
 
-// few is the part of a latency's count below which a phase has no row in the table:
-// the last answers that come in when the load is over.
+// few is the share of a latency's count below which a phase has no row: the last
+// answers, after the end of the load.
 const few = 0.01
 
-// clockWriter has a row for each latency of each phase, in milliseconds; nil when
-// there are none.
+// clockWriter returns a table with a row for each latency of each phase, in
+// milliseconds; nil if there is none.
 func (r *Report) clockWriter() table.Writer {
 	t := newTable()
 	t.AppendHeader(table.Row{"milliseconds", "phase", "n", "mean", "p50", "p90", "p99", "p99.9", "max"})
@@ -155,7 +155,8 @@ func (r *Report) clockWriter() table.Writer {
 			}
 			rows++
 			t.AppendRow(table.Row{
-				clockTitles[clock], p.Name, Count(l.Count), short(l.Mean), short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max),
+				clockTitles[clock], p.Name, Count(l.Count), short(l.Mean), short(l.P50), short(l.P90), short(l.P99), short(l.P999),
+				short(l.Max),
 			})
 		}
 	}
@@ -165,7 +166,7 @@ func (r *Report) clockWriter() table.Writer {
 	return t
 }
 
-// short is a number with about three digits.
+// short formats a number with about three digits.
 func short(v float64) string {
 	switch {
 	case v == 0:
@@ -178,7 +179,7 @@ func short(v float64) string {
 	return Count(int64(math.Round(v)))
 }
 
-// Count is a whole number with its thousands apart.
+// Count formats a whole number with thousands separators.
 func Count(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	start := 0
@@ -191,7 +192,7 @@ func Count(n int64) string {
 	return s
 }
 
-// Bytes is an amount of memory.
+// Bytes formats a size.
 func Bytes(v float64) string {
 	for _, u := range []struct {
 		name string

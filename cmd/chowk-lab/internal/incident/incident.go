@@ -1,7 +1,7 @@
-// Package incident shows, on one's own machine, the incident that chowk comes
-// from: the same load on the same database in three ways. A connection is held for
-// as long as a socket is open; then for as long as an event takes, its broadcast
-// included; and chowk. Halfway one client stops reading.
+// Package incident replays the outage that led to chowk: the same load on the same
+// database, three ways. The first server holds a connection for as long as a socket is
+// open, the second for as long as an event takes, broadcast included; the third is
+// chowk. Halfway, one client stops reading.
 package incident
 
 import (
@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -23,33 +22,31 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 	"github.com/chowk-chat/chowk/internal/bench"
 	"github.com/chowk-chat/chowk/internal/bench/report"
-	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// Options are the load and the pool; zero fields are the defaults, those of the
-// incident.
+// Options are the load and the pool; zero fields have the incident's values.
 type Options struct {
-	// DatabaseURL is PostgreSQL's. All that is made there is in a schema of its own,
-	// which is dropped at the end.
+	// DatabaseURL is a PostgreSQL database. Everything is created in a schema that is
+	// dropped at the end.
 	DatabaseURL string
-	// Chowk is the program.
+	// Chowk is the path of the server's binary.
 	Chowk string
 
-	// Sockets are members of one channel, Senders of them send, at Rate messages a
-	// second in all, of Bytes.
+	// Sockets is the number of members of one channel. Senders of them send messages of
+	// Bytes, at Rate messages per second in total.
 	Sockets, Senders, Bytes int
 	Rate, ConnectRate       float64
-	// Duration is that of each way.
+	// Duration is the duration of each of the three runs.
 	Duration time.Duration
-	// Size, Overflow and Timeout are the pool's.
+	// Size, Overflow and Timeout configure the pool.
 	Size, Overflow int
 	Timeout        time.Duration
-	// SendBuffer is the models'; 0 is the system's.
+	// SendBuffer is the models' socket buffer in bytes; 0 for the system's default.
 	SendBuffer int
 
-	// Say is told whole lines, Line how it goes.
-	Say  func(text string)
-	Line func(part, text string)
+	// Print is called with complete lines, Line with the progress.
+	Print func(text string)
+	Line  func(part, text string)
 }
 
 func (o *Options) complete() {
@@ -77,7 +74,7 @@ func (o *Options) complete() {
 	}
 }
 
-// Result is what was seen.
+// Result is the result of all three runs.
 type Result struct {
 	Started     time.Time        `json:"started"`
 	Machine     string           `json:"machine"`
@@ -91,26 +88,28 @@ type Result struct {
 	Ways     []Way   `json:"ways"`
 }
 
-// Way is one of the three.
+// Way is the result of one run.
 type Way struct {
 	Name string `json:"name"`
-	// LetIn are the sockets that the server let in.
+	// LetIn is the number of sockets that the server accepted.
 	LetIn int64 `json:"let_in"`
-	// UsableBefore and UsableAfter are how many could be used just before the client
-	// stopped reading, and at the end.
+	// UsableBefore and UsableAfter are the numbers of usable sockets just before the
+	// client stopped reading, and at the end.
 	UsableBefore int64 `json:"usable_before"`
 	UsableAfter  int64 `json:"usable_at_the_end"`
-	// InUseMost are the connections in use at once, before and after that.
+	// InUseBefore and InUseAfter are the most connections in use at one time, before and
+	// after that.
 	InUseBefore int `json:"in_use_most_before"`
 	InUseAfter  int `json:"in_use_most_after"`
-	// OpenMost are the connections open at once.
+	// OpenMost is the most connections open at one time.
 	OpenMost int `json:"open_most"`
-	// ExhaustedAt is when every connection was in use and stayed so, in seconds; -1 is
+	// ExhaustedAt is when all connections came into use for good, in seconds; -1 for
 	// never.
 	ExhaustedAt float64 `json:"exhausted_at_s"`
-	// Unanswered are the messages that had no answer at the end.
+	// Unanswered is the number of messages without an answer at the end.
 	Unanswered int64 `json:"unanswered"`
-	// AcksBefore and AcksAfter are per second, the second in the last eighth.
+	// AcksBefore and AcksAfter are rates; the second is that of the last eighth of the
+	// run.
 	AcksBefore float64        `json:"acks_per_second_before"`
 	AcksAfter  float64        `json:"acks_per_second_at_the_end"`
 	AckP99     float64        `json:"ack_p99_ms"`
@@ -119,28 +118,28 @@ type Way struct {
 	Pool       []Sample       `json:"pool"`
 }
 
-// Sample is a look at the database's list of connections.
+// Sample is one poll of the database's connections.
 type Sample struct {
 	At    float64 `json:"at_s"`
 	Open  int     `json:"open"`
 	InUse int     `json:"in_use"`
 }
 
-// The three ways, as they are called everywhere.
+// The names of the three ways.
 const (
 	PerSocket = "a connection per socket"
 	PerEvent  = "a connection per event"
 	Chowk     = "chowk"
 )
 
-// A look takes about a millisecond; what chowk holds for a commit is easily missed.
+// A poll takes about a millisecond, so most of chowk's commits go unseen.
 const (
 	sampleEvery = 20 * time.Millisecond
-	lookTimeout = 2 * time.Second
+	pollTimeout = 2 * time.Second
 )
 
-// Run shows the three ways, one after the other. When ctx ends it ends early, with
-// what it has.
+// Run runs the three servers, one after the other. When ctx ends, it ends early and
+// returns what it has.
 func Run(ctx context.Context, o Options) (result *Result, err error) {
 	o.complete()
 	var b [4]byte
@@ -160,7 +159,8 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 		return nil, err
 	}
 	result = &Result{
-		Started: time.Now(), Connections: o.Size + o.Overflow, Sockets: o.Sockets, Seconds: o.Duration.Seconds(), SilentAt: o.Duration.Seconds() / 2,
+		Started: time.Now(), Connections: o.Size + o.Overflow, Sockets: o.Sockets, Seconds: o.Duration.Seconds(),
+		SilentAt: o.Duration.Seconds() / 2,
 		Machine:  fmt.Sprintf("%s/%s with %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
 		Settings: o.settings(),
 	}
@@ -177,13 +177,15 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 			break
 		}
 		p := bench.Plan{
-			Scenario: "incident", Old: true, Run: run, Sockets: o.Sockets, Senders: o.Senders, Rate: o.Rate, Size: o.Bytes, ConnectRate: o.ConnectRate,
-			Slow: 1, InFlight: inFlight, Duration: o.Duration, Every: o.Duration / ticks,
+			Scenario: "incident", Old: true, Run: run, Sockets: o.Sockets, Senders: o.Senders, Rate: o.Rate, Size: o.Bytes,
+			ConnectRate: o.ConnectRate,
+			Slow:        1, InFlight: inFlight, Duration: o.Duration, Every: o.Duration / ticks,
 		}
 		if way.old {
 			p.Channels = []chat.ID{chat.ID(channel)}
 		}
-		w, err := o.show(ctx, db, p, fmt.Sprintf("%d of 3  %-23s", i+1, way.name), fmt.Sprintf("chowk-bench-%s-%d", run, i+1), way.start)
+		w, err := o.show(ctx, db, p, fmt.Sprintf("%d of 3  %-23s", i+1, way.name), fmt.Sprintf("chowk-bench-%s-%d", run, i+1),
+			way.start)
 		if w != nil {
 			w.Name = way.name
 			result.Ways = append(result.Ways, *w)
@@ -197,11 +199,11 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 }
 
 const (
-	inFlight = 4 // messages of one sender without an answer
+	inFlight = 4 // unanswered messages of one sender
 	ticks    = 48
 )
 
-// server is one that is under load: a model, or chowk.
+// server is a server under load: a model, or chowk.
 type server interface {
 	URL() string
 	Close() error
@@ -209,42 +211,14 @@ type server interface {
 
 func (o *Options) model(way oldways.Way) func(context.Context, string) (server, error) {
 	return func(ctx context.Context, url string) (server, error) {
-		return oldways.Start(ctx, oldways.Options{URL: url, Way: way, Size: o.Size, Overflow: o.Overflow, Timeout: o.Timeout, SendBuffer: o.SendBuffer})
+		return oldways.Start(ctx, oldways.Options{
+			URL: url, Way: way, Size: o.Size, Overflow: o.Overflow, Timeout: o.Timeout,
+			SendBuffer: o.SendBuffer,
+		})
 	}
 }
 
-// chowk starts the real server on the same database, with the same pool.
-func (o *Options) chowk(_ context.Context, url string) (server, error) {
-	dir, err := os.MkdirTemp("", "chowk-incident-")
-	if err != nil {
-		return nil, fmt.Errorf("create a directory for chowk: %w", err)
-	}
-	c := &chowk{dir: dir}
-	c.Server, err = testkit.StartServer(testkit.Options{
-		Binary: o.Chowk, Dir: dir, Env: []string{"CHOWK_DATABASE_URL=" + url},
-		Settings: []string{
-			"auth=none", "ops.listen=off", "drain.window=0s",
-			fmt.Sprint("pool.size=", o.Size), fmt.Sprint("pool.overflow=", o.Overflow), fmt.Sprint("pool.background-timeout=", o.Timeout),
-		},
-	})
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, nil
-}
-
-// chowk is the real server in a directory of its own.
-type chowk struct {
-	*testkit.Server
-	dir string
-}
-
-func (c *chowk) URL() string { return c.Server.URL }
-
-// Close stops the server and removes its directory.
-func (c *chowk) Close() error { return errors.Join(c.Stop(), os.RemoveAll(c.dir)) }
-
-// show shows one way.
+// show runs one server.
 func (o *Options) show(ctx context.Context, db *oldways.Database, p bench.Plan, part, application string,
 	start func(context.Context, string) (server, error),
 ) (w *Way, err error) {
@@ -261,25 +235,25 @@ func (o *Options) show(ctx context.Context, db *oldways.Database, p bench.Plan, 
 	view := &view{options: o, part: part}
 	var watch sync.WaitGroup
 	watching, stop := context.WithCancel(ctx)
-	watch.Go(func() { view.watch(watching, db, application) }) // ends with the way
-	r, err := bench.Run(ctx, p, bench.Options{Processes: 1, Keep: true, See: view.see})
+	watch.Go(func() { view.watch(watching, db, application) }) // ends with the run
+	r, err := bench.Run(ctx, p, bench.Options{Processes: 1, Keep: true, OnProgress: view.show})
 	stop()
 	watch.Wait()
 	if r == nil {
 		return nil, err
 	}
 	w = summary(r, view.samples, o)
-	o.say(part + "  " + w.words(o))
+	o.print(part + "  " + w.words(o))
 	return w, err
 }
 
-func (o *Options) say(text string) {
-	if o.Say != nil {
-		o.Say(text)
+func (o *Options) print(text string) {
+	if o.Print != nil {
+		o.Print(text)
 	}
 }
 
-// view puts together what is seen while a way is shown.
+// view collects what is seen during a run.
 type view struct {
 	options *Options
 	part    string
@@ -297,11 +271,11 @@ type sampled struct {
 func (v *view) watch(ctx context.Context, db *oldways.Database, application string) {
 	async.Every(ctx, sampleEvery, func() {
 		// A query that is cut short would cost the connection.
-		query, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		query, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollTimeout)
 		open, inUse, err := db.Connections(query, application)
 		cancel()
 		if err != nil {
-			return // a sample that failed is left out
+			return // a failed poll is left out
 		}
 		v.mu.Lock()
 		v.samples = append(v.samples, sampled{time.Now(), open, inUse})
@@ -309,28 +283,29 @@ func (v *view) watch(ctx context.Context, db *oldways.Database, application stri
 	})
 }
 
-// see tells how it goes, with the acks of the last moments as a little picture.
-func (v *view) see(n bench.Now) {
+// show prints the progress, with a sparkline of the latest acks.
+func (v *view) show(n bench.Now) {
 	if v.options.Line == nil {
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	inUse := 0
-	for _, s := range v.samples[max(len(v.samples)-recentLooks, 0):] {
+	for _, s := range v.samples[max(len(v.samples)-recentSamples, 0):] {
 		inUse = max(inUse, s.inUse)
 	}
 	acks := n.Point.Rates["acked"]
 	if v.acks = append(v.acks, acks); len(v.acks) > sparks {
 		v.acks = v.acks[1:]
 	}
-	v.options.Line(v.part, fmt.Sprintf("%s %5.1f s  connections %2d/%d  sockets usable %2d/%d  acks %3.0f/s %s", v.part, n.Elapsed.Seconds(),
+	v.options.Line(v.part, fmt.Sprintf("%s %5.1f s  connections %2d/%d  sockets usable %2d/%d  acks %3.0f/s %s", v.part,
+		n.Elapsed.Seconds(),
 		inUse, v.options.Size+v.options.Overflow, n.Point.Usable, v.options.Sockets, acks, sparkline(v.acks, v.options.Rate)))
 }
 
 const (
-	sparks      = 24
-	recentLooks = 10
+	sparks        = 24
+	recentSamples = 10
 )
 
 func sparkline(values []float64, most float64) string {
@@ -345,10 +320,10 @@ func sparkline(values []float64, most float64) string {
 func (o *Options) settings() []report.Setting {
 	return []report.Setting{
 		{Name: "members of the channel", Value: fmt.Sprint(o.Sockets)},
-		{Name: "of them senders", Value: fmt.Sprint(o.Senders)},
-		{Name: "messages a second in all", Value: fmt.Sprint(o.Rate)},
-		{Name: "bytes of a message", Value: report.Count(int64(o.Bytes))},
-		{Name: "pool", Value: fmt.Sprintf("%d + %d connections, time-out %s", o.Size, o.Overflow, o.Timeout)},
-		{Name: "each way", Value: o.Duration.String()},
+		{Name: "  of them senders", Value: fmt.Sprint(o.Senders)},
+		{Name: "messages per second in total", Value: fmt.Sprint(o.Rate)},
+		{Name: "bytes per message", Value: report.Count(int64(o.Bytes))},
+		{Name: "pool", Value: fmt.Sprintf("%d + %d connections, timeout %s", o.Size, o.Overflow, o.Timeout)},
+		{Name: "each run", Value: o.Duration.String()},
 	}
 }

@@ -20,9 +20,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 
-// The incident in small: a pool of 2 + 1 and eight sockets.
-func TestTheIncidentInSmall(t *testing.T) {
-	t.Setenv("CHOWK_LISTEN", "nobody's settings count")
+// A small version of the incident: a pool of 2 + 1 and eight sockets.
+func TestASmallIncident(t *testing.T) {
+	t.Setenv("CHOWK_LISTEN", "settings of the environment are ignored")
 	database := pgtest.Database(t)
 	r, err := Run(t.Context(), Options{
 		DatabaseURL: database, Chowk: testkit.Binary(t), Sockets: 8, Senders: 7, Bytes: 4000, Rate: 80, ConnectRate: 40,
@@ -33,10 +33,11 @@ func TestTheIncidentInSmall(t *testing.T) {
 	}
 	perSocket, perEvent, chowk := r.Ways[0], r.Ways[1], r.Ways[2]
 	if perSocket.LetIn != 3 || perSocket.ExhaustedAt < 0 {
-		t.Errorf("a connection per socket let %d in, and its pool of 3 was exhausted at %v", perSocket.LetIn, perSocket.ExhaustedAt)
+		t.Errorf("a connection per socket: %d sockets accepted, and its pool of 3 exhausted at %v", perSocket.LetIn,
+			perSocket.ExhaustedAt)
 	}
 	if perEvent.LetIn != 8 || perEvent.ExhaustedAt < 0 || perEvent.AcksAfter > perEvent.AcksBefore/2 {
-		t.Errorf("a connection per event let %d in, its pool was exhausted at %v, acks %v then %v",
+		t.Errorf("a connection per event: %d sockets accepted, pool exhausted at %v, acks %v then %v",
 			perEvent.LetIn, perEvent.ExhaustedAt, perEvent.AcksBefore, perEvent.AcksAfter)
 	}
 	if chowk.LetIn != 8 || chowk.ExhaustedAt >= 0 || chowk.UsableAfter != 7 || chowk.AcksAfter < chowk.AcksBefore/2 {
@@ -53,14 +54,18 @@ func TestTheIncidentInSmall(t *testing.T) {
 	}
 }
 
-// fixture is a result of a moment's making.
+// fixture returns a made-up result.
 func fixture() *Result {
 	r := &Result{
-		Started: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Machine: "linux/amd64 with 2 processors", Settings: (&Options{Sockets: 45, Senders: 44}).settings(),
+		Started: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Machine: "linux/amd64 with 2 processors",
+		Settings:    (&Options{Sockets: 45, Senders: 44}).settings(),
 		Connections: 30, Sockets: 45, Seconds: 4, SilentAt: 2,
 	}
 	for i, name := range []string{PerSocket, PerEvent, Chowk} {
-		w := Way{Name: name, LetIn: 45, UsableBefore: 45, UsableAfter: 44, InUseBefore: 2, InUseAfter: 1, OpenMost: 10, ExhaustedAt: -1, AcksBefore: 80, AcksAfter: 80, LastAck: 4}
+		w := Way{
+			Name: name, LetIn: 45, UsableBefore: 45, UsableAfter: 44, InUseBefore: 2, InUseAfter: 1, OpenMost: 10,
+			ExhaustedAt: -1, AcksBefore: 80, AcksAfter: 80, LastAck: 4,
+		}
 		if i == 0 {
 			w.LetIn, w.ExhaustedAt, w.LastAck = 30, 0.5, 3
 		}
@@ -87,8 +92,9 @@ func TestThePictureAndTheTable(t *testing.T) {
 	}
 	golden(t, "incident.svg", svg.Bytes())
 	golden(t, "incident.txt", table.Bytes())
-	if found := regexp.MustCompile(`(?i)<script|<link|<img|\bsrc=|url\(|@import|\shref=`).FindString(page.String()); found != "" || !strings.Contains(page.String(), "<svg") {
-		t.Errorf("the page shows nothing, or loads something: %q", found)
+	if found := regexp.MustCompile(`(?i)<script|<link|<img|\bsrc=|url\(|@import|\shref=`).
+		FindString(page.String()); found != "" || !strings.Contains(page.String(), "<svg") {
+		t.Errorf("the page is empty, or loads something: %q", found)
 	}
 	var back Result
 	var text bytes.Buffer
@@ -96,7 +102,7 @@ func TestThePictureAndTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(text.Bytes(), &back); err != nil || fmt.Sprint(back) != fmt.Sprint(*r) {
-		t.Errorf("the JSON does not say what the result does: %v", err)
+		t.Errorf("the JSON does not read back as the result: %v", err)
 	}
 }
 
@@ -110,11 +116,11 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	want, err := os.ReadFile(path)
 	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s is not as it was (UPDATE=1 go test writes it anew): %v\n%s", path, err, got)
+		t.Errorf("%s differs (UPDATE=1 go test writes it): %v\n%s", path, err, got)
 	}
 }
 
-func TestAPoolIsExhaustedWhenItStaysSo(t *testing.T) {
+func TestAPoolIsExhaustedWhenItStaysFull(t *testing.T) {
 	t.Parallel()
 	looks := func(inUse ...int) (all []Sample) {
 		for i, n := range inUse {

@@ -8,7 +8,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// The picture's measures, in pixels.
+// Sizes in pixels.
 const (
 	columns     = 3
 	columnWidth = 310
@@ -20,7 +20,7 @@ const (
 	height      = headHeight + 3*rowHeight + footHeight
 )
 
-// picture has a column for each way and a row for each measure, all on the same
+// picture draws a column for each server and a row for each measure, all on the same
 // scales.
 func (r *Result) picture() string {
 	parts := []string{report.Label("head", margin, 24, fmt.Sprintf(
@@ -42,13 +42,16 @@ func (r *Result) picture() string {
 			if row == 0 {
 				c.Marks[0] = report.Mark{X: r.SilentAt, Text: "one client stops reading", Centred: true}
 			}
-			parts = append(parts, c.In(report.Frame{X: x, Y: headHeight + float64(row)*rowHeight, Width: columnWidth, Height: rowHeight}))
+			parts = append(parts, c.In(report.Frame{
+				X: x, Y: headHeight + float64(row)*rowHeight, Width: columnWidth,
+				Height: rowHeight,
+			}))
 		}
 	}
 	return report.Drawing(width, height, parts...)
 }
 
-// caption says how long a connection is held.
+// caption describes how long a connection is held.
 func (w *Way) caption() string {
 	switch w.Name {
 	case Chowk:
@@ -56,21 +59,21 @@ func (w *Way) caption() string {
 	case PerSocket:
 		return "held while the socket is open"
 	}
-	return "held until everybody has been told"
+	return "held until the broadcast is done"
 }
 
-// end says what became of it.
+// end describes the outcome.
 func (w *Way) end(r *Result) string {
 	out := int64(r.Sockets) - w.LetIn
 	switch {
 	case out > 0:
-		return fmt.Sprintf("%d of %d sockets never get in", out, r.Sockets)
+		return fmt.Sprintf("%d of %d sockets are never accepted", out, r.Sockets)
 	case w.ExhaustedAt > r.SilentAt && w.AcksAfter == 0:
-		return fmt.Sprintf("all %d taken in %.1f s, then no answer", r.Connections, w.ExhaustedAt-r.SilentAt)
+		return fmt.Sprintf("all %d taken within %.1f s, then no answers", r.Connections, w.ExhaustedAt-r.SilentAt)
 	case w.ExhaustedAt >= 0:
 		return fmt.Sprintf("all %d taken", r.Connections)
 	}
-	return fmt.Sprintf("at most %d in use, everybody else goes on", max(w.InUseBefore, w.InUseAfter))
+	return fmt.Sprintf("at most %d in use, all others go on", max(w.InUseBefore, w.InUseAfter))
 }
 
 func (w *Way) poolChart(r *Result) *report.Chart {
@@ -99,7 +102,7 @@ func (w *Way) ackChart(most float64) *report.Chart {
 	for _, p := range w.Points {
 		l.Points = append(l.Points, report.XY{X: p.At, Y: p.Rates["acked"]})
 	}
-	return &report.Chart{Title: "answers a second", Lines: []report.Line{l}, MaxY: most}
+	return &report.Chart{Title: "answers per second", Lines: []report.Line{l}, MaxY: most}
 }
 
 // SVG writes the picture.
@@ -112,11 +115,13 @@ func (r *Result) SVG(w io.Writer) error {
 func (r *Result) HTML(w io.Writer) error {
 	p := report.Page{
 		Title: "The incident, three ways",
-		What: fmt.Sprintf("%d members of one channel over a pool of %d connections. After %.0f seconds one of them stops reading.",
+		What: fmt.Sprintf("%d members of one channel share a pool of %d connections. "+
+			"After %.0f seconds, one of them stops reading.",
 			r.Sockets, r.Connections, r.SilentAt),
 		When: r.Started.UTC().Format("2 January 2006, 15:04 UTC"), Machine: r.Machine, Settings: r.Settings,
-		Figures: []template.HTML{template.HTML(r.picture())},                            //nolint:gosec // made here, escaped
-		Tables:  []template.HTML{template.HTML(report.AsHTML(r.writer().RenderHTML()))}, //nolint:gosec // made by go-pretty, which escapes
+		Figures: []template.HTML{template.HTML(r.picture())}, //nolint:gosec // made here, escaped
+		Tables:  []template.HTML{template.HTML(report.AsHTML(r.writer().RenderHTML()))},
+		//nolint:gosec // made by go-pretty, which escapes
 	}
 	return p.Write(w)
 }

@@ -10,19 +10,19 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// summary draws the figures of one way from all that was seen.
+// summary computes the figures of one run.
 func summary(r *report.Report, seen []sampled, o *Options) *Way {
 	silent := o.Duration.Seconds() / 2
 	w := &Way{}
 	for _, p := range r.Points {
-		if p.At <= o.Duration.Seconds() { // then the last answers may come
+		if p.At <= o.Duration.Seconds() { // later, the last answers may still arrive
 			w.Points = append(w.Points, p)
 		}
 	}
 	for _, s := range seen {
 		at := s.at.Sub(r.Started).Seconds()
 		if at < 0 || at > o.Duration.Seconds() {
-			continue // the server starts, or it is over
+			continue // the server is starting, or has ended
 		}
 		w.Pool = append(w.Pool, Sample{At: at, Open: s.open, InUse: s.inUse})
 		w.OpenMost = max(w.OpenMost, s.open)
@@ -54,11 +54,11 @@ func summary(r *report.Report, seen []sampled, o *Options) *Way {
 	return w
 }
 
-// A pool is exhausted from the moment on at which all connections are in use and
-// nearly every later look finds them so: a burst that passes does not count, and
-// one connection between two transactions does not save a pool.
+// A pool is exhausted once all connections are in use and nearly every later sample
+// finds them so. A burst that passes does not count, and a single connection between
+// two transactions does not change it.
 const (
-	stays  = 0.5 // seconds that must be left
+	stays  = 0.5 // seconds that must remain
 	nearly = 0.9
 )
 
@@ -76,10 +76,10 @@ func exhausted(looks []Sample, all int) float64 {
 	return at
 }
 
-// lastPart begins what counts as the end: the last eighth of the time.
+// lastPart is where the end begins: the last eighth of the run.
 const lastPart = 1.75
 
-// acks are those per second between two moments.
+// acks returns the rate between two moments.
 func acks(points []report.Point, from, to float64) float64 {
 	sum, n := 0.0, 0
 	for _, p := range points {
@@ -94,13 +94,14 @@ func acks(points []report.Point, from, to float64) float64 {
 	return sum / float64(n)
 }
 
-// words are the summary in a line.
+// words returns the summary in one line.
 func (w *Way) words(o *Options) string {
-	return fmt.Sprintf("%d of %d sockets let in; connections in use: %s; %.0f acks/s before and %.0f/s after one stopped reading",
+	return fmt.Sprintf("%d of %d sockets accepted; connections in use: %s; "+
+		"%.0f acks/s before and %.0f/s after one stopped reading",
 		w.LetIn, o.Sockets, w.pool(o.Duration.Seconds()/2), w.AcksBefore, w.AcksAfter)
 }
 
-// pool says what became of the connections.
+// pool describes the use of the pool.
 func (w *Way) pool(silent float64) string {
 	switch {
 	case w.ExhaustedAt < 0:
@@ -111,10 +112,10 @@ func (w *Way) pool(silent float64) string {
 	return fmt.Sprintf("all, %.1f s after it", w.ExhaustedAt-silent)
 }
 
-// Table writes the result for people at a terminal.
+// Table writes the result for a terminal.
 func (r *Result) Table(w io.Writer) error {
 	if r.Interrupted {
-		if _, err := fmt.Fprintln(w, "The run was interrupted; what follows is what it had."); err != nil {
+		if _, err := fmt.Fprintln(w, "The run was interrupted; these are the results so far."); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,8 @@ func (r *Result) writer() table.Writer {
 	t.SetStyle(table.StyleRounded)
 	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(table.Row{
-		"one client stops reading", "let in", fmt.Sprintf("connections in use, of %d", r.Connections), "usable before", "at the end", "acks/s before", "at the end", "last ack",
+		"one client stops reading", "accepted", fmt.Sprintf("connections in use, of %d", r.Connections), "usable before",
+		"at the end", "acks/s before", "at the end", "last ack",
 		"unanswered",
 	})
 	var aligned []table.ColumnConfig

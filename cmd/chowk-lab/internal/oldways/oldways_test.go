@@ -15,7 +15,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// Both models have a pool of 2 + 1 with a time-out of a second here.
+// Both models have a pool of 2 + 1 with a timeout of one second here.
 const (
 	pool     = 3
 	patience = 30 * time.Second
@@ -60,8 +60,8 @@ func start(t *testing.T, way Way) *bed {
 	return b
 }
 
-// name tells this test's connections from those of others on the same server;
-// PostgreSQL keeps 63 bytes of it.
+// name distinguishes this test's connections on a shared server; PostgreSQL keeps 63
+// bytes of it.
 func (b *bed) name() string { return b.channel }
 
 func (b *bed) context() context.Context {
@@ -86,7 +86,7 @@ func (b *bed) write(conn *websocket.Conn, kind, content string) error {
 	return conn.Write(b.context(), websocket.MessageText, []byte(text))
 }
 
-// until reads frames until one is of a kind.
+// until reads frames until one of a kind arrives.
 func (b *bed) until(conn *websocket.Conn, kinds ...string) (map[string]any, error) {
 	for {
 		_, text, err := conn.Read(b.context())
@@ -122,7 +122,7 @@ func (b *bed) join(user string) *websocket.Conn {
 	return conn
 }
 
-// inUse waits until so many connections are in use.
+// inUse waits until this many connections are in use.
 func (b *bed) inUse(want int) {
 	b.t.Helper()
 	for until := time.Now().Add(patience); ; {
@@ -140,35 +140,35 @@ func (b *bed) inUse(want int) {
 	}
 }
 
-func TestAConnectionPerSocketLetsInAsManySocketsAsThereAreConnections(t *testing.T) {
+func TestAConnectionPerSocketAcceptsAsManySocketsAsConnections(t *testing.T) {
 	t.Parallel()
 	b := start(t, PerSocket)
 	first := b.join("u0")
 	for i := 1; i < pool; i++ {
 		b.join(fmt.Sprint("u", i))
 	}
-	b.inUse(pool) // nobody does anything
+	b.inUse(pool) // no one sends anything
 
 	one := b.dial("u4")
 	if _, err := b.until(one, "connection"); err != nil {
 		t.Fatalf("the upgrade is always accepted: %v", err)
 	}
 	if _, err := b.until(one, "ack"); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
-		t.Errorf("one socket too many ended with %v, want close 1000 when the pool's time-out is over", err)
+		t.Errorf("one socket too many ended with %v, want close 1000 after the pool's timeout", err)
 	}
 
 	if err := b.write(first, "new_message", "hello"); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := b.until(first, "ack", "error"); err != nil || f["type"] != "ack" {
-		t.Errorf("those who are in go on: %v %v", f, err)
+		t.Errorf("the accepted sockets go on: %v %v", f, err)
 	}
 	_ = first.CloseNow()
 	b.inUse(pool - 1)
 	b.join("u5")
 }
 
-func TestAConnectionPerEventDiesOfOneWhoStopsReading(t *testing.T) {
+func TestAConnectionPerEventFailsWithOneClientThatStopsReading(t *testing.T) {
 	t.Parallel()
 	b := start(t, PerEvent)
 	b.join("u0") // and never reads again
@@ -195,14 +195,14 @@ func TestAConnectionPerEventDiesOfOneWhoStopsReading(t *testing.T) {
 			}
 		})
 	}
-	b.inUse(pool) // and so they stay
+	b.inUse(pool) // and they stay in use
 	select {
 	case why := <-refused:
 		if !strings.Contains(why, "QueuePool limit of size 2 overflow 1 reached") {
 			t.Errorf("refused with %q", why)
 		}
 	case <-time.After(patience):
-		t.Error("nobody was refused")
+		t.Error("no one was refused")
 	}
 	b.inUse(pool)
 	for _, conn := range senders {

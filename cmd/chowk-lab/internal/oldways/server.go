@@ -1,14 +1,13 @@
-// Package oldways holds models of two ways in which a chat server can hold on to
-// its database, for chowk bench incident: a connection for as long as a socket is
-// open, and one for as long as an event takes, its broadcast included. The second
-// was the repair of the first.
+// Package oldways models two ways in which a chat server can hold database connections,
+// for `chowk-lab incident`: for as long as a socket is open, and for as long as an
+// event takes, broadcast included. The second was the repair of the first.
 //
-// They are honest models of the server of the incident, as far as the incident
-// goes: the pool of 10 + 20 with a time-out of 30 s, the order of steps within an
-// event (check, insert, commit, read back, tell everybody one after the other,
-// answer) and the old protocol. What else was wrong with it is not in here. They
-// are the only code beside the store that knows a database driver, because they
-// show what the store makes impossible.
+// The models are faithful to the server of the incident in what matters here: the pool
+// of 10 + 20 with a timeout of 30 s, the order of steps within an event (check, insert,
+// commit, read back, notify all members one after the other, answer) and the old
+// protocol. Its other faults are left out. This is the only code besides
+// internal/database that uses a database driver, because it shows what that package
+// makes impossible.
 package oldways
 
 import (
@@ -35,17 +34,17 @@ const (
 	PerEvent             // as long as an event takes
 )
 
-// Options are those of a model server.
+// Options configure a model server.
 type Options struct {
 	// URL is the database's, after Prepare.
 	URL string
 	Way Way
-	// Size connections are kept, Overflow more opened under load; Timeout is how
-	// long anybody waits for one.
+	// Size connections are kept open, and Overflow more are opened under load; Timeout is
+	// how long a caller waits for one.
 	Size, Overflow int
 	Timeout        time.Duration
-	// SendBuffer is the kernel's for each socket, in bytes; 0 is the system's. A small
-	// one makes an experiment shorter.
+	// SendBuffer is the kernel's buffer of each socket, in bytes; 0 for the system's
+	// default. A small one shortens an experiment.
 	SendBuffer int
 }
 
@@ -56,7 +55,7 @@ type Server struct {
 	http    *http.Server
 	url     string
 
-	end      context.CancelFunc // of the context of all sockets, which is the process's
+	end      context.CancelFunc // for all sockets: the context of the process
 	handlers sync.WaitGroup
 	serving  sync.WaitGroup
 
@@ -81,7 +80,7 @@ const (
 func Start(ctx context.Context, o Options) (*Server, error) {
 	c, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
-		return nil, fmt.Errorf("understand the database URL: %w", err)
+		return nil, fmt.Errorf("parse the database URL: %w", err)
 	}
 	c.MinConns, c.MaxConns = int32(o.Size), int32(o.Size+o.Overflow)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
@@ -93,27 +92,30 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		pool.Close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	s := &Server{options: o, pool: pool, url: "http://" + listener.Addr().String(), open: make(map[*client]struct{}), joined: make(map[string]map[*client]struct{})}
+	s := &Server{
+		options: o, pool: pool, url: "http://" + listener.Addr().String(), open: make(map[*client]struct{}),
+		joined: make(map[string]map[*client]struct{}),
+	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/ws/{user_id}", func(w http.ResponseWriter, r *http.Request) { s.socket(life, w, r) })
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ConnState: o.shrink}
-	s.serving.Go(func() { _ = s.http.Serve(listener) }) // ends when Close closes it, and then has nothing to say
+	s.serving.Go(func() { _ = s.http.Serve(listener) }) // ends when Close closes it, and then returns no useful error
 	return s, nil
 }
 
 // shrink sets a new connection's send buffer.
 func (o *Options) shrink(nc net.Conn, state http.ConnState) {
 	if tcp, ok := nc.(*net.TCPConn); ok && state == http.StateNew && o.SendBuffer > 0 {
-		_ = tcp.SetWriteBuffer(o.SendBuffer) // it only makes the experiment shorter
+		_ = tcp.SetWriteBuffer(o.SendBuffer) // it only shortens the experiment
 	}
 }
 
-// URL is where it listens.
+// URL is the server's.
 func (s *Server) URL() string { return s.url }
 
-// Close ends it and all its sockets.
+// Close stops the server and closes all sockets.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	s.end()
@@ -129,7 +131,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// begin counts a handler in, unless Close has begun.
+// begin counts a handler, unless Close has begun.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,25 +142,26 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// socket is a WebSocket from its first to its last moment.
+// socket handles a WebSocket from beginning to end.
 func (s *Server) socket(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	if !s.begin() {
 		http.Error(w, "closing", http.StatusServiceUnavailable)
 		return
 	}
 	defer s.handlers.Done()
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
+	conn, err := websocket.Accept(w, r,
+		&websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		return // it has been answered
+		return // it has responded
 	}
 	defer conn.CloseNow() //nolint:errcheck // it may be closed already
 	conn.SetReadLimit(maxFrame)
 	c := &client{user: r.PathValue("user_id"), conn: conn}
 	s.enter(c)
 	defer s.leave(c)
-	// The upgrade was always accepted, and everybody told, before the database was
-	// asked for anything.
-	s.everybody(ctx, map[string]any{"type": "presence", "user_id": c.user, "is_online": true, "last_seen": now()})
+	// The upgrade was always accepted, and all users were notified, before the database
+	// was used.
+	s.notifyAll(ctx, map[string]any{"type": "presence", "user_id": c.user, "is_online": true, "last_seen": now()})
 	s.tell(ctx, c, map[string]any{"type": "connection", "status": "connected", "user_id": c.user, "timestamp": now()})
 	if s.options.Way == PerSocket {
 		s.perSocket(ctx, c)
@@ -167,11 +170,11 @@ func (s *Server) socket(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 }
 
-// perSocket holds one session from the first statement to the socket's end.
+// perSocket holds one session from the first statement to the end of the socket.
 func (s *Server) perSocket(ctx context.Context, c *client) {
 	session, err := s.session(ctx)
 	if err != nil {
-		_ = c.conn.Close(websocket.StatusNormalClosure, "") // as it was: no reason
+		_ = c.conn.Close(websocket.StatusNormalClosure, "") // as it was: without a reason
 		return
 	}
 	defer session.close(ctx)
@@ -214,7 +217,7 @@ func (s *Server) perEvent(ctx context.Context, c *client) {
 	}
 }
 
-// event is what a client sends.
+// event is what a client sends; the old protocol calls it so.
 type event struct {
 	Type string `json:"type"`
 	Data struct {
@@ -234,7 +237,7 @@ func (s *Server) next(ctx context.Context, c *client) (e event, err error) {
 	return e, nil
 }
 
-// handle carries out one event in its session.
+// handle executes one event in its session.
 func (s *Server) handle(ctx context.Context, c *client, e event, session *session) {
 	var response map[string]any
 	var err error
@@ -266,8 +269,8 @@ func (s *Server) join(ctx context.Context, c *client, e event, session *session)
 	return map[string]any{"status": "joined", "channel_id": e.Data.ChannelID}, nil
 }
 
-// message stores a message and tells everybody in the channel, one after the
-// other, before its session ends. That is the defect.
+// message stores a message and notifies the members of the channel, one after the
+// other, before its session ends. This is the defect.
 func (s *Server) message(ctx context.Context, c *client, e event, session *session) (map[string]any, error) {
 	if ok, err := session.member(ctx, e.Data.ChannelID, c.user); err != nil || !ok {
 		return map[string]any{"error": "Access denied to channel"}, err
@@ -279,7 +282,10 @@ func (s *Server) message(ctx context.Context, c *client, e event, session *sessi
 	}
 	frame, err := json.Marshal(map[string]any{
 		"type": "message", "channel_id": e.Data.ChannelID, "timestamp": now(),
-		"data": map[string]any{"id": id, "channel_id": e.Data.ChannelID, "user_id": c.user, "content": e.Data.Content, "created_at": created},
+		"data": map[string]any{
+			"id": id, "channel_id": e.Data.ChannelID, "user_id": c.user, "content": e.Data.Content,
+			"created_at": created,
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -291,7 +297,7 @@ func (s *Server) message(ctx context.Context, c *client, e event, session *sessi
 	}
 	s.mu.Unlock()
 	for _, m := range members {
-		_ = m.conn.Write(ctx, websocket.MessageText, frame) // who is gone is found out by its reader
+		_ = m.conn.Write(ctx, websocket.MessageText, frame) // the reader notices closed sockets
 	}
 	return map[string]any{"status": "sent", "message_id": id}, nil
 }
@@ -311,8 +317,8 @@ func (s *Server) leave(c *client) {
 	}
 }
 
-// everybody tells every socket on the server, one after the other.
-func (s *Server) everybody(ctx context.Context, frame any) {
+// notifyAll notifies every socket on the server, one after the other.
+func (s *Server) notifyAll(ctx context.Context, frame any) {
 	s.mu.Lock()
 	var all []*client
 	for c := range s.open {
@@ -327,9 +333,9 @@ func (s *Server) everybody(ctx context.Context, frame any) {
 func (s *Server) tell(ctx context.Context, c *client, frame any) {
 	b, err := json.Marshal(frame)
 	if err != nil {
-		return // of strings and maps of them: it does not happen
+		return // cannot fail: strings and maps of them
 	}
-	_ = c.conn.Write(ctx, websocket.MessageText, b) // who is gone is found out by its reader
+	_ = c.conn.Write(ctx, websocket.MessageText, b) // the reader notices closed sockets
 }
 
 // now is a time as the old server wrote it.

@@ -10,15 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// session is a connection and the transaction under way on it, as the old server's
-// library had it: a transaction begins with the first statement, and again with the
-// first one after a commit.
+// session is a connection and its current transaction, as in the old server's library:
+// a transaction begins with the first statement, and again with the first one after a
+// commit.
 type session struct {
 	conn *pgxpool.Conn
 	tx   pgx.Tx
 }
 
-// session waits for a connection as long as the pool's time-out says.
+// session waits for a connection up to the pool's timeout.
 func (s *Server) session(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
@@ -27,7 +27,7 @@ func (s *Server) session(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("QueuePool limit of size %d overflow %d reached, connection timed out, timeout %.2f",
 			s.options.Size, s.options.Overflow, s.options.Timeout.Seconds())
 	} else if err != nil {
-		return nil, fmt.Errorf("take a connection: %w", err)
+		return nil, fmt.Errorf("acquire a connection: %w", err)
 	}
 	return &session{conn: conn}, nil
 }
@@ -45,15 +45,15 @@ func (s *session) commit(ctx context.Context) error {
 	return tx.Commit(ctx)
 }
 
-// close gives the connection back.
+// close returns the connection to the pool.
 func (s *session) close(ctx context.Context) {
 	if s.tx != nil {
-		_ = s.tx.Rollback(ctx) // the pool looks at what comes back
+		_ = s.tx.Rollback(ctx) // the pool checks what is returned
 	}
 	s.conn.Release()
 }
 
-// channels reads the user's channels.
+// channels returns the user's channels.
 func (s *session) channels(ctx context.Context, user string) error {
 	if err := s.begin(ctx); err != nil {
 		return err
@@ -70,14 +70,16 @@ func (s *session) member(ctx context.Context, channel, user string) (ok bool, er
 	if err := s.begin(ctx); err != nil {
 		return false, err
 	}
-	err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM channel_members WHERE channel_id = $1 AND user_id = $2)`, channel, user).Scan(&ok)
+	err = s.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM channel_members WHERE channel_id = $1 AND user_id = $2)`, channel,
+		user).Scan(&ok)
 	return ok, err
 }
 
-// insert stores a message, commits, and reads it back: which begins another
+// insert stores a message, commits, and reads it back, which begins another
 // transaction.
 func (s *session) insert(ctx context.Context, id, channel, user, content string) (created time.Time, err error) {
-	_, err = s.tx.Exec(ctx, `INSERT INTO channel_messages (id, channel_id, user_id, content, created_at) VALUES ($1, $2, $3, $4, now())`, id, channel, user, content)
+	_, err = s.tx.Exec(ctx, `INSERT INTO channel_messages (id, channel_id, user_id, content, created_at)
+		VALUES ($1, $2, $3, $4, now())`, id, channel, user, content)
 	if err == nil {
 		err = s.commit(ctx)
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// worker has a share of a run's sockets and carries out phases with them.
-type worker struct {
+// localWorker is a worker in this process.
+type localWorker struct {
 	plan     Plan
-	tell     func(Tick)
+	emit     func(Tick)
 	sockets  []*socket
 	counters counters
 	arrived  atomic.Int64   // messages, since the start
@@ -25,10 +25,10 @@ type worker struct {
 	reconnectLoop []*socket
 }
 
-// newWorker makes a worker that has opened nothing yet; tell is called with every
-// tick, one after the other.
-func newWorker(p Plan, tell func(Tick)) *worker {
-	w := &worker{plan: p, tell: tell, since: time.Now()}
+// newLocalWorker returns a worker without connections; emit is called with every tick,
+// one at a time.
+func newLocalWorker(p Plan, emit func(Tick)) *localWorker {
+	w := &localWorker{plan: p, emit: emit, since: time.Now()}
 	for i := p.First; i < p.First+p.Count; i++ {
 		s := &socket{w: w, i: i}
 		if c := p.channel(i); c < len(p.Channels) {
@@ -40,25 +40,25 @@ func newWorker(p Plan, tell func(Tick)) *worker {
 	return w
 }
 
-// do carries out the nth phase of the scenario, until it is done, its time is up or
-// ctx ends.
-func (w *worker) do(ctx context.Context, n int) error {
+// do executes the nth phase of the scenario, until it is done, its time is over or ctx
+// ends.
+func (w *localWorker) do(ctx context.Context, n int) error {
 	ph := scenarios[w.plan.Scenario].phases[n]
 	ctx, cancel := context.WithTimeout(ctx, ph.limit(&w.plan))
 	defer cancel()
 	w.flush(ph.name)
 	var ticking sync.WaitGroup
 	ticks, stop := context.WithCancel(context.Background())
-	ticking.Go(func() { w.tick(ticks) }) // ends with the phase
+	ticking.Go(func() { w.reportTicks(ticks) }) // ends with the phase
 	ph.run(w, ctx)
 	stop()
 	ticking.Wait()
-	w.flush(ph.name) // what comes before the next phase belongs to this one
+	w.flush(ph.name) // what happens before the next phase belongs to this one
 	return nil
 }
 
-// tick tells what happens, slot by slot of the run's time, until ctx ends.
-func (w *worker) tick(ctx context.Context) {
+// reportTicks reports what happens, slot by slot, until ctx ends.
+func (w *localWorker) reportTicks(ctx context.Context) {
 	for {
 		next := w.plan.Start.Add(time.Since(w.plan.Start).Truncate(w.plan.Every) + w.plan.Every)
 		if !async.Sleep(ctx, time.Until(next)) {
@@ -71,12 +71,12 @@ func (w *worker) tick(ctx context.Context) {
 	}
 }
 
-// flush tells what has happened up to now, and what phase follows.
-func (w *worker) flush(next string) {
+// flush reports what has happened so far, and sets the phase that follows.
+func (w *localWorker) flush(next string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	t := w.take(now)
+	t := w.collect(now)
 	t.Seconds = now.Sub(w.since).Seconds()
 	for _, s := range w.sockets {
 		if s.open() {
@@ -87,20 +87,20 @@ func (w *worker) flush(next string) {
 		}
 	}
 	w.phase, w.since = next, now
-	w.tell(t)
+	w.emit(t)
 }
 
-// take gives what was noted since the last time; w.mu is held.
-func (w *worker) take(now time.Time) Tick {
-	t := w.counters.take()
+// collect returns what was counted since the last time. Called with mu held.
+func (w *localWorker) collect(now time.Time) Tick {
+	t := w.counters.drain()
 	t.First, t.Phase = w.plan.First, w.phase
 	t.Slot = int((now.Sub(w.plan.Start) - time.Millisecond) / w.plan.Every)
 	return t
 }
 
-// close ends every connection and waits for their readers. What it leaves
-// unanswered belongs to the last phase.
-func (w *worker) close() error {
+// close closes every connection and waits for the readers. Requests that are then
+// pending belong to the last phase.
+func (w *localWorker) close() error {
 	w.mu.Lock()
 	all := append(append([]*socket{}, w.sockets...), w.reconnectLoop...)
 	w.mu.Unlock()
@@ -113,14 +113,14 @@ func (w *worker) close() error {
 	w.reading.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := w.take(w.since)
+	t := w.collect(w.since)
 	t.After = true
-	w.tell(t)
+	w.emit(t)
 	return nil
 }
 
-// each runs f for every socket that which accepts, all at once, and waits for all.
-func (w *worker) each(which func(*socket) bool, f func(*socket)) {
+// each calls f for every socket that which accepts, all at once, and waits.
+func (w *localWorker) each(which func(*socket) bool, f func(*socket)) {
 	var all sync.WaitGroup
 	for _, s := range w.sockets {
 		if which(s) {
@@ -132,45 +132,45 @@ func (w *worker) each(which func(*socket) bool, f func(*socket)) {
 
 func everySocket(*socket) bool { return true }
 
-func (s *socket) steady() bool {
+func (s *socket) isSender() bool {
 	_, ok := s.w.plan.sends(s.i)
 	return ok
 }
 
-func (s *socket) tired() bool { return s.w.plan.isSlow(s.i) }
+func (s *socket) stalls() bool { return s.w.plan.isSlow(s.i) }
 
 // openAll opens the sockets at the plan's rate.
-func (w *worker) openAll(ctx context.Context) {
+func (w *localWorker) openAll(ctx context.Context) {
 	start := time.Now()
 	first := w.plan.First
 	w.each(everySocket, func(s *socket) {
 		share := w.plan.ConnectRate * float64(w.plan.Count) / float64(w.plan.Sockets)
 		due := start.Add(time.Duration(float64(s.i-first) / share * float64(time.Second)))
 		if async.Sleep(ctx, time.Until(due)) {
-			s.connect(ctx, due, opening)
+			s.connect(ctx, due, connecting)
 		}
 	})
 }
 
-// talkAll lets the senders send until ctx ends.
-func (w *worker) talkAll(ctx context.Context) {
+// sendAll lets the senders send until ctx ends.
+func (w *localWorker) sendAll(ctx context.Context) {
 	start := time.Now()
-	w.each((*socket).steady, func(s *socket) { s.talk(ctx, start) })
+	w.each((*socket).isSender, func(s *socket) { s.sendLoop(ctx, start) })
 }
 
-// talk sends at the plan's rate, or as fast as it is answered. What is due at a
-// time counts from then, however late it can be written.
-func (s *socket) talk(ctx context.Context, start time.Time) {
+// sendLoop sends at the plan's rate, or as fast as answers arrive. A command that is
+// due at a time counts from then, however late it is written.
+func (s *socket) sendLoop(ctx context.Context, start time.Time) {
 	p := &s.w.plan
 	if p.Rate == 0 {
-		s.hurry(ctx)
+		s.sendUnpaced(ctx)
 		return
 	}
 	gap := time.Duration(float64(p.senders()) / p.Rate * float64(time.Second))
 	nth, _ := p.sends(s.i)
 	due := start.Add(time.Duration(float64(nth) / p.Rate * float64(time.Second)))
 	for async.Sleep(ctx, time.Until(due)) {
-		if !s.ask(ctx, s.next(), due) && !s.back(ctx) {
+		if !s.send(ctx, s.next(), due) && !s.reconnect(ctx) {
 			return
 		}
 		if p.Scenario == mixed {
@@ -181,46 +181,46 @@ func (s *socket) talk(ctx context.Context, start time.Time) {
 	}
 }
 
-// hurry sends whenever one of the allowed number of questions is answered.
-func (s *socket) hurry(ctx context.Context) {
+// sendUnpaced sends whenever a pending request is answered.
+func (s *socket) sendUnpaced(ctx context.Context) {
 	for ctx.Err() == nil {
 		if wait := time.Until(time.Unix(0, s.wait.Load())); wait > 0 && !async.Sleep(ctx, wait) {
 			return
 		}
-		if !s.ask(ctx, s.next(), time.Time{}) && !s.back(ctx) {
+		if !s.send(ctx, s.next(), time.Time{}) && !s.reconnect(ctx) {
 			return
 		}
 	}
 }
 
-// back opens the socket of a sender again, if it has ended; false when ctx ends
-// first.
-func (s *socket) back(ctx context.Context) bool {
-	if s.open() { // let in no more, or never: the server's last word is not said
+// reconnect opens a sender's socket again if it has closed. It returns false when ctx
+// ends first.
+func (s *socket) reconnect(ctx context.Context) bool {
+	if s.open() { // refused, or not accepted yet: the server has not closed it
 		return async.Sleep(ctx, 10*time.Millisecond)
 	}
-	return s.connect(ctx, time.Now(), comeback)
+	return s.connect(ctx, time.Now(), reconnecting)
 }
 
-// next is what a sender sends: messages, and in the mixed load what people's
-// clients send between them.
-func (s *socket) next() event {
+// next returns what a sender sends: messages, and in the mixed load what clients send
+// in between.
+func (s *socket) next() command {
 	if s.w.plan.Scenario != mixed {
-		return aMessage
+		return cmdMessage
 	}
 	switch n := rand.IntN(10); {
 	case n < 3:
-		return aTyping
+		return cmdTyping
 	case n < 5 && !s.w.plan.Old:
-		return aReceipt
+		return cmdReceipt
 	}
-	return aMessage
+	return cmdMessage
 }
 
 const quiet = 500 * time.Millisecond
 
-// settle waits until nothing arrives any more.
-func (w *worker) settle(ctx context.Context) {
+// settle waits until no more messages arrive.
+func (w *localWorker) settle(ctx context.Context) {
 	for last := int64(-1); ; {
 		n := w.arrived.Load()
 		if n == last || !async.Sleep(ctx, quiet) {

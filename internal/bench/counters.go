@@ -11,45 +11,46 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// What is counted.
+// counter is something that is counted.
 type counter int
 
 const (
-	opened     counter = iota // sockets that got their connection frame
-	refused                   // handshakes answered by no
-	failed                    // handshakes that got no answer
-	ended                     // sockets that the server or the network ended
-	sent                      // events written
-	acked                     // events carried out, messages and others
+	opened     counter = iota // sockets that received their connection frame
+	refused                   // handshakes that were refused
+	failed                    // handshakes without a response
+	ended                     // sockets closed by the server or the network
+	sent                      // commands written
+	acked                     // commands that succeeded
 	stored                    // messages among them
-	denied                    // events refused
-	unanswered                // events whose socket ended first
-	delivered                 // message frames that came
-	gaps                      // seqs that were passed over
-	repeats                   // seqs that came again
+	denied                    // commands that were refused
+	unanswered                // commands whose socket closed before the answer
+	delivered                 // message frames received
+	gaps                      // seqs that were skipped
+	repeats                   // seqs that were received again
 	received                  // bytes
 	counterCount
 )
 
 var counterNames = [counterCount]string{
-	"opened", "refused", "failed", "ended", "sent", "acked", "stored", "denied", "unanswered", "delivered", "gaps", "repeats", "received_bytes",
+	"opened", "refused", "failed", "ended", "sent", "acked", "stored", "denied", "unanswered", "delivered", "gaps",
+	"repeats", "received_bytes",
 }
 
-// What takes time.
+// clock is something that is timed.
 type clock int
 
 const (
-	opening  clock = iota // from when a socket was due to its connection frame
-	comeback              // the same, after it was cut off
-	ack                   // from when an event was due to its answer
-	delivery              // from when a message was due to its arrival
-	late                  // the same, at sockets that had stopped reading
+	connecting   clock = iota // from when a socket was due to its connection frame
+	reconnecting              // the same for a socket that was disconnected
+	ack                       // from when a command was due to its answer
+	delivery                  // from when a message was due to its arrival
+	late                      // the same at sockets that had stopped reading
 	clocks
 )
 
 var clockNames = [clocks]string{"open", "back", "ack", "delivery", "delivery_slow"}
 
-// Latencies are kept from a microsecond to ten minutes, to three digits.
+// Latencies are recorded from one microsecond to ten minutes, with three digits.
 const (
 	longest = 10 * time.Minute
 	digits  = 3
@@ -57,23 +58,22 @@ const (
 
 func newHistogram() *hdr.Histogram { return hdr.New(1, longest.Microseconds(), digits) }
 
-// Tick is what one worker saw in a moment: a part of one phase, in one slot of the
-// run's time.
+// Tick is what one worker counted in one slot of the run, within one phase.
 type Tick struct {
-	// First tells the workers apart: it is the number of its first socket.
+	// First identifies the worker: it is the number of its first socket.
 	First  int
 	Slot   int
 	Phase  string
 	Counts [counterCount]int64
-	// Open are the sockets open at its end, Usable those of them that have no
-	// question unanswered for longer than a second.
+	// Open is the number of open sockets at the end; Usable counts those of them without a
+	// request that has been pending for more than a second.
 	Open, Usable int64
-	// Codes count refusals and endings by their codes.
+	// Codes count refusals and closes by their codes.
 	Codes  map[string]int64
 	Clocks [clocks]*hdr.Histogram
-	// Seconds is how long it was.
+	// Seconds is the length of the slot.
 	Seconds float64
-	// After is what was left when everything was closed: no moment of the run.
+	// After means that this came after the last slot, when everything was closed.
 	After bool
 }
 
@@ -89,9 +89,12 @@ type wireTick struct {
 	After        bool
 }
 
-// MarshalJSON writes the histograms in their own compressed form.
+// MarshalJSON encodes the histograms in their own compressed form.
 func (t Tick) MarshalJSON() ([]byte, error) {
-	w := wireTick{First: t.First, Slot: t.Slot, Phase: t.Phase, Counts: t.Counts, Open: t.Open, Usable: t.Usable, Codes: t.Codes, Seconds: t.Seconds, After: t.After}
+	w := wireTick{
+		First: t.First, Slot: t.Slot, Phase: t.Phase, Counts: t.Counts, Open: t.Open, Usable: t.Usable,
+		Codes: t.Codes, Seconds: t.Seconds, After: t.After,
+	}
 	for i, h := range t.Clocks {
 		if h == nil {
 			continue
@@ -105,13 +108,16 @@ func (t Tick) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON decodes what MarshalJSON encodes.
 func (t *Tick) UnmarshalJSON(b []byte) error {
 	var w wireTick
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*t = Tick{First: w.First, Slot: w.Slot, Phase: w.Phase, Counts: w.Counts, Open: w.Open, Usable: w.Usable, Codes: w.Codes, Seconds: w.Seconds, After: w.After}
+	*t = Tick{
+		First: w.First, Slot: w.Slot, Phase: w.Phase, Counts: w.Counts, Open: w.Open, Usable: w.Usable,
+		Codes: w.Codes, Seconds: w.Seconds, After: w.After,
+	}
 	for i, b := range w.Clocks {
 		if b == nil {
 			continue
@@ -125,7 +131,7 @@ func (t *Tick) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// add adds what another worker saw, or what happened next.
+// add adds another tick: another worker's, or the next one.
 func (t *Tick) add(o *Tick) {
 	for i := range t.Counts {
 		t.Counts[i] += o.Counts[i]
@@ -148,8 +154,8 @@ func (t *Tick) add(o *Tick) {
 	}
 }
 
-// counters is where a worker's sockets note what happens. Histograms are sharded, as
-// every delivery is noted in one.
+// counters is where a worker's sockets count. Histograms are sharded, because every
+// delivery is recorded in one.
 type counters struct {
 	counts [counterCount]atomic.Int64
 	clocks [clocks][shards]shard
@@ -160,7 +166,7 @@ type counters struct {
 
 const (
 	shards   = 4
-	maxCodes = 100 // different ones that are told apart
+	maxCodes = 100 // how many different codes are kept
 )
 
 type shard struct {
@@ -170,7 +176,7 @@ type shard struct {
 
 func (t *counters) count(c counter, n int64) { t.counts[c].Add(n) }
 
-// note notes how long something took; i picks the shard.
+// note records how long something took; i selects the shard.
 func (t *counters) note(c clock, i int, took time.Duration) {
 	s := &t.clocks[c][i%shards]
 	s.mu.Lock()
@@ -193,8 +199,8 @@ func (t *counters) code(code string) {
 	t.codes[code]++
 }
 
-// take gives what was noted since the last take.
-func (t *counters) take() Tick {
+// drain returns what was counted since the last call.
+func (t *counters) drain() Tick {
 	var tick Tick
 	for i := range t.counts {
 		tick.Counts[i] = t.counts[i].Swap(0)

@@ -9,26 +9,27 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// heard is what a frame from the server comes down to.
-type heard struct {
+// serverFrame is the relevant content of a frame from the server.
+type serverFrame struct {
 	kind string
-	// of an answer
-	refusal string // its code, "refused" when it has none
+	// Of an answer:
+	refusal string // its code; "refused" if it has none
 	after   time.Duration
 	event   string
-	// of an entry in a channel's log
+	// Of an entry of a channel's log:
 	seq chat.Seq
-	// of a message of ours
+	// Of a message of this run:
 	due time.Time
-	// of the connection frame
+	// Of the connection frame:
 	epoch    string
 	channels []chat.ChannelState
 }
 
-// marker is before the time in our messages' content.
+// marker precedes the time in the content of a message.
 const marker = "chowkbench:"
 
-// content is a message of size bytes that was due at a time.
+// appendContent appends a message's content of size bytes, with the time when it was
+// due.
 func appendContent(b []byte, due time.Time, size int) []byte {
 	start := len(b)
 	b = append(b, marker...)
@@ -40,24 +41,23 @@ func appendContent(b []byte, due time.Time, size int) []byte {
 	return b
 }
 
-// hear understands a frame. Those that come by the thousand are looked through
-// instead of parsed.
-func hear(b []byte) heard {
+// parseFrame parses a frame. Frequent ones are searched instead of decoded.
+func parseFrame(b []byte) serverFrame {
 	kind := kindOf(b)
 	switch kind {
 	case "message":
-		return heard{kind: kind, seq: number(b, `"seq":`), due: dueOf(b)}
+		return serverFrame{kind: kind, seq: number(b, `"seq":`), due: dueOf(b)}
 	case "ack":
 		if !bytes.Contains(b, []byte(`"error"`)) {
-			return heard{kind: kind}
+			return serverFrame{kind: kind}
 		}
 	case "typing", "presence", "pong", "read_receipt":
-		return heard{kind: kind}
+		return serverFrame{kind: kind}
 	}
-	return parse(b)
+	return parseJSON(b)
 }
 
-// kindOf is the type of a frame in which it comes first.
+// kindOf returns the type of a frame that begins with it.
 func kindOf(b []byte) string {
 	rest, ok := bytes.CutPrefix(b, []byte(`{"type":`))
 	if !ok {
@@ -71,7 +71,8 @@ func kindOf(b []byte) string {
 	return string(rest[:end])
 }
 
-// number is the whole number after the first occurrence of a key; 0 when there is none.
+// number returns the number that follows the first occurrence of a key, 0 if there is
+// none.
 func number(b []byte, key string) int64 {
 	at := bytes.Index(b, []byte(key))
 	if at < 0 {
@@ -94,7 +95,7 @@ func dueOf(b []byte) time.Time {
 	return time.Time{}
 }
 
-func parse(b []byte) heard {
+func parseJSON(b []byte) serverFrame {
 	var f struct {
 		Type       string              `json:"type"`
 		Code       string              `json:"code"`
@@ -110,9 +111,9 @@ func parse(b []byte) heard {
 		} `json:"response"`
 	}
 	if json.Unmarshal(b, &f) != nil {
-		return heard{kind: "not understood"}
+		return serverFrame{kind: "not understood"}
 	}
-	h := heard{kind: f.Type, event: f.Event, seq: f.Seq, epoch: f.Epoch, channels: f.Channels}
+	h := serverFrame{kind: f.Type, event: f.Event, seq: f.Seq, epoch: f.Epoch, channels: f.Channels}
 	switch {
 	case f.Type == "error":
 		h.refusal, h.after = or(f.Code, "refused"), time.Duration(f.RetryAfter)*time.Millisecond

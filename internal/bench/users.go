@@ -12,7 +12,7 @@ import (
 // tokenLife outlasts every run.
 const tokenLife = maxDuration + time.Hour
 
-// user is who the socket number i belongs to.
+// user returns the user of the ith socket.
 func (p *Plan) user(i int) chat.UserID {
 	if n := len(p.Identity.Tokens); n > 0 {
 		return p.Identity.Tokens[i%n].User
@@ -20,8 +20,8 @@ func (p *Plan) user(i int) chat.UserID {
 	return chat.UserID(fmt.Sprintf("bench-%s-%d", p.Run, i))
 }
 
-// token is with what that user says so; "" for servers of the old protocol, which
-// believe the path.
+// token returns the user's token; "" for servers of the old protocol, which trust the
+// path.
 func (p *Plan) token(i int) (string, error) {
 	if n := len(p.Identity.Tokens); n > 0 {
 		return p.Identity.Tokens[i%n].Token, nil
