@@ -12,8 +12,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// TestGrafana follows what Grafana follows when it starts in the compose file: from its
-// provisioning folder to the dashboard, and to the Prometheus that the dashboard asks.
+// TestGrafana follows what Grafana reads when it starts in the compose file: from its
+// provisioning directory to the dashboard, and to the Prometheus that the dashboard queries.
 func TestGrafana(t *testing.T) {
 	var compose struct {
 		Services map[string]struct {
@@ -21,7 +21,7 @@ func TestGrafana(t *testing.T) {
 		}
 	}
 	decode(t, "compose/compose.yaml", &compose)
-	// host finds the folder of the project that Grafana sees as inside.
+	// host returns the directory of the repository that Grafana sees as inside.
 	host := func(inside string) string {
 		for _, v := range compose.Services["grafana"].Volumes {
 			from, to, _ := strings.Cut(v, ":")
@@ -29,12 +29,12 @@ func TestGrafana(t *testing.T) {
 				return filepath.Join("compose", from)
 			}
 		}
-		t.Fatalf("Grafana has no %s", inside)
+		t.Fatalf("no directory is mounted at %s", inside)
 		return ""
 	}
 	provisioning := host("/etc/grafana/provisioning")
 
-	// Grafana itself passes over a key that it does not know.
+	// Grafana itself ignores keys that it does not know.
 	var sources struct {
 		APIVersion  int `yaml:"apiVersion"`
 		Datasources []struct {
@@ -44,15 +44,16 @@ func TestGrafana(t *testing.T) {
 	}
 	decode(t, filepath.Join(provisioning, "datasources", "prometheus.yaml"), &sources, yaml.Strict())
 	if len(sources.Datasources) != 1 || sources.APIVersion != 1 {
-		t.Fatalf("%+v", sources)
+		t.Fatalf("got the data sources %+v, want one of version 1", sources)
 	}
 	source := sources.Datasources[0]
 	u, err := url.Parse(source.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := compose.Services[u.Hostname()]; !ok || u.Scheme != "http" || u.Port() != "9090" || source.Access != "proxy" {
-		t.Errorf("Grafana asks %s (%s)", source.URL, source.Access)
+	_, isService := compose.Services[u.Hostname()]
+	if !isService || u.Scheme != "http" || u.Port() != "9090" || source.Access != "proxy" {
+		t.Errorf("Grafana queries %s (%s), want a service of the compose file through the proxy", source.URL, source.Access)
 	}
 
 	var providers struct {
@@ -64,11 +65,11 @@ func TestGrafana(t *testing.T) {
 	}
 	decode(t, filepath.Join(provisioning, "dashboards", "chowk.yaml"), &providers, yaml.Strict())
 	if len(providers.Providers) != 1 || providers.APIVersion != 1 || providers.Providers[0].Type != "file" {
-		t.Fatalf("%+v", providers)
+		t.Fatalf("got the providers %+v, want one of files", providers)
 	}
 	dashboards, err := filepath.Glob(path.Join(host(providers.Providers[0].Options.Path), "*.json"))
 	if err != nil || len(dashboards) == 0 {
-		t.Fatalf("there are no dashboards: %v", err)
+		t.Fatalf("no dashboard was found: %v", err)
 	}
 	for _, name := range dashboards {
 		b, err := os.ReadFile(name)
@@ -88,15 +89,16 @@ func TestGrafana(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if dashboard.UID == "" || dashboard.Title == "" {
-			t.Errorf("%s has no name to be found by", name)
+			t.Errorf("%s has no uid or no title", name)
 		}
-		// Panels ask ${datasource}: the default source of the variable's type.
+		// Panels query ${datasource}: the default source of the variable's type.
 		chosen := false
 		for _, v := range dashboard.Templating.List {
-			chosen = chosen || v.Name == "datasource" && v.Type == "datasource" && v.Query == source.Type && source.IsDefault
+			isSource := v.Name == "datasource" && v.Type == "datasource" && v.Query == source.Type
+			chosen = chosen || isSource && source.IsDefault
 		}
 		if !chosen {
-			t.Errorf("%s does not ask %s by itself", name, source.Name)
+			t.Errorf("%s does not query %s by default", name, source.Name)
 		}
 	}
 }

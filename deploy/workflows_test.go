@@ -37,7 +37,7 @@ func workflows(t *testing.T) map[string]workflow {
 	t.Helper()
 	paths, err := filepath.Glob("../.github/workflows/*.yml")
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("there are no workflows (%v)", err)
+		t.Fatalf("no workflow was found (%v)", err)
 	}
 	all := make(map[string]workflow)
 	for _, path := range paths {
@@ -58,7 +58,7 @@ func TestWorkflowsArePinned(t *testing.T) {
 		count := 0
 		for job, j := range w.Jobs {
 			if j.Uses != "" && !strings.HasPrefix(j.Uses, "./") {
-				t.Errorf("%s: %s is another repository's", name, job)
+				t.Errorf("%s: the job %s is defined in another repository", name, job)
 			}
 			for _, s := range j.Steps {
 				if s.Uses == "" {
@@ -68,47 +68,47 @@ func TestWorkflowsArePinned(t *testing.T) {
 					t.Errorf("%s: %s is not pinned", name, s.Uses)
 				}
 				if strings.HasPrefix(s.Uses, "actions/checkout@") && s.With["persist-credentials"] != false {
-					t.Errorf("%s: %s leaves its token to what comes after", name, job)
+					t.Errorf("%s: the job %s leaves its token to later steps", name, job)
 				}
 			}
 		}
 		if n := len(commented.FindAllString(read(t, "../.github/workflows/"+name), -1)); n != count {
-			t.Errorf("%s: %d of %d actions say which version they are", name, n, count)
+			t.Errorf("%s: %d of %d actions have a comment with their version", name, n, count)
 		}
 	}
 }
 
-// TestWorkflowsMayDoLittle: by default they read, and only a release writes.
-func TestWorkflowsMayDoLittle(t *testing.T) {
+// TestWorkflowsHaveFewPermissions: by default they only read, and only a release writes.
+func TestWorkflowsHaveFewPermissions(t *testing.T) {
 	for name, w := range workflows(t) {
 		if got := fmt.Sprint(w.Permissions); got != "map[contents:read]" {
-			t.Errorf("%s may by default: %s", name, got)
+			t.Errorf("the default permissions of %s are %s, want to read contents only", name, got)
 		}
 		for job, j := range w.Jobs {
 			if len(j.Permissions) > 0 && (name != "release.yml" || j.Needs != "test") {
-				t.Errorf("%s: %s may %v", name, job, j.Permissions)
+				t.Errorf("%s: the job %s has the permissions %v, want the default", name, job, j.Permissions)
 			}
 		}
 	}
 	if got := workflows(t)["release.yml"].Jobs["test"].Uses; got != "./.github/workflows/ci.yml" {
-		t.Errorf("a release is tested by %q", got)
+		t.Errorf("a release is tested by %q, want the workflow of CI", got)
 	}
 }
 
-// TestReleasesAreBuiltWithOneGo: image and archives with the same, which is no older
-// than the source needs. go.mod names the first that will do, which lacks the later
-// ones' security fixes.
+// TestReleasesAreBuiltWithOneGo: image and archives are built with the same version of Go,
+// at least the one in go.mod. That is the oldest that compiles the source, without the
+// security fixes of later ones.
 func TestReleasesAreBuiltWithOneGo(t *testing.T) {
 	need := regexp.MustCompile(`(?m)^go (\d+\.\d+)\.(\d+)$`).FindStringSubmatch(read(t, "../go.mod"))
 	image := regexp.MustCompile(`golang:(\d+\.\d+)\.(\d+)-`).FindStringSubmatch(read(t, "docker/Dockerfile"))
 	if image == nil || need == nil {
-		t.Fatalf("the image is built with Go %v, the source needs %v", image, need)
+		t.Fatalf("the image is built with Go %v, and go.mod requires %v", image, need)
 	}
 	var patch, least int
 	_, _ = fmt.Sscan(image[2], &patch)
 	_, _ = fmt.Sscan(need[2], &least)
 	if image[1] != need[1] || patch < least {
-		t.Errorf("the image is built with Go %s.%s, the source needs %s.%s", image[1], image[2], need[1], need[2])
+		t.Errorf("the image is built with Go %s.%s, but go.mod requires %s.%s", image[1], image[2], need[1], need[2])
 	}
 	for name, w := range workflows(t) {
 		for job, j := range w.Jobs {
@@ -116,12 +116,12 @@ func TestReleasesAreBuiltWithOneGo(t *testing.T) {
 				if !strings.HasPrefix(s.Uses, "actions/setup-go@") {
 					continue
 				}
-				want := image[1] // the newest of them
+				want := image[1] // the newest patch release
 				if name == "release.yml" {
 					want += "." + image[2]
 				}
 				if got := s.With["go-version"]; got != want {
-					t.Errorf("%s: %s builds with Go %v, want %s", name, job, got, want)
+					t.Errorf("%s: the job %s builds with Go %v, want %s", name, job, got, want)
 				}
 			}
 		}

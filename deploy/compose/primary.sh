@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs once, when the primary's data directory is made: lets the standby in.
+# Runs once, when the primary's data directory is created: allows the standby to connect.
 set -euo pipefail
 psql -v ON_ERROR_STOP=1 -v password="$REPLICATION_PASSWORD" -U "$POSTGRES_USER" -d "$POSTGRES_DB" <<'SQL'
 CREATE ROLE standby REPLICATION LOGIN PASSWORD :'password';

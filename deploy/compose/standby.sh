@@ -1,14 +1,14 @@
 #!/bin/bash
-# Copies the primary the first time, and follows it. A standby that was away for so
-# long that the primary has dropped its slot starts anew with an empty volume.
+# Copies the primary on the first start, and then follows it. A standby that was down for
+# so long that the primary has dropped its slot needs an empty volume to start over.
 set -euo pipefail
 volume=/var/lib/postgresql/data
 export PGDATA=$volume/cluster
 if [ ! -d "$PGDATA" ]; then
-	# Half a copy looks like a cluster: only a whole one gets the name.
+	# Half a copy looks like a cluster: only a complete copy gets the name.
 	rm -rf "$volume/copying"
 	chown postgres:postgres "$volume"
-	# --write-recovery-conf keeps the password in the data directory, as it must.
+	# --write-recovery-conf stores the password in the data directory, which needs it.
 	gosu postgres pg_basebackup --host=primary --username=standby --pgdata="$volume/copying" --slot=standby \
 		--write-recovery-conf --wal-method=stream --checkpoint=fast
 	mv "$volume/copying" "$PGDATA"

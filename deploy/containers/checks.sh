@@ -1,5 +1,5 @@
-# Sourced by what looks whether containers do what they promise. Whoever does defines
-# dump: what to show of them when something fails.
+# Functions for scripts that test containers. A script that sources this file defines dump,
+# which prints what helps when a test fails.
 
 step() { printf '\n== %s\n' "$*"; }
 fail() {
@@ -7,12 +7,12 @@ fail() {
 	dump >&2 || true
 	exit 1
 }
-same() { [ "$2" = "$3" ] || fail "$1 is $2, not $3"; echo "ok: $1 is $2"; }
+same() { [ "$2" = "$3" ] || fail "$1 is $2, want $3"; echo "ok: $1 is $2"; }
 until_so() { # SECONDS WHAT COMMAND...
 	local end=$((SECONDS + $1)) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || fail "not so: $what"
+		[ $SECONDS -lt $end ] || fail "not within the time: $what"
 		sleep 0.5
 	done
 	echo "ok: $what"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# engine.sh COMMAND ...: runs COMMAND where docker, docker buildx and docker compose work.
+# engine.sh COMMAND ...: runs COMMAND with a working docker, docker buildx and docker compose.
 #
-# Where a Docker daemon answers, that is the one. Elsewhere, on Debian as root, one of
-# its own is started for the time of the command, with its data in bin/.engine. It gets
-# stand-ins for the images from outside (standins.sh), under their names; they stay in
-# bin/.engine, where nobody takes them for the real ones. Exit code 77: nothing can run here.
+# If a Docker daemon answers, COMMAND uses it. Otherwise, on Debian as root, this script starts
+# a daemon for the duration of the command, with its data in bin/.engine. That daemon gets
+# substitutes for images that cannot be pulled (substitutes.sh), under the names of the real
+# ones; they stay in bin/.engine. Exit code 77: no daemon can run here.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=deploy/containers
@@ -31,9 +31,9 @@ if [ -z "${CHOWK_ENGINE_OWN:-}" ] && docker info >/dev/null 2>&1; then
 	exit
 fi
 
-[ "$(uname -s)" = Linux ] || skip "no Docker daemon answers, and one can be started on Linux alone"
-[ "$(id -u)" -eq 0 ] || skip "no Docker daemon answers, and starting one takes root"
-command -v apt-get >/dev/null || skip "no Docker daemon answers, and packages for one come from Debian alone"
+[ "$(uname -s)" = Linux ] || skip "no Docker daemon answers, and one can be started only on Linux"
+[ "$(id -u)" -eq 0 ] || skip "no Docker daemon answers, and starting one needs root"
+command -v apt-get >/dev/null || skip "no Docker daemon answers, and this script installs one only on Debian"
 
 missing=()
 command -v dockerd >/dev/null || missing+=(docker.io)
@@ -47,9 +47,9 @@ fi
 
 mkdir -p "$engine"
 exec 9>"$engine/lock"
-flock 9 # one daemon at a time has the folder
+flock 9 # one daemon at a time may use the directory
 plugins
-# The daemon mounts what it likes; a namespace of its own keeps that from the machine.
+# The daemon gets its own mount namespace, so that its mounts do not appear on this machine.
 export DOCKER_HOST="unix://$engine/docker.sock"
 unshare --mount dockerd --data-root "$engine/data" --exec-root "$engine/run" --host "$DOCKER_HOST" --pidfile "$engine/docker.pid" >"$engine/docker.log" 2>&1 9>&- &
 daemon=$!
@@ -61,5 +61,5 @@ for _ in $(seq 60); do
 	sleep 0.5
 done
 docker info >/dev/null || skip "the Docker daemon does not answer"
-"$here/standins.sh"
-CHOWK_STANDINS=1 "$@"
+"$here/substitutes.sh"
+CHOWK_SUBSTITUTES=1 "$@"

@@ -51,50 +51,74 @@ func generate() error {
 	return nil
 }
 
-// section is a row of the dashboard: the metrics whose names start with one of the
-// prefixes, and no earlier row has.
+// section is a row of the dashboard: the metrics with one of the prefixes that no earlier
+// row has.
 type section struct {
 	title    string
 	prefixes []string
-	more     []panel // about numbers that are not ours
+	more     []panel // of metrics that are not chowk's
 }
 
-// node is how everything is narrowed down to what is looked at.
+// node restricts each query to the nodes that are selected.
 const node = `job=~"$job",instance=~"$instance"`
 
 var sections = []section{
 	{"Sockets", []string{"chowk_socket", "chowk_handshake", "chowk_resumes", "chowk_draining"}, nil},
 	{"Commands", []string{"chowk_command"}, nil},
-	{"Journal: the way in", []string{"chowk_journal"}, nil},
-	{"Hub: the way out", []string{"chowk_delivery", "chowk_hub"}, nil},
+	{"Journal", []string{"chowk_journal"}, nil},
+	{"Hub", []string{"chowk_delivery", "chowk_hub"}, nil},
 	{"Database", []string{"chowk_db", "chowk_database", "chowk_cache"}, nil},
-	{"Nodes: what goes between them", []string{"chowk_relay"}, nil},
+	{"Relay between nodes", []string{"chowk_relay"}, nil},
 	{"Canary and health", []string{"chowk_canary", "chowk_health", "chowk_build"}, nil},
 	{"Other", []string{"chowk_"}, nil},
 	{"Process", nil, []panel{
-		{title: "CPU", unit: "percentunit", queries: []query{{"rate(process_cpu_seconds_total{" + node + "}[$__rate_interval])", "{{instance}}"}}},
-		{title: "Resident memory", unit: "bytes", queries: []query{{"process_resident_memory_bytes{" + node + "}", "{{instance}}"}}},
-		{title: "File descriptors", queries: []query{{"process_open_fds{" + node + "}", "open {{instance}}"}, {"process_max_fds{" + node + "}", "most {{instance}}"}}},
-		{title: "Goroutines", queries: []query{{"go_goroutines{" + node + "}", "{{instance}}"}}},
-		{title: "Heap", unit: "bytes", queries: []query{{"go_memstats_heap_inuse_bytes{" + node + "}", "{{instance}}"}}},
-		{title: "Garbage collection", unit: "s", queries: []query{{"rate(go_gc_duration_seconds_sum{" + node + "}[$__rate_interval])", "{{instance}}"}}},
+		{title: "CPU", unit: "percentunit", queries: byInstance(rate("process_cpu_seconds_total"))},
+		{title: "Resident memory", unit: "bytes", queries: byInstance(gauge("process_resident_memory_bytes"))},
+		{title: "File descriptors", queries: []query{
+			{gauge("process_open_fds"), "open {{instance}}"}, {gauge("process_max_fds"), "limit {{instance}}"},
+		}},
+		{title: "Goroutines", queries: byInstance(gauge("go_goroutines"))},
+		{title: "Heap", unit: "bytes", queries: byInstance(gauge("go_memstats_heap_inuse_bytes"))},
+		{title: "Garbage collection", unit: "s", queries: byInstance(rate("go_gc_duration_seconds_sum"))},
 	}},
 }
 
-// glance is what to look at first.
+func gauge(name string) string { return name + "{" + node + "}" }
+
+func rate(name string) string { return "rate(" + gauge(name) + "[$__rate_interval])" }
+
+func byInstance(expr string) []query { return []query{{expr, "{{instance}}"}} }
+
+// sends returns the rate of sends, in all or with one result.
+func sends(result string) string {
+	labels := `command="new_message",`
+	if result != "" {
+		labels += `result="` + result + `",`
+	}
+	return "sum(rate(chowk_commands_total{" + labels + node + "}[$__rate_interval]))"
+}
+
+// glance is the first row.
 var glance = []panel{
-	{title: "Canary", stat: true, help: "1: messages come back.", queries: []query{{"min(chowk_canary_ok{" + node + "})", ""}}},
-	{title: "Sockets", stat: true, queries: []query{{"sum(chowk_sockets{" + node + "})", ""}}},
-	{title: "Messages a second", stat: true, queries: []query{{`sum(rate(chowk_commands_total{command="new_message",result="ok",` + node + `}[$__rate_interval]))`, ""}}},
-	{title: "Sends refused", stat: true, unit: "percentunit", queries: []query{{
-		`1 - sum(rate(chowk_commands_total{command="new_message",result="ok",` + node + `}[$__rate_interval])) / sum(rate(chowk_commands_total{command="new_message",` + node + `}[$__rate_interval]))`, "",
+	{title: "Canary", stat: true, help: "1: test messages come back.", queries: []query{{
+		"min(" + gauge("chowk_canary_ok") + ")", "",
 	}}},
-	{title: "Ack, p99", stat: true, unit: "s", queries: []query{{quantile("0.99", "chowk_command_duration_seconds", `command="new_message",`, ""), ""}}},
-	{title: "Delivery lag, p99", stat: true, unit: "s", queries: []query{{quantile("0.99", "chowk_delivery_lag_seconds", "", ""), ""}}},
+	{title: "Sockets", stat: true, queries: []query{{"sum(chowk_sockets{" + node + "})", ""}}},
+	{title: "Messages a second", stat: true, queries: []query{{sends("ok"), ""}}},
+	{title: "Sends refused", stat: true, unit: "percentunit", queries: []query{{
+		"1 - " + sends("ok") + " / " + sends(""), "",
+	}}},
+	{title: "Ack, p99", stat: true, unit: "s", queries: []query{{
+		quantile("0.99", "chowk_command_duration_seconds", `command="new_message",`, ""), "",
+	}}},
+	{title: "Delivery lag, p99", stat: true, unit: "s", queries: []query{{
+		quantile("0.99", "chowk_delivery_lag_seconds", "", ""), "",
+	}}},
 }
 
 func quantile(q, name, labels, by string) string {
-	return fmt.Sprintf("histogram_quantile(%s, sum by (le%s) (rate(%s_bucket{%s%s}[$__rate_interval])))", q, by, name, labels, node)
+	return fmt.Sprintf("histogram_quantile(%s, sum by (le%s) (rate(%s_bucket{%s%s}[$__rate_interval])))",
+		q, by, name, labels, node)
 }
 
 type query struct{ expr, legend string }
@@ -105,7 +129,7 @@ type panel struct {
 	queries           []query
 }
 
-// of makes a metric's panel: a gauge as it is, a counter as a rate by its labels, a
+// of returns a metric's panel: a gauge as it is, a counter as a rate by its labels, a
 // histogram as two quantiles.
 func of(d metric.Definition) panel {
 	p := panel{title: title(d), help: d.Help, unit: unit(d)}
@@ -160,8 +184,8 @@ func unit(d metric.Definition) string {
 	return "short"
 }
 
-// object is JSON that Grafana reads; encoding sorts its keys, so that the output is
-// always the same.
+// object is a JSON object. Its keys are sorted when it is encoded, so the output is always
+// the same.
 type object = map[string]any
 
 func dashboard(all []metric.Definition) ([]byte, error) {
@@ -189,8 +213,10 @@ func dashboard(all []metric.Definition) ([]byte, error) {
 	}
 	variable := func(name, label string) object {
 		return object{
-			"name": name, "type": "query", "datasource": l.source, "query": "label_values(chowk_build_info, " + label + ")",
-			"includeAll": true, "multi": true, "refresh": 2, "allValue": ".*", "current": object{"text": "All", "value": "$__all"},
+			"name": name, "type": "query", "datasource": l.source,
+			"query":      "label_values(chowk_build_info, " + label + ")",
+			"includeAll": true, "multi": true, "refresh": 2, "allValue": ".*",
+			"current": object{"text": "All", "value": "$__all"},
 		}
 	}
 	board := object{
@@ -219,7 +245,7 @@ func startsWithAny(name string, prefixes []string) bool {
 	return false
 }
 
-// layout puts panels on Grafana's grid of 24 columns, left to right.
+// layout places panels on Grafana's grid of 24 columns, left to right.
 type layout struct {
 	source  object
 	panels  []object
@@ -228,7 +254,10 @@ type layout struct {
 
 func (l *layout) row(title string) {
 	l.wrap()
-	l.panels = append(l.panels, object{"type": "row", "title": title, "id": len(l.panels) + 1, "collapsed": false, "panels": []object{}, "gridPos": grid(0, l.y, 24, 1)})
+	l.panels = append(l.panels, object{
+		"type": "row", "title": title, "id": len(l.panels) + 1, "collapsed": false, "panels": []object{},
+		"gridPos": grid(0, l.y, 24, 1),
+	})
 	l.y++
 }
 
@@ -246,14 +275,18 @@ func (l *layout) add(p panel) {
 	}
 	targets := make([]object, len(p.queries))
 	for i, q := range p.queries {
-		targets[i] = object{"refId": string(rune('A' + i)), "expr": q.expr, "legendFormat": q.legend, "datasource": l.source, "exemplar": !p.stat}
+		targets[i] = object{
+			"refId": string(rune('A' + i)), "expr": q.expr, "legendFormat": q.legend, "datasource": l.source,
+			"exemplar": !p.stat,
+		}
 	}
 	if p.unit == "" {
 		p.unit = "short"
 	}
 	l.panels = append(l.panels, object{
-		"type": kind, "title": p.title, "description": p.help, "id": len(l.panels) + 1, "datasource": l.source, "targets": targets,
-		"gridPos": grid(l.x, l.y, w, h), "fieldConfig": object{"defaults": object{"unit": p.unit, "min": 0}, "overrides": []object{}},
+		"type": kind, "title": p.title, "description": p.help, "id": len(l.panels) + 1, "datasource": l.source,
+		"targets": targets, "gridPos": grid(l.x, l.y, w, h),
+		"fieldConfig": object{"defaults": object{"unit": p.unit, "min": 0}, "overrides": []object{}},
 	})
 	l.x, l.h = l.x+w, max(l.h, h)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,18 +18,18 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-func TestTheDashboardIsWhatIsGenerated(t *testing.T) {
+func TestTheDashboardIsFresh(t *testing.T) {
 	want, err := dashboard(metric.New().Definitions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile("../grafana/chowk.json")
 	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("deploy/grafana/chowk.json is not what the metrics make: run make generate (%v)", err)
+		t.Errorf("deploy/grafana/chowk.json is stale: run make generate (%v)", err)
 	}
 }
 
-func TestTheHelpOfSettingsIsWhatIsGenerated(t *testing.T) {
+func TestTheHelpOfSettingsIsFresh(t *testing.T) {
 	want, err := settingsHelp("../../")
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func TestTheHelpOfSettingsIsWhatIsGenerated(t *testing.T) {
 	}
 }
 
-func TestEveryMetricHasItsPanel(t *testing.T) {
+func TestEachMetricHasAPanel(t *testing.T) {
 	b, err := os.ReadFile("../grafana/chowk.json")
 	if err != nil {
 		t.Fatal(err)
@@ -47,13 +48,13 @@ func TestEveryMetricHasItsPanel(t *testing.T) {
 	used := namesIn(string(b))
 	for _, d := range metric.New().Definitions {
 		if !slices.Contains(used, d.Name) {
-			t.Errorf("%s is on no panel", d.Name)
+			t.Errorf("%s is not on any panel", d.Name)
 		}
 	}
 }
 
-// TestDefinitionsAreAll: what is registered is defined, and the other way round.
-func TestDefinitionsAreAll(t *testing.T) {
+// TestDefinitionsAreComplete: each metric that is registered is defined, and vice versa.
+func TestDefinitionsAreComplete(t *testing.T) {
 	m := metric.New()
 	described := make(chan *prometheus.Desc, 1000)
 	m.Registry.Describe(described)
@@ -67,8 +68,12 @@ func TestDefinitionsAreAll(t *testing.T) {
 			t.Errorf("%s is defined and not registered", d.Name)
 		}
 		delete(names, d.Name)
-		if d.Help == "" || !strings.HasPrefix(d.Name, "chowk_") || (d.Type == metric.CounterType) != strings.HasSuffix(d.Name, "_total") {
-			t.Errorf("%+v is not how we name and explain metrics", d)
+		isCounter, isTotal := d.Type == metric.CounterType, strings.HasSuffix(d.Name, "_total")
+		if !strings.HasPrefix(d.Name, "chowk_") || isCounter != isTotal {
+			t.Errorf("%s, a %s, does not follow the conventions for names", d.Name, d.Type)
+		}
+		if d.Help == "" {
+			t.Errorf("%s has no help", d.Name)
 		}
 	}
 	for name := range names {
@@ -76,7 +81,7 @@ func TestDefinitionsAreAll(t *testing.T) {
 	}
 }
 
-// namesIn finds the metrics that a text is about, without a histogram's suffixes.
+// namesIn returns the metrics in a text, without the suffixes of histograms.
 func namesIn(text string) (names []string) {
 	for _, name := range regexp.MustCompile(`\b(chowk|process|go)_[a-z0-9_]+`).FindAllString(text, -1) {
 		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
@@ -89,7 +94,7 @@ func namesIn(text string) (names []string) {
 	return names
 }
 
-// exported are the names of everything that a server exports.
+// exported returns the names of all metrics that a server exports.
 func exported(t *testing.T) map[string]bool {
 	t.Helper()
 	m := metric.New()
@@ -131,7 +136,7 @@ func readYAML(t *testing.T, path string, into any) string {
 	return string(b)
 }
 
-func TestRulesAndPanelsAreAboutMetricsThatExist(t *testing.T) {
+func TestRulesAndPanelsUseMetricsThatExist(t *testing.T) {
 	names := exported(t)
 	var board struct {
 		Panels []struct {
@@ -150,7 +155,7 @@ func TestRulesAndPanelsAreAboutMetricsThatExist(t *testing.T) {
 		for _, target := range p.Targets {
 			for _, name := range namesIn(target.Expr) {
 				if !names[name] && name != "go_gc_duration_seconds_sum" {
-					t.Errorf("the panel %q is about %s, which does not exist", p.Title, name)
+					t.Errorf("the panel %q uses %s, which does not exist", p.Title, name)
 				}
 			}
 		}
@@ -162,19 +167,19 @@ func TestRulesAndPanelsAreAboutMetricsThatExist(t *testing.T) {
 			found := namesIn(rule.Expr)
 			for _, name := range found {
 				if !names[name] {
-					t.Errorf("%s is about %s, which does not exist", rule.Alert, name)
+					t.Errorf("%s uses %s, which does not exist", rule.Alert, name)
 				}
 			}
 			if len(found) == 0 && rule.Alert != "ChowkDown" {
-				t.Errorf("%s is about nothing of ours", rule.Alert)
+				t.Errorf("%s uses no metric", rule.Alert)
 			}
 		}
 	}
 }
 
-// TestEveryAlertHasARunbook that says what it means, what users see and what to do,
-// and cases that fire and that stay calm.
-func TestEveryAlertHasARunbook(t *testing.T) {
+// TestEachAlertHasAPage in the runbook that says what it means, what users see and what to
+// do, a line in the runbook's table, and cases that fire and that are calm.
+func TestEachAlertHasAPage(t *testing.T) {
 	var r rules
 	readYAML(t, "../prometheus/chowk.rules.yml", &r)
 	var cases struct {
@@ -197,6 +202,10 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 			}
 		}
 	}
+	table, err := os.ReadFile("../../docs/runbook/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	pages := make(map[string]bool)
 	for _, g := range r.Groups {
 		for _, rule := range g.Rules {
@@ -206,7 +215,13 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 				t.Error(err)
 				continue
 			}
-			for _, part := range []string{"# " + rule.Alert + "\n", "\n## What it means\n", "\n## What users see\n", "\n## What to do\n"} {
+			line := fmt.Sprintf("| [%s](%[1]s.md) | %s | %s |\n", rule.Alert, rule.Labels.Severity, rule.Annotations["summary"])
+			if !strings.Contains(string(table), line) {
+				t.Errorf("docs/runbook/README.md has no line %q", line)
+			}
+			for _, part := range []string{
+				"# " + rule.Alert + "\n", "\n## What it means\n", "\n## What users see\n", "\n## What to do\n",
+			} {
 				if !strings.Contains(string(b), part) {
 					t.Errorf("docs/runbook/%s.md has no %q", rule.Alert, strings.TrimSpace(part))
 				}
@@ -215,10 +230,10 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 				t.Errorf("%s links to %s", rule.Alert, rule.Annotations["runbook_url"])
 			}
 			if s := rule.Labels.Severity; s != "page" && s != "ticket" {
-				t.Errorf("%s has severity %q", rule.Alert, s)
+				t.Errorf("%s has severity %q, want page or ticket", rule.Alert, s)
 			}
 			if !fires[rule.Alert] || !calm[rule.Alert] {
-				t.Errorf("%s: a case that fires: %v, one that is calm: %v", rule.Alert, fires[rule.Alert], calm[rule.Alert])
+				t.Errorf("%s has a case that fires: %v, and one that is calm: %v", rule.Alert, fires[rule.Alert], calm[rule.Alert])
 			}
 		}
 	}
@@ -228,14 +243,14 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 	}
 	for _, path := range found {
 		if !pages[filepath.Base(path)] {
-			t.Errorf("%s is about an alert that does not exist", path)
+			t.Errorf("%s has no alert", path)
 		}
 	}
 }
 
-// TestGuidesNameMetricsThatExist, so that nobody looks for one at three in the
+// TestDocumentsNameMetricsThatExist, so that no one searches for one at three in the
 // morning.
-func TestGuidesNameMetricsThatExist(t *testing.T) {
+func TestDocumentsNameMetricsThatExist(t *testing.T) {
 	names := exported(t)
 	pages, err := filepath.Glob("../../docs/runbook/*.md")
 	if err != nil {
@@ -248,7 +263,7 @@ func TestGuidesNameMetricsThatExist(t *testing.T) {
 		}
 		for _, name := range namesIn(string(b)) {
 			if !names[name] {
-				t.Errorf("%s is about %s, which does not exist", page, name)
+				t.Errorf("%s names %s, which does not exist", page, name)
 			}
 		}
 	}
@@ -260,7 +275,9 @@ func TestPromtool(t *testing.T) {
 	if err != nil {
 		t.Skip("promtool is not installed: make tools installs Debian's package prometheus")
 	}
-	for _, args := range [][]string{{"check", "rules", "chowk.rules.yml"}, {"test", "rules", "chowk.test.yml"}, {"check", "config", "prometheus.yml"}} {
+	for _, args := range [][]string{
+		{"check", "rules", "chowk.rules.yml"}, {"test", "rules", "chowk.test.yml"}, {"check", "config", "prometheus.yml"},
+	} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir = "../prometheus"
 		if out, err := cmd.CombinedOutput(); err != nil {

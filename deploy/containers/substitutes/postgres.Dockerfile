@@ -1,5 +1,5 @@
-FROM standin-debian:2
-# A server that listens to all, as users of the real one rely on.
+FROM substitute-debian:2
+# The server listens on all addresses, as that of the real image does.
 RUN install -d -m 3777 /run/postgresql && chown -R postgres:postgres /var/lib/postgresql /run/postgresql \
     && sed -i "s/^#listen_addresses = 'localhost'/listen_addresses = '*'/" /usr/share/postgresql/15/postgresql.conf.sample \
     && grep -q "^listen_addresses = '\*'" /usr/share/postgresql/15/postgresql.conf.sample \

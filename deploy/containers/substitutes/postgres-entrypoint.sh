@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the PostgreSQL image promises of its start: it becomes the user postgres, makes
-# the cluster in an empty data directory, lets everybody in by password, runs the scripts of
-# /docker-entrypoint-initdb.d on a server that only its socket reaches, and then serves.
+# Starts as the PostgreSQL image does: becomes the user postgres, creates the cluster in an
+# empty data directory, allows everyone to log in by password, runs the scripts in
+# /docker-entrypoint-initdb.d on a server that listens only on its Unix socket, and then serves.
 set -Eeo pipefail
 if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
 	mkdir -p "$PGDATA"
@@ -18,7 +18,7 @@ if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
 	export PGPASSWORD=$POSTGRES_PASSWORD
 	[ "${POSTGRES_DB:-$user}" = postgres ] || createdb -U "$user" "${POSTGRES_DB:-$user}"
 	for f in /docker-entrypoint-initdb.d/*.sh; do
-		# Not executable is sourced: then a script's settings are this one's.
+		# A script that is not executable is sourced, so its settings apply here.
 		if [ -x "$f" ]; then "$f"; else . "$f"; fi
 	done
 	unset PGPASSWORD

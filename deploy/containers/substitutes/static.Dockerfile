@@ -1,4 +1,4 @@
-FROM standin-debian:2 AS debian
+FROM substitute-debian:2 AS debian
 RUN mkdir -m 1777 /out-tmp && install -d -o 65532 -g 65532 -m 700 /out-home
 FROM scratch
 COPY --from=debian /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -1,4 +1,4 @@
-FROM standin-debian:2
+FROM substitute-debian:2
 RUN mkdir /prometheus && chown nobody:nogroup /prometheus
 USER nobody
 WORKDIR /prometheus
