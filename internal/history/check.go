@@ -221,7 +221,10 @@ func (c *checker) store(r *Record) {
 func (c *checker) storeMessage(r *Record) {
 	a := c.attempt(r.ID)
 	if a.stored {
-		c.breaks(OnceStored, "message %s is stored at seq %d of channel %s and at %d of %s", r.ID, a.seq, c.name(a.channel), r.Seq, c.name(r.Channel))
+		c.breaks(
+			OnceStored, "message %s is stored at seq %d of channel %s and at %d of %s", r.ID, a.seq, c.name(a.channel), r.Seq,
+			c.name(r.Channel),
+		)
 		return
 	}
 	a.stored, a.seq, a.channel = true, r.Seq, r.Channel
@@ -270,7 +273,10 @@ func (c *checker) answer(r *Record) {
 		a.refused = true
 		c.report.Refused++
 		if r.Flags&FlagSend != 0 && a.stored {
-			c.breaks(Refusal, "message %s of %s was refused and is stored at seq %d of channel %s", r.ID, c.user(r.Session), a.seq, c.name(a.channel))
+			c.breaks(
+				Refusal, "message %s of %s was refused and is stored at seq %d of channel %s", r.ID, c.user(r.Session), a.seq,
+				c.name(a.channel),
+			)
 		}
 	case Unknown:
 		c.report.Unknown++
@@ -293,12 +299,18 @@ func (c *checker) ack(r *Record, a *attempt, ch *channel) {
 		return
 	}
 	if r.Seq <= a.after {
-		c.breaks(RealTime, "channel %s: seq %d was acknowledged before %s asked for what became seq %d", c.name(r.Channel), a.after, c.user(r.Session), r.Seq)
+		c.breaks(
+			RealTime, "channel %s: seq %d was acknowledged before %s asked for what became seq %d", c.name(r.Channel), a.after,
+			c.user(r.Session), r.Seq,
+		)
 	}
 	ch.maxAcked = max(ch.maxAcked, r.Seq)
 	e := ch.at(r.Seq)
 	if e == nil || !e.stored {
-		c.breaks(Acknowledged, "channel %s: seq %d was acknowledged to %s and is not stored", c.name(r.Channel), r.Seq, c.user(r.Session))
+		c.breaks(
+			Acknowledged, "channel %s: seq %d was acknowledged to %s and is not stored", c.name(r.Channel), r.Seq,
+			c.user(r.Session),
+		)
 		return
 	}
 	if e.what != r.What || e.user != r.Session || r.Flags&FlagSend != 0 && e.id != r.ID {
@@ -341,7 +353,10 @@ func (c *checker) finish() {
 				c.breaks(EpochTold, "%s was never told of another history of channel %s", c.user(uint32(i)), c.name(v.channel))
 			}
 			if v.resumed > v.handed {
-				c.breaks(CursorBehind, "%s asked to go on from seq %d of channel %s, and was handed %d", c.user(uint32(i)), v.resumed, c.name(v.channel), v.handed)
+				c.breaks(
+					CursorBehind, "%s asked to go on from seq %d of channel %s, and was handed %d", c.user(uint32(i)), v.resumed,
+					c.name(v.channel), v.handed,
+				)
 			}
 		}
 	}

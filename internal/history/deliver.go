@@ -22,21 +22,32 @@ func (c *checker) receive(r *Record) {
 	}
 	v.raw = max(v.raw, r.Seq)
 	if !v.members.hold(r.Seq) {
-		c.breaks(Removal, "%s was sent seq %d of channel %s, and was no member then", c.user(r.Session), r.Seq, c.name(r.Channel))
+		c.breaks(
+			Removal, "%s was sent seq %d of channel %s, and was no member then", c.user(r.Session), r.Seq, c.name(r.Channel),
+		)
 	}
 	e := c.channels[r.Channel].at(r.Seq)
 	if e == nil || !e.stored {
-		c.breaks(Existing, "%s was sent seq %d of channel %s, a %s, which is not stored", c.user(r.Session), r.Seq, c.name(r.Channel), r.What)
+		c.breaks(
+			Existing, "%s was sent seq %d of channel %s, a %s, which is not stored", c.user(r.Session), r.Seq, c.name(r.Channel),
+			r.What,
+		)
 		return
 	}
 	switch {
 	case !e.seen:
 		e.seen, e.seenAs, e.seenID = true, r.What, r.ID
 	case e.seenAs != r.What || e.seenID != r.ID:
-		c.breaks(Agreed, "channel %s: at seq %d one was sent %s %s, and %s %s %s", c.name(r.Channel), r.Seq, e.seenAs, e.seenID, c.user(r.Session), r.What, r.ID)
+		c.breaks(
+			Agreed, "channel %s: at seq %d one was sent %s %s, and %s %s %s", c.name(r.Channel), r.Seq, e.seenAs, e.seenID,
+			c.user(r.Session), r.What, r.ID,
+		)
 	}
 	if e.what != r.What || e.id != r.ID {
-		c.breaks(Genuine, "channel %s: %s was sent %s %s at seq %d, and %s %s is stored there", c.name(r.Channel), c.user(r.Session), r.What, r.ID, r.Seq, e.what, e.id)
+		c.breaks(
+			Genuine, "channel %s: %s was sent %s %s at seq %d, and %s %s is stored there", c.name(r.Channel), c.user(r.Session),
+			r.What, r.ID, r.Seq, e.what, e.id,
+		)
 	}
 }
 
@@ -50,12 +61,16 @@ func (c *checker) hand(r *Record) {
 	case begins && (!v.in || r.Seq > v.handed && v.members.begin(r.Seq)):
 		v.in, v.handed = true, r.Seq-1
 	case !v.in:
-		c.breaks(NoGap, "%s was handed seq %d of channel %s, without its beginning", c.user(r.Session), r.Seq, c.name(r.Channel))
+		c.breaks(
+			NoGap, "%s was handed seq %d of channel %s, without its beginning", c.user(r.Session), r.Seq, c.name(r.Channel),
+		)
 		v.in, v.handed = true, r.Seq-1
 	}
 	switch {
 	case r.Seq <= v.handed:
-		c.breaks(NoRepeat, "%s was handed seq %d of channel %s after %d", c.user(r.Session), r.Seq, c.name(r.Channel), v.handed)
+		c.breaks(
+			NoRepeat, "%s was handed seq %d of channel %s after %d", c.user(r.Session), r.Seq, c.name(r.Channel), v.handed,
+		)
 		return
 	case r.Seq > v.handed+1:
 		c.breaks(NoGap, "%s was handed seq %d of channel %s after %d", c.user(r.Session), r.Seq, c.name(r.Channel), v.handed)
@@ -85,9 +100,13 @@ func (c *checker) told(r *Record) {
 	v := c.view(r)
 	switch {
 	case r.What == ReasonEpoch && !v.tell:
-		c.breaks(EpochTold, "%s was told of another history of channel %s, and there is none", c.user(r.Session), c.name(r.Channel))
+		c.breaks(
+			EpochTold, "%s was told of another history of channel %s, and there is none", c.user(r.Session), c.name(r.Channel),
+		)
 	case r.What == ReasonAhead:
-		c.breaks(EpochTold, "%s had seen more of channel %s than the server has, in one epoch", c.user(r.Session), c.name(r.Channel))
+		c.breaks(
+			EpochTold, "%s had seen more of channel %s than the server has, in one epoch", c.user(r.Session), c.name(r.Channel),
+		)
 	}
 	v.in, v.tell, v.handed, v.resumed = true, false, r.Seq, 0
 }

@@ -72,11 +72,16 @@ func calm(channels, users, messages int) *history.History {
 	for n := 2; n <= messages; n++ {
 		for ch := range channels {
 			if ch == 0 && n == removedAt {
-				stored = append(stored, history.Record{Kind: history.Stored, What: history.Leaves, Channel: 0, Seq: int64(n), User: 3})
+				stored = append(stored, history.Record{
+					Kind: history.Stored, What: history.Leaves, Channel: 0, Seq: int64(n), User: 3,
+				})
 				deliver(ch, n, history.Record{What: history.Leaves, User: 3})
 				continue
 			}
-			r := history.Record{What: history.Message, Flags: history.FlagSend, Session: uint32((n + ch) % 3), Channel: uint32(ch), ID: id(uint64(n*channels + ch))}
+			r := history.Record{
+				What: history.Message, Flags: history.FlagSend, Session: uint32((n + ch) % 3), Channel: uint32(ch),
+				ID: id(uint64(n*channels + ch)),
+			}
 			r.Kind = history.Invoked
 			add(r)
 			if n%7 == 0 {
@@ -85,7 +90,9 @@ func calm(channels, users, messages int) *history.History {
 			}
 			r.Kind, r.Seq = history.Acked, int64(n)
 			add(r)
-			stored = append(stored, history.Record{Kind: history.Stored, What: history.Message, Channel: uint32(ch), Seq: int64(n), User: r.Session, ID: r.ID})
+			stored = append(stored, history.Record{
+				Kind: history.Stored, What: history.Message, Channel: uint32(ch), Seq: int64(n), User: r.Session, ID: r.ID,
+			})
 			deliver(ch, n, history.Record{What: history.Message, User: r.Session, ID: r.ID})
 		}
 		if n == 50 {
@@ -104,12 +111,13 @@ func calm(channels, users, messages int) *history.History {
 	return h
 }
 
-func TestACalmHistoryPasses(t *testing.T) {
+func TestValidHistoryPasses(t *testing.T) {
 	r := history.Check(calm(3, 5, perChannel))
 	if len(r.Violations) > 0 {
 		t.Errorf("%v", r)
 	}
-	if r.Acked != 3*(perChannel-1)-1 || r.Repeated == 0 || r.Unknown == 0 || len(r.FirstAck) != 1 || len(r.Resumed) != 1 || r.Staleness.Max == 0 {
+	if r.Acked != 3*(perChannel-1)-1 || r.Repeated == 0 || r.Unknown == 0 || len(r.FirstAck) != 1 || len(r.Resumed) != 1 ||
+		r.Staleness.Max == 0 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -138,8 +146,8 @@ func stored(channel uint32, seq chat.Seq) func(*history.Record) bool {
 	}
 }
 
-// TestEveryForgeryIsFound and named, and nothing else is said.
-func TestEveryForgeryIsFound(t *testing.T) {
+// TestEveryForgeryIsDetected and named, and nothing else is said.
+func TestEveryForgeryIsDetected(t *testing.T) {
 	remove := func(h *history.History, i int) { h.Records = slices.Delete(h.Records, i, i+1) }
 	insert := func(h *history.History, i int, r history.Record) { h.Records = slices.Insert(h.Records, i, r) }
 	barrier := func(r *history.Record) bool { return r.Kind == history.Barrier }
@@ -149,17 +157,25 @@ func TestEveryForgeryIsFound(t *testing.T) {
 		says  string
 		forge func(t *testing.T, h *history.History)
 	}{
-		{"a stored message vanishes", []history.Rule{history.Acknowledged, history.Gapless, history.Existing}, "seq 19 is followed by 21", func(t *testing.T, h *history.History) {
+		{"a stored message vanishes", []history.Rule{
+			history.Acknowledged, history.Gapless, history.Existing,
+		}, "seq 19 is followed by 21", func(t *testing.T, h *history.History) {
 			remove(h, find(t, h, stored(1, 20)))
 		}},
-		{"the last stored message vanishes", []history.Rule{history.Acknowledged, history.Existing}, "seq 60 was acknowledged", func(t *testing.T, h *history.History) {
+		{"the last stored message vanishes", []history.Rule{
+			history.Acknowledged, history.Existing,
+		}, "seq 60 was acknowledged", func(t *testing.T, h *history.History) {
 			remove(h, find(t, h, stored(1, perChannel)))
 		}},
-		{"a seq is given twice", []history.Rule{history.Gapless}, "seq 20 is stored twice", func(t *testing.T, h *history.History) {
+		{"a seq is given twice", []history.Rule{history.Gapless}, "seq 20 is stored twice", func(
+			t *testing.T, h *history.History,
+		) {
 			i := find(t, h, stored(1, 20))
 			insert(h, i, h.Records[i])
 		}},
-		{"a message is stored twice", []history.Rule{history.OnceStored}, "at seq 60", func(t *testing.T, h *history.History) {
+		{"a message is stored twice", []history.Rule{history.OnceStored}, "at seq 60", func(
+			t *testing.T, h *history.History,
+		) {
 			i := find(t, h, stored(1, perChannel))
 			r := h.Records[i]
 			r.Seq++
@@ -171,12 +187,16 @@ func TestEveryForgeryIsFound(t *testing.T) {
 				insert(h, find(t, h, barrier), r)
 			}
 		}},
-		{"two acks are swapped", []history.Rule{history.Acknowledged, history.RealTime}, "was acknowledged to", func(t *testing.T, h *history.History) {
+		{"two acks are swapped", []history.Rule{
+			history.Acknowledged, history.RealTime,
+		}, "was acknowledged to", func(t *testing.T, h *history.History) {
 			a := find(t, h, func(r *history.Record) bool { return r.Kind == history.Acked && r.Channel == 1 && r.Seq == 20 })
 			b := find(t, h, func(r *history.Record) bool { return r.Kind == history.Acked && r.Channel == 1 && r.Seq == 21 })
 			h.Records[a].Seq, h.Records[b].Seq = 21, 20
 		}},
-		{"a retry is acknowledged elsewhere", []history.Rule{history.SameAck, history.Acknowledged, history.RealTime}, "with seq 20 and with seq 22", func(t *testing.T, h *history.History) {
+		{"a retry is acknowledged elsewhere", []history.Rule{
+			history.SameAck, history.Acknowledged, history.RealTime,
+		}, "with seq 20 and with seq 22", func(t *testing.T, h *history.History) {
 			i := find(t, h, func(r *history.Record) bool { return r.Kind == history.Acked && r.Channel == 1 && r.Seq == 20 })
 			r := h.Records[i]
 			r.Seq = 22
@@ -193,16 +213,25 @@ func TestEveryForgeryIsFound(t *testing.T) {
 			insert(h, invoked, first)
 			insert(h, invoked+1, r)
 		}},
-		{"something is delivered that is not stored", []history.Rule{history.Existing}, "which is not stored", func(t *testing.T, h *history.History) {
-			insert(h, find(t, h, barrier), history.Record{Kind: history.Received, What: history.Message, Channel: 1, Seq: 1000, Session: 1, ID: id(5)})
+		{"something is delivered that is not stored", []history.Rule{history.Existing}, "which is not stored", func(
+			t *testing.T, h *history.History,
+		) {
+			insert(h, find(t, h, barrier), history.Record{
+				Kind: history.Received, What: history.Message, Channel: 1, Seq: 1000, Session: 1, ID: id(5),
+			})
 		}},
-		{"one is delivered another message", []history.Rule{history.Agreed, history.Genuine}, "at seq 20", func(t *testing.T, h *history.History) {
+		{"one is delivered another message", []history.Rule{
+			history.Agreed, history.Genuine,
+		}, "at seq 20", func(t *testing.T, h *history.History) {
 			h.Records[find(t, h, is(history.Received, 1, 20, 4))].ID = id(5)
 		}},
-		{"a message is stored that nobody sent", []history.Rule{history.Genuine}, "nobody sent it", func(t *testing.T, h *history.History) {
+		{"a message is stored that nobody sent", []history.Rule{history.Genuine}, "nobody sent it", func(
+			t *testing.T, h *history.History,
+		) {
 			i := find(t, h, stored(1, 20))
 			for j := range h.Records {
-				if h.Records[j].ID == h.Records[i].ID && h.Records[j].Kind >= history.Invoked && h.Records[j].Kind <= history.Unknown {
+				if h.Records[j].ID == h.Records[i].ID && h.Records[j].Kind >= history.Invoked &&
+					h.Records[j].Kind <= history.Unknown {
 					h.Records[j].Kind = history.Level
 				}
 			}
@@ -210,7 +239,9 @@ func TestEveryForgeryIsFound(t *testing.T) {
 		{"a delivery is dropped", []history.Rule{history.NoGap}, "after 19", func(t *testing.T, h *history.History) {
 			remove(h, find(t, h, is(history.Delivered, 1, 20, 4)))
 		}},
-		{"a joining is made up to hide a hole", []history.Rule{history.NoGap}, "after 19", func(t *testing.T, h *history.History) {
+		{"a joining is made up to hide a hole", []history.Rule{history.NoGap}, "after 19", func(
+			t *testing.T, h *history.History,
+		) {
 			remove(h, find(t, h, is(history.Delivered, 1, 20, 4)))
 			i := find(t, h, is(history.Delivered, 1, 21, 4))
 			h.Records[i].What, h.Records[i].User = history.Joins, 4
@@ -219,43 +250,66 @@ func TestEveryForgeryIsFound(t *testing.T) {
 			i := find(t, h, is(history.Delivered, 1, 20, 4))
 			insert(h, i+1, h.Records[i])
 		}},
-		{"two deliveries are swapped", []history.Rule{history.NoGap, history.NoRepeat}, "after 19", func(t *testing.T, h *history.History) {
+		{"two deliveries are swapped", []history.Rule{
+			history.NoGap, history.NoRepeat,
+		}, "after 19", func(t *testing.T, h *history.History) {
 			a, b := find(t, h, is(history.Delivered, 1, 20, 4)), find(t, h, is(history.Delivered, 1, 21, 4))
 			h.Records[a], h.Records[b] = h.Records[b], h.Records[a]
 		}},
 		{"the end never arrives", []history.Rule{history.Complete}, "up to 59 of 60", func(t *testing.T, h *history.History) {
 			remove(h, find(t, h, is(history.Delivered, 1, perChannel, 4)))
 		}},
-		{"a new member hears nothing", []history.Rule{history.Complete}, "handed nothing", func(t *testing.T, h *history.History) {
+		{"a new member hears nothing", []history.Rule{history.Complete}, "handed nothing", func(
+			t *testing.T, h *history.History,
+		) {
 			h.Names = append(h.Names, "late")
 			i := find(t, h, func(r *history.Record) bool { return r.Kind == history.Founder && r.Channel == 1 })
 			insert(h, i, history.Record{Kind: history.Founder, Channel: 1, Seq: 1, User: 5})
 			h.Records = append(h.Records, history.Record{Kind: history.Barrier, Session: 5})
 		}},
-		{"a resume passes over a hole", []history.Rule{history.CursorBehind}, "go on from seq 70", func(t *testing.T, h *history.History) {
+		{"a resume passes over a hole", []history.Rule{
+			history.CursorBehind,
+		}, "go on from seq 70", func(t *testing.T, h *history.History) {
 			insert(h, find(t, h, barrier), history.Record{Kind: history.Resumed, Channel: 1, Seq: 70, Session: 4})
 		}},
 		{"a refusal is stored", []history.Rule{history.Refusal}, "was refused", func(t *testing.T, h *history.History) {
 			i := find(t, h, func(r *history.Record) bool { return r.Kind == history.Acked && r.Channel == 1 && r.Seq == 20 })
 			h.Records[i].Kind = history.Refused
 		}},
-		{"a removed member hears more", []history.Rule{history.Removal}, "was no member", func(t *testing.T, h *history.History) {
+		{"a removed member hears more", []history.Rule{history.Removal}, "was no member", func(
+			t *testing.T, h *history.History,
+		) {
 			i := find(t, h, is(history.Received, 0, removedAt+1, 2))
 			r := h.Records[i]
 			r.Session = 3
 			insert(h, i, r)
 		}},
-		{"another epoch is told to nobody", []history.Rule{history.EpochTold}, "never told", func(t *testing.T, h *history.History) {
+		{"another epoch is told to nobody", []history.Rule{history.EpochTold}, "never told", func(
+			t *testing.T, h *history.History,
+		) {
 			insert(h, find(t, h, barrier), history.Record{Kind: history.Connected, Session: 4, ID: id(8)})
 		}},
-		{"an epoch is told that is none", []history.Rule{history.EpochTold}, "there is none", func(t *testing.T, h *history.History) {
-			insert(h, find(t, h, barrier), history.Record{Kind: history.Resyncs, What: history.ReasonEpoch, Session: 4, Channel: 1, Seq: perChannel})
+		{"an epoch is told that is none", []history.Rule{history.EpochTold}, "there is none", func(
+			t *testing.T, h *history.History,
+		) {
+			insert(h, find(t, h, barrier), history.Record{
+				Kind: history.Resyncs, What: history.ReasonEpoch, Session: 4, Channel: 1, Seq: perChannel,
+			})
 		}},
-		{"a tail is lost in one epoch", []history.Rule{history.EpochTold}, "in one epoch", func(t *testing.T, h *history.History) {
-			insert(h, find(t, h, barrier), history.Record{Kind: history.Resyncs, What: history.ReasonAhead, Session: 4, Channel: 1, Seq: perChannel})
+		{"a tail is lost in one epoch", []history.Rule{history.EpochTold}, "in one epoch", func(
+			t *testing.T, h *history.History,
+		) {
+			insert(h, find(t, h, barrier), history.Record{
+				Kind: history.Resyncs, What: history.ReasonAhead, Session: 4, Channel: 1, Seq: perChannel,
+			})
 		}},
-		{"a send is never answered", []history.Rule{history.Resolved}, "has no answer", func(t *testing.T, h *history.History) {
-			remove(h, find(t, h, func(r *history.Record) bool { return r.Kind == history.Acked && r.Channel == 1 && r.Seq == 20 }))
+		{"a send is never answered", []history.Rule{history.Resolved}, "has no answer", func(
+			t *testing.T, h *history.History,
+		) {
+			remove(h, find(t, h, func(r *history.Record) bool {
+				return r.Kind == history.Acked && r.Channel == 1 &&
+					r.Seq == 20
+			}))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -278,14 +332,14 @@ func TestEveryForgeryIsFound(t *testing.T) {
 	}
 }
 
-func TestEveryRuleIsForged(t *testing.T) {
-	// TestEveryForgeryIsFound names its rules; this holds the list complete.
+func TestEveryRuleHasAForgery(t *testing.T) {
+	// TestEveryForgeryIsDetected names its rules; this holds the list complete.
 	if len(history.Rules) != 16 {
 		t.Errorf("%d rules: forge a history for each new one, then count it here", len(history.Rules))
 	}
 }
 
-func TestAFileGivesBackWhatWasWritten(t *testing.T) {
+func TestFileRoundTrip(t *testing.T) {
 	h := calm(3, 5, perChannel)
 	var file bytes.Buffer
 	if err := h.Write(&file); err != nil {
@@ -293,7 +347,8 @@ func TestAFileGivesBackWhatWasWritten(t *testing.T) {
 	}
 	whole := file.Bytes()
 	back, err := history.Read(bytes.NewReader(whole))
-	if err != nil || !slices.Equal(back.Records, h.Records) || !slices.Equal(back.Channels, h.Channels) || !slices.Equal(back.Names, h.Names) {
+	if err != nil || !slices.Equal(back.Records, h.Records) || !slices.Equal(back.Channels, h.Channels) ||
+		!slices.Equal(back.Names, h.Names) {
 		t.Errorf("read: %v", err)
 	}
 	for _, n := range []int{0, 10, 40, len(whole) - 1} {
@@ -303,7 +358,7 @@ func TestAFileGivesBackWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestTheRecorderMergesByTime(t *testing.T) {
+func TestRecorderMergesByTime(t *testing.T) {
 	r := history.NewRecorder()
 	a, b := r.Session("a"), r.Session("b")
 	for i := range 10 {

@@ -43,10 +43,14 @@ type Percentiles struct {
 // String is the report in a few lines.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d records: %d changes acknowledged (%d messages), %d refused; %d entries stored, %d received (%d repeated), %d handed over, %d channels reloaded\n",
+	fmt.Fprintf(&b,
+		"%d records: %d changes acknowledged (%d messages), %d refused; %d entries stored, %d received (%d repeated), %d "+
+			"handed over, %d channels reloaded\n",
 		r.Records, r.Acked, r.Messages, r.Refused, r.Stored, r.Received, r.Repeated, r.Delivered, r.Resyncs)
-	fmt.Fprintf(&b, "ack to hand-over p50 %v, p99 %v, max %v; after faults first ack %v, 95 %% resumed %v; without acks %v, at most %v\n",
-		round(r.Staleness.P50), round(r.Staleness.P99), round(r.Staleness.Max), worst(r.FirstAck), worst(r.Resumed), round(r.Silent), round(r.Longest))
+	fmt.Fprintf(&b,
+		"ack to hand-over p50 %v, p99 %v, max %v; after faults first ack %v, 95 %% resumed %v; without acks %v, at most %v\n",
+		round(r.Staleness.P50), round(r.Staleness.P99), round(r.Staleness.Max), worst(r.FirstAck), worst(r.Resumed),
+		round(r.Silent), round(r.Longest))
 	if len(r.Violations) == 0 {
 		b.WriteString("no promise was broken\n")
 	}

@@ -9,10 +9,10 @@ import (
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestAutoscalingTakesNobodyAway: who turns it on, or changes something else while it
+// TestAutoscalingKeepsPods: who turns it on, or changes something else while it
 // is on, keeps the pods there are. A chart that merely stops to say how many makes it
 // one pod, until the controller looks again: every socket has moved then.
-func TestAutoscalingTakesNobodyAway(t *testing.T) {
+func TestAutoscalingKeepsPods(t *testing.T) {
 	for _, serverSide := range []bool{true, false} {
 		t.Run(fmt.Sprintf("server side %v", serverSide), func(t *testing.T) {
 			t.Parallel()

@@ -15,9 +15,21 @@ var variants = []struct {
 }{
 	{"PostgreSQL", `existingSecret: chat`, false},
 	{"SQLite", `persistence: { enabled: true }`, false},
-	{"a NATS of their own", `{ existingSecret: chat, relay: { external: true }, podDisruptionBudget: { maxUnavailable: 50% } }`, false},
-	{"encrypted", `{ existingSecret: chat, relay: { port: 7000, tlsSecret: nodes }, config: { public-url: "https://chat.example.org" } }`, false},
-	{"ingress", `{ existingSecret: chat, ingress: { enabled: true, className: nginx, host: chat.example.org, tlsSecret: chat-tls } }`, false},
+	{
+		"a NATS of their own",
+		`{ existingSecret: chat, relay: { external: true }, podDisruptionBudget: { maxUnavailable: 50% } }`, false,
+	},
+	{
+		"encrypted",
+		`{ existingSecret: chat, relay: { port: 7000, tlsSecret: nodes },` +
+			` config: { public-url: "https://chat.example.org" } }`,
+		false,
+	},
+	{
+		"ingress",
+		`{ existingSecret: chat, ingress: { enabled: true, className: nginx, host: chat.example.org, tlsSecret: chat-tls } }`,
+		false,
+	},
 	{"monitoring", `{ existingSecret: chat, metrics: { operator: true, labels: { release: prometheus } } }`, false},
 	{"nothing that can be left out", `
 existingSecret: chat
@@ -60,9 +72,9 @@ metrics: { operator: true }
 
 const digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// TestTheServerTakesTheChart: without an error, without a warning, and what comes of it
+// TestServerAcceptsChart: without an error, without a warning, and what comes of it
 // works.
-func TestTheServerTakesTheChart(t *testing.T) {
+func TestServerAcceptsChart(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
@@ -77,13 +89,20 @@ func TestTheServerTakesTheChart(t *testing.T) {
 	}
 }
 
-// TestNamesOfReleases: what helm takes as a name, the server takes in what comes of it.
-func TestNamesOfReleases(t *testing.T) {
-	for _, release := range []string{"chowk", "chat.example.org", "a-chowk.b", strings.Repeat("long", 13), strings.Repeat("l", 49) + ".a"} {
+// TestReleaseNames: what helm takes as a name, the server takes in what comes of it.
+func TestReleaseNames(t *testing.T) {
+	for _, release := range []string{
+		"chowk", "chat.example.org", "a-chowk.b", strings.Repeat("long", 13), strings.Repeat("l", 49) + ".a",
+	} {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
 			s := newSpace(t)
-			all, err := rendered(load(t), release, values(t, "{ existingSecret: chat, metrics: { operator: true }, ingress: { enabled: true, host: chat.example.org } }"))
+			all, err := rendered(
+				load(t), release,
+				values(
+					t, "{ existingSecret: chat, metrics: { operator: true }, ingress: { enabled: true, host: chat.example.org } }",
+				),
+			)
 			if err == nil {
 				err = s.create(all)
 			}
@@ -97,26 +116,67 @@ func TestNamesOfReleases(t *testing.T) {
 	}
 }
 
-// TestTheTestSees: a mistake of each kind in the chart is found.
-func TestTheTestSees(t *testing.T) {
+// TestChartMistakesAreDetected: a mistake of each kind in the chart is found.
+func TestChartMistakesAreDetected(t *testing.T) {
 	for _, c := range []struct{ what, file, from, to, values, want string }{
-		{"a field that does not exist", "deployment", "failureThreshold: 60", "failureTreshold: 60", "", `unknown field "spec.template.spec.containers[0].startupProbe.failureTreshold"`},
-		{"a field twice", "deployment", "          imagePullPolicy:", "          name: chowk\n          imagePullPolicy:", "", `key "name" already set`},
-		{"a wrong type", "deployment", "name: ops, containerPort: 8081", "name: ops, containerPort: ops", "", "containerPort"},
-		{"a negative number", "deployment", "periodSeconds: 10", "periodSeconds: -10", "", "livenessProbe.periodSeconds: Invalid value: -10"},
+		{
+			"a field that does not exist", "deployment", "failureThreshold: 60", "failureTreshold: 60", "",
+			`unknown field "spec.template.spec.containers[0].startupProbe.failureTreshold"`,
+		},
+		{
+			"a field twice", "deployment", "          imagePullPolicy:", "          name: chowk\n          imagePullPolicy:", "",
+			`key "name" already set`,
+		},
+		{
+			"a wrong type", "deployment", "name: ops, containerPort: 8081", "name: ops, containerPort: ops", "", "containerPort",
+		},
+		{
+			"a negative number", "deployment", "periodSeconds: 10", "periodSeconds: -10", "",
+			"livenessProbe.periodSeconds: Invalid value: -10",
+		},
 		{"a number without quotes", "deployment", `value: ":8080"`, "value: 8080", "", "env"},
 		{"root", "deployment", "runAsNonRoot: true", "runAsNonRoot: false", "", "would violate PodSecurity"},
 		{"privileges", "deployment", "drop: [ALL]", "drop: [NET_RAW]", "", "would violate PodSecurity"},
-		{"an old API", "service", "publishNotReadyAddresses: true", "publishNotReadyAddresses: true\n  externalIPs: [192.0.2.1]", "", "the server warns"},
-		{"a bound of the budget", "scaling", "maxUnavailable: {{", "minAvailable: 1\n  maxUnavailable: {{", "", "minAvailable and maxUnavailable cannot be both set"},
-		{"a bound of the scaling", "scaling", "stabilizationWindowSeconds: 1800", "stabilizationWindowSeconds: 18000", "autoscaling: { enabled: true }", "must be less than or equal to 3600"},
-		{"no interval", "monitoring", "interval: 15s", "interval: a while", "metrics: { operator: true }", "spec.endpoints[0].interval"},
-		{"a field that a monitor does not have", "monitoring", "scrapeTimeout:", "timeout:", "metrics: { operator: true }", `unknown field "spec.endpoints[0].timeout"`},
-		{"a port that pods do not have", "service", "targetPort: http", "targetPort: web", "", "port http leads to no port of the pods (web)"},
-		{"a port that the service does not have", "ingress", "port: { name: http }", "port: { name: web }", "ingress: { enabled: true, host: a.example }", "leads to chat-chowk, port web"},
-		{"a port that nobody may reach", "relay", "ports: [{ port: relay }]", "ports: [{ port: nodes }]", "", "closes port relay"},
-		{"other pods", "scaling", `include "chowk.selector" .`, `include "chowk.labels" . | replace "chowk" "chowks"`, "", "PodDisruptionBudget chat-chowk: of 2 pods it counts 0"},
-		{"no service account", "deployment", `serviceAccountName: {{ include "chowk.name" . }}`, "serviceAccountName: chat", "", "no pod comes of the template"},
+		{
+			"an old API", "service", "publishNotReadyAddresses: true",
+			"publishNotReadyAddresses: true\n  externalIPs: [192.0.2.1]", "", "the server warns",
+		},
+		{
+			"a bound of the budget", "scaling", "maxUnavailable: {{", "minAvailable: 1\n  maxUnavailable: {{", "",
+			"minAvailable and maxUnavailable cannot be both set",
+		},
+		{
+			"a bound of the scaling", "scaling", "stabilizationWindowSeconds: 1800", "stabilizationWindowSeconds: 18000",
+			"autoscaling: { enabled: true }", "must be less than or equal to 3600",
+		},
+		{
+			"no interval", "monitoring", "interval: 15s", "interval: a while", "metrics: { operator: true }",
+			"spec.endpoints[0].interval",
+		},
+		{
+			"a field that a monitor does not have", "monitoring", "scrapeTimeout:", "timeout:", "metrics: { operator: true }",
+			`unknown field "spec.endpoints[0].timeout"`,
+		},
+		{
+			"a port that pods do not have", "service", "targetPort: http", "targetPort: web", "",
+			"port http leads to no port of the pods (web)",
+		},
+		{
+			"a port that the service does not have", "ingress", "port: { name: http }", "port: { name: web }",
+			"ingress: { enabled: true, host: a.example }", "leads to chat-chowk, port web",
+		},
+		{
+			"a port that nobody may reach", "relay", "ports: [{ port: relay }]", "ports: [{ port: nodes }]", "",
+			"closes port relay",
+		},
+		{
+			"other pods", "scaling", `include "chowk.selector" .`, `include "chowk.labels" . | replace "chowk" "chowks"`, "",
+			"PodDisruptionBudget chat-chowk: of 2 pods it counts 0",
+		},
+		{
+			"no service account", "deployment", `serviceAccountName: {{ include "chowk.name" . }}`, "serviceAccountName: chat",
+			"", "no pod comes of the template",
+		},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()

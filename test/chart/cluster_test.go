@@ -128,7 +128,8 @@ func (c *cluster) start() error {
 	if err := c.run("kube-apiserver", "--etcd-servers="+store, "--cert-dir=certs",
 		"--bind-address=127.0.0.1", "--secure-port="+ports[2], "--endpoint-reconciler-type=none",
 		"--authorization-mode=RBAC", "--token-auth-file=tokens", "--service-cluster-ip-range=10.96.0.0/16",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=accounts.key", "--service-account-signing-key-file=accounts.key"); err != nil {
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=accounts.key",
+		"--service-account-signing-key-file=accounts.key"); err != nil {
 		return err
 	}
 	if err := c.answers(); err != nil {
@@ -146,7 +147,9 @@ func (c *cluster) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kinds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	kinds := client.Resource(schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+	})
 	for _, kind := range []string{"servicemonitors", "prometheusrules"} {
 		text, err := os.ReadFile(filepath.Join(programs, "crds", "monitoring.coreos.com_"+kind+".yaml"))
 		if err != nil {
@@ -160,7 +163,9 @@ func (c *cluster) learn(ctx context.Context) error {
 			return err
 		}
 		listed := client.Resource(schema.GroupVersionResource{Group: "monitoring.coreos.com", Version: "v1", Resource: kind})
-		if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(
+			ctx context.Context,
+		) (bool, error) {
 			_, err := listed.List(ctx, v1.ListOptions{})
 			return err == nil, nil
 		}); err != nil {
@@ -203,7 +208,9 @@ current-context: test
 // answers waits for the API server.
 func (c *cluster) answers() error {
 	var last error
-	err := wait.PollUntilContextTimeout(context.Background(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(context.Background(), 100*time.Millisecond, patience, true, func(
+		ctx context.Context,
+	) (bool, error) {
 		if err := c.runs(); err != nil {
 			return false, err
 		}

@@ -110,7 +110,9 @@ type tool struct {
 func newTool(t *testing.T, serverSide bool) *tool {
 	t.Helper()
 	s := newSpace(t)
-	h := &tool{space: s, serverSide: serverSide, config: action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))}
+	h := &tool{
+		space: s, serverSide: serverSide, config: action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler)),
+	}
 	if err := h.config.Init(s.flags, s.name, ""); err != nil {
 		t.Fatal(err)
 	}

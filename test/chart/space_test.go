@@ -62,8 +62,10 @@ func newSpace(t *testing.T) *space {
 		t.Fatal(err)
 	}
 	if _, err := s.client.CoreV1().Namespaces().Create(s.ctx, &core.Namespace{ObjectMeta: v1.ObjectMeta{
-		Name:   s.name,
-		Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"},
+		Name: s.name,
+		Labels: map[string]string{
+			"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted",
+		},
 	}}, v1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,9 @@ func (s *space) create(all []*unstructured.Unstructured) error {
 // wraps in hopeless does not get better.
 func (s *space) eventually(f func() error) error {
 	var last error
-	err := wait.PollUntilContextTimeout(s.ctx, 100*time.Millisecond, s.patience, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(s.ctx, 100*time.Millisecond, s.patience, true, func(
+		context.Context,
+	) (bool, error) {
 		last = f()
 		if errors.As(last, new(hopeless)) {
 			return false, last

@@ -23,7 +23,9 @@ const machine = "stand-in"
 // once, ends at once, and a volume is there for each claim. Nothing is started. Its
 // channel is closed once it has ended.
 func standIn(ctx context.Context, client kubernetes.Interface) (<-chan struct{}, error) {
-	if _, err := client.CoreV1().Nodes().Create(ctx, &core.Node{ObjectMeta: meta.ObjectMeta{Name: machine}}, meta.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Nodes().Create(
+		ctx, &core.Node{ObjectMeta: meta.ObjectMeta{Name: machine}}, meta.CreateOptions{},
+	); err != nil {
 		return nil, err
 	}
 	var addresses atomic.Uint32
@@ -70,13 +72,17 @@ func standIn(ctx context.Context, client kubernetes.Interface) (<-chan struct{},
 func runs(ctx context.Context, client kubernetes.Interface, pod *core.Pod, address string) error {
 	status := core.PodStatus{Phase: core.PodRunning, PodIP: address, PodIPs: []core.PodIP{{IP: address}}}
 	for _, c := range []core.PodConditionType{core.PodInitialized, core.ContainersReady, core.PodReady} {
-		status.Conditions = append(status.Conditions, core.PodCondition{Type: c, Status: core.ConditionTrue, LastTransitionTime: meta.Now()})
+		status.Conditions = append(status.Conditions, core.PodCondition{
+			Type: c, Status: core.ConditionTrue, LastTransitionTime: meta.Now(),
+		})
 	}
 	patch, err := json.Marshal(map[string]any{"status": status})
 	if err != nil {
 		return err
 	}
-	_, err = client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, meta.PatchOptions{}, "status")
+	_, err = client.CoreV1().Pods(pod.Namespace).Patch(
+		ctx, pod.Name, types.StrategicMergePatchType, patch, meta.PatchOptions{}, "status",
+	)
 	return err
 }
 
@@ -95,7 +101,9 @@ func provides(ctx context.Context, client kubernetes.Interface, claim *core.Pers
 	if claim.Spec.StorageClassName != nil {
 		volume.Spec.StorageClassName = *claim.Spec.StorageClassName
 	}
-	if _, err := client.CoreV1().PersistentVolumes().Create(ctx, volume, meta.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
+	if _, err := client.CoreV1().PersistentVolumes().Create(
+		ctx, volume, meta.CreateOptions{},
+	); !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	return nil

@@ -36,7 +36,9 @@ func (s *space) state(kinds []*unstructured.Unstructured) (state, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, err := r.List(s.ctx, v1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + name + ",app.kubernetes.io/managed-by=Helm"})
+		list, err := r.List(s.ctx, v1.ListOptions{
+			LabelSelector: "app.kubernetes.io/instance=" + name + ",app.kubernetes.io/managed-by=Helm",
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +68,8 @@ func uncounted(d map[string]any) map[string]any {
 func bare(o unstructured.Unstructured) map[string]any {
 	annotations := o.GetAnnotations()
 	maps.DeleteFunc(annotations, func(k, _ string) bool {
-		return strings.HasPrefix(k, "meta.helm.sh/") || strings.HasPrefix(k, "deployment.kubernetes.io/") || strings.HasPrefix(k, "pv.kubernetes.io/")
+		return strings.HasPrefix(k, "meta.helm.sh/") || strings.HasPrefix(k, "deployment.kubernetes.io/") ||
+			strings.HasPrefix(k, "pv.kubernetes.io/")
 	})
 	m := o.Object
 	m["metadata"] = map[string]any{"labels": o.GetLabels(), "annotations": annotations}
@@ -155,7 +158,9 @@ func TestUpgrades(t *testing.T) {
 	}
 }
 
-func upgrades(t *testing.T, serverSide bool, from, text string, fresh map[string]state, all []*unstructured.Unstructured) {
+func upgrades(
+	t *testing.T, serverSide bool, from, text string, fresh map[string]state, all []*unstructured.Unstructured,
+) {
 	h := newTool(t, serverSide)
 	first := values(t, text)
 	if err := h.settles(h.install(load(t), first)); err != nil {

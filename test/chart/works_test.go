@@ -51,7 +51,10 @@ func (s *space) works(all []*unstructured.Unstructured) error {
 }
 
 func (s *space) look(all []*unstructured.Unstructured) (*release, error) {
-	r := &release{space: s, services: map[string]*core.Service{}, accounts: map[string]bool{}, configs: map[string]bool{}, claims: map[string]bool{}}
+	r := &release{
+		space: s, services: map[string]*core.Service{}, accounts: map[string]bool{}, configs: map[string]bool{},
+		claims: map[string]bool{},
+	}
 	for _, o := range all {
 		var err error
 		switch o.GetKind() {
@@ -76,10 +79,16 @@ func (s *space) look(all []*unstructured.Unstructured) (*release, error) {
 			return nil, hopeless{errors.New("no pod comes of the template: " + c.Message)}
 		}
 	}
-	if want := *d.Spec.Replicas; d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas != want || d.Status.AvailableReplicas != want || d.Status.Replicas != want {
-		return nil, fmt.Errorf("of %d pods there are %d, new %d, available %d", want, d.Status.Replicas, d.Status.UpdatedReplicas, d.Status.AvailableReplicas)
+	if want := *d.Spec.Replicas; d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas != want ||
+		d.Status.AvailableReplicas != want || d.Status.Replicas != want {
+		return nil, fmt.Errorf(
+			"of %d pods there are %d, new %d, available %d", want, d.Status.Replicas, d.Status.UpdatedReplicas,
+			d.Status.AvailableReplicas,
+		)
 	}
-	list, err := s.client.CoreV1().Pods(s.name).List(s.ctx, v1.ListOptions{LabelSelector: v1.FormatLabelSelector(d.Spec.Selector)})
+	list, err := s.client.CoreV1().Pods(s.name).List(s.ctx, v1.ListOptions{
+		LabelSelector: v1.FormatLabelSelector(d.Spec.Selector),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +106,15 @@ func (r *release) template() error {
 		wrong = append(wrong, fmt.Errorf("pods have the service account %q, which is not there", pod.ServiceAccountName))
 	}
 	for _, v := range pod.Volumes {
-		if v.ConfigMap != nil && !r.configs[v.ConfigMap.Name] || v.PersistentVolumeClaim != nil && !r.claims[v.PersistentVolumeClaim.ClaimName] {
+		if v.ConfigMap != nil && !r.configs[v.ConfigMap.Name] || v.PersistentVolumeClaim != nil &&
+			!r.claims[v.PersistentVolumeClaim.ClaimName] {
 			wrong = append(wrong, fmt.Errorf("pods mount %q, which is not there", v.Name))
 		}
 	}
 	c := pod.Containers[0]
-	for name, p := range map[string]*core.Probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
+	for name, p := range map[string]*core.Probe{
+		"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe,
+	} {
 		if port := p.HTTPGet.Port.String(); !r.port(port) {
 			wrong = append(wrong, fmt.Errorf("the %s probe asks port %q", name, port))
 		}
@@ -117,7 +129,9 @@ func (r *release) template() error {
 
 // port says whether pods have a port of that name.
 func (r *release) port(name string) bool {
-	return slices.ContainsFunc(r.deployment.Spec.Template.Spec.Containers[0].Ports, func(p core.ContainerPort) bool { return p.Name == name })
+	return slices.ContainsFunc(
+		r.deployment.Spec.Template.Spec.Containers[0].Ports, func(p core.ContainerPort) bool { return p.Name == name },
+	)
 }
 
 // checks by the kind of object.
@@ -133,7 +147,9 @@ var checks = map[string]func(*release, string) error{
 
 // reaches: the endpoints of a service are all pods, with every port.
 func (r *release) reaches(name string) error {
-	slices_, err := r.client.DiscoveryV1().EndpointSlices(r.name).List(r.ctx, v1.ListOptions{LabelSelector: discovery.LabelServiceName + "=" + name})
+	slices_, err := r.client.DiscoveryV1().EndpointSlices(r.name).List(r.ctx, v1.ListOptions{
+		LabelSelector: discovery.LabelServiceName + "=" + name,
+	})
 	if err != nil {
 		return err
 	}
@@ -228,7 +244,8 @@ func (r *release) keeps(name string) error {
 	if err != nil {
 		return err
 	}
-	if s := b.Status; int(s.ExpectedPods) != len(r.pods) || s.DisruptionsAllowed < 1 || s.ObservedGeneration != b.Generation || !met(b.Status.Conditions, policy.DisruptionAllowedCondition) {
+	if s := b.Status; int(s.ExpectedPods) != len(r.pods) || s.DisruptionsAllowed < 1 ||
+		s.ObservedGeneration != b.Generation || !met(b.Status.Conditions, policy.DisruptionAllowedCondition) {
 		return fmt.Errorf("of %d pods it counts %d, %d may go", len(r.pods), s.ExpectedPods, s.DisruptionsAllowed)
 	}
 	return nil
@@ -252,7 +269,8 @@ func (r *release) scales(name string) error {
 	for _, c := range h.Status.Conditions {
 		said[c.Type] = string(c.Status) + " " + c.Reason
 	}
-	if able, active := said[autoscaling.AbleToScale], said[autoscaling.ScalingActive]; able != "True SucceededGetScale" || active != "False FailedGetPodsMetric" && active != "False FailedGetResourceMetric" {
+	if able, active := said[autoscaling.AbleToScale], said[autoscaling.ScalingActive]; able != "True SucceededGetScale" ||
+		active != "False FailedGetPodsMetric" && active != "False FailedGetResourceMetric" {
 		return fmt.Errorf("able to scale: %s; active: %s", able, active)
 	}
 	return nil
@@ -260,7 +278,11 @@ func (r *release) scales(name string) error {
 
 // scrapes: the monitor finds one service, with its ports.
 func (r *release) scrapes(name string) error {
-	o, err := r.objects.Resource(monitoring.SchemeGroupVersion.WithResource(monitoring.ServiceMonitorName)).Namespace(r.name).Get(r.ctx, name, v1.GetOptions{})
+	o, err := r.objects.Resource(
+		monitoring.SchemeGroupVersion.WithResource(monitoring.ServiceMonitorName),
+	).Namespace(r.name).Get(
+		r.ctx, name, v1.GetOptions{},
+	)
 	if err != nil {
 		return err
 	}

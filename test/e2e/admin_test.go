@@ -21,14 +21,16 @@ type poolReport struct {
 	Waiting int `json:"waiting"`
 }
 
-// TestAnAdministratorSeesWhoHoldsAFullPool: everything that is needed for it works
+// TestAdminSeesHoldersOfFullPool: everything that is needed for it works
 // while not one connection is to be had.
-func TestAnAdministratorSeesWhoHoldsAFullPool(t *testing.T) {
+func TestAdminSeesHoldersOfFullPool(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "pool.size=3", "pool.overflow=0", "db.hold-hard=30s", "db.slow-query=1ms")
 	sign := func(email string) string {
-		return s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{"email": email, "password": "Sup3rsecret", "first_name": "A", "last_name": "L"}).field(t, "access_token")
+		return s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{
+			"email": email, "password": "Sup3rsecret", "first_name": "A", "last_name": "L",
+		}).field(t, "access_token")
 	}
 	admin, other := sign("ada@example.org"), sign("bob@example.org")
 	if r := s.request(http.MethodGet, "/admin/pool", other, nil); r.status != http.StatusForbidden {
@@ -40,7 +42,9 @@ func TestAnAdministratorSeesWhoHoldsAFullPool(t *testing.T) {
 		t.Errorf("got %+v", quiet)
 	}
 	// A session that nobody has looked up yet.
-	admin = s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{"email": "ada@example.org", "password": "Sup3rsecret"}).field(t, "access_token")
+	admin = s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{
+		"email": "ada@example.org", "password": "Sup3rsecret",
+	}).field(t, "access_token")
 	letGo := pgtest.Lock(t, pg.URL(), "channels")
 	var calls sync.WaitGroup
 	defer calls.Wait()

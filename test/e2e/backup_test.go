@@ -87,14 +87,15 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 		t.Errorf("seq %d came after %d", got, head)
 	}
 	// What was set aside is a whole database too.
-	if again := serve(t, "database-url=sqlite:"+kept, "auth=none").dial("bob").hello; again.Epoch != epoch || again.Channels[0].LastSeq != last {
+	if again := serve(t, "database-url=sqlite:"+kept, "auth=none").dial("bob").hello; again.Epoch != epoch ||
+		again.Channels[0].LastSeq != last {
 		t.Errorf("set aside: %s, seq %d", again.Epoch, again.Channels[0].LastSeq)
 	}
 }
 
-// TestADatabasePutBackWithCpIsAnotherHistory: clients are told of it, although
+// TestDatabaseRestoredWithCpStartsNewEpoch: clients are told of it, although
 // nobody said so to chowk.
-func TestADatabasePutBackWithCpIsAnotherHistory(t *testing.T) {
+func TestDatabaseRestoredWithCpStartsNewEpoch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path, spare := filepath.Join(dir, "chowk.db"), filepath.Join(dir, "spare.db")
@@ -138,7 +139,7 @@ func TestADatabasePutBackWithCpIsAnotherHistory(t *testing.T) {
 	}
 }
 
-func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
+func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	database := "--database-url=sqlite:" + filepath.Join(dir, "chowk.db")
@@ -159,8 +160,8 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	}
 }
 
-// TestPostgresIsRestoredWithItsOwnTools, and then clients are told.
-func TestPostgresIsRestoredWithItsOwnTools(t *testing.T) {
+// TestPostgresRestoreWithPgRestore, and then clients are told.
+func TestPostgresRestoreWithPgRestore(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("pg_dump"); err != nil {
 		t.Skip("pg_dump is not installed")
@@ -194,8 +195,8 @@ func TestPostgresIsRestoredWithItsOwnTools(t *testing.T) {
 	}
 }
 
-// TestHealthIsForContainers: exit code 0 while the server is ready.
-func TestHealthIsForContainers(t *testing.T) {
+// TestHealthCommand: exit code 0 while the server is ready.
+func TestHealthCommand(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	listen := "--listen=" + strings.TrimPrefix(s.url, "http://")

@@ -19,9 +19,9 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// TestBadInputIsAnsweredAndChangesNothing: each gets the answer that the protocol
+// TestBadInputIsRefusedAndChangesNothing: each gets the answer that the protocol
 // names, the socket stays open, and nothing is stored.
-func TestBadInputIsAnsweredAndChangesNothing(t *testing.T) {
+func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada")
@@ -37,7 +37,10 @@ func TestBadInputIsAnsweredAndChangesNothing(t *testing.T) {
 			{"an array (D-62)", `[1,2]`, "bad_json", ""},
 			{"a number", `7`, "bad_json", ""},
 			{"10,000 nested arrays", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), "bad_json", ""},
-			{"10,000 nested arrays as data", `{"type":"ping","data":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, "bad_json", ""},
+			{
+				"10,000 nested arrays as data",
+				`{"type":"ping","data":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, "bad_json", "",
+			},
 			{"a name twice", `{"type":"ping","type":"new_message"}`, "bad_json", ""},
 			{"a lone surrogate", text(`{"channel_id":"` + id + `","content":"\ud800"}`), "bad_json", ""},
 			{"no type", `{"data":{}}`, "unknown_event", ""},
@@ -51,18 +54,54 @@ func TestBadInputIsAnsweredAndChangesNothing(t *testing.T) {
 			{"an id in braces", text(`{"channel_id":"{` + id + `}","content":"x"}`), "bad_request", "channel_id"},
 			{"an id that is a number", text(`{"channel_id":12,"content":"x"}`), "bad_request", "channel_id"},
 			{"a NUL", text(`{"channel_id":"` + id + `","content":"a\u0000b"}`), "bad_request", "content"},
-			{"content beyond the limit", text(`{"channel_id":"` + id + `","content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`), "too_large", "content"},
-			{"a type that is none", text(`{"channel_id":"` + id + `","content":"x","message_type":"virus"}`), "bad_request", "message_type"},
-			{"the server's own type", text(`{"channel_id":"` + id + `","content":"x","message_type":"system"}`), "bad_request", "message_type"},
-			{"a long client_id", text(`{"channel_id":"` + id + `","content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`), "bad_request", "client_id"},
-			{"a user that is none", text(`{"channel_id":"` + id + `","content":"x","mentioned_user_ids":["a b"]}`), "bad_request", "mentioned_user_ids"},
-			{"a script as a file", text(`{"channel_id":"` + id + `","content":"x","file_url":"javascript:alert(1)"}`), "bad_request", "file_url"},
-			{"a parent that is not there", text(`{"channel_id":"` + id + `","content":"x","parent_message_id":"` + chat.NewID().String() + `"}`), "not_found", ""},
-			{"a channel that is not there", text(`{"channel_id":"` + chat.NewID().String() + `","content":"x"}`), "forbidden", ""},
+			{
+				"content beyond the limit",
+				text(`{"channel_id":"` + id + `","content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`), "too_large",
+				"content",
+			},
+			{
+				"a type that is none", text(`{"channel_id":"` + id + `","content":"x","message_type":"virus"}`), "bad_request",
+				"message_type",
+			},
+			{
+				"the server's own type", text(`{"channel_id":"` + id + `","content":"x","message_type":"system"}`), "bad_request",
+				"message_type",
+			},
+			{
+				"a long client_id", text(`{"channel_id":"` + id + `","content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`),
+				"bad_request", "client_id",
+			},
+			{
+				"a user that is none", text(`{"channel_id":"` + id + `","content":"x","mentioned_user_ids":["a b"]}`),
+				"bad_request", "mentioned_user_ids",
+			},
+			{
+				"a script as a file", text(`{"channel_id":"` + id + `","content":"x","file_url":"javascript:alert(1)"}`),
+				"bad_request", "file_url",
+			},
+			{
+				"a parent that is not there",
+				text(`{"channel_id":"` + id + `","content":"x","parent_message_id":"` + chat.NewID().String() + `"}`), "not_found",
+				"",
+			},
+			{
+				"a channel that is not there", text(`{"channel_id":"` + chat.NewID().String() + `","content":"x"}`), "forbidden",
+				"",
+			},
 			{"a long id", `{"type":"ping","id":"` + strings.Repeat("i", 65) + `"}`, "bad_request", "id"},
-			{"a negative cursor", `{"type":"resume","data":{"epoch":"` + ada.hello.Epoch + `","cursors":{"` + id + `":-1}}}`, "bad_request", "cursors"},
-			{"a cursor that is no number", `{"type":"resume","data":{"cursors":{"` + id + `":1e999}}}`, "bad_request", "cursors." + id},
-			{"501 watched users", `{"type":"subscribe_presence","data":{"user_ids":[` + strings.TrimSuffix(strings.Repeat(`"u",`, 501), ",") + `]}}`, "bad_request", "user_ids"},
+			{
+				"a negative cursor", `{"type":"resume","data":{"epoch":"` + ada.hello.Epoch + `","cursors":{"` + id + `":-1}}}`,
+				"bad_request", "cursors",
+			},
+			{
+				"a cursor that is no number", `{"type":"resume","data":{"cursors":{"` + id + `":1e999}}}`, "bad_request",
+				"cursors." + id,
+			},
+			{
+				"501 watched users",
+				`{"type":"subscribe_presence","data":{"user_ids":[` + strings.TrimSuffix(strings.Repeat(`"u",`, 501), ",") + `]}}`,
+				"bad_request", "user_ids",
+			},
 		} {
 			ada.write(bad.sent)
 			got := ada.expect("error", nil)
@@ -80,8 +119,8 @@ func TestBadInputIsAnsweredAndChangesNothing(t *testing.T) {
 	})
 }
 
-// TestD61BrokenFramesCloseTheSocket with the code that RFC 6455 names.
-func TestD61BrokenFramesCloseTheSocket(t *testing.T) {
+// TestD61InvalidFramesCloseTheSocket with the code that RFC 6455 names.
+func TestD61InvalidFramesCloseTheSocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	for _, broken := range []struct {
@@ -121,7 +160,7 @@ func TestTooManyErrorsCloseTheSocket(t *testing.T) {
 	}
 }
 
-func TestHasteIsRefusedAndForgiven(t *testing.T) {
+func TestRateLimitRefusesAndRecovers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "limits.commands-per-second=50", "limits.commands-burst=5")
 	id := s.channel("ada")
@@ -155,8 +194,8 @@ func sign(t *testing.T, method jwt.SigningMethod, key any, change func(jwt.MapCl
 	return testkit.JWT(t, method, key, claims)
 }
 
-// TestD50OnlyAGoodTokenOpensASocket, and only as its own subject.
-func TestD50OnlyAGoodTokenOpensASocket(t *testing.T) {
+// TestD50OnlyAValidTokenOpensASocket, and only as its own subject.
+func TestD50OnlyAValidTokenOpensASocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=jwt", "auth.jwt-secret="+secret)
 	good := sign(t, jwt.SigningMethodHS256, []byte(secret), nil)
@@ -170,11 +209,32 @@ func TestD50OnlyAGoodTokenOpensASocket(t *testing.T) {
 		{"nonsense", "/ws/ada", "nonsense", nil, 401},
 		{"the user's id", "/ws/ada", "ada", nil, 401},
 		{"alg none", "/ws/ada", sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil), nil, 401},
-		{"another secret", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte("another secret that is long enough, too"), nil), nil, 401},
-		{"expired", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Hour).Unix() }), nil, 401},
-		{"no expiry", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { delete(c, "exp") }), nil, 401},
-		{"not yet", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Hour).Unix() }), nil, 401},
-		{"a subject that is no user id", "/ws", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"] = "a b" }), nil, 401},
+		{
+			"another secret", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte("another secret that is long enough, too"), nil),
+			nil, 401,
+		},
+		{
+			"expired", "/ws/ada",
+			sign(
+				t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Hour).Unix() },
+			),
+			nil, 401,
+		},
+		{
+			"no expiry", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { delete(c, "exp") }),
+			nil, 401,
+		},
+		{
+			"not yet", "/ws/ada",
+			sign(
+				t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Hour).Unix() },
+			),
+			nil, 401,
+		},
+		{
+			"a subject that is no user id", "/ws",
+			sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"] = "a b" }), nil, 401,
+		},
 		{"another user's path", "/ws/bob", good, nil, 403},
 		{"a path that is no user id", "/ws/a%20b", good, nil, 400},
 		{"a foreign origin", "/ws/ada", good, []string{"Origin", origin}, 403},
@@ -208,7 +268,7 @@ func TestD50OnlyAGoodTokenOpensASocket(t *testing.T) {
 	}
 }
 
-func TestAPublicKeyIsNoHMACSecret(t *testing.T) {
+func TestPublicKeyIsNotAcceptedAsHMACSecret(t *testing.T) {
 	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -227,8 +287,11 @@ func TestAPublicKeyIsNoHMACSecret(t *testing.T) {
 	if _, _, err := s.tryDial("/ws/ada", sign(t, jwt.SigningMethodRS256, key, nil), chat.Protocol); err != nil {
 		t.Errorf("a good token: %v", err)
 	}
-	for _, forged := range []string{sign(t, jwt.SigningMethodHS256, public, nil), sign(t, jwt.SigningMethodHS256, der, nil)} {
-		if _, resp, err := s.tryDial("/ws/ada", forged, chat.Protocol); err == nil || resp.StatusCode != http.StatusUnauthorized {
+	for _, forged := range []string{
+		sign(t, jwt.SigningMethodHS256, public, nil), sign(t, jwt.SigningMethodHS256, der, nil),
+	} {
+		if _, resp, err := s.tryDial("/ws/ada", forged, chat.Protocol); err == nil ||
+			resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a forged token: %v, %v", resp, err)
 		}
 	}

@@ -36,7 +36,9 @@ func TestD58BadInputOverREST(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
-		mid := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{"content": "first"}).field(t, "id")
+		mid := s.must(
+			http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{"content": "first"},
+		).field(t, "id")
 		c := "/channels/" + id
 		m := c + "/messages/" + mid
 		unknown := chat.NewID().String()
@@ -55,32 +57,93 @@ func TestD58BadInputOverREST(t *testing.T) {
 			{"an array", "POST", c + "/messages", typ, `[]`, 422, "bad_request", "object"},
 			{"null", "POST", c + "/messages", typ, `null`, 422, "bad_request", ""},
 			{"10,000 nested arrays", "POST", c + "/messages", typ, deep, 422, "bad_request", "object"},
-			{"10,000 nested arrays in a field", "POST", c + "/messages", typ, `{"content":` + deep + `}`, 400, "bad_json", "Invalid JSON"},
-			{"10,000 nested arrays in another", "POST", c + "/messages", typ, `{"content":"x","other":` + deep + `}`, 400, "bad_json", ""},
+			{
+				"10,000 nested arrays in a field", "POST", c + "/messages", typ, `{"content":` + deep + `}`, 400, "bad_json",
+				"Invalid JSON",
+			},
+			{
+				"10,000 nested arrays in another", "POST", c + "/messages", typ, `{"content":"x","other":` + deep + `}`, 400,
+				"bad_json", "",
+			},
 			{"a lone surrogate", "POST", c + "/messages", typ, `{"content":"\ud800"}`, 400, "bad_json", "Invalid JSON"},
 			{"invalid UTF-8", "POST", c + "/messages", typ, "{\"content\":\"\xff\xfe\"}", 400, "bad_json", "Invalid JSON"},
-			{"another content type", "POST", c + "/messages", "text/plain", `{"content":"x"}`, 415, "bad_request", "application/json"},
-			{"a form", "POST", c + "/messages", "application/x-www-form-urlencoded", `content=x`, 415, "bad_request", "application/json"},
-			{"a content type that is none", "POST", c + "/messages", ";;", `{"content":"x"}`, 415, "bad_request", "application/json"},
-			{"1 MiB", "POST", c + "/messages", typ, `{"content":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "too_large", "65536"},
-			{"content beyond the limit", "POST", c + "/messages", typ, `{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413, "too_large", "16384"},
+			{
+				"another content type", "POST", c + "/messages", "text/plain", `{"content":"x"}`, 415, "bad_request",
+				"application/json",
+			},
+			{
+				"a form", "POST", c + "/messages", "application/x-www-form-urlencoded", `content=x`, 415, "bad_request",
+				"application/json",
+			},
+			{
+				"a content type that is none", "POST", c + "/messages", ";;", `{"content":"x"}`, 415, "bad_request",
+				"application/json",
+			},
+			{
+				"1 MiB", "POST", c + "/messages", typ, `{"content":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "too_large",
+				"65536",
+			},
+			{
+				"content beyond the limit", "POST", c + "/messages", typ,
+				`{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413, "too_large", "16384",
+			},
 			{"no content", "POST", c + "/messages", typ, `{}`, 422, "bad_request", "content"},
 			{"empty content", "POST", c + "/messages", typ, `{"content":""}`, 422, "bad_request", "content"},
-			{"content of another type", "POST", c + "/messages", typ, `{"content":5}`, 422, "bad_request", "content must be a string"},
+			{
+				"content of another type", "POST", c + "/messages", typ, `{"content":5}`, 422, "bad_request",
+				"content must be a string",
+			},
 			{"a NUL", "POST", c + "/messages", typ, `{"content":"a\u0000b"}`, 422, "bad_request", "content"},
-			{"a type that is none", "POST", c + "/messages", typ, `{"content":"x","message_type":"virus"}`, 422, "bad_request", "message_type"},
-			{"the server's own type", "POST", c + "/messages", typ, `{"content":"x","message_type":"system"}`, 422, "bad_request", "message_type"},
-			{"a long client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`, 422, "bad_request", "client_id"},
-			{"a NUL in the client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"\u0000"}`, 422, "bad_request", "client_id"},
-			{"mentions that are no users", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":["a b"]}`, 422, "bad_request", "mentioned_user_ids"},
-			{"mentions that are no array", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":"bob"}`, 422, "bad_request", "mentioned_user_ids"},
-			{"51 mentions", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":[` + strings.TrimSuffix(strings.Repeat(`"bob",`, 51), ",") + `]}`, 422, "bad_request", "mentioned_user_ids"},
-			{"a parent that is no id", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"x"}`, 422, "bad_request", "parent_message_id"},
-			{"a parent that is not there", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"` + unknown + `"}`, 404, "not_found", "parent_message_id"},
-			{"a script as a file", "POST", c + "/messages", typ, `{"content":"x","file_url":"javascript:alert(1)"}`, 422, "bad_request", "file_url"},
+			{
+				"a type that is none", "POST", c + "/messages", typ, `{"content":"x","message_type":"virus"}`, 422, "bad_request",
+				"message_type",
+			},
+			{
+				"the server's own type", "POST", c + "/messages", typ, `{"content":"x","message_type":"system"}`, 422,
+				"bad_request", "message_type",
+			},
+			{
+				"a long client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`,
+				422, "bad_request", "client_id",
+			},
+			{
+				"a NUL in the client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"\u0000"}`, 422, "bad_request",
+				"client_id",
+			},
+			{
+				"mentions that are no users", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":["a b"]}`, 422,
+				"bad_request", "mentioned_user_ids",
+			},
+			{
+				"mentions that are no array", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":"bob"}`, 422,
+				"bad_request", "mentioned_user_ids",
+			},
+			{
+				"51 mentions", "POST", c + "/messages", typ,
+				`{"content":"x","mentioned_user_ids":[` + strings.TrimSuffix(strings.Repeat(`"bob",`, 51), ",") + `]}`, 422,
+				"bad_request", "mentioned_user_ids",
+			},
+			{
+				"a parent that is no id", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"x"}`, 422,
+				"bad_request", "parent_message_id",
+			},
+			{
+				"a parent that is not there", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"` + unknown + `"}`,
+				404, "not_found", "parent_message_id",
+			},
+			{
+				"a script as a file", "POST", c + "/messages", typ, `{"content":"x","file_url":"javascript:alert(1)"}`, 422,
+				"bad_request", "file_url",
+			},
 			{"a negative size", "POST", c + "/messages", typ, `{"content":"x","file_size":-1}`, 422, "bad_request", "file_size"},
-			{"a size beyond 64 bits", "POST", c + "/messages", typ, `{"content":"x","file_size":99999999999999999999}`, 422, "bad_request", "file_size"},
-			{"a size that is no number", "POST", c + "/messages", typ, `{"content":"x","file_size":1e999}`, 422, "bad_request", "file_size"},
+			{
+				"a size beyond 64 bits", "POST", c + "/messages", typ, `{"content":"x","file_size":99999999999999999999}`, 422,
+				"bad_request", "file_size",
+			},
+			{
+				"a size that is no number", "POST", c + "/messages", typ, `{"content":"x","file_size":1e999}`, 422, "bad_request",
+				"file_size",
+			},
 			{"a negative limit", "GET", c + "/messages?limit=-1", "", ``, 422, "bad_request", "limit"},
 			{"no limit", "GET", c + "/messages?limit=0", "", ``, 422, "bad_request", "limit"},
 			{"a large limit", "GET", c + "/messages?limit=101", "", ``, 422, "bad_request", "limit"},
@@ -99,38 +162,82 @@ func TestD58BadInputOverREST(t *testing.T) {
 			{"a message id that is none", "DELETE", c + "/messages/x", "", ``, 422, "bad_request", "message_id"},
 			{"an edit to nothing", "PATCH", m, typ, `{"content":""}`, 422, "bad_request", ""},
 			{"an edit with a NUL", "PATCH", m, typ, `{"content":"\u0000"}`, 422, "bad_request", "content"},
-			{"an edit beyond the limit", "PATCH", m, typ, `{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413, "too_large", ""},
-			{"a long emoji", "POST", m + "/reactions", typ, `{"emoji":"` + strings.Repeat("x", 51) + `"}`, 422, "bad_request", "emoji"},
+			{
+				"an edit beyond the limit", "PATCH", m, typ, `{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413,
+				"too_large", "",
+			},
+			{
+				"a long emoji", "POST", m + "/reactions", typ, `{"emoji":"` + strings.Repeat("x", 51) + `"}`, 422, "bad_request",
+				"emoji",
+			},
 			{"an empty emoji", "POST", m + "/reactions", typ, `{"emoji":""}`, 422, "bad_request", ""},
 			{"a NUL as an emoji", "POST", m + "/reactions", typ, `{"emoji":"\u0000"}`, 422, "bad_request", "emoji"},
 			{"a NUL as an emoji in the path", "DELETE", m + "/reactions/%00", "", ``, 422, "bad_request", "emoji"},
 			{"invalid UTF-8 as an emoji in the path", "DELETE", m + "/reactions/%ff", "", ``, 422, "bad_request", "emoji"},
 			{"no name", "POST", "/channels/", typ, `{"name":"  "}`, 422, "bad_request", "name"},
-			{"a long name", "POST", "/channels/", typ, `{"name":"` + strings.Repeat("ä", 101) + `"}`, 422, "bad_request", "name"},
-			{"a kind of channel that is none", "POST", "/channels/", typ, `{"name":"x","channel_type":"party"}`, 422, "bad_request", "channel_type"},
-			{"a direct channel by the wrong way", "POST", "/channels/", typ, `{"name":"x","channel_type":"direct"}`, 422, "bad_request", "/channels/direct"},
-			{"a founder who is not there", "POST", "/channels/", typ, `{"name":"x","member_ids":["nobody-at-all"]}`, 404, "not_found", "nobody-at-all"},
-			{"a founder who is no user", "POST", "/channels/", typ, `{"name":"x","member_ids":["'; DROP TABLE users"]}`, 422, "bad_request", "member_ids"},
-			{"is_private that is no bool", "POST", "/channels/", typ, `{"name":"x","is_private":"yes"}`, 422, "bad_request", "is_private"},
+			{
+				"a long name", "POST", "/channels/", typ, `{"name":"` + strings.Repeat("ä", 101) + `"}`, 422, "bad_request", "name",
+			},
+			{
+				"a kind of channel that is none", "POST", "/channels/", typ, `{"name":"x","channel_type":"party"}`, 422,
+				"bad_request", "channel_type",
+			},
+			{
+				"a direct channel by the wrong way", "POST", "/channels/", typ, `{"name":"x","channel_type":"direct"}`, 422,
+				"bad_request", "/channels/direct",
+			},
+			{
+				"a founder who is not there", "POST", "/channels/", typ, `{"name":"x","member_ids":["nobody-at-all"]}`, 404,
+				"not_found", "nobody-at-all",
+			},
+			{
+				"a founder who is no user", "POST", "/channels/", typ, `{"name":"x","member_ids":["'; DROP TABLE users"]}`, 422,
+				"bad_request", "member_ids",
+			},
+			{
+				"is_private that is no bool", "POST", "/channels/", typ, `{"name":"x","is_private":"yes"}`, 422, "bad_request",
+				"is_private",
+			},
 			{"a NUL in the topic", "PATCH", c, typ, `{"topic":"\u0000"}`, 422, "bad_request", "topic"},
-			{"a long description", "PATCH", c, typ, `{"description":"` + strings.Repeat("x", 2001) + `"}`, 422, "bad_request", "description"},
+			{
+				"a long description", "PATCH", c, typ, `{"description":"` + strings.Repeat("x", 2001) + `"}`, 422, "bad_request",
+				"description",
+			},
 			{"a direct channel with nobody", "POST", "/channels/direct", typ, `{}`, 422, "bad_request", "user_id"},
-			{"a direct channel with one who is not there", "POST", "/channels/direct", typ, `{"user_id":"nobody-at-all"}`, 404, "not_found", ""},
+			{
+				"a direct channel with one who is not there", "POST", "/channels/direct", typ, `{"user_id":"nobody-at-all"}`, 404,
+				"not_found", "",
+			},
 			{"no members", "POST", c + "/members", typ, `{"user_ids":[]}`, 422, "bad_request", "user_ids"},
-			{"101 members", "POST", c + "/members", typ, `{"user_ids":[` + manyUsers(101) + `]}`, 422, "bad_request", "user_ids"},
-			{"a role that is none", "POST", c + "/members", typ, `{"user_ids":["bob"],"role":"god"}`, 422, "bad_request", "role"},
+			{
+				"101 members", "POST", c + "/members", typ, `{"user_ids":[` + manyUsers(101) + `]}`, 422, "bad_request", "user_ids",
+			},
+			{
+				"a role that is none", "POST", c + "/members", typ, `{"user_ids":["bob"],"role":"god"}`, 422, "bad_request", "role",
+			},
 			{"a role that is none, for a member", "PATCH", c + "/members/bob", typ, `{"role":""}`, 422, "bad_request", "role"},
 			{"a member who is none", "DELETE", c + "/members/eve", "", ``, 404, "not_found", ""},
 			{"a member who is no user", "DELETE", c + "/members/a%20b", "", ``, 422, "bad_request", "user_id"},
-			{"a level that is none", "PATCH", c + "/members/me", typ, `{"notification_level":"some"}`, 422, "bad_request", "notification_level"},
-			{"a receipt for what is not there", "POST", c + "/read", typ, `{"message_id":"` + unknown + `"}`, 404, "not_found", ""},
+			{
+				"a level that is none", "PATCH", c + "/members/me", typ, `{"notification_level":"some"}`, 422, "bad_request",
+				"notification_level",
+			},
+			{
+				"a receipt for what is not there", "POST", c + "/read", typ, `{"message_id":"` + unknown + `"}`, 404, "not_found",
+				"",
+			},
 			{"a negative receipt", "POST", c + "/read", typ, `{"seq":-1}`, 422, "bad_request", "seq"},
-			{"501 users", "GET", "/users?ids=" + strings.TrimSuffix(strings.Repeat("u,", 501), ","), "", ``, 422, "bad_request", "ids"},
+			{
+				"501 users", "GET", "/users?ids=" + strings.TrimSuffix(strings.Repeat("u,", 501), ","), "", ``, 422, "bad_request",
+				"ids",
+			},
 			{"users who are none", "GET", "/users?ids=%00", "", ``, 422, "bad_request", "ids"},
 			{"a long search", "GET", "/users?query=" + strings.Repeat("x", 101), "", ``, 422, "bad_request", "query"},
 			{"a NUL as a search", "GET", "/users?query=%00", "", ``, 422, "bad_request", "query"},
 			{"invalid UTF-8 as a search", "GET", "/channels/browse?query=%ff", "", ``, 422, "bad_request", "query"},
-			{"a flag that is none", "GET", "/channels/?include_archived=perhaps", "", ``, 422, "bad_request", "include_archived"},
+			{
+				"a flag that is none", "GET", "/channels/?include_archived=perhaps", "", ``, 422, "bad_request", "include_archived",
+			},
 			{"a status of no user", "GET", "/user/a%20b/status", "", ``, 422, "bad_request", ""},
 			{"nothing at this address", "GET", "/channels/" + id + "/secrets", "", ``, 404, "not_found", "/api/docs"},
 			{"a way out", "GET", "/channels/..%2f..%2fetc%2fpasswd", "", ``, 422, "bad_request", "id"},
@@ -148,7 +255,8 @@ func TestD58BadInputOverREST(t *testing.T) {
 		for _, user := range []string{"ada", "bob"} {
 			var all []chat.Channel
 			s.must(http.StatusOK, http.MethodGet, "/channels/?include_archived=true", user, nil).into(t, &all)
-			if len(all) != 1 || all[0].LastSeq != 2 || all[0].MemberCount != 2 || all[0].MessageCount != 1 || all[0].Name != "test" {
+			if len(all) != 1 || all[0].LastSeq != 2 || all[0].MemberCount != 2 || all[0].MessageCount != 1 ||
+				all[0].Name != "test" {
 				t.Errorf("something was stored: %+v", all)
 			}
 		}
@@ -168,8 +276,8 @@ func manyUsers(n int) string {
 	return strings.Join(users, ",")
 }
 
-// TestBadSignUps get answers of their own, and make no account.
-func TestBadSignUps(t *testing.T) {
+// TestInvalidSignUpsAreRefused get answers of their own, and make no account.
+func TestInvalidSignUpsAreRefused(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
 		s := serve(t, database)
@@ -184,24 +292,31 @@ func TestBadSignUps(t *testing.T) {
 			"a number":            `{"email":"ada@example.org","password":12345678}`,
 			"a role":              `{"email":"ada@example.org","password":"Sup3rsecret","role":"admin"}`,
 		} {
-			if r := s.sendRaw(http.MethodPost, "/auth/signup", "", "application/json", []byte(body)); r.status != http.StatusUnprocessableEntity || r.field(t, "code") != "bad_request" {
+			if r := s.sendRaw(
+				http.MethodPost, "/auth/signup", "", "application/json", []byte(body),
+			); r.status != http.StatusUnprocessableEntity || r.field(t, "code") != "bad_request" {
 				t.Errorf("%s: %d %s", name, r.status, r.body)
 			}
 		}
-		s.must(http.StatusUnauthorized, http.MethodPost, "/auth/login", "", map[string]any{"email": "ada@example.org", "password": "Sup3rsecret"})
-		names := s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{"email": "ada@example.org", "password": "Sup3rsecret", "first_name": "A\x00d\u202ea"}).value(t)
+		s.must(http.StatusUnauthorized, http.MethodPost, "/auth/login", "", map[string]any{
+			"email": "ada@example.org", "password": "Sup3rsecret",
+		})
+		names := s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{
+			"email": "ada@example.org", "password": "Sup3rsecret", "first_name": "A\x00d\u202ea",
+		}).value(t)
 		if user := names.(map[string]any)["user"].(map[string]any); strings.ContainsAny(user["name"].(string), "\x00\u202e") {
 			t.Errorf("a name is %q", user["name"])
 		}
 	})
 }
 
-// TestABodyThatNeverEndsIsCutOff, and one that lies about its length.
-func TestABodyThatNeverEndsIsCutOff(t *testing.T) {
+// TestOversizedBodyIsCutOff, and one that lies about its length.
+func TestOversizedBodyIsCutOff(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	id := s.channel("ada")
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/channels/"+id+"/messages", io.MultiReader(
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/channels/"+id+
+		"/messages", io.MultiReader(
 		strings.NewReader(`{"content":"`), io.LimitReader(endless{}, 32<<20)))
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 // The rows about what one client can cost the others, and about what the database
 // is asked.
 
-// TestD04PresenceGoesToThoseWhoAsked, at most once a second of each user.
-func TestD04PresenceGoesToThoseWhoAsked(t *testing.T) {
+// TestD04PresenceOnlyForSubscribers, at most once a second of each user.
+func TestD04PresenceOnlyForSubscribers(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob", "joe")
@@ -52,7 +52,9 @@ func TestD04PresenceGoesToThoseWhoAsked(t *testing.T) {
 func (s *server) statements() (sum float64) {
 	s.t.Helper()
 	_, body := fetch(s.t, s.ops+"/metrics")
-	for _, m := range regexp.MustCompile(`(?m)^chowk_db_statement_duration_seconds_count\{[^}]*\} (\S+)`).FindAllStringSubmatch(body, -1) {
+	for _, m := range regexp.MustCompile(
+		`(?m)^chowk_db_statement_duration_seconds_count\{[^}]*\} (\S+)`,
+	).FindAllStringSubmatch(body, -1) {
 		if strings.Contains(m[0], `name="ping"`) {
 			continue // is the database there?
 		}
@@ -65,8 +67,8 @@ func (s *server) statements() (sum float64) {
 	return sum
 }
 
-// TestD05TypingCostsNoStatement, from the socket to the other's socket.
-func TestD05TypingCostsNoStatement(t *testing.T) {
+// TestD05TypingRunsNoStatements, from the socket to the other's socket.
+func TestD05TypingRunsNoStatements(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -85,15 +87,17 @@ func TestD05TypingCostsNoStatement(t *testing.T) {
 	}, "canary.interval=0s")
 }
 
-// TestD65TheChannelListIsAConstantNumberOfStatements.
-func TestD65TheChannelListIsAConstantNumberOfStatements(t *testing.T) {
+// TestD65ChannelListRunsConstantStatements.
+func TestD65ChannelListRunsConstantStatements(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		for _, u := range []string{"few", "many"} {
 			s.must(http.StatusOK, http.MethodGet, "/channels/", u, nil)
 		}
 		for i := range 40 {
-			id := s.must(http.StatusCreated, http.MethodPost, "/channels/", "many", map[string]any{"name": fmt.Sprint(i)}).field(t, "id")
+			id := s.must(http.StatusCreated, http.MethodPost, "/channels/", "many", map[string]any{
+				"name": fmt.Sprint(i),
+			}).field(t, "id")
 			s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "many", map[string]any{"content": "x"})
 		}
 		s.must(http.StatusCreated, http.MethodPost, "/channels/", "few", map[string]any{"name": "one"})
@@ -109,8 +113,8 @@ func TestD65TheChannelListIsAConstantNumberOfStatements(t *testing.T) {
 	}, "canary.interval=0s")
 }
 
-// TestD66JITIsOffForOurConnections: the rows that they insert say so.
-func TestD66JITIsOffForOurConnections(t *testing.T) {
+// TestD66JITIsOffForChowkConnections: the rows that they insert say so.
+func TestD66JITIsOffForChowkConnections(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
 	if err := pg.Exec("postgres", "ALTER SYSTEM SET jit = on"); err != nil {
@@ -120,31 +124,36 @@ func TestD66JITIsOffForOurConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
-	const witness = "ALTER TABLE messages ADD COLUMN seen text DEFAULT current_setting('jit') || ' ' || current_setting('application_name')"
+	const witness = "ALTER TABLE messages ADD COLUMN seen text DEFAULT current_setting('jit') || ' ' || " +
+		"current_setting('application_name')"
 	if err := pg.Exec("postgres", witness); err != nil {
 		t.Fatal(err)
 	}
 	s.dial("ada").send(s.channel("ada"), "x")
-	const check = `DO $$ BEGIN IF (SELECT min(seen) FROM messages) IS DISTINCT FROM 'off chowk' THEN RAISE EXCEPTION 'seen: %', (SELECT min(seen) FROM messages); END IF; END $$`
+	const check = `DO $$ BEGIN IF (SELECT min(seen) FROM messages) IS DISTINCT FROM 'off chowk' THEN
+		RAISE EXCEPTION 'seen: %', (SELECT min(seen) FROM messages); END IF; END $$`
 	if err := pg.Exec("postgres", check); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestD06WhatOneClientMaySendIsBounded, with an error that says how.
-func TestD06WhatOneClientMaySendIsBounded(t *testing.T) {
+// TestD06MessageSizeIsLimited, with an error that says how.
+func TestD06MessageSizeIsLimited(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		path := "/channels/" + id + "/messages"
 		for _, size := range []int{16<<10 + 1, 2 << 20} {
 			r := s.request(http.MethodPost, path, "ada", map[string]any{"content": strings.Repeat("x", size)})
-			if r.status != http.StatusRequestEntityTooLarge || r.field(t, "code") != "too_large" || !strings.Contains(r.field(t, "detail"), "at most") {
+			if r.status != http.StatusRequestEntityTooLarge || r.field(t, "code") != "too_large" ||
+				!strings.Contains(r.field(t, "detail"), "at most") {
 				t.Errorf("%d bytes over REST: %d %s", size, r.status, r.body)
 			}
 		}
 		ada := s.dial("ada")
-		if f := ada.askBadly("new_message", map[string]any{"channel_id": id, "content": strings.Repeat("x", 16<<10+1)}); f.Code != "too_large" {
+		if f := ada.askBadly("new_message", map[string]any{
+			"channel_id": id, "content": strings.Repeat("x", 16<<10+1),
+		}); f.Code != "too_large" {
 			t.Errorf("over a socket: %s", f.raw)
 		}
 		_ = ada.conn.Write(t.Context(), 1, make([]byte, 3<<20)) // it may be closed before all is written
@@ -158,8 +167,8 @@ func TestD06WhatOneClientMaySendIsBounded(t *testing.T) {
 	})
 }
 
-// TestD06HasteOverRESTIsRefused, and only that of the hasty.
-func TestD06HasteOverRESTIsRefused(t *testing.T) {
+// TestD06RESTRequestsAreRateLimited, and only that of the hasty.
+func TestD06RESTRequestsAreRateLimited(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	id := s.channel("ada", "bob")
@@ -174,7 +183,9 @@ func TestD06HasteOverRESTIsRefused(t *testing.T) {
 					return
 				default:
 				}
-				if r := s.request(http.MethodPost, "/channels/"+id+"/read", "ada", map[string]any{"seq": -1}); r.status == http.StatusTooManyRequests {
+				if r := s.request(
+					http.MethodPost, "/channels/"+id+"/read", "ada", map[string]any{"seq": -1},
+				); r.status == http.StatusTooManyRequests {
 					select {
 					case refused <- r:
 					default:
@@ -191,13 +202,15 @@ func TestD06HasteOverRESTIsRefused(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("nobody was refused")
 	}
-	s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "bob", map[string]any{"content": "undisturbed"})
+	s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "bob", map[string]any{
+		"content": "undisturbed",
+	})
 	close(stop)
 	hasty.Wait()
 }
 
-// TestD64ADrainSpreadsReconnects: each client is told another time to come back.
-func TestD64ADrainSpreadsReconnects(t *testing.T) {
+// TestD64DrainSpreadsReconnects: each client is told another time to come back.
+func TestD64DrainSpreadsReconnects(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "drain.window=1s")
 	var clients []*client

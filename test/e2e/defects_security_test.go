@@ -16,16 +16,21 @@ import (
 
 // The rows about security.
 
-// TestD51IdsAreNotGivenAway to those who are not logged in, nor to those who share
+// TestD51UserIDsAreNotDisclosed to those who are not logged in, nor to those who share
 // no channel.
-func TestD51IdsAreNotGivenAway(t *testing.T) {
+func TestD51UserIDsAreNotDisclosed(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
 		s := serve(t, database)
 		ada, eve := s.signUp("ada@example.org", "Ada", "L"), s.signUp("eve@example.org", "Eve", "X")
-		id := s.must(http.StatusCreated, http.MethodPost, "/channels/", ada.token, map[string]any{"name": "private", "is_private": true}).field(t, "id")
+		id := s.must(http.StatusCreated, http.MethodPost, "/channels/", ada.token, map[string]any{
+			"name": "private", "is_private": true,
+		}).field(t, "id")
 		s.dialAs("/ws/"+ada.id, ada.token, chat.Protocol)
-		for _, path := range []string{"/online-users", "/user/" + ada.id + "/status", "/channel/" + id + "/online-members", "/users?query=a", "/channels/" + id + "/members"} {
+		for _, path := range []string{
+			"/online-users", "/user/" + ada.id + "/status", "/channel/" + id + "/online-members", "/users?query=a",
+			"/channels/" + id + "/members",
+		} {
 			s.must(http.StatusUnauthorized, http.MethodGet, path, "", nil)
 			if path == "/users?query=a" {
 				continue // the directory of those who are logged in
@@ -34,21 +39,30 @@ func TestD51IdsAreNotGivenAway(t *testing.T) {
 				t.Errorf("%s tells a stranger %s", path, r.body)
 			}
 		}
-		if r := s.must(http.StatusOK, http.MethodGet, "/users?query=a", eve.token, nil); strings.Contains(string(r.body), "@") {
+		if r := s.must(http.StatusOK, http.MethodGet, "/users?query=a", eve.token, nil); strings.Contains(
+			string(r.body), "@",
+		) {
 			t.Errorf("the directory gives addresses away: %s", r.body)
 		}
 	})
 }
 
-// TestD53ASocketEndsWithItsToken, its session and its account.
-func TestD53ASocketEndsWithItsToken(t *testing.T) {
+// TestD53SocketClosesWhenTokenEnds, its session and its account.
+func TestD53SocketClosesWhenTokenEnds(t *testing.T) {
 	t.Parallel()
 	t.Run("expired", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "auth=jwt", "auth.jwt-secret="+secret)
-		token := sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["exp"] = time.Now().Add(3 * time.Second).Unix() })
+		token := sign(
+			t, jwt.SigningMethodHS256, []byte(secret),
+			func(c jwt.MapClaims) { c["exp"] = time.Now().Add(3 * time.Second).Unix() },
+		)
 		// Seconds that do not fit into 32 bits: the year 2286, which minted tokens are fond of.
-		lasting := s.dialAs("/ws/bob", sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"], c["exp"] = "bob", 9999999999 }), chat.Protocol)
+		lasting := s.dialAs(
+			"/ws/bob",
+			sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"], c["exp"] = "bob", 9999999999 }),
+			chat.Protocol,
+		)
 		c := s.dialAs("/ws/ada", token, chat.Protocol)
 		if f := c.expect("notice", nil); f.Code != string(chat.NoticeTokenExpiring) {
 			t.Errorf("told %s before the end", f.raw)
@@ -63,26 +77,31 @@ func TestD53ASocketEndsWithItsToken(t *testing.T) {
 		s := serve(t, database)
 		admin, ada := s.signUp("admin@example.org", "A", "B"), s.signUp("ada@example.org", "Ada", "L")
 		leaves, stays := s.dialAs("/ws/"+admin.id, admin.token, chat.Protocol), s.dialAs("/ws", ada.token, chat.Protocol)
-		again := s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{"email": "admin@example.org", "password": admin.password}).field(t, "access_token")
+		again := s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{
+			"email": "admin@example.org", "password": admin.password,
+		}).field(t, "access_token")
 		s.must(http.StatusNoContent, http.MethodPost, "/auth/logout", admin.token, nil)
 		if code := leaves.ended(); code != websocket.StatusCode(chat.CloseTokenExpired) {
 			t.Errorf("logged out: closed with %v, want 4001", code)
 		}
 		stays.ask("ping", nil)
-		s.must(http.StatusNoContent, http.MethodPut, "/auth/users/"+ada.id+"/active", again, map[string]any{"is_active": false})
+		s.must(
+			http.StatusNoContent, http.MethodPut, "/auth/users/"+ada.id+"/active", again, map[string]any{"is_active": false},
+		)
 		if code := stays.ended(); code != websocket.StatusCode(chat.CloseUserDisabled) {
 			t.Errorf("disabled: closed with %v, want 4003", code)
 		}
 		s.must(http.StatusUnauthorized, http.MethodGet, "/channels/", ada.token, nil)
-		if _, resp, err := s.tryDial("/ws", ada.token, chat.Protocol); err == nil || resp.StatusCode != http.StatusUnauthorized {
+		if _, resp, err := s.tryDial("/ws", ada.token, chat.Protocol); err == nil ||
+			resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a disabled account's token: %v, %v", resp, err)
 		}
 	})
 }
 
-// TestD55NobodyIsToldWhatTheDatabaseSaid: the log is, under the id that the answer
+// TestD55DatabaseErrorsAreNotExposed: the log is, under the id that the answer
 // has.
-func TestD55NobodyIsToldWhatTheDatabaseSaid(t *testing.T) {
+func TestD55DatabaseErrorsAreNotExposed(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
@@ -95,13 +114,17 @@ func TestD55NobodyIsToldWhatTheDatabaseSaid(t *testing.T) {
 	s.broken = true
 	secretive := func(what, said string) {
 		t.Helper()
-		for _, word := range []string{"SQL", "SELECT", "relation", "messages m", "pgx", "pq:", "42P01", "postgres", "INSERT", "goroutine"} {
+		for _, word := range []string{
+			"SQL", "SELECT", "relation", "messages m", "pgx", "pq:", "42P01", "postgres", "INSERT", "goroutine",
+		} {
 			if strings.Contains(said, word) {
 				t.Errorf("%s: told %q in %s", what, word, said)
 			}
 		}
 	}
-	for _, c := range []struct{ method, path string }{{"GET", "/channels/" + id + "/messages"}, {"POST", "/channels/" + id + "/messages"}} {
+	for _, c := range []struct{ method, path string }{{
+		"GET", "/channels/" + id + "/messages",
+	}, {"POST", "/channels/" + id + "/messages"}} {
 		var body any
 		if c.method == http.MethodPost {
 			body = map[string]any{"content": "during"}
@@ -119,7 +142,8 @@ func TestD55NobodyIsToldWhatTheDatabaseSaid(t *testing.T) {
 		t.Errorf("got %s", f.raw)
 	}
 	s.Log.Await(t, "command failed", `"`+f.ID+`"`, "42P01")
-	if f := old.ask("new_message", map[string]any{"channel_id": id, "content": "during"}); f.Type != "ack" || f.Response.Code != "internal" {
+	if f := old.ask("new_message", map[string]any{"channel_id": id, "content": "during"}); f.Type != "ack" ||
+		f.Response.Code != "internal" {
 		t.Errorf("got %s", f.raw)
 	} else {
 		secretive("an old client's socket", f.raw)
@@ -130,10 +154,12 @@ func TestD55NobodyIsToldWhatTheDatabaseSaid(t *testing.T) {
 	ada.send(id, "after")
 }
 
-// TestD56NoKeyIsBuiltInAndNoSecretIsLogged, at the most talkative level.
-func TestD56NoKeyIsBuiltInAndNoSecretIsLogged(t *testing.T) {
+// TestD56NoBuiltInKeyAndNoLoggedSecrets, at the most talkative level.
+func TestD56NoBuiltInKeyAndNoLoggedSecrets(t *testing.T) {
 	t.Parallel()
-	if out, err := command(t, "serve", "--auth=jwt", "--listen=127.0.0.1:0", "--ops.listen=off", "--data-dir="+t.TempDir()).CombinedOutput(); err == nil || !strings.Contains(string(out), "jwt") {
+	if out, err := command(
+		t, "serve", "--auth=jwt", "--listen=127.0.0.1:0", "--ops.listen=off", "--data-dir="+t.TempDir(),
+	).CombinedOutput(); err == nil || !strings.Contains(string(out), "jwt") {
 		t.Errorf("tokens are checked with no key: %v %s", err, out)
 	}
 	s := serve(t, "log.level=debug", "auth.signup=invite")
@@ -151,7 +177,11 @@ func TestD56NoKeyIsBuiltInAndNoSecretIsLogged(t *testing.T) {
 		"the query": func() (*client, *http.Response, error) {
 			return s.tryDial("/ws?access_token="+ada.token, "", chat.Protocol)
 		},
-		"the subprotocol": func() (*client, *http.Response, error) { return s.tryDialWith(chat.Protocol, "bearer."+ada.token) },
+		"the subprotocol": func() (*client, *http.Response, error) {
+			return s.tryDialWith(
+				chat.Protocol, "bearer."+ada.token,
+			)
+		},
 	} {
 		c, resp, err := try()
 		if err != nil {
@@ -165,8 +195,12 @@ func TestD56NoKeyIsBuiltInAndNoSecretIsLogged(t *testing.T) {
 	invitation := s.must(http.StatusCreated, http.MethodPost, "/auth/invitations", ada.token, map[string]any{})
 	secrets = append(secrets, invitation.field(t, "token"))
 	const changed = "An0therSecret"
-	s.must(http.StatusNoContent, http.MethodPost, "/auth/change-password", ada.token, map[string]any{"current_password": ada.password, "new_password": changed})
-	s.must(http.StatusUnauthorized, http.MethodPost, "/auth/login", "", map[string]any{"email": "ada@example.org", "password": changed + "x"})
+	s.must(http.StatusNoContent, http.MethodPost, "/auth/change-password", ada.token, map[string]any{
+		"current_password": ada.password, "new_password": changed,
+	})
+	s.must(http.StatusUnauthorized, http.MethodPost, "/auth/login", "", map[string]any{
+		"email": "ada@example.org", "password": changed + "x",
+	})
 	s.must(http.StatusOK, http.MethodPost, "/auth/password-reset-request", "", map[string]any{"email": "ada@example.org"})
 	_, numbers := fetch(t, s.ops+"/metrics")
 	for _, secret := range append(secrets, changed) {
@@ -179,20 +213,24 @@ func TestD56NoKeyIsBuiltInAndNoSecretIsLogged(t *testing.T) {
 	}
 }
 
-// TestD57NobodyGivesMoreThanHeHas, and who left has nothing.
-func TestD57NobodyGivesMoreThanHeHas(t *testing.T) {
+// TestD57NoPrivilegeEscalation, and who left has nothing.
+func TestD57NoPrivilegeEscalation(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("owner", "admin", "author", "other")
 		members := "/channels/" + id + "/members"
 		s.must(http.StatusOK, http.MethodPatch, members+"/admin", "owner", map[string]any{"role": "admin"})
 		s.must(http.StatusOK, http.MethodGet, "/channels/", "friend", nil)
-		s.must(http.StatusForbidden, http.MethodPost, members, "admin", map[string]any{"user_ids": []string{"friend"}, "role": "owner"})
+		s.must(http.StatusForbidden, http.MethodPost, members, "admin", map[string]any{
+			"user_ids": []string{"friend"}, "role": "owner",
+		})
 		s.must(http.StatusForbidden, http.MethodPatch, members+"/admin", "admin", map[string]any{"role": "owner"})
 		s.must(http.StatusForbidden, http.MethodPatch, members+"/other", "admin", map[string]any{"role": "owner"})
 		s.must(http.StatusForbidden, http.MethodPatch, members+"/owner", "admin", map[string]any{"role": "member"})
 		s.must(http.StatusForbidden, http.MethodDelete, members+"/owner", "admin", nil)
-		s.must(http.StatusOK, http.MethodPost, members, "admin", map[string]any{"user_ids": []string{"friend"}, "role": "admin"})
+		s.must(http.StatusOK, http.MethodPost, members, "admin", map[string]any{
+			"user_ids": []string{"friend"}, "role": "admin",
+		})
 
 		author := s.dial("author")
 		mid := author.send(id, "mine").Response.MessageID
@@ -204,7 +242,9 @@ func TestD57NobodyGivesMoreThanHeHas(t *testing.T) {
 			}
 			s.must(http.StatusForbidden, method, "/channels/"+id+"/messages/"+mid, "author", body)
 		}
-		if f := author.ask("edit_message", map[string]any{"channel_id": id, "message_id": mid, "content": "changed"}); f.Code != "forbidden" {
+		if f := author.ask("edit_message", map[string]any{
+			"channel_id": id, "message_id": mid, "content": "changed",
+		}); f.Code != "forbidden" {
 			t.Errorf("got %s", f.raw)
 		}
 		if got := s.history("owner", id); len(got) != 1 || got[0] != "mine" {

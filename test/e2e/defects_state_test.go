@@ -17,8 +17,8 @@ import (
 // The rows about messages that were lost, doubled or misplaced, and about state
 // that was missing or wrong.
 
-// TestD12D13ASendOverRESTIsAnsweredAndReadable; sent again, it is the same one.
-func TestD12D13ASendOverRESTIsAnsweredAndReadable(t *testing.T) {
+// TestD12D13RESTSendIsAcknowledgedAndReadable; sent again, it is the same one.
+func TestD12D13RESTSendIsAcknowledgedAndReadable(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -39,10 +39,10 @@ func TestD12D13ASendOverRESTIsAnsweredAndReadable(t *testing.T) {
 	})
 }
 
-// TestD17TwoProcessesTellOneHistory: two servers on one database share every
+// TestD17TwoServersShareOneHistory: two servers on one database share every
 // message and every order. What one of them commits is heard at the other, in its
 // place, as soon as anything happens there. (Nothing carries it there at once.)
-func TestD17TwoProcessesTellOneHistory(t *testing.T) {
+func TestD17TwoServersShareOneHistory(t *testing.T) {
 	t.Parallel()
 	database := "database-url=" + pgtest.Database(t)
 	a := serve(t, database, "auth=none")
@@ -124,9 +124,9 @@ func TestD18D19PagingSkipsNothing(t *testing.T) {
 	}, "limits.commands-per-second=100000", "limits.commands-burst=100000")
 }
 
-// TestD23OneOrder: what is heard live and what is read later have one order and
+// TestD23LiveAndHistoryHaveOneOrder: what is heard live and what is read later have one order and
 // one time, whichever door a message came by.
-func TestD23OneOrder(t *testing.T) {
+func TestD23LiveAndHistoryHaveOneOrder(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		users := []string{"ada", "eve", "joe"}
@@ -141,7 +141,9 @@ func TestD23OneOrder(t *testing.T) {
 					if i%2 == 0 {
 						c.send(id, fmt.Sprint(u, i))
 					} else {
-						s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", u, map[string]any{"content": fmt.Sprint(u, i)})
+						s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", u, map[string]any{
+							"content": fmt.Sprint(u, i),
+						})
 					}
 				}
 			})
@@ -171,9 +173,9 @@ func TestD23OneOrder(t *testing.T) {
 	})
 }
 
-// TestD26EveryAnswerNamesItsRequest, also when many are under way, and tells what
+// TestD26EveryReplyCarriesItsRequestID, also when many are under way, and tells what
 // was stored from what was not.
-func TestD26EveryAnswerNamesItsRequest(t *testing.T) {
+func TestD26EveryReplyCarriesItsRequestID(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id, foreign := s.channel("ada"), s.channel("eve")
@@ -214,8 +216,8 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// TestD36NothingIsKeptOfThoseWhoAreGone: neither sockets nor cursors nor channels.
-func TestD36NothingIsKeptOfThoseWhoAreGone(t *testing.T) {
+// TestD36ClosedSocketsLeaveNothingBehind: neither sockets nor cursors nor channels.
+func TestD36ClosedSocketsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -243,8 +245,8 @@ func TestD36NothingIsKeptOfThoseWhoAreGone(t *testing.T) {
 	}, "canary.interval=0s")
 }
 
-// TestD37AFailedConnectLeavesNobodyOnline.
-func TestD37AFailedConnectLeavesNobodyOnline(t *testing.T) {
+// TestD37FailedConnectLeavesUserOffline.
+func TestD37FailedConnectLeavesUserOffline(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
@@ -267,8 +269,8 @@ func TestD37AFailedConnectLeavesNobodyOnline(t *testing.T) {
 	})
 }
 
-// TestD38AStarIsKept at both places where clients look for it, and goes again.
-func TestD38AStarIsKept(t *testing.T) {
+// TestD38StarIsStored at both places where clients look for it, and goes again.
+func TestD38StarIsStored(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -289,7 +291,9 @@ func TestD38AStarIsKept(t *testing.T) {
 func TestD42PublicChannelsCanBeJoined(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
-		id := s.must(http.StatusCreated, http.MethodPost, "/channels/", "ada", map[string]any{"name": "Harbour talk", "topic": "boats"}).field(t, "id")
+		id := s.must(http.StatusCreated, http.MethodPost, "/channels/", "ada", map[string]any{
+			"name": "Harbour talk", "topic": "boats",
+		}).field(t, "id")
 		private := s.channel("ada")
 		ada, bob := s.dial("ada"), s.dial("bob")
 		var found []chat.Channel
@@ -299,20 +303,27 @@ func TestD42PublicChannelsCanBeJoined(t *testing.T) {
 				t.Errorf("browsing %q: %+v", query, found)
 			}
 		}
-		if r := s.must(http.StatusOK, http.MethodPost, "/channels/"+id+"/members", "bob", map[string]any{"user_ids": []string{"bob"}}); r.field(t, "message") != "Added 1 members" {
+		if r := s.must(http.StatusOK, http.MethodPost, "/channels/"+id+"/members", "bob", map[string]any{
+			"user_ids": []string{"bob"},
+		}); r.field(t, "message") != "Added 1 members" {
 			t.Errorf("joining: %s", r.body)
 		}
-		s.must(http.StatusForbidden, http.MethodPost, "/channels/"+private+"/members", "bob", map[string]any{"user_ids": []string{"bob"}})
+		s.must(http.StatusForbidden, http.MethodPost, "/channels/"+private+"/members", "bob", map[string]any{
+			"user_ids": []string{"bob"},
+		})
 		bob.expect("channel_joined", func(f *frame) bool { return f.ChannelID == id })
 		ada.expect("member_joined", func(f *frame) bool { return f.UserID == "bob" && f.Role == "member" })
 		mid := ada.send(id, "welcome").Response.MessageID
 		bob.expect("message", nil)
-		if got := s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+mid, "bob", nil).field(t, "content"); got != "welcome" {
+		if got := s.must(
+			http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+mid, "bob", nil,
+		).field(t, "content"); got != "welcome" {
 			t.Errorf("one message: %q", got)
 		}
 		var members []chat.Member
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/members", "bob", nil).into(t, &members)
-		if len(members) != 2 || members[0].Role != chat.RoleOwner || members[1].UserID != "bob" || members[1].User.Name != "bob" {
+		if len(members) != 2 || members[0].Role != chat.RoleOwner || members[1].UserID != "bob" ||
+			members[1].User.Name != "bob" {
 			t.Errorf("the members are %+v", members)
 		}
 		s.must(http.StatusNoContent, http.MethodDelete, "/channels/"+id+"/members/bob", "bob", nil)
@@ -321,15 +332,19 @@ func TestD42PublicChannelsCanBeJoined(t *testing.T) {
 	})
 }
 
-// TestD43MessagesCarryNames over both ways, where the old page looks as well.
-func TestD43MessagesCarryNames(t *testing.T) {
+// TestD43MessagesIncludeUserNames over both ways, where the old page looks as well.
+func TestD43MessagesIncludeUserNames(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
 		s := serve(t, database)
 		ada := s.signUp("ada@example.org", "Ada", "Lovelace")
-		id := s.must(http.StatusCreated, http.MethodPost, "/channels/", ada.token, map[string]any{"name": "names"}).field(t, "id")
+		id := s.must(
+			http.StatusCreated, http.MethodPost, "/channels/", ada.token, map[string]any{"name": "names"},
+		).field(t, "id")
 		socket := s.dialAs("/ws/"+ada.id, ada.token, "")
-		s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", ada.token, map[string]any{"content": "hello"})
+		s.must(
+			http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", ada.token, map[string]any{"content": "hello"},
+		)
 		if f := socket.expect("message", nil); strings.Count(f.raw, `"name":"Ada Lovelace"`) != 2 {
 			t.Errorf("got %s", f.raw)
 		}
@@ -357,19 +372,23 @@ func (s *server) signUp(email, first, last string) account {
 	return account{a.User.ID, a.AccessToken, password}
 }
 
-// TestD45NobodyIsAMemberTwice, however often he is named.
-func TestD45NobodyIsAMemberTwice(t *testing.T) {
+// TestD45MembersAreUnique, however often he is named.
+func TestD45MembersAreUnique(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		s.must(http.StatusOK, http.MethodGet, "/channels/", "bob", nil)
 		id := s.must(http.StatusCreated, http.MethodPost, "/channels/", "ada",
 			map[string]any{"name": "twice", "member_ids": []string{"bob", "ada", "bob"}}).field(t, "id")
 		for range 2 {
-			if r := s.must(http.StatusOK, http.MethodPost, "/channels/"+id+"/members", "ada", map[string]any{"user_ids": []string{"bob", "bob"}}); r.field(t, "message") != "Added 0 members" {
+			if r := s.must(http.StatusOK, http.MethodPost, "/channels/"+id+"/members", "ada", map[string]any{
+				"user_ids": []string{"bob", "bob"},
+			}); r.field(t, "message") != "Added 0 members" {
 				t.Errorf("got %s", r.body)
 			}
 		}
-		if r := s.request(http.MethodPost, "/channels/direct", "ada", map[string]any{"user_id": "ada"}); r.status != http.StatusUnprocessableEntity {
+		if r := s.request(
+			http.MethodPost, "/channels/direct", "ada", map[string]any{"user_id": "ada"},
+		); r.status != http.StatusUnprocessableEntity {
 			t.Errorf("a direct channel with oneself: %d %s", r.status, r.body)
 		}
 		for _, u := range []string{"ada", "bob"} {
@@ -382,14 +401,15 @@ func TestD45NobodyIsAMemberTwice(t *testing.T) {
 	})
 }
 
-// TestD62WhatIsNoObjectIsBadJSON, said in our own words.
-func TestD62WhatIsNoObjectIsBadJSON(t *testing.T) {
+// TestD62NonObjectIsBadJSON, said in our own words.
+func TestD62NonObjectIsBadJSON(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "data-dir="+filepath.Join(t.TempDir(), "d"))
 	for _, c := range []*client{s.dial("ada"), s.dialOld("ada")} {
 		for _, sent := range []string{`[]`, `"x"`, `7`, `null`, `true`, ``} {
 			c.write(sent)
-			if f := c.expect("error", nil); f.Code != "bad_json" && f.Code != "unknown_event" || strings.Contains(f.Message, "attribute") {
+			if f := c.expect("error", nil); f.Code != "bad_json" && f.Code != "unknown_event" ||
+				strings.Contains(f.Message, "attribute") {
 				t.Errorf("%q: %s", sent, f.raw)
 			}
 		}

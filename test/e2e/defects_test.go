@@ -13,9 +13,9 @@ import (
 
 // The rows of the old system's defects that a server can have, each by its id.
 
-// TestD01SocketsThatGoTogether: any number of sockets closed at the same moment
+// TestD01SimultaneousDisconnects: any number of sockets closed at the same moment
 // leave the server as it was.
-func TestD01SocketsThatGoTogether(t *testing.T) {
+func TestD01SimultaneousDisconnects(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -41,8 +41,8 @@ func TestD01SocketsThatGoTogether(t *testing.T) {
 	})
 }
 
-// TestD02OneUsersReconnectLoop is bounded, and nobody else notices.
-func TestD02OneUsersReconnectLoop(t *testing.T) {
+// TestD02ReconnectLoopIsBounded is bounded, and nobody else notices.
+func TestD02ReconnectLoopIsBounded(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "loop")
@@ -63,9 +63,9 @@ func TestD02OneUsersReconnectLoop(t *testing.T) {
 	}, "limits.sockets-per-user=10")
 }
 
-// TestD03OneReaderThatStalls takes nothing from anybody: not a connection, not an
+// TestD03StalledReaderAffectsNoOtherClient takes nothing from anybody: not a connection, not an
 // ack.
-func TestD03OneReaderThatStalls(t *testing.T) {
+func TestD03StalledReaderAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		users := []string{"ada", "bob", "stalled"}
@@ -91,7 +91,7 @@ func TestD03OneReaderThatStalls(t *testing.T) {
 	}, "limits.commands-per-second=100000", "limits.commands-burst=100000")
 }
 
-func TestD16JoiningAndLeavingDuringABroadcast(t *testing.T) {
+func TestD16ConnectsAndDisconnectsDuringBroadcast(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob", "eve")
@@ -122,7 +122,7 @@ func TestD16JoiningAndLeavingDuringABroadcast(t *testing.T) {
 	}, "limits.commands-per-second=100000", "limits.commands-burst=100000")
 }
 
-func TestD24AnIDIsTheSameInUpperCase(t *testing.T) {
+func TestD24IDsAreCaseInsensitive(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -134,18 +134,20 @@ func TestD24AnIDIsTheSameInUpperCase(t *testing.T) {
 	})
 }
 
-func TestD25ASendOverASocketKeepsThreadTypeAndMentions(t *testing.T) {
+func TestD25SocketSendKeepsThreadTypeAndMentions(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada := s.dial("ada")
 		parent := ada.send(id, "question").Response.MessageID
 		reply := ada.ok("new_message", map[string]any{
-			"channel_id": id, "content": "answer", "parent_message_id": parent, "message_type": "code", "mentioned_user_ids": []string{"bob"},
+			"channel_id": id, "content": "answer", "parent_message_id": parent, "message_type": "code",
+			"mentioned_user_ids": []string{"bob"},
 		}).Response.MessageID
 		var m chat.Message
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+reply, "bob", nil).into(t, &m)
-		if m.ParentMessageID == nil || m.ParentMessageID.String() != parent || m.MessageType != chat.Source || len(m.MentionedUserIDs) != 1 {
+		if m.ParentMessageID == nil || m.ParentMessageID.String() != parent || m.MessageType != chat.Source ||
+			len(m.MentionedUserIDs) != 1 {
 			t.Errorf("got %+v", m)
 		}
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+parent, "bob", nil).into(t, &m)
@@ -188,7 +190,7 @@ func TestD32ReceiptsAreStoredAndCannotBeForged(t *testing.T) {
 	})
 }
 
-func TestD33AReactionCountsOnceAndCanBeTakenBack(t *testing.T) {
+func TestD33ReactionCountsOnceAndCanBeRemoved(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -215,14 +217,16 @@ func TestD33AReactionCountsOnceAndCanBeTakenBack(t *testing.T) {
 	})
 }
 
-func TestD41DeletedAndArchivedStayAsTheyAre(t *testing.T) {
+func TestD41DeletedAndArchivedAreReadOnly(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada := s.dial("ada")
 		mid := ada.send(id, "gone").Response.MessageID
 		ada.ok("delete_message", map[string]any{"channel_id": id, "message_id": mid})
-		if f := ada.ask("edit_message", map[string]any{"channel_id": id, "message_id": mid, "content": "back"}); f.Code != "not_found" {
+		if f := ada.ask("edit_message", map[string]any{
+			"channel_id": id, "message_id": mid, "content": "back",
+		}); f.Code != "not_found" {
 			t.Errorf("editing what is deleted: %s", f.raw)
 		}
 		s.must(http.StatusOK, http.MethodPatch, "/channels/"+id, "ada", map[string]any{"is_archived": true})
@@ -232,7 +236,7 @@ func TestD41DeletedAndArchivedStayAsTheyAre(t *testing.T) {
 	})
 }
 
-func TestD44OneDirectChannelForTwo(t *testing.T) {
+func TestD44OneDirectChannelPerPair(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		for round := range 10 {
@@ -248,7 +252,9 @@ func TestD44OneDirectChannelForTwo(t *testing.T) {
 					me, other = b, a
 				}
 				opening.Go(func() {
-					ids[i] = s.must(http.StatusOK, http.MethodPost, "/channels/direct", me, map[string]any{"user_id": other}).field(t, "id")
+					ids[i] = s.must(
+						http.StatusOK, http.MethodPost, "/channels/direct", me, map[string]any{"user_id": other},
+					).field(t, "id")
 				})
 			}
 			opening.Wait()
@@ -258,14 +264,17 @@ func TestD44OneDirectChannelForTwo(t *testing.T) {
 				}
 			}
 		}
-		if r := s.request(http.MethodPost, "/channels/direct", "a0", map[string]any{"user_id": "a0"}); r.status != http.StatusUnprocessableEntity { // D-45
+		// D-45
+		if r := s.request(
+			http.MethodPost, "/channels/direct", "a0", map[string]any{"user_id": "a0"},
+		); r.status != http.StatusUnprocessableEntity {
 			t.Errorf("a direct channel with oneself: %d %s", r.status, r.body)
 		}
 		s.must(http.StatusOK, http.MethodGet, "/channels/", "a0", nil)
 	})
 }
 
-func TestD46TimesHaveAZone(t *testing.T) {
+func TestD46TimesIncludeAZone(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		ada := s.dial("ada")
@@ -275,7 +284,7 @@ func TestD46TimesHaveAZone(t *testing.T) {
 	})
 }
 
-func TestD52ARemovedMemberHearsNothingMore(t *testing.T) {
+func TestD52RemovedMemberReceivesNothing(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -303,7 +312,7 @@ func TestD52ARemovedMemberHearsNothingMore(t *testing.T) {
 	})
 }
 
-func TestD54OutsidersTouchNothing(t *testing.T) {
+func TestD54NonMembersCannotChangeAnything(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id, own := s.channel("ada", "bob"), s.channel("eve")
@@ -326,16 +335,18 @@ func TestD54OutsidersTouchNothing(t *testing.T) {
 	})
 }
 
-// TestD60D63OldClientsAreRefusedByAcks and new ones by errors.
-func TestD60D63OldClientsAreRefusedByAcks(t *testing.T) {
+// TestD60D63OldClientsReceiveRefusalsInAcks and new ones by errors.
+func TestD60D63OldClientsReceiveRefusalsInAcks(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada")
 		eve := s.dialOld("eve")
-		if f := eve.ask("new_message", map[string]any{"channel_id": id, "content": "x"}); f.Type != "ack" || f.Response.Error != chat.TextAccessDenied || f.Response.Code != "forbidden" {
+		if f := eve.ask("new_message", map[string]any{"channel_id": id, "content": "x"}); f.Type != "ack" ||
+			f.Response.Error != chat.TextAccessDenied || f.Response.Code != "forbidden" {
 			t.Errorf("got %s", f.raw)
 		}
-		if f := eve.askBadly("new_message", map[string]any{"channel_id": id}); f.Type != "ack" || f.Response.Error != chat.TextMissingContent {
+		if f := eve.askBadly("new_message", map[string]any{"channel_id": id}); f.Type != "ack" ||
+			f.Response.Error != chat.TextMissingContent {
 			t.Errorf("got %s", f.raw)
 		}
 		if f := eve.ask("ping", nil); f.Type != "pong" { // D-60

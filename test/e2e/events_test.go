@@ -9,18 +9,20 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-func TestTwoPeopleTalk(t *testing.T) {
+func TestTwoUsersChat(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada, second, bob := s.dial("ada"), s.dial("ada"), s.dial("bob")
-		if len(ada.hello.Channels) != 1 || ada.hello.Channels[0].ID.String() != id || ada.hello.Status != "connected" || ada.hello.Epoch == "" {
+		if len(ada.hello.Channels) != 1 || ada.hello.Channels[0].ID.String() != id || ada.hello.Status != "connected" ||
+			ada.hello.Epoch == "" {
 			t.Fatalf("the connection frame says %s", ada.hello.raw)
 		}
 		ack := ada.ok("new_message", map[string]any{"channel_id": id, "content": "hello", "client_id": "k-1"})
 		for _, c := range []*client{ada, second, bob} {
 			got := c.expect("message", nil)
-			if got.Data.Content != "hello" || got.Data.ID != ack.Response.MessageID || got.Seq != ack.Response.Seq || got.ChannelID != id {
+			if got.Data.Content != "hello" || got.Data.ID != ack.Response.MessageID || got.Seq != ack.Response.Seq ||
+				got.ChannelID != id {
 				t.Errorf("got %s for %s", got.raw, ack.raw)
 			}
 			if own := got.Data.ClientID == "k-1"; own != (c != bob) {
@@ -28,13 +30,17 @@ func TestTwoPeopleTalk(t *testing.T) {
 			}
 		}
 
-		edit := ada.ok("edit_message", map[string]any{"channel_id": id, "message_id": ack.Response.MessageID, "content": "hello!"})
-		if got := bob.expect("message_updated", nil); got.Content != "hello!" || got.Seq != edit.Response.Seq || got.UserID != "ada" {
+		edit := ada.ok("edit_message", map[string]any{
+			"channel_id": id, "message_id": ack.Response.MessageID, "content": "hello!",
+		})
+		if got := bob.expect("message_updated", nil); got.Content != "hello!" || got.Seq != edit.Response.Seq ||
+			got.UserID != "ada" {
 			t.Errorf("got %s", got.raw)
 		}
 		react := map[string]any{"channel_id": id, "message_id": ack.Response.MessageID, "emoji": "👍"}
 		bob.ok("message_reaction", react)
-		if got := ada.expect("message_reaction", nil); got.Emoji != "👍" || got.UserID != "bob" || got.Count != 1 || got.ChannelID != id {
+		if got := ada.expect("message_reaction", nil); got.Emoji != "👍" || got.UserID != "bob" || got.Count != 1 ||
+			got.ChannelID != id {
 			t.Errorf("got %s", got.raw)
 		}
 		bob.ok("remove_reaction", react)
@@ -63,7 +69,7 @@ func TestTwoPeopleTalk(t *testing.T) {
 }
 
 // TestWhatRESTDoesIsHeardOnSockets, in the same order and with the same checks.
-func TestD11D40WhatRESTDoesIsHeardOnSockets(t *testing.T) {
+func TestD11D40RESTChangesReachSockets(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -88,7 +94,7 @@ func TestD11D40WhatRESTDoesIsHeardOnSockets(t *testing.T) {
 	})
 }
 
-func TestD10NewChannelsAreHeardWithoutAClick(t *testing.T) {
+func TestD10NewChannelsAreJoinedAutomatically(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		bob := s.dial("bob")
@@ -98,13 +104,15 @@ func TestD10NewChannelsAreHeardWithoutAClick(t *testing.T) {
 		}
 		s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{"content": "hi"})
 		bob.expect("message", nil)
-		if got := s.must(http.StatusOK, http.MethodGet, "/channel/"+id+"/online-members", "ada", nil).field(t, "online_members"); got != "[bob]" {
+		if got := s.must(http.StatusOK, http.MethodGet, "/channel/"+id+"/online-members", "ada", nil).field(
+			t, "online_members",
+		); got != "[bob]" {
 			t.Errorf("online members: %s", got)
 		}
 	})
 }
 
-func TestD14TheSameClientIDIsOneMessage(t *testing.T) {
+func TestD14SameClientIDIsOneMessage(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -113,10 +121,13 @@ func TestD14TheSameClientIDIsOneMessage(t *testing.T) {
 			data := map[string]any{"channel_id": id, "content": "once", "client_id": key}
 			first := ada.ok("new_message", data)
 			again := ada.ok("new_message", data)
-			if again.Response.MessageID != first.Response.MessageID || again.Response.Seq != first.Response.Seq || !again.Response.Duplicate || first.Response.Duplicate {
+			if again.Response.MessageID != first.Response.MessageID || again.Response.Seq != first.Response.Seq ||
+				!again.Response.Duplicate || first.Response.Duplicate {
 				t.Errorf("first %s, again %s", first.raw, again.raw)
 			}
-			rest := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{"content": "once", "client_id": key})
+			rest := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{
+				"content": "once", "client_id": key,
+			})
 			if rest.field(t, "id") != first.Response.MessageID {
 				t.Errorf("REST made another message: %s", rest.body)
 			}
@@ -125,7 +136,9 @@ func TestD14TheSameClientIDIsOneMessage(t *testing.T) {
 				t.Errorf("another content under the same client_id: %s", f.raw)
 			}
 			if key != "my own key" {
-				if f := bob.ask("new_message", map[string]any{"channel_id": id, "content": "once", "client_id": key}); f.Code != "conflict" {
+				if f := bob.ask("new_message", map[string]any{
+					"channel_id": id, "content": "once", "client_id": key,
+				}); f.Code != "conflict" {
 					t.Errorf("another user's id: %s", f.raw)
 				}
 			}
@@ -148,8 +161,8 @@ func (s *server) history(user, channel string) []string {
 	return contents
 }
 
-// TestD15WhatWasMissedIsResumed after a reconnect, in order, without hole or repeat.
-func TestD15WhatWasMissedIsResumed(t *testing.T) {
+// TestD15ResumeDeliversMissedMessages after a reconnect, in order, without hole or repeat.
+func TestD15ResumeDeliversMissedMessages(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -182,7 +195,7 @@ func TestD15WhatWasMissedIsResumed(t *testing.T) {
 	})
 }
 
-func TestJoinAndLeaveAreTheSockets(t *testing.T) {
+func TestJoinAndLeaveAffectOneSocket(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -201,7 +214,7 @@ func TestJoinAndLeaveAreTheSockets(t *testing.T) {
 	})
 }
 
-func TestD35PresenceOfThoseWhoShareAChannel(t *testing.T) {
+func TestD35PresenceOnlyWithinSharedChannels(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -224,7 +237,9 @@ func TestD35PresenceOfThoseWhoShareAChannel(t *testing.T) {
 			t.Errorf("got %s", f.raw)
 		}
 		// D-51: ids are not given away.
-		if got := s.must(http.StatusOK, http.MethodGet, "/online-users", "ada", nil).field(t, "online_users"); got != "[ada]" {
+		if got := s.must(
+			http.StatusOK, http.MethodGet, "/online-users", "ada", nil,
+		).field(t, "online_users"); got != "[ada]" {
 			t.Errorf("online users: %s", got)
 		}
 		s.must(http.StatusNotFound, http.MethodGet, "/user/eve/status", "ada", nil)
@@ -248,7 +263,8 @@ func TestD30D31UnreadCountsAndActivity(t *testing.T) {
 			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil).into(t, &all)
 			return all[0]
 		}
-		if c := look("bob"); c.UnreadCount != 5 || c.MyMembership.UnreadCount != 5 || c.MessageCount != 5 || c.LastMessageAt == nil {
+		if c := look("bob"); c.UnreadCount != 5 || c.MyMembership.UnreadCount != 5 || c.MessageCount != 5 ||
+			c.LastMessageAt == nil {
 			t.Errorf("bob sees %+v, %+v", c, c.MyMembership)
 		}
 		if c := look("ada"); c.UnreadCount != 0 {
@@ -258,7 +274,9 @@ func TestD30D31UnreadCountsAndActivity(t *testing.T) {
 		if n := bob.hello.Channels[0].UnreadCount; n != 5 {
 			t.Errorf("the connection frame says %d unread", n)
 		}
-		if got := bob.ok("read_receipt", map[string]any{"channel_id": id, "message_id": third.Response.MessageID}); got.Response.Unread != 2 {
+		if got := bob.ok("read_receipt", map[string]any{
+			"channel_id": id, "message_id": third.Response.MessageID,
+		}); got.Response.Unread != 2 {
 			t.Errorf("got %s", got.raw)
 		}
 		ada.ok("delete_message", map[string]any{"channel_id": id, "message_id": ada.send(id, "gone").Response.MessageID})

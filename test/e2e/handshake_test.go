@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestASlowHandshakeIsNotWaitedFor: a client that sends a byte now and then holds a
+// TestSlowHandshakesTimeOut: a client that sends a byte now and then holds a
 // connection for as long as a header may take, and others do not notice.
-func TestASlowHandshakeIsNotWaitedFor(t *testing.T) {
+func TestSlowHandshakesTimeOut(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	var slow []net.Conn
@@ -45,9 +45,9 @@ func TestASlowHandshakeIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestNoDescriptorsLeft: clients that open connections and say nothing may take all
+// TestFileDescriptorExhaustion: clients that open connections and say nothing may take all
 // that there are, and what runs goes on.
-func TestNoDescriptorsLeft(t *testing.T) {
+func TestFileDescriptorExhaustion(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no such limit")
 	}

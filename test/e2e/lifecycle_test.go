@@ -30,7 +30,9 @@ func TestSIGTERMDrains(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() {
 			for i := 0; ; i++ {
-				b, _ := json.Marshal(map[string]any{"type": "new_message", "data": map[string]any{"channel_id": id, "content": fmt.Sprint(i)}})
+				b, _ := json.Marshal(map[string]any{
+					"type": "new_message", "data": map[string]any{"channel_id": id, "content": fmt.Sprint(i)},
+				})
 				if ada.conn.Write(t.Context(), websocket.MessageText, b) != nil {
 					return
 				}
@@ -63,8 +65,8 @@ func TestSIGTERMDrains(t *testing.T) {
 	})
 }
 
-// TestKilledServersLoseNothingAcknowledged, and clients carry on from their cursors.
-func TestKilledServersLoseNothingAcknowledged(t *testing.T) {
+// TestKilledServerKeepsAcknowledgedMessages, and clients carry on from their cursors.
+func TestKilledServerKeepsAcknowledgedMessages(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
 		s := serve(t, database, "auth=none", "limits.commands-per-second=100000", "limits.commands-burst=100000")
@@ -90,9 +92,9 @@ func TestKilledServersLoseNothingAcknowledged(t *testing.T) {
 	})
 }
 
-// TestD07TheDatabaseIsDown: nobody waits for long, typing goes on, and the server
+// TestD07DatabaseOutage: nobody waits for long, typing goes on, and the server
 // comes back with the database by itself.
-func TestD07TheDatabaseIsDown(t *testing.T) {
+func TestD07DatabaseOutage(t *testing.T) {
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
 	id := s.channel("ada", "bob")
@@ -114,13 +116,15 @@ func TestD07TheDatabaseIsDown(t *testing.T) {
 	for _, call := range []string{"GET /channels/", "POST /channels/" + id + "/messages"} {
 		method, path, _ := strings.Cut(call, " ")
 		r := s.request(method, path, "ada", map[string]any{"content": "during"})
-		if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || strings.Contains(string(r.body), "pg") {
+		if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" ||
+			strings.Contains(string(r.body), "pg") {
 			t.Errorf("%s: %d %s, %v", call, r.status, r.body, r.header)
 		}
 	}
 	ada.ok("typing", map[string]any{"channel_id": id})
 	bob.expect("typing", nil)
-	if _, resp, err := s.tryDial("/ws/eve", "eve", chat.Protocol); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+	if _, resp, err := s.tryDial("/ws/eve", "eve", chat.Protocol); err == nil || resp == nil ||
+		resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a newcomer without a database: %v, %v", resp, err)
 	}
 	if r, err := http.Get(s.url + "/readyz"); err != nil || r.StatusCode != http.StatusServiceUnavailable {
@@ -137,9 +141,9 @@ func TestD07TheDatabaseIsDown(t *testing.T) {
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "after" })
 }
 
-// TestTheLogSaysWhoConnects, with the total, as the incident's own verification
+// TestLogRecordsConnections, with the total, as the incident's own verification
 // looked for it.
-func TestTheLogSaysWhoConnects(t *testing.T) {
+func TestLogRecordsConnections(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	s.dial("ada")
@@ -150,10 +154,13 @@ func TestTheLogSaysWhoConnects(t *testing.T) {
 	s.Log.Await(t, `"user disconnected"`, `"bob"`)
 }
 
-func TestHandshakesThatAreNone(t *testing.T) {
+func TestInvalidHandshakes(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
-	good := []string{"Connection", "keep-alive, Upgrade", "Upgrade", "WebSocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}
+	good := []string{
+		"Connection", "keep-alive, Upgrade", "Upgrade", "WebSocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key",
+		"dGhlIHNhbXBsZSBub25jZQ==",
+	}
 	for _, c := range []struct {
 		name   string
 		change map[string]string
@@ -180,13 +187,13 @@ func TestHandshakesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestDevelopmentModeStaysAtHome(t *testing.T) {
+func TestDevelopmentModeRequiresLoopback(t *testing.T) {
 	t.Parallel()
 	fails(t, "auth.allow-insecure", "serve", "--auth=none", "--listen=0.0.0.0:0", "--data-dir="+t.TempDir())
 }
 
-// TestTwoServersDoNotShareOneFile: the second would publish to its own sockets only.
-func TestTwoServersDoNotShareOneFile(t *testing.T) {
+// TestTwoServersCannotShareOneSQLiteFile: the second would publish to its own sockets only.
+func TestTwoServersCannotShareOneSQLiteFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "chowk.db")
 	serve(t, "database-url=sqlite:"+file, "auth=none")
@@ -199,7 +206,9 @@ func TestTwoServersDoNotShareOneFile(t *testing.T) {
 func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
-		s := serve(t, database, "auth=none", "drain.window=500ms", "limits.commands-per-second=100000", "limits.commands-burst=100000")
+		s := serve(
+			t, database, "auth=none", "drain.window=500ms", "limits.commands-per-second=100000", "limits.commands-burst=100000",
+		)
 		const senders = 20
 		users := make([]string, senders)
 		for i := range users {
@@ -221,7 +230,9 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 				var sent []string
 				for n := 0; ; n++ {
 					cid := fmt.Sprintf("%s-%d", u, n)
-					b, _ := json.Marshal(map[string]any{"type": "new_message", "id": cid, "data": map[string]any{"channel_id": id, "content": cid, "client_id": cid}})
+					b, _ := json.Marshal(map[string]any{
+						"type": "new_message", "id": cid, "data": map[string]any{"channel_id": id, "content": cid, "client_id": cid},
+					})
 					if c.conn.Write(t.Context(), websocket.MessageText, b) != nil {
 						break
 					}

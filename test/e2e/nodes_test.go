@@ -37,8 +37,8 @@ func joined(servers ...*server) {
 	}
 }
 
-// TestTwoNodesAreOneService: nobody can tell on which of them anybody else is.
-func TestTwoNodesAreOneService(t *testing.T) {
+// TestTwoNodesActAsOneService: nobody can tell on which of them anybody else is.
+func TestTwoNodesActAsOneService(t *testing.T) {
 	t.Parallel()
 	a, b, _ := nodes(t, "auth=none")
 	id := a.channel("ada", "bob")
@@ -82,8 +82,8 @@ func TestTwoNodesAreOneService(t *testing.T) {
 	}
 }
 
-// TestNodesThatDoNotHearEachOther are told by the database, until they do again.
-func TestNodesThatDoNotHearEachOther(t *testing.T) {
+// TestDisconnectedNodesUseTheDatabase are told by the database, until they do again.
+func TestDisconnectedNodesUseTheDatabase(t *testing.T) {
 	t.Parallel()
 	a, b, between := nodes(t, "auth=none")
 	id := a.channel("ada", "bob")
@@ -106,12 +106,14 @@ func TestNodesThatDoNotHearEachOther(t *testing.T) {
 	before := b.metric(`chowk_relay_received_total{kind="events"}`)
 	ada.send(id, "through the relay")
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the relay" })
-	b.until("it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > before })
+	b.until(
+		"it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > before },
+	)
 }
 
-// TestASecondServerWithoutARelay, started on a database in good faith, misses nothing,
+// TestSecondServerWithoutRelay, started on a database in good faith, misses nothing,
 // and both say what they need.
-func TestASecondServerWithoutARelay(t *testing.T) {
+func TestSecondServerWithoutRelay(t *testing.T) {
 	t.Parallel()
 	database := "database-url=" + pgtest.Database(t)
 	a, b := serve(t, "auth=none", database), serve(t, "auth=none", database)
@@ -140,7 +142,9 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 	a, b, between := nodes(t)
 	admin := a.signUp("admin@example.org", "A", "B")
 	for _, how := range []string{"they hear each other", "they do not"} {
-		out, off := a.signUp(strings.ReplaceAll(how, " ", ".")+"@example.org", "Ada", "L"), a.signUp(strings.ReplaceAll(how, " ", ".")+"2@example.org", "Bob", "L")
+		out, off := a.signUp(
+			strings.ReplaceAll(how, " ", ".")+"@example.org", "Ada", "L",
+		), a.signUp(strings.ReplaceAll(how, " ", ".")+"2@example.org", "Bob", "L")
 		leaves, stays := b.dialAs("/ws", out.token, chat.Protocol), b.dialAs("/ws", off.token, chat.Protocol)
 		a.must(http.StatusNoContent, http.MethodPost, "/auth/logout", out.token, nil)
 		if code := leaves.ended(); code != websocket.StatusCode(chat.CloseTokenExpired) {
@@ -148,7 +152,10 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 		}
 		b.must(http.StatusUnauthorized, http.MethodGet, "/channels/", out.token, nil)
 		stays.ask("ping", nil)
-		a.must(http.StatusNoContent, http.MethodPut, "/auth/users/"+off.id+"/active", admin.token, map[string]any{"is_active": false})
+		a.must(
+			http.StatusNoContent, http.MethodPut, "/auth/users/"+off.id+"/active", admin.token,
+			map[string]any{"is_active": false},
+		)
 		if code := stays.ended(); code != websocket.StatusCode(chat.CloseUserDisabled) {
 			t.Errorf("%s, disabled: closed with %v, want 4003", how, code)
 		}
@@ -160,16 +167,20 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 	}
 }
 
-// TestDoctorSeesTheNodes of a set-up in work, and what is wrong with a wrong one.
-func TestDoctorSeesTheNodes(t *testing.T) {
+// TestDoctorChecksNodes of a set-up in work, and what is wrong with a wrong one.
+func TestDoctorChecksNodes(t *testing.T) {
 	t.Parallel()
 	database := "--database-url=" + pgtest.Database(t)
 	address := testkit.FreeAddress(t)
 	a := serve(t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen="+address)
-	b := serve(t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen=127.0.0.1:0", "relay.routes="+address)
+	b := serve(
+		t, strings.TrimPrefix(database, "--"), "auth=none", nodesSecret, "relay.listen=127.0.0.1:0", "relay.routes="+address,
+	)
 	joined(a, b)
 	doctor := func(secret string) string {
-		cmd := command(t, "doctor", "--json", "--nodes=2", database, "--relay.listen="+address, "--relay.secret="+secret, "--ops.listen=")
+		cmd := command(
+			t, "doctor", "--json", "--nodes=2", database, "--relay.listen="+address, "--relay.secret="+secret, "--ops.listen=",
+		)
 		out, err := cmd.Output()
 		if _, ended := err.(*exec.ExitError); err != nil && !ended { //nolint:errorlint // it is given as it is
 			t.Fatal(err)

@@ -24,8 +24,9 @@ type shape map[string]string
 
 var (
 	oldUser = shape{
-		"id": "uuid", "email": "string", "first_name": "string?", "last_name": "string?", "phone": "string?", "avatar_url": "string?",
-		"role": "string", "is_active": "bool", "is_verified": "bool", "created_at": "time",
+		"id": "uuid", "email": "string", "first_name": "string?", "last_name": "string?", "phone": "string?",
+		"avatar_url": "string?",
+		"role":       "string", "is_active": "bool", "is_verified": "bool", "created_at": "time",
 	}
 	oldToken      = shape{"access_token": "string", "token_type": "string", "expires_in": "int", "user": "object"}
 	oldMembership = shape{
@@ -33,16 +34,22 @@ var (
 		"notification_level": "string", "unread_count": "int", "joined_at": "time", "last_read_at": "time?",
 	}
 	oldChannel = shape{
-		"id": "uuid", "name": "string", "description": "string?", "channel_type": "string", "is_private": "bool", "is_archived": "bool",
-		"created_by": "string", "tutor_id": "string?", "subject": "string?", "topic": "string?", "member_count": "int", "message_count": "int",
+		"id": "uuid", "name": "string", "description": "string?", "channel_type": "string", "is_private": "bool",
+		"is_archived": "bool",
+		"created_by":  "string", "tutor_id": "string?", "subject": "string?", "topic": "string?", "member_count": "int",
+		"message_count":   "int",
 		"last_message_at": "time?", "created_at": "time", "updated_at": "time", "my_membership": "object",
 		"unread_count": "int", "is_starred": "bool", // where the page looks for them
 	}
 	oldMessage = shape{
-		"id": "uuid", "channel_id": "uuid", "user_id": "string", "content": "string", "message_type": "string", "parent_message_id": "uuid?",
-		"thread_reply_count": "int", "thread_last_reply_at": "time?", "mentioned_user_ids": "array?", "file_url": "string?", "file_name": "string?",
-		"file_type": "string?", "file_size": "int?", "is_edited": "bool", "edited_at": "time?", "is_deleted": "bool", "deleted_at": "time?",
-		"is_pinned": "bool", "reaction_count": "int", "created_at": "time", "updated_at": "time", "reactions": "array", "user": "object",
+		"id": "uuid", "channel_id": "uuid", "user_id": "string", "content": "string", "message_type": "string",
+		"parent_message_id":  "uuid?",
+		"thread_reply_count": "int", "thread_last_reply_at": "time?", "mentioned_user_ids": "array?", "file_url": "string?",
+		"file_name": "string?",
+		"file_type": "string?", "file_size": "int?", "is_edited": "bool", "edited_at": "time?", "is_deleted": "bool",
+		"deleted_at": "time?",
+		"is_pinned":  "bool", "reaction_count": "int", "created_at": "time", "updated_at": "time", "reactions": "array",
+		"user": "object",
 	}
 	oldFrames = map[string]shape{
 		"connection":       {"status": "string", "user_id": "string", "timestamp": "time"},
@@ -55,7 +62,9 @@ var (
 		"ack":              {"event": "string", "response": "object", "timestamp": "time"},
 		"error":            {"message": "string", "timestamp": "time"},
 	}
-	oldMessageData = shape{"id": "uuid", "channel_id": "uuid", "user_id": "string", "content": "string", "created_at": "time"}
+	oldMessageData = shape{
+		"id": "uuid", "channel_id": "uuid", "user_id": "string", "content": "string", "created_at": "time",
+	}
 )
 
 // fits fails the test where an object is not of the shape. It may have more.
@@ -137,15 +146,16 @@ func (c *client) old(kind string, data map[string]any) frame {
 	return c.answer("", from).fits(c.t)
 }
 
-// TestTheOldPageTalks: two pages of the old system in one channel.
-func TestTheOldPageTalks(t *testing.T) {
+// TestOldPageChats: two pages of the old system in one channel.
+func TestOldPageChats(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada, bob := s.dialOld("ada"), s.dialOld("bob")
 		ada.hello.fits(t)
 		for _, c := range []*client{ada, bob} {
-			if f := c.old("join_channel", map[string]any{"channel_id": id}); f.Event != "join_channel" || f.Response.Status != "joined" || !strings.Contains(f.raw, id) {
+			if f := c.old("join_channel", map[string]any{"channel_id": id}); f.Event != "join_channel" ||
+				f.Response.Status != "joined" || !strings.Contains(f.raw, id) {
 				t.Errorf("got %s", f.raw)
 			}
 		}
@@ -159,7 +169,9 @@ func TestTheOldPageTalks(t *testing.T) {
 			bob.expect("typing", func(f *frame) bool { return f.IsTyping == isTyping }).fits(t)
 		}
 
-		sent := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{"content": "by REST", "message_type": "text"})
+		sent := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{
+			"content": "by REST", "message_type": "text",
+		})
 		oldMessage.fits(t, "the answer to a send", sent.value(t))
 		mid := sent.field(t, "id")
 		for _, c := range []*client{ada, bob} {
@@ -178,7 +190,9 @@ func TestTheOldPageTalks(t *testing.T) {
 			t.Errorf("got %s", f.raw)
 		}
 		ada.expect("read_receipt", func(f *frame) bool { return f.UserID == "bob" && f.MessageID == mid }).fits(t)
-		if f := bob.old("message_reaction", map[string]any{"channel_id": id, "message_id": mid, "emoji": "👍"}); f.Response.Status != "sent" {
+		if f := bob.old("message_reaction", map[string]any{
+			"channel_id": id, "message_id": mid, "emoji": "👍",
+		}); f.Response.Status != "sent" {
 			t.Errorf("got %s", f.raw)
 		}
 		for _, c := range []*client{ada, bob} { // the reactor too
@@ -196,18 +210,22 @@ func TestTheOldPageTalks(t *testing.T) {
 	}, "compat.campuspandit-page=true")
 }
 
-// TestD21D22TheOldPageShowsOneChannel: only the channel last joined brings it
+// TestD21D22OldPageReceivesOneChannel: only the channel last joined brings it
 // messages, its own once.
-func TestD21D22TheOldPageShowsOneChannel(t *testing.T) {
+func TestD21D22OldPageReceivesOneChannel(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		first, second := s.channel("ada", "bob"), s.channel("ada", "bob")
 		bob := s.dialOld("bob")
 		bob.old("join_channel", map[string]any{"channel_id": first})
 		bob.old("join_channel", map[string]any{"channel_id": second})
-		own := s.must(http.StatusCreated, http.MethodPost, "/channels/"+second+"/messages", "bob", map[string]any{"content": "own"}).field(t, "id")
+		own := s.must(
+			http.StatusCreated, http.MethodPost, "/channels/"+second+"/messages", "bob", map[string]any{"content": "own"},
+		).field(t, "id")
 		for i, channel := range []string{first, second, first, second} {
-			s.must(http.StatusCreated, http.MethodPost, "/channels/"+channel+"/messages", "ada", map[string]any{"content": fmt.Sprint(i)})
+			s.must(http.StatusCreated, http.MethodPost, "/channels/"+channel+"/messages", "ada", map[string]any{
+				"content": fmt.Sprint(i),
+			})
 		}
 		for _, want := range []string{"own", "1", "3"} {
 			if f := bob.expect("message", nil); f.Data.Content != want || f.ChannelID != second {
@@ -225,24 +243,30 @@ func TestD21D22TheOldPageShowsOneChannel(t *testing.T) {
 	}, "compat.campuspandit-page=true")
 }
 
-// TestD20TheOldPageGetsHistoryInItsOrder: oldest first, page by page.
-func TestD20TheOldPageGetsHistoryInItsOrder(t *testing.T) {
+// TestD20OldPageHistoryIsOldestFirst: oldest first, page by page.
+func TestD20OldPageHistoryIsOldestFirst(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada")
 		for i := range 5 {
-			s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{"content": fmt.Sprint(i)})
+			s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{
+				"content": fmt.Sprint(i),
+			})
 		}
 		var page []chat.Message
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages?limit=3", "ada", nil).into(t, &page)
 		if got := contents(page); got != "2 3 4" {
 			t.Errorf("the newest page is %s", got)
 		}
-		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages?limit=3&before="+page[0].CreatedAt.String(), "ada", nil).into(t, &page)
+		s.must(
+			http.StatusOK, http.MethodGet, "/channels/"+id+"/messages?limit=3&before="+page[0].CreatedAt.String(), "ada", nil,
+		).into(t, &page)
 		if got := contents(page); got != "0 1" {
 			t.Errorf("the page before is %s", got)
 		}
-		if r := s.must(http.StatusOK, http.MethodDelete, "/channels/"+id+"/messages/"+page[0].ID.String(), "ada", nil); string(r.body) != "{}" || r.header.Get("Content-Type") != "application/json" {
+		if r := s.must(
+			http.StatusOK, http.MethodDelete, "/channels/"+id+"/messages/"+page[0].ID.String(), "ada", nil,
+		); string(r.body) != "{}" || r.header.Get("Content-Type") != "application/json" {
 			t.Errorf("a deletion is answered with %q", r.body) // the page reads JSON from every success
 		}
 	}, "compat.campuspandit-page=true")
@@ -256,8 +280,8 @@ func contents(page []chat.Message) string {
 	return strings.Join(texts, " ")
 }
 
-// TestOldRefusalsOverSockets have the texts that the old clients knew.
-func TestOldRefusalsOverSockets(t *testing.T) {
+// TestOldPageRefusalTexts have the texts that the old clients knew.
+func TestOldPageRefusalTexts(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada")
@@ -279,14 +303,19 @@ func TestOldRefusalsOverSockets(t *testing.T) {
 			{"join_channel", map[string]any{"channel_id": id}, "Access denied to channel"},
 			{"leave_channel", map[string]any{}, "Missing channel_id"},
 			{"message_reaction", map[string]any{"channel_id": id, "emoji": "x"}, "Missing required fields"},
-			{"message_reaction", map[string]any{"channel_id": id, "message_id": unknown, "emoji": "x"}, "Access denied to channel"},
+			{
+				"message_reaction",
+				map[string]any{"channel_id": id, "message_id": unknown, "emoji": "x"},
+				"Access denied to channel",
+			},
 		} {
 			if f := eve.old(c.kind, c.data); f.Type != "ack" || f.Event != c.kind || f.Response.Error != c.want {
 				t.Errorf("%s %v: %s", c.kind, c.data, f.raw)
 			}
 		}
 		for sent, want := range map[string]string{
-			`{"type":"dance"}`: "Unknown event type: dance", `{"data":{}}`: "Unknown event type: None", `{`: "Invalid JSON format", `[]`: "Invalid JSON format",
+			`{"type":"dance"}`: "Unknown event type: dance", `{"data":{}}`: "Unknown event type: None",
+			`{`: "Invalid JSON format", `[]`: "Invalid JSON format",
 		} {
 			eve.write(sent)
 			if f := eve.expect("error", nil).fits(t); f.Message != want {
@@ -296,8 +325,8 @@ func TestOldRefusalsOverSockets(t *testing.T) {
 	})
 }
 
-// TestTheOldPagesLoopIsBounded: it opens a socket on every render and closes few.
-func TestTheOldPagesLoopIsBounded(t *testing.T) {
+// TestOldPageReconnectLoopIsBounded: it opens a socket on every render and closes few.
+func TestOldPageReconnectLoopIsBounded(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "limits.sockets-per-user=5", "compat.campuspandit-page=true")
 	id := s.channel("ada", "loop")

@@ -8,22 +8,24 @@ import (
 	"testing"
 )
 
-// TestOldRESTAnswers, field by field and text by text.
-func TestOldRESTAnswers(t *testing.T) {
+// TestOldRESTResponses, field by field and text by text.
+func TestOldRESTResponses(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		for _, u := range []string{"ada", "bob", "eve"} {
 			s.must(http.StatusOK, http.MethodGet, "/channels/", u, nil)
 		}
 		created := s.must(http.StatusCreated, http.MethodPost, "/channels/", "ada", map[string]any{
-			"name": "algebra", "description": "d", "channel_type": "subject", "is_private": true, "subject": "maths", "topic": "t", "member_ids": []string{"bob"}, "tutor_id": "ada",
+			"name": "algebra", "description": "d", "channel_type": "subject", "is_private": true, "subject": "maths",
+			"topic": "t", "member_ids": []string{"bob"}, "tutor_id": "ada",
 		})
 		oldChannel.fits(t, "a new channel", created.value(t))
 		oldMembership.fits(t, "its my_membership", created.value(t).(map[string]any)["my_membership"])
 		id := created.field(t, "id")
 		direct := s.must(http.StatusOK, http.MethodPost, "/channels/direct", "ada", map[string]any{"user_id": "bob"})
 		oldChannel.fits(t, "a direct channel", direct.value(t))
-		if direct.field(t, "name") != "DM-ada-bob" || direct.field(t, "channel_type") != "direct" || direct.field(t, "member_count") != "2" {
+		if direct.field(t, "name") != "DM-ada-bob" || direct.field(t, "channel_type") != "direct" ||
+			direct.field(t, "member_count") != "2" {
 			t.Errorf("a direct channel is %s", direct.body)
 		}
 		for _, path := range []string{"/channels", "/channels/", "/channels/?include_archived=true"} {
@@ -39,15 +41,21 @@ func TestOldRESTAnswers(t *testing.T) {
 		}
 		c := "/channels/" + id
 		sent := s.must(http.StatusCreated, http.MethodPost, c+"/messages", "ada", map[string]any{
-			"content": "see", "message_type": "file", "mentioned_user_ids": []string{"bob"}, "file_url": "https://files.example/a.pdf",
+			"content": "see", "message_type": "file", "mentioned_user_ids": []string{"bob"},
+			"file_url":  "https://files.example/a.pdf",
 			"file_name": "a.pdf", "file_type": "application/pdf", "file_size": 12, "reply_to_nobody": 1,
 		})
 		oldMessage.fits(t, "a message", sent.value(t))
 		m := c + "/messages/" + sent.field(t, "id")
-		oldMessage.fits(t, "an edited message", s.must(http.StatusOK, http.MethodPatch, m, "ada", map[string]any{"content": "seen"}).value(t))
-		oldMessage.fits(t, "a message in history", s.must(http.StatusOK, http.MethodGet, c+"/messages", "bob", nil).value(t).([]any)[0])
+		oldMessage.fits(
+			t, "an edited message",
+			s.must(http.StatusOK, http.MethodPatch, m, "ada", map[string]any{"content": "seen"}).value(t),
+		)
+		oldMessage.fits(
+			t, "a message in history", s.must(http.StatusOK, http.MethodGet, c+"/messages", "bob", nil).value(t).([]any)[0],
+		)
 
-		const nobody, unknown = "/channels/0190a5e2-7b1c-7d3e-8f00-0123456789ab", "/messages/0190a5e2-7b1c-7d3e-8f00-0123456789ab"
+		const none = "0190a5e2-7b1c-7d3e-8f00-0123456789ab" // the id of nothing
 		for _, e := range []struct {
 			method, path, as string
 			body             any
@@ -56,7 +64,11 @@ func TestOldRESTAnswers(t *testing.T) {
 		}{
 			{"POST", c + "/members", "ada", map[string]any{"user_ids": []string{"eve", "bob"}}, 200, "Added 1 members"},
 			{"DELETE", c + "/members/eve", "ada", nil, 204, ""},
-			{"PATCH", c + "/members/me", "bob", map[string]any{"is_starred": true, "notification_level": "mentions", "role": "owner"}, 200, "Membership updated"},
+			{
+				"PATCH", c + "/members/me", "bob",
+				map[string]any{"is_starred": true, "notification_level": "mentions", "role": "owner"},
+				200, "Membership updated",
+			},
 			{"POST", c + "/read", "bob", nil, 200, "Marked as read"},
 			{"POST", c + "/read", "bob", map[string]any{"message_id": sent.field(t, "id")}, 200, "Marked as read"},
 			{"POST", m + "/reactions", "bob", map[string]any{"emoji": "👍"}, 200, "Reaction added"},
@@ -64,17 +76,22 @@ func TestOldRESTAnswers(t *testing.T) {
 			{"DELETE", m + "/reactions/%F0%9F%91%8D", "bob", nil, 200, "Reaction removed"},
 			{"DELETE", m + "/reactions/%F0%9F%91%8D", "bob", nil, 200, "Reaction removed"},
 			{"GET", c, "eve", nil, 403, "Not a member of this channel"},
-			{"GET", nobody, "ada", nil, 403, "Not a member of this channel"},
+			{"GET", "/channels/" + none, "ada", nil, 403, "Not a member of this channel"},
 			{"GET", c + "/messages", "eve", nil, 403, "Not a member of this channel"},
 			{"POST", c + "/messages", "eve", map[string]any{"content": "x"}, 403, "Not a member of this channel"},
 			{"POST", c + "/read", "eve", nil, 403, "Not a member of this channel"},
 			{"PATCH", c + "/members/me", "eve", map[string]any{"is_muted": true}, 403, "Not a member of this channel"},
 			{"PATCH", c, "bob", map[string]any{"name": "x"}, 403, "Only channel admins/owners can update channel"},
-			{"POST", c + "/members", "bob", map[string]any{"user_ids": []string{"eve"}}, 403, "Only channel admins/owners can add members"},
+			{
+				"POST", c + "/members", "bob",
+				map[string]any{"user_ids": []string{"eve"}},
+				403,
+				"Only channel admins/owners can add members",
+			},
 			{"PATCH", m, "bob", map[string]any{"content": "x"}, 403, "Can only update your own messages"},
 			{"DELETE", m, "bob", nil, 403, "Can only delete your own messages"},
-			{"PATCH", c + unknown, "ada", map[string]any{"content": "x"}, 404, "Message not found"},
-			{"DELETE", c + unknown, "ada", nil, 404, "Message not found"},
+			{"PATCH", c + "/messages/" + none, "ada", map[string]any{"content": "x"}, 404, "Message not found"},
+			{"DELETE", c + "/messages/" + none, "ada", nil, 404, "Message not found"},
 			{"GET", c + "/messages?limit=101", "ada", nil, 422, ""},
 			{"GET", c + "/messages?limit=-1", "ada", nil, 422, ""},
 			{"GET", "/channels/not-a-uuid", "ada", nil, 422, ""},
@@ -126,26 +143,32 @@ func (s *server) unfollowed(path, token string) response {
 		s.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
-	return s.roundTrip(&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, r)
+	return s.roundTrip(
+		&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, r,
+	)
 }
 
-// TestTheOldPageLogsIn: the cookie that a log-in sets opens the socket, whose
+// TestOldPageLogIn: the cookie that a log-in sets opens the socket, whose
 // address has no more than the user's id.
-func TestTheOldPageLogsIn(t *testing.T) {
+func TestOldPageLogIn(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
 		s := serve(t, database, "compat.campuspandit-page=true", "origins="+pageOrigin, "cors.origins="+pageOrigin)
 		page := []string{"Origin", pageOrigin}
-		signup := map[string]any{"email": "ada@example.org", "password": "Sup3rsecret", "first_name": "Ada", "last_name": "L", "role": "student"}
+		signup := map[string]any{
+			"email": "ada@example.org", "password": "Sup3rsecret", "first_name": "Ada", "last_name": "L", "role": "student",
+		}
 		first := s.request(http.MethodPost, "/auth/signup", "", signup, page...)
 		if first.status != http.StatusCreated {
 			t.Fatalf("signing up: %d %s", first.status, first.body)
 		}
-		if again := s.request(http.MethodPost, "/auth/signup", "", signup, page...); again.status < 400 || again.field(t, "detail") != "Email already registered" {
+		if again := s.request(http.MethodPost, "/auth/signup", "", signup, page...); again.status < 400 ||
+			again.field(t, "detail") != "Email already registered" {
 			t.Errorf("signing up twice: %d %s", again.status, again.body)
 		}
 		login := map[string]any{"email": "ada@example.org", "password": "wrong"}
-		if r := s.request(http.MethodPost, "/auth/login", "", login, page...); r.status != 401 || r.field(t, "detail") != "Invalid email or password" {
+		if r := s.request(http.MethodPost, "/auth/login", "", login, page...); r.status != 401 ||
+			r.field(t, "detail") != "Invalid email or password" {
 			t.Errorf("a wrong password: %d %s", r.status, r.body)
 		}
 		login["password"] = "Sup3rsecret"
@@ -165,10 +188,12 @@ func TestTheOldPageLogsIn(t *testing.T) {
 		}
 		in.into(t, &token)
 		cookie := (&http.Response{Header: in.header}).Cookies()[0]
-		if cookie.Name != "access_token" || cookie.Value != token.AccessToken || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.MaxAge <= 0 {
+		if cookie.Name != "access_token" || cookie.Value != token.AccessToken || !cookie.HttpOnly ||
+			cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.MaxAge <= 0 {
 			t.Errorf("the cookie is %v", cookie)
 		}
-		if got := in.header.Get("Access-Control-Allow-Origin"); got != pageOrigin || in.header.Get("Access-Control-Allow-Credentials") != "true" {
+		if got := in.header.Get("Access-Control-Allow-Origin"); got != pageOrigin ||
+			in.header.Get("Access-Control-Allow-Credentials") != "true" {
 			t.Errorf("a log-in is readable for %q", got)
 		}
 		s.must(http.StatusOK, http.MethodGet, "/channels/", token.AccessToken, nil)
@@ -200,8 +225,8 @@ func TestTheOldPageLogsIn(t *testing.T) {
 	})
 }
 
-// TestD58ErrorsCanBeReadByPagesOfOtherOrigins, and by no others.
-func TestD58ErrorsCanBeReadByPagesOfOtherOrigins(t *testing.T) {
+// TestD58ErrorsCarryCORSHeaders, and by no others.
+func TestD58ErrorsCarryCORSHeaders(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "cors.origins="+pageOrigin)
 	id := s.channel("ada")
@@ -219,27 +244,38 @@ func TestD58ErrorsCanBeReadByPagesOfOtherOrigins(t *testing.T) {
 		{"POST", "/channels/" + id + "/messages", "ada", map[string]any{"content": strings.Repeat("x", 70<<10)}, 413},
 	} {
 		r := s.request(c.method, c.path, c.as, c.body, "Origin", pageOrigin)
-		if r.status != c.status || r.header.Get("Access-Control-Allow-Origin") != pageOrigin || r.header.Get("Access-Control-Allow-Credentials") != "true" {
+		if r.status != c.status || r.header.Get("Access-Control-Allow-Origin") != pageOrigin ||
+			r.header.Get("Access-Control-Allow-Credentials") != "true" {
 			t.Errorf("%s %s: %d (want %d), %v", c.method, c.path, r.status, c.status, r.header)
 		}
-		if !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "Retry-After") || !strings.Contains(r.header.Get("Vary"), "Origin") {
+		if !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "Retry-After") ||
+			!strings.Contains(r.header.Get("Vary"), "Origin") {
 			t.Errorf("%s %s: %v", c.method, c.path, r.header)
 		}
-		for _, other := range []string{"https://evil.example", "null", pageOrigin + ".evil.example", "http://www.campuspandit.example"} {
-			if r := s.request(c.method, c.path, c.as, c.body, "Origin", other); r.header.Get("Access-Control-Allow-Origin") != "" {
+		for _, other := range []string{
+			"https://evil.example", "null", pageOrigin + ".evil.example", "http://www.campuspandit.example",
+		} {
+			if r := s.request(
+				c.method, c.path, c.as, c.body, "Origin", other,
+			); r.header.Get("Access-Control-Allow-Origin") != "" {
 				t.Errorf("%s %s is readable for %s", c.method, c.path, other)
 			}
 		}
 	}
-	ask := []string{"Origin", pageOrigin, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "authorization,content-type"}
+	ask := []string{
+		"Origin", pageOrigin, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers",
+		"authorization,content-type",
+	}
 	r := s.preflight("/channels/"+id, ask...)
 	allowed := strings.ToLower(r.header.Get("Access-Control-Allow-Headers"))
 	if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") != pageOrigin ||
-		!regexp.MustCompile(`\bPATCH\b`).MatchString(r.header.Get("Access-Control-Allow-Methods")) || !strings.Contains(allowed, "authorization") || !strings.Contains(allowed, "content-type") {
+		!regexp.MustCompile(`\bPATCH\b`).MatchString(r.header.Get("Access-Control-Allow-Methods")) ||
+		!strings.Contains(allowed, "authorization") || !strings.Contains(allowed, "content-type") {
 		t.Errorf("a preflight: %d %v", r.status, r.header)
 	}
 	ask[1] = "https://evil.example"
-	if r := s.preflight("/channels/"+id, ask...); r.status != http.StatusForbidden || r.header.Get("Access-Control-Allow-Origin") != "" {
+	if r := s.preflight("/channels/"+id, ask...); r.status != http.StatusForbidden ||
+		r.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("a preflight from elsewhere: %d %v", r.status, r.header)
 	}
 }

@@ -146,7 +146,9 @@ func (d *description) check(method, path string, r response) error {
 		return nil
 	case documented:
 		contentType = "application/json"
-		pointer = "/paths/" + strings.ReplaceAll(template, "/", "~1") + "/" + strings.ToLower(method) + "/responses/" + fmt.Sprint(r.status) + "/content/application~1json/schema"
+		pointer = "/paths/" + strings.ReplaceAll(
+			template, "/", "~1",
+		) + "/" + strings.ToLower(method) + "/responses/" + fmt.Sprint(r.status) + "/content/application~1json/schema"
 	case found && method == http.MethodDelete && r.status == http.StatusOK && string(r.body) == "{}":
 		return nil // compat.campuspandit-page
 	case r.status < http.StatusBadRequest:
@@ -178,8 +180,8 @@ func (s *server) describe(method, path string, r response) {
 	}
 }
 
-// TestTheDescriptionIsHeldAgainstAnswers: the check itself can fail.
-func TestTheDescriptionIsHeldAgainstAnswers(t *testing.T) {
+// TestOpenAPICheckRejectsWrongResponses: the check itself can fail.
+func TestOpenAPICheckRejectsWrongResponses(t *testing.T) {
 	t.Parallel()
 	d := serve(t, "auth=none").description()
 	answer := func(status int, contentType, body string) response {

@@ -68,8 +68,8 @@ func (s *server) readiness() (status int, r readiness) {
 	return status, r
 }
 
-// TestOperationsHaveTheirOwnListener, and nothing of them is public.
-func TestOperationsHaveTheirOwnListener(t *testing.T) {
+// TestOperationsUseASeparateListener, and nothing of them is public.
+func TestOperationsUseASeparateListener(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	id := s.channel("ada", "bob")
@@ -92,14 +92,16 @@ func TestOperationsHaveTheirOwnListener(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/sockets"} {
-		if status, body := fetch(t, s.url+path); status == http.StatusOK && !strings.Contains(body, "<html") || strings.Contains(body, "chowk_sockets") {
+		if status, body := fetch(t, s.url+path); status == http.StatusOK && !strings.Contains(body, "<html") ||
+			strings.Contains(body, "chowk_sockets") {
 			t.Errorf("%s is public: %d %.100s", path, status, body)
 		}
 	}
 	if status, body := fetch(t, s.url+"/readyz"); status != http.StatusOK || strings.TrimSpace(body) != "ok" {
 		t.Errorf("the public readyz says too much: %d %s", status, body)
 	}
-	if status, r := s.readiness(); status != http.StatusOK || !r.Ready || !strings.Contains(r.Checks["database"].Detail, "disk") || len(r.Checks) < 4 {
+	if status, r := s.readiness(); status != http.StatusOK || !r.Ready ||
+		!strings.Contains(r.Checks["database"].Detail, "disk") || len(r.Checks) < 4 {
 		t.Errorf("%d %+v", status, r)
 	}
 	var list struct {
@@ -107,21 +109,24 @@ func TestOperationsHaveTheirOwnListener(t *testing.T) {
 		Sockets     []struct{ User, Connection string }
 	}
 	_, body := fetch(t, s.ops+"/debug/sockets?limit=1")
-	if err := json.Unmarshal([]byte(body), &list); err != nil || list.Open != 2 || list.Users != 2 || len(list.Sockets) != 1 || list.Sockets[0].User == "" {
+	if err := json.Unmarshal([]byte(body), &list); err != nil || list.Open != 2 || list.Users != 2 ||
+		len(list.Sockets) != 1 || list.Sockets[0].User == "" {
 		t.Errorf("%v: %s", err, body)
 	}
-	if status, body := fetch(t, s.ops+"/debug/pprof/goroutine?debug=1"); status != http.StatusOK || !strings.Contains(body, "goroutine profile") {
+	if status, body := fetch(t, s.ops+"/debug/pprof/goroutine?debug=1"); status != http.StatusOK ||
+		!strings.Contains(body, "goroutine profile") {
 		t.Errorf("%d %.100s", status, body)
 	}
 }
 
-// TestReadinessGivesReasons: the database is away.
-func TestReadinessGivesReasons(t *testing.T) {
+// TestReadinessReportsFailingChecks: the database is away.
+func TestReadinessReportsFailingChecks(t *testing.T) {
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
 	pg.Stop()
 	status, r := s.readiness()
-	if status != http.StatusServiceUnavailable || r.Ready || r.Checks["database"].State != "failing" || r.Checks["draining"].State != "ok" {
+	if status != http.StatusServiceUnavailable || r.Ready || r.Checks["database"].State != "failing" ||
+		r.Checks["draining"].State != "ok" {
 		t.Errorf("%d %+v", status, r)
 	}
 	if got := s.metric(`chowk_health{check="database"}`); got != 2 {
@@ -130,8 +135,8 @@ func TestReadinessGivesReasons(t *testing.T) {
 	pg.Start()
 }
 
-// TestReadinessGoesFirst: a stopping server says so before it turns anybody away.
-func TestReadinessGoesFirst(t *testing.T) {
+// TestReadinessFailsBeforeDraining: a stopping server says so before it turns anybody away.
+func TestReadinessFailsBeforeDraining(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "drain.delay=10m", "drain.window=0s", "heartbeat=1s")
 	if err := s.Signal(syscall.SIGTERM); err != nil {
@@ -152,12 +157,14 @@ func TestReadinessGoesFirst(t *testing.T) {
 	s.kill()
 }
 
-// TestASecondServerFindsAnotherAddress: only one that was asked for must be free.
-func TestASecondServerFindsAnotherAddress(t *testing.T) {
+// TestConfiguredOpsAddressMustBeFree: only one that was asked for must be free.
+func TestConfiguredOpsAddressMustBeFree(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	address := strings.TrimPrefix(s.ops, "http://")
-	out, err := command(t, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen="+address, "--data-dir="+t.TempDir()).CombinedOutput()
+	out, err := command(
+		t, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen="+address, "--data-dir="+t.TempDir(),
+	).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), address+" is already in use") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -167,8 +174,8 @@ func TestASecondServerFindsAnotherAddress(t *testing.T) {
 	}
 }
 
-// TestTheCanaryMeetsWhatUsersMeet, and no user meets the canary.
-func TestTheCanaryMeetsWhatUsersMeet(t *testing.T) {
+// TestCanaryUsesThePublicListener, and no user meets the canary.
+func TestCanaryUsesThePublicListener(t *testing.T) {
 	for _, mode := range []string{"auth=none", "auth=accounts", "auth=jwt"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -204,16 +211,18 @@ func TestTheCanaryMeetsWhatUsersMeet(t *testing.T) {
 	}
 }
 
-// TestTheCanaryFallsSilentWithTheDatabase, sings again with it, and again after a
+// TestCanaryFollowsTheDatabase, sings again with it, and again after a
 // restart, in the same channel.
-func TestTheCanaryFallsSilentWithTheDatabase(t *testing.T) {
+func TestCanaryFollowsTheDatabase(t *testing.T) {
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none", "canary.interval=20ms")
 	well := func() bool { return s.metric("chowk_canary_ok") == 1 }
 	s.until("the canary is well", well)
 	pg.Stop()
 	s.until("the canary is not", func() bool {
-		return !well() && s.metric(`chowk_canary_failures_total{stage="send"}`)+s.metric(`chowk_canary_failures_total{stage="connect"}`) > 0
+		return !well() && s.metric(
+			`chowk_canary_failures_total{stage="send"}`,
+		)+s.metric(`chowk_canary_failures_total{stage="connect"}`) > 0
 	})
 	pg.Start()
 	s.until("the canary is well again", well)

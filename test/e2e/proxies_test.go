@@ -38,8 +38,10 @@ var proxies = map[string]proxy{
 	"nginx": {
 		"nginx.conf",
 		func(dir, example string) string {
-			return fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/error.log;\nworker_processes 1;\nevents { worker_connections 1024; }\nhttp {\naccess_log off;\n"+
-				"client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;\n%[2]s\n}\n", dir, example)
+			return fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/error.log;\nworker_processes 1;\nevents { "+
+				"worker_connections 1024; }\nhttp {\naccess_log off;\n"+
+				"client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; "+
+				"scgi_temp_path %[1]s/e;\n%[2]s\n}\n", dir, example)
 		},
 		func(dir, config string) []string { return []string{"-p", dir, "-c", config} },
 	},
@@ -97,7 +99,8 @@ func TestProxies(t *testing.T) {
 					t.Errorf("%s comes from %s, want %s", socket.User, socket.Address, elsewhere)
 				}
 			}
-			if r := via.request(http.MethodGet, "/channels/", "", nil); r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" {
+			if r := via.request(http.MethodGet, "/channels/", "", nil); r.status != http.StatusUnauthorized ||
+				r.header.Get("WWW-Authenticate") == "" {
 				t.Errorf("without a token: %d %s", r.status, r.body)
 			}
 			if r := via.request(http.MethodGet, "/channels/"+id+"/messages", "ada", nil); r.status != http.StatusOK {
@@ -197,7 +200,9 @@ func writeCertificate(t *testing.T, dir string) {
 	}
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	for name, content := range map[string][]byte{"cert.pem": cert, "key.pem": private, "both.pem": append(append([]byte{}, cert...), private...)} {
+	for name, content := range map[string][]byte{
+		"cert.pem": cert, "key.pem": private, "both.pem": append(append([]byte{}, cert...), private...),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -28,8 +28,11 @@ func dialRaw(t *testing.T, s *server, user string) *rawClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = fmt.Fprintf(conn, "GET /api/v1/ws/%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chowk.v1\r\nAuthorization: Bearer %s\r\n\r\n", user, strings.TrimPrefix(s.url, "http://"), user)
+	_, err = fmt.Fprintf(conn,
+		"GET /api/v1/ws/%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: "+
+			"websocket\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chowk.v1\r\nAuthorization: "+
+			"Bearer %s\r\n\r\n", user, strings.TrimPrefix(s.url, "http://"), user)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ func (s *server) resumeFrom(user, compact string) *client {
 	return s.dialAs("/ws?resume="+url.QueryEscape(compact), user, chat.Protocol)
 }
 
-// TestAReconnectIsOneRoundTrip: with a resume in the handshake the first frame says
+// TestReconnectTakesOneRoundTrip: with a resume in the handshake the first frame says
 // what will be served, and what was missed comes without another word.
-func TestAReconnectIsOneRoundTrip(t *testing.T) {
+func TestReconnectTakesOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -28,7 +28,9 @@ func TestAReconnectIsOneRoundTrip(t *testing.T) {
 		for _, text := range []string{"missed 1", "missed 2"} {
 			ada.send(id, text)
 		}
-		again := s.resumeFrom("bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): heard.Seq}))
+		again := s.resumeFrom(
+			"bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): heard.Seq}),
+		)
 		if got := again.hello.Resumed[id]; got != (chat.SeqRange{From: heard.Seq, To: heard.Seq + 2}) {
 			t.Errorf("the connection frame says %+v", got)
 		}
@@ -41,9 +43,9 @@ func TestAReconnectIsOneRoundTrip(t *testing.T) {
 	})
 }
 
-// TestWhoWasAwayWhenRemovedHearsNothingOfTheTimeBetween, however far back the
+// TestReaddedMemberMissesTheTimeBetween, however far back the
 // cursor is with which he resumes after he came back.
-func TestWhoWasAwayWhenRemovedHearsNothingOfTheTimeBetween(t *testing.T) {
+func TestReaddedMemberMissesTheTimeBetween(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
@@ -57,7 +59,9 @@ func TestWhoWasAwayWhenRemovedHearsNothingOfTheTimeBetween(t *testing.T) {
 		ada.send(id, "welcome back")
 		for _, from := range []int64{0, heard.Seq, heard.Seq + 1} {
 			again := s.resumeFrom("bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): from}))
-			if got := again.expect("message", func(f *frame) bool { return f.Seq > heard.Seq }); got.Data.Content != "welcome back" {
+			if got := again.expect(
+				"message", func(f *frame) bool { return f.Seq > heard.Seq },
+			); got.Data.Content != "welcome back" {
 				t.Errorf("from %d: got %s", from, got.raw)
 			}
 			if strings.Contains(again.dump(), "secret") {
@@ -67,7 +71,7 @@ func TestWhoWasAwayWhenRemovedHearsNothingOfTheTimeBetween(t *testing.T) {
 	})
 }
 
-func TestBadResumesAreToldApart(t *testing.T) {
+func TestResumeErrors(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id, foreign := chat.MustParseID(s.channel("ada")), chat.MustParseID(s.channel("eve"))
@@ -90,10 +94,12 @@ func TestBadResumesAreToldApart(t *testing.T) {
 		refused(s.resumeFrom("ada", chat.FormatCursors("another", map[chat.ID]chat.Seq{id: 1})), "resync", id)
 
 		for name, cursors := range map[string]any{
-			"an array": []int{1}, "not an id": map[string]int{"x": 1}, "a text": map[string]string{id.String(): "1"}, "negative": map[string]int{id.String(): -1},
+			"an array": []int{1}, "not an id": map[string]int{"x": 1}, "a text": map[string]string{id.String(): "1"},
+			"negative":   map[string]int{id.String(): -1},
 			"a fraction": map[string]float64{id.String(): 1.5},
 		} {
-			if f := ada.askBadly("resume", map[string]any{"epoch": epoch, "cursors": cursors}); f.Type != "error" || f.Code != "bad_request" {
+			if f := ada.askBadly("resume", map[string]any{"epoch": epoch, "cursors": cursors}); f.Type != "error" ||
+				f.Code != "bad_request" {
 				t.Errorf("%s: %s", name, f.raw)
 			}
 		}
@@ -107,8 +113,8 @@ func TestBadResumesAreToldApart(t *testing.T) {
 	})
 }
 
-// TestTenThousandCursorsAreOneAnswer for each reason, and one more is too many.
-func TestTenThousandCursorsAreOneAnswer(t *testing.T) {
+// TestTenThousandCursorsInOneResume for each reason, and one more is too many.
+func TestTenThousandCursorsInOneResume(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada")
@@ -125,7 +131,9 @@ func TestTenThousandCursorsAreOneAnswer(t *testing.T) {
 			t.Errorf("%d channels were refused with %s", len(f.ChannelIDs), f.Code)
 		}
 		cursors[chat.NewID().String()] = 1
-		if f := ada.askBadly("resume", map[string]any{"epoch": ada.hello.Epoch, "cursors": cursors}); f.Code != "bad_request" || f.Field != "cursors" {
+		if f := ada.askBadly("resume", map[string]any{
+			"epoch": ada.hello.Epoch, "cursors": cursors,
+		}); f.Code != "bad_request" || f.Field != "cursors" {
 			t.Errorf("one too many: %s", f.raw)
 		}
 	}, "limits.message-bytes=1MiB")

@@ -55,7 +55,10 @@ type operation struct {
 
 func on(method, path string, body map[string]any) restCall {
 	return func(c cell, me string) (string, string, map[string]any) {
-		fill := strings.NewReplacer("{c}", "/channels/"+c.channel, "{id}", c.channel, "{mine}", c.mine, "{others}", c.others, "{spare}", c.spare, "{me}", me)
+		fill := strings.NewReplacer(
+			"{c}", "/channels/"+c.channel, "{id}", c.channel, "{mine}", c.mine, "{others}", c.others, "{spare}", c.spare, "{me}",
+			me,
+		)
 		filled := make(map[string]any, len(body))
 		for k, v := range body {
 			switch v {
@@ -79,7 +82,9 @@ func ev(name string, fields ...string) socketCall {
 	return func(c cell) (string, map[string]any) {
 		data := map[string]any{"channel_id": c.channel}
 		for i := 0; i+1 < len(fields); i += 2 {
-			data[fields[i]] = strings.NewReplacer("{mine}", c.mine, "{others}", c.others, "{n}", fmt.Sprint(c.n)).Replace(fields[i+1])
+			data[fields[i]] = strings.NewReplacer(
+				"{mine}", c.mine, "{others}", c.others, "{n}", fmt.Sprint(c.n),
+			).Replace(fields[i+1])
 		}
 		return name, data
 	}
@@ -101,20 +106,67 @@ var operations = []operation{
 	{"type", membersOnly, nil, ev("typing"), "-"},
 	{"hear the channel", membersOnly, nil, ev("join_channel"), "-"},
 	{"not hear the channel", [4]string{everyRole, everyRole, "ONS", everyRole}, nil, ev("leave_channel"), "-"},
-	{"send", writing, on("POST", "{c}/messages", map[string]any{"content": "{n}"}), ev("new_message", "content", "{n}"), ""},
+	{
+		"send", writing, on("POST", "{c}/messages", map[string]any{"content": "{n}"}), ev("new_message", "content", "{n}"),
+		"",
+	},
 	{"reply", writing, nil, ev("new_message", "content", "{n}", "parent_message_id", "{others}"), ""},
-	{"edit one's own", writing, on("PATCH", "{c}/messages/{mine}", map[string]any{"content": "{n}"}), ev("edit_message", "message_id", "{mine}", "content", "{n}"), ""},
-	{"edit another's", [4]string{"", "", "", "OAMG!"}, on("PATCH", "{c}/messages/{others}", map[string]any{"content": "{n}"}), ev("edit_message", "message_id", "{others}", "content", "{n}"), ""},
-	{"delete one's own", writing, on("DELETE", "{c}/messages/{mine}", nil), ev("delete_message", "message_id", "{mine}"), ""},
-	{"delete another's", [4]string{"OA", "OA", "O", "OAMG!"}, on("DELETE", "{c}/messages/{others}", nil), ev("delete_message", "message_id", "{others}"), ""},
-	{"react", writing, on("POST", "{c}/messages/{others}/reactions", map[string]any{"emoji": "👍"}), ev("message_reaction", "message_id", "{others}", "emoji", "🎉"), ""},
-	{"take a reaction back", writing, on("DELETE", "{c}/messages/{others}/reactions/x", nil), ev("remove_reaction", "message_id", "{others}", "emoji", "x"), "-"},
+	{
+		"edit one's own", writing, on("PATCH", "{c}/messages/{mine}", map[string]any{"content": "{n}"}),
+		ev("edit_message", "message_id", "{mine}", "content", "{n}"), "",
+	},
+	{
+		"edit another's",
+		[4]string{"", "", "", "OAMG!"},
+		on("PATCH", "{c}/messages/{others}", map[string]any{"content": "{n}"}),
+		ev("edit_message", "message_id", "{others}", "content", "{n}"), "",
+	},
+	{
+		"delete one's own", writing, on("DELETE", "{c}/messages/{mine}", nil), ev("delete_message", "message_id", "{mine}"),
+		"",
+	},
+	{
+		"delete another's",
+		[4]string{"OA", "OA", "O", "OAMG!"},
+		on("DELETE", "{c}/messages/{others}", nil),
+		ev("delete_message", "message_id", "{others}"), "",
+	},
+	{
+		"react", writing, on("POST", "{c}/messages/{others}/reactions", map[string]any{"emoji": "👍"}),
+		ev("message_reaction", "message_id", "{others}", "emoji", "🎉"), "",
+	},
+	{
+		"take a reaction back", writing, on("DELETE", "{c}/messages/{others}/reactions/x", nil),
+		ev("remove_reaction", "message_id", "{others}", "emoji", "x"), "-",
+	},
 	{"change the channel", [4]string{"OA", "OA", "O", "OA"}, on("PATCH", "{c}", map[string]any{"topic": "{n}"}), nil, ""},
-	{"add a member", [4]string{"OA", "OA", "O!", "OAMG!"}, on("POST", "{c}/members", map[string]any{"user_ids": "{fresh}"}), nil, ""},
-	{"join", [4]string{"OA", "OAMGNS", "O!", "OAMG!"}, on("POST", "{c}/members", map[string]any{"user_ids": "{me}"}), nil, "NS"},
-	{"join as an admin", [4]string{"OA", "OA", "O!", "OAMG!"}, on("POST", "{c}/members", map[string]any{"user_ids": "{me}", "role": "admin"}), nil, "-"},
-	{"change a role", [4]string{"OA", "OA", "O!", "OA"}, on("PATCH", "{c}/members/{spare}", map[string]any{"role": "guest"}), nil, ""},
-	{"promote oneself", [4]string{"O", "O", "O!", "O"}, on("PATCH", "{c}/members/{me}", map[string]any{"role": "owner"}), nil, "-"},
+	{
+		"add a member",
+		[4]string{"OA", "OA", "O!", "OAMG!"},
+		on("POST", "{c}/members", map[string]any{"user_ids": "{fresh}"}), nil, "",
+	},
+	{
+		"join",
+		[4]string{"OA", "OAMGNS", "O!", "OAMG!"},
+		on("POST", "{c}/members", map[string]any{"user_ids": "{me}"}), nil,
+		"NS",
+	},
+	{
+		"join as an admin",
+		[4]string{"OA", "OA", "O!", "OAMG!"},
+		on("POST", "{c}/members", map[string]any{"user_ids": "{me}", "role": "admin"}), nil, "-",
+	},
+	{
+		"change a role",
+		[4]string{"OA", "OA", "O!", "OA"},
+		on("PATCH", "{c}/members/{spare}", map[string]any{"role": "guest"}), nil, "",
+	},
+	{
+		"promote oneself",
+		[4]string{"O", "O", "O!", "O"},
+		on("PATCH", "{c}/members/{me}", map[string]any{"role": "owner"}),
+		nil, "-",
+	},
 	{"remove a member", [4]string{"OA", "OA", "O!", "OA"}, on("DELETE", "{c}/members/{spare}", nil), nil, ""},
 	{"leave", [4]string{"AMG O!", "AMG O!", "O!", "AMG O!"}, on("DELETE", "{c}/members/{me}", nil), nil, ""},
 }
@@ -181,20 +233,29 @@ func (o operation) attempts(kind string) (all []string) {
 }
 
 func newFixture(s *server, kind string, o operation) *fixture {
-	f := &fixture{s: s, prefix: fmt.Sprintf("f%d-", fixtures.Add(1)), cells: make(map[string]cell), sockets: make(map[byte]*client)}
+	f := &fixture{
+		s: s, prefix: fmt.Sprintf("f%d-", fixtures.Add(1)), cells: make(map[string]cell), sockets: make(map[byte]*client),
+	}
 	f.known("owner", "nobody", "stranger", "peer")
 	other := f.user("peer") // the author of what is others'
 	if kind == "direct" {
-		f.channel = s.must(http.StatusOK, http.MethodPost, "/channels/direct", f.user("owner"), map[string]any{"user_id": other}).field(s.t, "id")
+		f.channel = s.must(
+			http.StatusOK, http.MethodPost, "/channels/direct", f.user("owner"), map[string]any{"user_id": other},
+		).field(s.t, "id")
 	} else {
 		f.channel = s.must(http.StatusCreated, http.MethodPost, "/channels/", f.user("owner"), map[string]any{
 			"name": o.name, "is_private": kind != "public", "member_ids": append(f.known("admin", "member", "guest"), other),
 		}).field(s.t, "id")
 		for _, role := range []string{"admin", "guest"} {
-			s.must(http.StatusOK, http.MethodPatch, "/channels/"+f.channel+"/members/"+f.user(role), f.user("owner"), map[string]any{"role": role})
+			s.must(
+				http.StatusOK, http.MethodPatch, "/channels/"+f.channel+"/members/"+f.user(role), f.user("owner"),
+				map[string]any{"role": role},
+			)
 		}
 	}
-	s.must(http.StatusCreated, http.MethodPost, "/channels/", f.user("owner"), map[string]any{"name": "with nobody", "member_ids": []string{f.user("nobody")}})
+	s.must(http.StatusCreated, http.MethodPost, "/channels/", f.user("owner"), map[string]any{
+		"name": "with nobody", "member_ids": []string{f.user("nobody")},
+	})
 	for i, attempt := range o.attempts(kind) {
 		f.cells[attempt] = f.cell(kind, o, attempt, i)
 	}
@@ -212,7 +273,9 @@ func newFixture(s *server, kind string, o operation) *fixture {
 // cell makes what the operation's words say that it needs.
 func (f *fixture) cell(kind string, o operation, attempt string, n int) cell {
 	say := func(user string) string {
-		return f.s.must(http.StatusCreated, http.MethodPost, "/channels/"+f.channel+"/messages", user, map[string]any{"content": "said"}).field(f.s.t, "id")
+		return f.s.must(
+			http.StatusCreated, http.MethodPost, "/channels/"+f.channel+"/messages", user, map[string]any{"content": "said"},
+		).field(f.s.t, "id")
 	}
 	c := cell{channel: f.channel, n: n}
 	author := f.user(roleNames[attempt[0]])
@@ -230,7 +293,9 @@ func (f *fixture) cell(kind string, o operation, attempt string, n int) cell {
 		c.spare = f.user("peer")
 		if kind != "direct" {
 			c.spare = f.known(fmt.Sprint("spare", n))[0]
-			f.s.must(http.StatusOK, http.MethodPost, "/channels/"+f.channel+"/members", f.user("owner"), map[string]any{"user_ids": []string{c.spare}})
+			f.s.must(http.StatusOK, http.MethodPost, "/channels/"+f.channel+"/members", f.user("owner"), map[string]any{
+				"user_ids": []string{c.spare},
+			})
 		}
 	}
 	if strings.Contains(uses, "(fresh)") {
@@ -287,10 +352,10 @@ func (f *fixture) lastSeq() int64 {
 	return c.LastSeq
 }
 
-// TestWhoMayDoWhat goes through every operation, kind of channel, role and door.
+// TestPermissionMatrix goes through every operation, kind of channel, role and door.
 // Who has no right to know of a channel gets the same answer as for one that does
 // not exist, and nothing that is refused leaves a trace.
-func TestWhoMayDoWhat(t *testing.T) {
+func TestPermissionMatrix(t *testing.T) {
 	t.Parallel()
 	var cells atomic.Int64
 	t.Run("matrix", func(t *testing.T) {
@@ -321,7 +386,9 @@ func tryEveryRole(t *testing.T, s *server, o operation, column int, kind string)
 		role, want := attempt[0], o.expected(column, attempt[0])
 		got, said := f.try(o, attempt, f.cells[attempt])
 		if got != want {
-			t.Errorf("%s, in a %s channel, %s as %s: %s (%s), want %s", o.name, kind, attempt[2:], roleNames[role], got, said, want)
+			t.Errorf(
+				"%s, in a %s channel, %s as %s: %s (%s), want %s", o.name, kind, attempt[2:], roleNames[role], got, said, want,
+			)
 		}
 		if want == "ok" && o.makesEntry(role) {
 			entries++
@@ -330,7 +397,10 @@ func tryEveryRole(t *testing.T, s *server, o operation, column int, kind string)
 			none := f.cells[attempt]
 			none.channel = chat.NewID().String()
 			if code, words := f.try(o, attempt, none); code != got || words != said {
-				t.Errorf("%s, %s as %s: a %s channel is answered %s (%s), one that is none %s (%s)", o.name, attempt[2:], roleNames[role], kind, got, said, code, words)
+				t.Errorf(
+					"%s, %s as %s: a %s channel is answered %s (%s), one that is none %s (%s)", o.name, attempt[2:], roleNames[role],
+					kind, got, said, code, words,
+				)
 			}
 		}
 	}
@@ -343,9 +413,9 @@ func tryEveryRole(t *testing.T, s *server, o operation, column int, kind string)
 	return cells
 }
 
-// TestAForeignMessageIsNoMessageHere: its id under another channel's is answered as
+// TestMessageOfAnotherChannelIsNotFound: its id under another channel's is answered as
 // one that does not exist.
-func TestAForeignMessageIsNoMessageHere(t *testing.T) {
+func TestMessageOfAnotherChannelIsNotFound(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		foreign, own := s.channel("ada"), s.channel("eve")

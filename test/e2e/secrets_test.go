@@ -11,9 +11,9 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// TestLogsHoldNoSecrets: a run in which every kind of secret goes through the
+// TestLogsContainNoSecrets: a run in which every kind of secret goes through the
 // server, well and badly, at the most talkative level.
-func TestLogsHoldNoSecrets(t *testing.T) {
+func TestLogsContainNoSecrets(t *testing.T) {
 	pg := pgtest.Start(t)
 	const dsnPassword = "dsn-hUsh-9a8b7c"
 	if err := pg.Exec("postgres", "ALTER ROLE chowk PASSWORD '"+dsnPassword+"'"); err != nil {
@@ -27,15 +27,20 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	const jwtSecret = "5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV"
 	const smtpPassword = "smtp-hUsh-1f2e3d"
 	address := testkit.FreeAddress(t)
-	s := serve(t, "listen="+address, "public-url=http://"+address, "database-url="+database.String(), "auth=accounts", "auth.jwt-secret="+jwtSecret, "log.level=debug",
+	s := serve(t, "listen="+address, "public-url=http://"+address, "database-url="+database.String(), "auth=accounts",
+		"auth.jwt-secret="+jwtSecret, "log.level=debug",
 		"mail.smtp-url=smtp://mailer:"+smtpPassword+"@127.0.0.1:1", "mail.from=chat@example.org")
 	const password, wrong = "Correct-hUsh-battery-7", "Wrong-hUsh-staple-8"
-	signup := s.request(http.MethodPost, "/auth/signup", "", map[string]any{"email": "ada@example.org", "password": password, "name": "Ada", "full_name": "Ada"})
+	signup := s.request(http.MethodPost, "/auth/signup", "", map[string]any{
+		"email": "ada@example.org", "password": password, "name": "Ada", "full_name": "Ada",
+	})
 	if signup.status/100 != 2 {
 		t.Fatalf("sign up: %d %s", signup.status, signup.body)
 	}
 	s.request(http.MethodPost, "/auth/login", "", map[string]any{"email": "ada@example.org", "password": wrong})
-	login := s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{"email": "ada@example.org", "password": password})
+	login := s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{
+		"email": "ada@example.org", "password": password,
+	})
 	token := login.field(t, "access_token")
 	if len(token) < 20 {
 		t.Fatalf("no token: %s", login.body)
@@ -62,11 +67,18 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		_, _, _ = s.tryDial(attempt[0], attempt[1], chat.Protocol, attempt[2], attempt[3])
 	}
 	_, _, _ = s.tryDial("/ws", "", chat.Protocol+",bearer."+token)
-	for _, r := range [][2]string{{"/channels/", token}, {"/channels/", garbage}, {"/channels/?access_token=" + token, ""}, {"/channels/%00" + token, token}} {
+	for _, r := range [][2]string{
+		{"/channels/", token},
+		{"/channels/", garbage},
+		{"/channels/?access_token=" + token, ""},
+		{"/channels/%00" + token, token},
+	} {
 		s.request(http.MethodGet, r[0], r[1], nil)
 	}
 	s.request(http.MethodPost, "/auth/password-reset-request", "", map[string]any{"email": "ada@example.org"})
-	s.request(http.MethodPost, "/auth/password-reset-confirm", "", map[string]any{"token": garbage, "new_password": wrong, "password": wrong})
+	s.request(http.MethodPost, "/auth/password-reset-confirm", "", map[string]any{
+		"token": garbage, "new_password": wrong, "password": wrong,
+	})
 	pg.Stop() // errors of the database are logged
 	s.request(http.MethodGet, "/channels/", token, nil)
 	fetch(t, s.url+"/readyz")
@@ -79,8 +91,10 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 	for what, secret := range map[string]string{
 		"the database's password": dsnPassword, "the JWT secret": jwtSecret, "the mail server's password": smtpPassword,
-		"a password": password, "a wrong password": wrong, "a token": token, "the secret part of a token": strings.TrimPrefix(token, "chowk_"),
-		"a JWT": jwt, "a JWT's signature": jwt[strings.LastIndexByte(jwt, '.')+1:], "a bad token": garbage, "a cookie": "access_token=",
+		"a password": password, "a wrong password": wrong, "a token": token,
+		"the secret part of a token": strings.TrimPrefix(token, "chowk_"),
+		"a JWT":                      jwt, "a JWT's signature": jwt[strings.LastIndexByte(jwt, '.')+1:],
+		"a bad token": garbage, "a cookie": "access_token=",
 		"anything hushed": "hUsh",
 	} {
 		if i := strings.Index(log, secret); i >= 0 {
@@ -95,9 +109,9 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// TestOneLineForEachSocketAndNoneForMessages, with figures by which they can be
+// TestLogHasOneLinePerSocketAndNonePerMessage, with figures by which they can be
 // searched.
-func TestOneLineForEachSocketAndNoneForMessages(t *testing.T) {
+func TestLogHasOneLinePerSocketAndNonePerMessage(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	id := s.channel("ada", "bob")

@@ -48,7 +48,8 @@ func serve(t *testing.T, settings ...string) *server {
 func serveThrough(t *testing.T, through []string, settings ...string) *server {
 	t.Helper()
 	s := &server{t: t, Server: testkit.NewServer(testkit.Options{
-		Binary: testkit.Binary(t), Dir: t.TempDir(), Settings: settings, Env: []string{"GORACE=halt_on_error=1"}, Through: through,
+		Binary: testkit.Binary(t), Dir: t.TempDir(), Settings: settings, Env: []string{"GORACE=halt_on_error=1"},
+		Through: through,
 	})}
 	t.Cleanup(s.stop)
 	if err := s.Start(); err != nil {

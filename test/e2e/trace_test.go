@@ -162,11 +162,13 @@ func (tr tree) under(parent *otlp.Span, name string) *otlp.Span {
 }
 
 func linked(from, to *otlp.Span) bool {
-	return slices.ContainsFunc(from.GetLinks(), func(l *otlp.Span_Link) bool { return bytes.Equal(l.GetSpanId(), to.GetSpanId()) })
+	return slices.ContainsFunc(
+		from.GetLinks(), func(l *otlp.Span_Link) bool { return bytes.Equal(l.GetSpanId(), to.GetSpanId()) },
+	)
 }
 
-// TestASendIsOneTrace from the socket's event to those who hear it.
-func TestASendIsOneTrace(t *testing.T) {
+// TestSendIsOneTrace from the socket's event to those who hear it.
+func TestSendIsOneTrace(t *testing.T) {
 	databases(t, func(t *testing.T, database string) {
 		c := collect(t)
 		s := serve(t, database, "auth=none", "trace.endpoint="+c.URL, "trace.ratio=1")
@@ -183,8 +185,10 @@ func TestASendIsOneTrace(t *testing.T) {
 		})
 		tr := c.traceWith("send", sent)
 		event := tr.spans[slices.IndexFunc(tr.spans, sent)]
-		if len(event.GetParentSpanId()) != 0 || event.GetKind() != otlp.Span_SPAN_KIND_SERVER || !strings.Contains(ada.hello.raw, `"`+attr(event, "chowk.connection.id")+`"`) ||
-			attr(event, "chowk.channel.id") != channel || attr(event, "chowk.command") != "new_message" || attr(event, "chowk.result") != "ok" {
+		if len(event.GetParentSpanId()) != 0 || event.GetKind() != otlp.Span_SPAN_KIND_SERVER ||
+			!strings.Contains(ada.hello.raw, `"`+attr(event, "chowk.connection.id")+`"`) ||
+			attr(event, "chowk.channel.id") != channel || attr(event, "chowk.command") != "new_message" ||
+			attr(event, "chowk.result") != "ok" {
 			t.Errorf("the event: %s", describe([]*otlp.Span{event}))
 		}
 		tr.under(event, "journal queue")
@@ -206,11 +210,13 @@ func TestASendIsOneTrace(t *testing.T) {
 				statement = sp
 			}
 		}
-		if statement == nil || statement.GetKind() != otlp.Span_SPAN_KIND_CLIENT || attr(statement, "db.system.name") != system {
+		if statement == nil || statement.GetKind() != otlp.Span_SPAN_KIND_CLIENT ||
+			attr(statement, "db.system.name") != system {
 			t.Fatalf("no statement %s in\n%s", name, describe(tr.spans))
 		}
 		for _, sp := range tr.spans {
-			if sp.GetEndTimeUnixNano() < sp.GetStartTimeUnixNano() || sp != event && sp.GetStartTimeUnixNano() < event.GetStartTimeUnixNano() {
+			if sp.GetEndTimeUnixNano() < sp.GetStartTimeUnixNano() || sp != event &&
+				sp.GetStartTimeUnixNano() < event.GetStartTimeUnixNano() {
 				t.Errorf("times: %v", sp)
 			}
 		}
@@ -225,26 +231,32 @@ func TestASendIsOneTrace(t *testing.T) {
 	})
 }
 
-// TestARequestJoinsItsCallersTrace, by the W3C header, whatever the ratio; and what
+// TestRequestJoinsCallersTrace, by the W3C header, whatever the ratio; and what
 // a caller does not trace is not.
-func TestARequestJoinsItsCallersTrace(t *testing.T) {
+func TestRequestJoinsCallersTrace(t *testing.T) {
 	c := collect(t)
 	s := serve(t, "auth=none", "trace.endpoint="+c.URL, "trace.ratio=0")
 	channel := s.channel("ada", "bob")
 	const theirs = "0af7651916cd43dd8448eb211c80319c"
 	path := "/channels/" + channel + "/messages"
 	post := func(content, flags string) {
-		s.request(http.MethodPost, path, "ada", map[string]any{"content": content}, "Traceparent", "00-"+theirs+"-b7ad6b7169203331-"+flags, "Tracestate", "them=Statement-hUsh")
+		s.request(
+			http.MethodPost, path, "ada", map[string]any{"content": content}, "Traceparent",
+			"00-"+theirs+"-b7ad6b7169203331-"+flags, "Tracestate", "them=Statement-hUsh",
+		)
 	}
 	post("not traced", "00")
-	if _, _, err := s.tryDial("/ws/ada", "ada", chat.Protocol, "Traceparent", "00-"+theirs+"-b7ad6b7169203332-01"); err != nil {
+	if _, _, err := s.tryDial(
+		"/ws/ada", "ada", chat.Protocol, "Traceparent", "00-"+theirs+"-b7ad6b7169203332-01",
+	); err != nil {
 		t.Fatal(err)
 	}
 	post("traced", "01")
 	fanOut := func(sp *otlp.Span) bool { return sp.GetName() == "hub fan-out" }
 	route := "POST /api/v1/channels/{id}/messages"
 	c.all("request", func(all []*otlp.Span) bool {
-		return slices.ContainsFunc(all, fanOut) && slices.ContainsFunc(all, func(sp *otlp.Span) bool { return sp.GetName() == route }) &&
+		return slices.ContainsFunc(all, fanOut) &&
+			slices.ContainsFunc(all, func(sp *otlp.Span) bool { return sp.GetName() == route }) &&
 			slices.ContainsFunc(all, func(sp *otlp.Span) bool { return sp.GetName() == "GET /api/v1/ws/{user_id}" })
 	})
 	tr := c.traceWith("fan-out", fanOut)
@@ -255,7 +267,8 @@ func TestARequestJoinsItsCallersTrace(t *testing.T) {
 			t.Errorf("a span of another trace: %v", sp)
 		case sp.GetName() == route:
 			requests++
-			if hex.EncodeToString(sp.GetParentSpanId()) != "b7ad6b7169203331" || attr(sp, "http.response.status_code") != "201" || attr(sp, "http.route") == "" {
+			if hex.EncodeToString(sp.GetParentSpanId()) != "b7ad6b7169203331" ||
+				attr(sp, "http.response.status_code") != "201" || attr(sp, "http.route") == "" {
 				t.Errorf("the request: %s", describe([]*otlp.Span{sp}))
 			}
 			tr.under(sp, "journal group")
@@ -270,15 +283,21 @@ func TestARequestJoinsItsCallersTrace(t *testing.T) {
 	}
 }
 
-// TestTracesHoldNoSecrets, whatever goes wrong.
-func TestTracesHoldNoSecrets(t *testing.T) {
+// TestTracesContainNoSecrets, whatever goes wrong.
+func TestTracesContainNoSecrets(t *testing.T) {
 	c := collect(t)
 	s := serve(t, "auth=accounts", "trace.endpoint="+c.URL, "trace.ratio=1", "trusted-proxies=127.0.0.1")
 	const password, mail, said = "Correct-hUsh-battery-7", "ada.hush@example.org", "Words-hUsh-of-a-message"
-	s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{"email": mail, "password": password, "name": "Ada", "full_name": "Ada"})
-	token := s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{"email": mail, "password": password}).field(t, "access_token")
+	s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{
+		"email": mail, "password": password, "name": "Ada", "full_name": "Ada",
+	})
+	token := s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{
+		"email": mail, "password": password,
+	}).field(t, "access_token")
 	id := s.must(http.StatusOK, http.MethodGet, "/auth/me", token, nil).field(t, "id")
-	channel := s.must(http.StatusCreated, http.MethodPost, "/channels/", token, map[string]any{"name": said}).field(t, "id")
+	channel := s.must(
+		http.StatusCreated, http.MethodPost, "/channels/", token, map[string]any{"name": said},
+	).field(t, "id")
 	a, _, err := s.tryDial("/ws/"+id, token, chat.Protocol)
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +330,10 @@ func TestTracesHoldNoSecrets(t *testing.T) {
 func TestNothingIsTracedByDefault(t *testing.T) {
 	s := serve(t, "auth=none")
 	channel := s.channel("ada")
-	s.request(http.MethodPost, "/channels/"+channel+"/messages", "ada", map[string]any{"content": "hello"}, "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	s.request(
+		http.MethodPost, "/channels/"+channel+"/messages", "ada", map[string]any{"content": "hello"}, "Traceparent",
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	)
 	s.dial("ada").send(channel, "hello")
 	for _, result := range []string{"sent", "failed", "dropped"} {
 		if n := s.metric(`chowk_trace_spans_total{result="` + result + `"}`); n != 0 {
@@ -323,10 +345,10 @@ func TestNothingIsTracedByDefault(t *testing.T) {
 	}
 }
 
-// TestACollectorThatIsNoUse is one that nobody listens at, or that takes a request
+// TestUnavailableCollector is one that nobody listens at, or that takes a request
 // and never answers: events go on, the rest is dropped and counted, and the server
 // stops in time.
-func TestACollectorThatIsNoUse(t *testing.T) {
+func TestUnavailableCollector(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections, and nobody reads
 	if err != nil {
 		t.Fatal(err)
@@ -338,8 +360,10 @@ func TestACollectorThatIsNoUse(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, "auth=none", "trace.endpoint=http://"+c.address, "trace.ratio=1", "drain.window=0s", "drain.timeout=10s",
-				"limits.commands-per-second=100000", "limits.commands-burst=100000", "limits.user-commands-per-second=400000", "limits.user-commands-burst=400000")
+			s := serve(t, "auth=none", "trace.endpoint=http://"+c.address, "trace.ratio=1", "drain.window=0s",
+				"drain.timeout=10s",
+				"limits.commands-per-second=100000", "limits.commands-burst=100000", "limits.user-commands-per-second=400000",
+				"limits.user-commands-burst=400000")
 			channel := s.channel("ada")
 			ada := s.dial("ada")
 			for i := range 600 { // each of eight spans and more

@@ -73,7 +73,7 @@ func inside(m proto.Message) error {
 	return validate(m)
 }
 
-func TestTheExampleIsEnvoys(t *testing.T) {
+func TestExampleIsValid(t *testing.T) {
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
@@ -94,15 +94,18 @@ func TestTheExampleIsEnvoys(t *testing.T) {
 		t.Error("a socket ends after Envoy's timeout of a request, 15 s")
 	}
 	const heartbeat = 30
-	for name, d := range map[string]int64{"stream_idle_timeout": m.GetStreamIdleTimeout().GetSeconds(), "idle_timeout of the route": route.GetIdleTimeout().GetSeconds()} {
+	for name, d := range map[string]int64{
+		"stream_idle_timeout":       m.GetStreamIdleTimeout().GetSeconds(),
+		"idle_timeout of the route": route.GetIdleTimeout().GetSeconds(),
+	} {
 		if d <= 2*heartbeat {
 			t.Errorf("%s is %d s: sockets that are only quiet end before chowk's second heartbeat", name, d)
 		}
 	}
 }
 
-// TestTheCheckSees: a mistake of each kind is found.
-func TestTheCheckSees(t *testing.T) {
+// TestConfigurationMistakesAreDetected: a mistake of each kind is found.
+func TestConfigurationMistakesAreDetected(t *testing.T) {
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
