@@ -121,6 +121,8 @@ type Channel struct {
 	// Clients of the old system read these two here, not in my_membership.
 	UnreadCount int64 `json:"unread_count"`
 	IsStarred   bool  `json:"is_starred"`
+	// The store knows the other member of a direct channel only when it knows the caller.
+	DirectPeer *UserRef `json:"direct_peer,omitempty" doc:"The other member of a direct channel. Events do not have it."`
 }
 
 // Membership is a user's membership in a channel, with the settings that are only theirs.

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"strings"
 
 	"github.com/chowk-chat/chowk/chat"
 )
@@ -85,4 +86,17 @@ func DirectKey(a, b chat.UserID) string {
 		a, b = b, a
 	}
 	return string(a) + "|" + string(b) // no user id contains a bar
+}
+
+// DirectPeer returns the other user of the direct channel with this key, or "" if user is not one of its two.
+func DirectPeer(key string, user chat.UserID) chat.UserID {
+	a, b, _ := strings.Cut(key, "|")
+	switch string(user) {
+	case a:
+		return chat.UserID(b)
+	case b:
+		return chat.UserID(a)
+	default:
+		return ""
+	}
 }

@@ -114,3 +114,18 @@ func TestDirectKeyIsTheSameInEitherOrder(t *testing.T) {
 		t.Errorf("got %q and %q", a, b)
 	}
 }
+
+func TestDirectPeerIsTheOtherUserOfTheKey(t *testing.T) {
+	key := DirectKey("a-b", "c-d")
+	want := map[chat.UserID]chat.UserID{"a-b": "c-d", "c-d": "a-b", "eve": "", "a": "", "c-d|a-b": ""}
+	got := map[chat.UserID]chat.UserID{}
+	for user := range want {
+		got[user] = DirectPeer(key, user)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("peers in %s (-want +got):\n%s", key, diff)
+	}
+	if peer := DirectPeer("", "ada"); peer != "" {
+		t.Errorf("a channel without a key has the peer %q", peer)
+	}
+}

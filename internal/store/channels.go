@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/database"
@@ -44,12 +46,13 @@ var (
 		channelColumns.Pick("name", "description", "topic", "is_archived", "updated_at"))
 	moveHeads = table.Update("move_heads", "channels", headColumns.Pick("id"), headColumns.Without("id"))
 
-	// ownChannels selects the channels of members, with the membership.
+	// ownChannels selects the channels of members, with the membership and the direct key.
 	ownChannels = "SELECT " + channelColumns.List("c.") + ", " + membershipColumns.List("m.") + ", " + unreadCount +
-		" FROM members m JOIN channels c ON c.id = m.channel_id"
+		", COALESCE(c.direct_key, '') FROM members m JOIN channels c ON c.id = m.channel_id"
 	listChannels = "-- name: list_channels\n" + ownChannels + `
 		WHERE m.user_id = $1 AND (NOT c.is_archived OR $2) ORDER BY c.last_message_at DESC, c.created_at DESC, c.id`
 	selectChannel       = "-- name: channel\n" + ownChannels + " WHERE m.user_id = $1 AND m.channel_id = $2"
+	selectPeers         = "-- name: direct_peers\nSELECT u.id, " + refColumns + " FROM users u " + usersByID
 	selectPublicChannel = "-- name: public_channel\nSELECT " + channelColumns.List("c.") + `
 		FROM channels c WHERE c.id = $1 AND NOT c.is_private`
 	browseChannels = "-- name: browse\nSELECT " + channelColumns.List("c.") + ` FROM channels c
@@ -59,12 +62,37 @@ var (
 		ORDER BY c.member_count DESC, c.name, c.id LIMIT $3`
 )
 
-// scanOwnChannel scans a row of ownChannels.
+// scanOwnChannel scans a row of ownChannels. namePeers completes the channel.
 func scanOwnChannel(r row, ch *chat.Channel) error {
-	m := new(chat.Membership)
-	err := channelColumns.Scan(r, ch, append(membershipColumns.Into(m), &m.UnreadCount)...)
+	m, directKey := new(chat.Membership), ""
+	err := channelColumns.Scan(r, ch, append(membershipColumns.Into(m), &m.UnreadCount, &directKey)...)
 	ch.MyMembership, ch.UnreadCount, ch.IsStarred = m, m.UnreadCount, m.IsStarred
+	if peer := state.DirectPeer(directKey, m.UserID); peer != "" {
+		ch.DirectPeer = (&chat.User{ID: peer}).Ref(false)
+	}
 	return err
+}
+
+// namePeers loads the names and pictures of the other users of direct channels, in at most one statement.
+func namePeers(c conn, channels []chat.Channel) error {
+	peers := make(map[chat.UserID]*chat.UserRef)
+	for _, ch := range channels {
+		if ch.DirectPeer != nil {
+			peers[ch.DirectPeer.ID] = ch.DirectPeer
+		}
+	}
+	if len(peers) == 0 {
+		return nil
+	}
+	ids := slices.Collect(maps.Keys(peers))
+	return database.Query(c, selectPeers, func(r row) error {
+		var u chat.User
+		if err := r.Scan(&u.ID, &u.Name, &u.Picture); err != nil {
+			return err
+		}
+		*peers[u.ID] = *u.Ref(false)
+		return nil
+	}, ids)
 }
 
 // Channels lists the user's channels. See command.Store.
@@ -73,10 +101,14 @@ func (s *Store) Channels(
 ) (all []chat.Channel, err error) {
 	err = s.db.Read(ctx, "channels", func(c conn) error {
 		all = []chat.Channel{}
-		return database.Query(c, listChannels, func(r row) error {
+		err := database.Query(c, listChannels, func(r row) error {
 			all = append(all, chat.Channel{})
 			return scanOwnChannel(r, &all[len(all)-1])
 		}, user, includeArchived)
+		if err != nil {
+			return err
+		}
+		return namePeers(c, all)
 	})
 	return all, err
 }
@@ -96,8 +128,11 @@ func findChannel(c conn, id chat.ID, viewer chat.UserID) (found *chat.Channel, e
 		found = new(chat.Channel)
 		return scanOwnChannel(r, found)
 	}, viewer, id)
-	if err != nil || found != nil {
-		return found, err
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		return found, namePeers(c, []chat.Channel{*found})
 	}
 	err = database.Query(c, selectPublicChannel, channelColumns.All(func(ch *chat.Channel) { found = ch }), id)
 	if err == nil && found == nil {

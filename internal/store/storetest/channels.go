@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chowk-chat/chowk/chat"
 	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
@@ -124,6 +126,20 @@ func testDirect(t *testing.T, b *bench) {
 	found, err := b.s.DirectChannel(t.Context(), key, "bob")
 	if err != nil || found.ID != ids[0] || found.MyMembership == nil {
 		t.Errorf("got %+v, %v", found, err)
+	}
+	for user, peer := range map[chat.UserID]chat.UserID{"ada": "bob", "bob": "ada"} {
+		all, err := b.s.Channels(t.Context(), user, false)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("channels of %s: %v, %v", user, all, err)
+		}
+		one, err := b.s.Channel(t.Context(), ids[0], user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := (&chat.User{ID: peer, Name: "Name of " + string(peer)}).Ref(false)
+		if diff := cmp.Diff([]*chat.UserRef{want, want}, []*chat.UserRef{all[0].DirectPeer, one.DirectPeer}); diff != "" {
+			t.Errorf("direct peer of %s in the list and by id (-want +got):\n%s", user, diff)
+		}
 	}
 	_, err = b.s.DirectChannel(t.Context(), state.DirectKey("ada", "eve"), "ada")
 	b.fails(err, chat.NotFound)
