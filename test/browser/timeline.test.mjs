@@ -144,3 +144,18 @@ test('a link leads to its channel, and offers to join a public one', async (t) =
   await text(eve.page, 'hello').waitFor();
   assert.equal(await eve.page.title(), '#open · chowk');
 });
+
+test('a direct conversation has the name of the other user', async (t) => {
+  const { server } = await two(browser, t);
+  // The name of the channel, DM-a-b-c-d, does not tell which users it is of.
+  for (const u of ['a-b', 'c-d']) await rest(server, u, 'GET', '/channels/');
+  const direct = await rest(server, 'a-b', 'POST', '/channels/direct', { user_id: 'c-d' });
+  await rest(server, 'a-b', 'POST', `/channels/${direct.id}/messages`, { content: 'psst' });
+  for (const [user, peer] of [['a-b', 'c-d'], ['c-d', 'a-b']]) {
+    const { page } = await visit(browser, server, user);
+    await page.getByTestId('channel-item').getByText(peer, { exact: true }).click();
+    await page.getByRole('heading', { name: peer, exact: true }).waitFor();
+    await text(page, 'psst').waitFor();
+    await page.getByText(`This is the beginning of your conversation with ${peer}.`).waitFor();
+  }
+});

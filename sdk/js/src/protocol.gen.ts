@@ -693,6 +693,8 @@ export interface Channel {
   my_membership: Membership | null;
   unread_count: number;
   is_starred: boolean;
+  /** The other member of a direct channel. Events do not have it. */
+  direct_peer?: UserRef;
 }
 
 export interface ChannelState {

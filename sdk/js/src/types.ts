@@ -22,6 +22,8 @@ export type ServerEvent = protocol.LogEvent | protocol.TransientEvent;
 export type ServerFrame = ServerEvent | protocol.SocketEvent;
 
 /** Each command's data, and the response of its ack. */
-export type Requests = { [C in keyof protocol.Commands]: [protocol.Commands[C]['data'], protocol.Commands[C]['response']] };
+export type Requests = {
+  [C in keyof protocol.Commands]: [protocol.Commands[C]['data'], protocol.Commands[C]['response']];
+};
 
 export type RequestType = keyof Requests;

@@ -2,7 +2,7 @@ import type { Channel, Rest, ServerEvent } from '@chowk/client';
 import { createContext } from 'svelte';
 import { toasts } from '../../lib/toasts.svelte.ts';
 import type { People } from '../people/people.svelte.ts';
-import { applyToList, patch, peerOf, sorted, upsert } from './list.ts';
+import { applyToList, patch, sorted, upsert } from './list.ts';
 
 /** The user's channels, the one with the latest activity first. */
 export class Channels {
@@ -25,8 +25,7 @@ export class Channels {
 
   /** Returns the name to show: for a direct channel, the other user's. */
   title(c: Channel): string {
-    const peer = this.peer(c);
-    return peer ? this.people.name(peer) : c.name;
+    return c.direct_peer ? this.people.name(c.direct_peer.id) : c.name;
   }
 
   /** Returns the title with a # in front of a channel's name. */
@@ -34,21 +33,18 @@ export class Channels {
     return c.channel_type === 'direct' ? this.title(c) : `#${c.name}`;
   }
 
-  /** Returns the other user of a direct channel. */
-  peer(c: Channel): string | undefined {
-    return peerOf(c, this.people.me.id);
-  }
-
   /** Returns the other users of all direct channels. */
   peers(): string[] {
-    return this.list.flatMap((c) => this.peer(c) ?? []);
+    return this.list.flatMap((c) => c.direct_peer?.id ?? []);
   }
 
   async load(): Promise<void> {
     try {
-      await this.fetch(this.rest.channels, (all) => (this.list = sorted(all)));
+      await this.fetch(this.rest.channels, (all) => {
+        this.people.learn(all.map((c) => c.direct_peer));
+        this.list = sorted(all);
+      });
       this.loaded = true;
-      this.people.want(this.peers());
     } catch (e) {
       toasts.error(e);
     }
@@ -67,9 +63,8 @@ export class Channels {
   }
 
   private add(c: Channel): void {
+    this.people.learn([c.direct_peer]);
     this.list = upsert(this.list, c);
-    const peer = this.peer(c);
-    if (peer) this.people.want([peer]);
   }
 
   private async fetch<T>(load: () => Promise<T>, store: (response: T) => void): Promise<void> {

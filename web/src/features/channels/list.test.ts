@@ -1,7 +1,7 @@
 import type { Channel, Role, ServerEvent } from '@chowk/client';
 import { expect, test } from 'vitest';
 import { channel, sent, timestamp } from '../../testing/fixtures.ts';
-import { applyToList, manages, peerOf, sorted, upsert } from './list.ts';
+import { applyToList, manages, sorted, upsert } from './list.ts';
 
 const list = [
   channel('d', { last_message_at: '2026-01-01T00:00:00Z' }),
@@ -40,14 +40,6 @@ test('follows names and memberships', () => {
   l = applyToList(l, { type: 'member_joined', user_id: 'eve', role: 'member', ...at(3) }, 'ada');
   expect(find(l, 'c').member_count).toBe(3);
   expect(ids(applyToList(l, { type: 'channel_left', ...at(4) }, 'ada'))).toEqual(['d']);
-});
-
-test('finds the other user of a direct channel, hyphens or not', () => {
-  const direct = (name: string) => channel('x', { channel_type: 'direct', name });
-  expect(peerOf(direct('DM-ada-bob'), 'ada')).toBe('bob');
-  expect(peerOf(direct('DM-bob-ada'), 'ada')).toBe('bob');
-  expect(peerOf(direct('DM-a-b-c-d'), 'c-d')).toBe('a-b');
-  expect(peerOf(channel('c'), 'ada')).toBeUndefined();
 });
 
 test('owners and admins manage a channel', () => {

@@ -69,14 +69,5 @@ function applyToChannel(c: Channel, e: LogEvent, me: string): Channel {
   }
 }
 
-/** Returns the id of the other user of a direct channel. */
-export function peerOf(c: Channel, me: string): string | undefined {
-  if (c.channel_type !== 'direct') return undefined;
-  const pair = c.name.replace(/^DM-/, '');
-  if (pair.startsWith(`${me}-`)) return pair.slice(me.length + 1);
-  if (pair.endsWith(`-${me}`)) return pair.slice(0, -me.length - 1);
-  return c.created_by === me ? undefined : c.created_by;
-}
-
 /** Reports whether the user may manage a channel: change it, add members and delete messages of others. */
 export const manages = (c: Channel): boolean => ['owner', 'admin'].includes(c.my_membership?.role ?? '');
