@@ -26,7 +26,7 @@ func TestCheckExitsByTheHistory(t *testing.T) {
 	}{
 		"what was acknowledged is stored": {
 			append([]history.Record{founded, stored}, sends...), exitOK,
-			"no promise was broken",
+			"no guarantee was broken",
 		},
 		"it is not stored": {
 			append([]history.Record{founded}, sends...), exitFailed,

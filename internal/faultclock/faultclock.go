@@ -1,7 +1,6 @@
-// Package faultclock is a clock that can be set while a server runs, as somebody
-// with a wrong idea of the time, or a virtual machine that wakes up, sets the
-// system's. It is for tests: the server has it only when it is built with the tag
-// faultclock.
+// Package faultclock is a clock that tests set while a server runs, as an administrator
+// or a resumed virtual machine sets the system's. Only servers built with the tag
+// faultclock have it.
 package faultclock
 
 import (
@@ -13,10 +12,10 @@ import (
 	"unsafe"
 )
 
-// Step is t as a clock would tell it that was set forward by so many seconds, or
-// back: the time of day is another, and the monotonic reading, by which times of one
-// process are compared and subtracted, is the same. (t.Add moves both.) A t without
-// a monotonic reading is only moved.
+// Step returns t as a clock would show it after it was set forward by a number of
+// seconds, or back: the time of day changes, and the monotonic reading, with which
+// times of one process are compared and subtracted, does not. (t.Add changes both.) A t
+// without a monotonic reading is only moved.
 func Step(t time.Time, seconds int) time.Time {
 	if t == t.Round(0) { //nolint:staticcheck // == and not Equal: whether there is a monotonic reading
 		return t.Add(time.Duration(seconds) * time.Second)
@@ -30,12 +29,12 @@ func Step(t time.Time, seconds int) time.Time {
 	return t
 }
 
-// look is how often a file is read.
-const look = 5 * time.Millisecond
+// pollInterval is how often the file is read.
+const pollInterval = 5 * time.Millisecond
 
-// Follow is a clock that is off by what a file says, in seconds; by nothing while
-// there is no file, and by what it said last when it says no number. It looks every
-// few milliseconds.
+// Follow returns a clock that is off by the number of seconds in a file. Without a file
+// it is exact; when the file holds no number, it stays as it was. It reads the file
+// every few milliseconds.
 func Follow(file string) func() time.Time {
 	var mu sync.Mutex // guards what follows
 	var offset int
@@ -45,7 +44,7 @@ func Follow(file string) func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
 		if now.After(next) {
-			next = now.Add(look)
+			next = now.Add(pollInterval)
 			if b, err := os.ReadFile(file); err == nil {
 				if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
 					offset = n

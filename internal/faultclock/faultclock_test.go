@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestAStepMovesTheTimeOfDayAlone(t *testing.T) {
+func TestAStepMovesOnlyTheTimeOfDay(t *testing.T) {
 	before := time.Now()
 	for _, seconds := range []int{3600, 1, 0, -1, -3600, -10 * 365 * 86400} {
 		stepped, want := Step(before, seconds), time.Duration(seconds)*time.Second
@@ -34,7 +34,7 @@ func TestAClockFollowsItsFile(t *testing.T) {
 			}
 		}
 		off := func() time.Duration { return now().Round(0).Sub(time.Now().Round(0)).Round(time.Minute) }
-		for range 1000 { // a few milliseconds each
+		for range 1000 { // one poll interval each
 			if off() == time.Duration(seconds)*time.Second {
 				break
 			}

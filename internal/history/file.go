@@ -10,20 +10,20 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// magic begins a file; the digit is the version of the format. Then come, all
-// little-endian: the numbers of channels, names and records (uint32, uint32,
-// uint64); each channel's id; each name as a length byte and its bytes; the
+// magic is the beginning of a file; the digit is the version of the format. Then
+// follow, all little-endian: the numbers of channels, names and records (uint32,
+// uint32, uint64); each channel's id; each name as a length byte and its bytes; the
 // records.
 const magic = "chowk history 1\n"
 
 const recordSize = 48
 
-// maxTable bounds what a file may claim of channels and names.
+// maxTable bounds the numbers of channels and names that a file may claim.
 const maxTable = 1 << 24
 
 var errFormat = errors.New("this is not a history of a known version")
 
-// Write writes h as a file.
+// Write writes h in the format of a file.
 func (h *History) Write(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 1<<20)
 	head := append([]byte(nil), magic...)
@@ -52,7 +52,7 @@ func (h *History) Write(w io.Writer) error {
 	return nil
 }
 
-// Read reads a file.
+// Read reads what Write has written.
 func Read(r io.Reader) (*History, error) {
 	b := bufio.NewReaderSize(r, 1<<20)
 	var head [len(magic) + 16]byte
@@ -114,7 +114,7 @@ func decode(b *[recordSize]byte) Record {
 		Kind: Kind(b[0]), What: What(b[1]), Flags: binary.LittleEndian.Uint16(b[2:]),
 		Session: binary.LittleEndian.Uint32(b[4:]),
 		At:      int64(binary.LittleEndian.Uint64(b[8:])), Seq: int64(binary.LittleEndian.Uint64(b[16:])),
-		ID:      chat.ID(b[24:40]),
+			ID: chat.ID(b[24:40]),
 		Channel: binary.LittleEndian.Uint32(b[40:]), User: binary.LittleEndian.Uint32(b[44:]),
 	}
 }

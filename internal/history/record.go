@@ -1,69 +1,68 @@
-// Package history is what clients saw of a server, and the proof that it kept its
-// promises: which messages they sent, what was acknowledged, what arrived, beside
-// what the database holds in the end. Check goes over it once and names every
-// promise that was broken, with the first example of each.
+// Package history records what clients see of a server, and proves that the server kept
+// its guarantees: which messages clients sent, what was acknowledged, what arrived, and
+// what the database holds at the end. Check goes over it once and reports every broken
+// guarantee with its first example.
 //
 // A record has 48 bytes, in memory and in the file:
 //
 //	 0  kind     uint8
 //	 1  what     uint8    type of the log entry, or reason
 //	 2  flags    uint16
-//	 4  session  uint32   who saw it: an index into Names
+//	 4  session  uint32   the session that recorded it: an index into Names
 //	 8  at       int64    nanoseconds on one monotonic clock
 //	16  seq      int64
 //	24  id       [16]byte message, or attempt
 //	40  channel  uint32   an index into Channels
-//	44  user     uint32   whom it is about: an index into Names
+//	44  user     uint32   the user of the entry: an index into Names
 package history
 
 import "github.com/chowk-chat/chowk/chat"
 
-// Kind says what a record is about.
+// Kind is what a record is about.
 type Kind uint8
 
-// The kinds. Those of one session are in the order in which they happened there.
+// The kinds. Records of one session are in the order in which they happened.
 const (
-	// Stored is an entry of the log as the database has it: seq, what, id (of the
-	// message it makes or changes), user (who did it, of member entries whom it is
-	// about).
+	// Stored is an entry of the log in the database: seq, what, id (of the message that it
+	// creates or changes), user (the author; of member entries, the member).
 	Stored Kind = iota + 1
-	// Founder is a user with whom a channel started.
-	Founder
+	// InitialMember is a user with whom a channel began.
+	InitialMember
 	// Began is a channel's head when the session first connected.
 	Began
-	// Invoked is a change that is about to be asked for; id names the attempt: of
-	// a message, the message. Acked, Refused and Unknown are its answers.
+	// Invoked is a change that is about to be requested; id identifies the attempt: of a
+	// message, the message. Acked, Refused and Unknown are its answers.
 	Invoked
 	Acked
 	Refused
 	Unknown
 	// Received is an entry as it came over the wire, Delivered as the client library
-	// gave it to the application.
+	// passed it to the application.
 	Received
 	Delivered
-	// Resumed is a cursor from which the session asked to go on.
+	// Resumed is a cursor from which the session resumed.
 	Resumed
-	// Connected is a new connection, id the epoch's digest.
+	// Connected is a new connection; id is the epoch's digest.
 	Connected
-	// Resyncs is a channel that is to be loaded again: seq is where it goes on, what
-	// the reason.
+	// Resyncs is a channel that has to be reloaded: seq is where it continues, what the
+	// reason.
 	Resyncs
 	// Parted is a membership that ended while the session was away.
 	Parted
-	// Level is the moment at which all that was missed had arrived.
-	Level
-	// Barrier is the end of the session's part: nothing more is to come.
+	// CaughtUp is the moment at which everything that was missed had arrived.
+	CaughtUp
+	// Barrier is the end of the session's part: nothing more will come.
 	Barrier
-	// FaultBegins and FaultEnds say when something was broken; what says what.
+	// FaultBegins and FaultEnds mark a fault; what identifies it.
 	FaultBegins
 	FaultEnds
 	kinds
 )
 
-// What says what an entry of a log does.
+// What is what an entry of a log does.
 type What uint8
 
-// The entries, and with Other whatever else there may be.
+// The entries; Other is any other.
 const (
 	Other What = iota
 	Message
@@ -82,7 +81,7 @@ var kindNames = map[chat.EventType]What{
 	chat.EventMemberJoined: Joins, chat.EventMemberLeft: Leaves, chat.EventChannelJoined: Founds,
 }
 
-// WhatOf is the entry of an event type as the store names it.
+// WhatOf returns the What of an entry's type in the database.
 func WhatOf(t chat.EventType) What { return kindNames[t] }
 
 func (w What) String() string {
@@ -102,8 +101,8 @@ const (
 	ReasonJoined
 )
 
-// FlagSend marks the Invoked, Acked, Refused and Unknown of a message: its id is
-// the one that is stored.
+// FlagSend marks the Invoked, Acked, Refused and Unknown of a message: its id is the
+// one that is stored.
 const FlagSend uint16 = 1
 
 // Record is one thing that happened.
@@ -119,11 +118,11 @@ type Record struct {
 	User    uint32
 }
 
-// History is all records: Stored and Founder first, then the others by their time.
+// History holds all records: Stored and InitialMember first, then the others by time.
 type History struct {
 	Channels []chat.ID
-	// Names are the users; a session is its user's index, and a user has at most
-	// one session.
+	// Names are the users. A session has its user's index, and a user has at most one
+	// session.
 	Names   []chat.UserID
 	Records []Record
 }

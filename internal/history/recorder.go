@@ -10,7 +10,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Recorder gathers records from many goroutines, on one clock.
+// Recorder collects records from many goroutines, on one clock.
 type Recorder struct {
 	start time.Time
 
@@ -27,10 +27,10 @@ func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), channels: make(map[chat.ID]uint32), names: make(map[chat.UserID]uint32)}
 }
 
-// Now is the time on the recorder's clock.
+// Now returns the time on the recorder's clock.
 func (r *Recorder) Now() int64 { return int64(time.Since(r.start)) }
 
-// Channel gives a channel's index.
+// Channel returns a channel's index.
 func (r *Recorder) Channel(id chat.ID) uint32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,7 +43,7 @@ func (r *Recorder) Channel(id chat.ID) uint32 {
 	return i
 }
 
-// User gives a user's index.
+// User returns a user's index.
 func (r *Recorder) User(id chat.UserID) uint32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,7 +56,7 @@ func (r *Recorder) User(id chat.UserID) uint32 {
 	return i
 }
 
-// Store adds what the database holds: Stored and Founder records.
+// Store adds what the database holds: Stored and InitialMember records.
 func (r *Recorder) Store(records ...Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +82,7 @@ func (r *Recorder) Session(user chat.UserID) *Log {
 	return l
 }
 
-// Add appends a record at this moment, about a channel unless its id is zero.
+// Add appends a record with the current time, about a channel unless its id is zero.
 func (l *Log) Add(rec Record, channel chat.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +99,7 @@ func (l *Log) Add(rec Record, channel chat.ID) {
 	l.records = append(l.records, rec)
 }
 
-// History merges what was recorded. Nothing may be added meanwhile.
+// History merges the records. Nothing may be added meanwhile.
 func (r *Recorder) History() *History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,7 +127,7 @@ func (r *Recorder) History() *History {
 	return &h
 }
 
-// part is what is left of one log, merge a heap of them by time.
+// part is the rest of one log, merge a heap of them by time.
 type part struct {
 	records []Record
 	at      int

@@ -8,51 +8,49 @@ import (
 	"time"
 )
 
-// Report is what Check found.
+// Report is the result of Check.
 type Report struct {
 	Violations []Violation
 
 	Records   int
 	Stored    int // entries in the database
-	Invoked   int // changes asked for
+	Invoked   int // changes requested
 	Acked     int // changes acknowledged, Messages of them messages
 	Messages  int
 	Refused   int
-	Unknown   int // attempts given up without an answer, before their repetition
-	Received  int // over the wire, Repeated of them seen before (a cost, no error)
+	Unknown   int // attempts without an answer, before they were repeated
+	Received  int // over the wire, Repeated of them for another time (a cost, not an error)
 	Repeated  int
 	Delivered int // to applications
-	Resyncs   int // channels to be loaded again
+	Resyncs   int // channels to be reloaded
 
-	// Staleness is the time from an ack to each hand-over.
+	// Staleness is the time from an ack to each delivery.
 	Staleness Percentiles
-	// FirstAck and Resumed are, after the end of each fault, the time to the first
-	// ack, and the time until 95 % of the sessions that had to connect again were
-	// level.
+	// FirstAck and Resumed have an element for each fault: the time from its end to the
+	// first ack, and to the moment at which 95% of the sessions that had to reconnect had
+	// caught up.
 	FirstAck, Resumed []time.Duration
-	// Silent is the sum of the times beyond a second without any ack, Longest the
-	// longest.
+	// Silent is the total time beyond one second without any ack, Longest the longest.
 	Silent, Longest time.Duration
 }
 
-// Percentiles of a distribution, to about 6 %.
+// Percentiles are those of a distribution, to about 6%.
 type Percentiles struct {
 	P50, P99, Max time.Duration
 }
 
-// String is the report in a few lines.
+// String returns the report in a few lines.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b,
-		"%d records: %d changes acknowledged (%d messages), %d refused; %d entries stored, %d received (%d repeated), %d "+
-			"handed over, %d channels reloaded\n",
+	fmt.Fprintf(&b, "%d records: %d changes acknowledged (%d messages), %d refused; %d entries stored, "+
+		"%d received (%d repeated), %d delivered, %d channels reloaded\n",
 		r.Records, r.Acked, r.Messages, r.Refused, r.Stored, r.Received, r.Repeated, r.Delivered, r.Resyncs)
-	fmt.Fprintf(&b,
-		"ack to hand-over p50 %v, p99 %v, max %v; after faults first ack %v, 95 %% resumed %v; without acks %v, at most %v\n",
+	fmt.Fprintf(&b, "ack to delivery p50 %v, p99 %v, max %v; after faults first ack %v, 95%% caught up %v; "+
+		"without acks %v, at most %v\n",
 		round(r.Staleness.P50), round(r.Staleness.P99), round(r.Staleness.Max), worst(r.FirstAck), worst(r.Resumed),
 		round(r.Silent), round(r.Longest))
 	if len(r.Violations) == 0 {
-		b.WriteString("no promise was broken\n")
+		b.WriteString("no guarantee was broken\n")
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintln(&b, v)
@@ -74,7 +72,7 @@ func worst(all []time.Duration) time.Duration {
 	return round(slices.Max(all))
 }
 
-// timing is when things happened.
+// timing records when things happened.
 type timing struct {
 	staleness [64 * 16]int
 	samples   int
@@ -82,9 +80,9 @@ type timing struct {
 
 	lastAck    int64
 	waiting    bool  // for the first ack after a fault
-	began      int64 // when the fault began, 0 when there is none
+	began      int64 // when the fault began; 0 for no fault
 	ended      int64
-	reconnects map[uint32]bool // sessions that connected since the fault began: whether they are level
+	reconnects map[uint32]bool // sessions that connected since the fault began: whether they have caught up
 	levels     []int64
 	firstAck   []time.Duration
 	resumed    []time.Duration
@@ -106,9 +104,9 @@ func (t *timing) acked(r *Record) {
 	}
 }
 
-func (t *timing) handed(at, ackedAt int64) {
+func (t *timing) delivered(at, ackedAt int64) {
 	if ackedAt == 0 {
-		return // handed over before the sender knew
+		return // delivered before the sender knew
 	}
 	d := max(at-ackedAt, 1)
 	t.max = max(t.max, d)
@@ -154,7 +152,7 @@ func (t *timing) mark(r *Record) {
 		if t.began > 0 {
 			t.reconnects[r.Session] = false
 		}
-	case Level:
+	case CaughtUp:
 		if level, counted := t.reconnects[r.Session]; counted && !level {
 			t.reconnects[r.Session] = true
 			t.levels = append(t.levels, r.At)
@@ -162,7 +160,7 @@ func (t *timing) mark(r *Record) {
 	}
 }
 
-// close ends the account of a fault.
+// close finishes a fault.
 func (t *timing) close() {
 	if n := len(t.levels); n > 0 && t.ended > 0 {
 		slices.Sort(t.levels)

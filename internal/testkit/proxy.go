@@ -187,7 +187,8 @@ func (p *Proxy) dial() (c net.Conn, err error) {
 		if avoided := p.avoided.Load(); avoided != nil && *avoided == target {
 			continue
 		}
-		if c, err = (&net.Dialer{Timeout: proxyDialTimeout}).Dial("tcp", target); err == nil { //nolint:noctx // it has a timeout
+		if c, err = (&net.Dialer{Timeout: proxyDialTimeout}).
+			Dial("tcp", target); err == nil { //nolint:noctx // it has a timeout
 			return c, nil
 		}
 	}

@@ -72,7 +72,7 @@ func (p *person) options() client.Options {
 					p.log.Add(history.Record{Kind: history.Resumed, Seq: seq}, id)
 				}
 			},
-			CaughtUp: func() { p.log.Add(history.Record{Kind: history.Level}, chat.ID{}) },
+			CaughtUp: func() { p.log.Add(history.Record{Kind: history.CaughtUp}, chat.ID{}) },
 			Received: func(ev client.Event) {
 				if ev.Seq > 0 {
 					p.log.Add(p.record(history.Received, &ev), ev.ChannelID)

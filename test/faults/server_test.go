@@ -252,7 +252,7 @@ func readRows(rec *history.Recorder, channels []chat.ID, query func(string, func
 		}
 		rec.Store(r)
 		for _, u := range p.Founders {
-			rec.Store(history.Record{Kind: history.Founder, Channel: r.Channel, Seq: r.Seq, User: rec.User(u)})
+			rec.Store(history.Record{Kind: history.InitialMember, Channel: r.Channel, Seq: r.Seq, User: rec.User(u)})
 		}
 		return nil
 	})

@@ -1,5 +1,5 @@
-// Package faultresult holds what fault runs found: test/faults writes it, and
-// `chowk-lab faults-table` turns it into the table of docs/guarantees.md.
+// Package faultresult holds the results of fault runs: test/faults writes them, and
+// `chowk-lab faults-table` turns them into the table of docs/guarantees.md.
 package faultresult
 
 import (
@@ -18,38 +18,39 @@ import (
 	"github.com/chowk-chat/chowk/internal/history"
 )
 
-// Result is what came of one run: a server, a database, people, and a fault again
-// and again.
+// Result is the result of one run: a server, a database, clients, and one fault
+// injected repeatedly.
 type Result struct {
 	Database string        `json:"database"`
 	Fault    string        `json:"fault"`
 	Seed     uint64        `json:"seed"`
 	Clients  int           `json:"clients"`
-	Load     time.Duration `json:"load_ns"` // for how long people acted
-	Times    int           `json:"times"`   // the fault was there
+	Load     time.Duration `json:"load_ns"` // how long the clients acted
+	Times    int           `json:"times"`   // the fault was injected
 
 	Messages   int            `json:"messages"` // acknowledged
-	Changes    int            `json:"changes"`  // acknowledged, messages among them
-	Entries    int            `json:"entries"`  // handed over to applications
+	Changes    int            `json:"changes"`  // acknowledged, including messages
+	Entries    int            `json:"entries"`  // delivered to applications
 	Refused    int            `json:"refused"`
-	Unknown    int            `json:"unknown"`  // attempts, before they were made again
+	Unknown    int            `json:"unknown"`  // attempts, before they were repeated
 	Received   int            `json:"received"` // over the wire
 	Repeated   int            `json:"repeated"` // over the wire
-	Told       int            `json:"told"`     // channels to be loaded again
+	Told       int            `json:"told"`     // channels to be reloaded
 	Violations map[string]int `json:"violations"`
 
-	// FirstAck and Resumed are, for each time, from the end of the fault to the next
-	// acknowledgement and to the moment at which 95 % of the clients that had to
-	// connect again had all that they had missed.
+	// FirstAck and Resumed have an element for each fault: the time from its end to the
+	// next acknowledgement, and to the moment at which 95% of the clients that had to
+	// reconnect had caught up.
 	FirstAck []time.Duration `json:"first_ack_ns"`
 	Resumed  []time.Duration `json:"resumed_ns"`
 	HandOver time.Duration   `json:"hand_over_p99_ns"` // from an ack
 }
 
-// Of takes the numbers out of a report.
+// Of returns the numbers of a report.
 func Of(r *history.Report) Result {
 	result := Result{
-		Messages: r.Messages, Changes: r.Acked, Entries: r.Delivered, Refused: r.Refused, Unknown: r.Unknown, Received: r.Received, Repeated: r.Repeated, Told: r.Resyncs,
+		Messages: r.Messages, Changes: r.Acked, Entries: r.Delivered, Refused: r.Refused, Unknown: r.Unknown,
+		Received: r.Received, Repeated: r.Repeated, Told: r.Resyncs,
 		Violations: make(map[string]int), FirstAck: r.FirstAck, Resumed: r.Resumed, HandOver: r.Staleness.P99,
 	}
 	for _, v := range r.Violations {
@@ -58,7 +59,7 @@ func Of(r *history.Report) Result {
 	return result
 }
 
-// Append adds a line to a file of results.
+// Append appends a line to a file of results.
 func (r *Result) Append(file string) error {
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -72,7 +73,7 @@ func (r *Result) Append(file string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Read reads a file of results; one that does not exist has none.
+// Read reads a file of results; a file that does not exist has none.
 func Read(file string) ([]Result, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +94,7 @@ func Read(file string) ([]Result, error) {
 	return all, nil
 }
 
-// row is all runs of one fault on one kind of database.
+// row sums up all runs of one fault on one database.
 type row struct {
 	database, fault                    string
 	runs, times                        int
@@ -127,8 +128,8 @@ func (w *row) add(r *Result) {
 	}
 }
 
-// Table writes results as a table in Markdown, with a line that sums up. It returns
-// whether no promise was broken.
+// Table writes results as a Markdown table, followed by a line of totals. It reports
+// whether no guarantee was broken.
 func Table(w io.Writer, all []Result) (kept bool, err error) {
 	var rows []*row
 	total := &row{}
@@ -145,20 +146,26 @@ func Table(w io.Writer, all []Result) (kept bool, err error) {
 	}
 	slices.SortStableFunc(rows, func(a, b *row) int { return cmp.Compare(b.database, a.database) })
 	var b strings.Builder
-	b.WriteString("| database | fault | runs | times | messages acked | entries delivered | violations | to the first ack | to 95 % level | repeats on the wire |\n")
+	b.WriteString("| database | fault | runs | times | messages acked | entries delivered | violations " +
+		"| to the first ack | to 95 % caught up | repeats on the wire |\n")
 	b.WriteString("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %s | %s | %d | %s | %s | %.2f %% |\n", r.database, r.fault, r.runs, r.times, digits(r.messages),
-			digits(r.entries), r.wrong, spread(r.firstAck), spread(r.resumed), 100*float64(r.repeated)/float64(max(r.received, 1)))
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %s | %s | %d | %s | %s | %.2f %% |\n", r.database, r.fault, r.runs, r.times,
+			digits(r.messages),
+			digits(r.entries), r.wrong, spread(r.firstAck), spread(r.resumed),
+			100*float64(r.repeated)/float64(max(r.received, 1)))
 	}
-	fmt.Fprintf(&b, "\n**%d kinds of faults, %d runs, %d times: %s messages acknowledged and %s entries delivered; %d lost, %d twice, %d out of order, "+
-		"%d other violations. Worst recovery %s to the first ack, %s until 95 %% were level.**\n", len(faults), total.runs, total.times,
-		digits(total.messages), digits(total.entries), total.lost, total.twice, total.disordered, total.otherwise, worst(total.firstAck), worst(total.resumed))
+	fmt.Fprintf(&b, "\n**%d kinds of faults, %d runs, %d times: %s messages acknowledged and %s entries delivered; ",
+		len(faults), total.runs, total.times, digits(total.messages), digits(total.entries))
+	fmt.Fprintf(&b, "%d lost, %d duplicated, %d out of order, %d other violations. ",
+		total.lost, total.twice, total.disordered, total.otherwise)
+	fmt.Fprintf(&b, "Worst recovery %s to the first ack, %s until 95 %% were caught up.**\n",
+		worst(total.firstAck), worst(total.resumed))
 	_, err = io.WriteString(w, b.String())
 	return total.wrong == 0, err
 }
 
-// digits groups a number's digits by threes.
+// digits formats a number with thousands separators.
 func digits(n int) string {
 	s := fmt.Sprint(n)
 	for at := len(s) - 3; at > 0; at -= 3 {
@@ -167,7 +174,7 @@ func digits(n int) string {
 	return s
 }
 
-// spread is the median and the worst.
+// spread returns the median and the maximum.
 func spread(all []time.Duration) string {
 	if len(all) == 0 {
 		return "-"

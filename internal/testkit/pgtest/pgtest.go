@@ -1,9 +1,9 @@
 //go:build !windows
 
-// Package pgtest starts PostgreSQL servers for tests from the installed binaries:
-// one for each test process, shared, with a database for each test; and one of
-// its own for a test that stops, freezes or kills it. They end with the process,
-// however it ends.
+// Package pgtest starts PostgreSQL servers for tests, from the installed binaries: one
+// shared server for each test process, with a database for each test, and separate
+// servers for tests that stop, freeze or kill them. They end with the process, however
+// it ends.
 package pgtest
 
 import (
@@ -28,14 +28,14 @@ import (
 	"time"
 )
 
-// patience bounds how long a server may take to start or stop.
-const patience = 60 * time.Second
+// serverTimeout bounds how long a server may take to start or stop.
+const serverTimeout = 60 * time.Second
 
 // Server is a PostgreSQL server on loopback.
 type Server struct {
 	dir      string
-	data     string // where its data is
-	said     int64  // how long its log was before the last start
+	data     string // the data directory
+	logStart int64  // the length of the log before the last start
 	port     int
 	settings []string
 	cmd      *exec.Cmd
@@ -51,8 +51,8 @@ var shared struct {
 // count numbers the databases of this process.
 var count atomic.Int64
 
-// Database makes an empty database on the server that the tests of this process
-// share, and returns its URL.
+// Database creates an empty database on the server shared by this process's tests, and
+// returns its URL.
 func Database(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() { shared.server, shared.err = New() })
@@ -66,7 +66,7 @@ func Database(t testing.TB) string {
 	return shared.server.url(name)
 }
 
-// Start gives a test a server of its own.
+// Start starts a server for one test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s, err := New()
@@ -78,10 +78,9 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// StartOn is Start with the data in a directory that is elsewhere by the time that the
-// server starts: made in disk, run in at. mount is called in between. Pages have
-// checksums, and the WAL is in files of 1 MiB, so that short tests too see them used
-// again.
+// StartOn is Start with a data directory that moves: it is created in disk, and the
+// server runs in at. mount is called in between. Pages have checksums, and WAL files
+// have 1 MiB, so that short tests also reuse them.
 func StartOn(t testing.TB, disk, at string, mount func(), settings ...string) *Server {
 	t.Helper()
 	s, err := prepare(filepath.Join(disk, "data"), settings, "--data-checksums", "--wal-segsize=1")
@@ -98,8 +97,7 @@ func StartOn(t testing.TB, disk, at string, mount func(), settings ...string) *S
 	return s
 }
 
-// New makes a server; Remove ends it. A setting is name=value, as in
-// postgresql.conf.
+// New starts a server; Remove ends it. A setting is name=value, as in postgresql.conf.
 func New(settings ...string) (*Server, error) {
 	s, err := prepare("", settings)
 	if err != nil {
@@ -111,8 +109,8 @@ func New(settings ...string) (*Server, error) {
 	return s, nil
 }
 
-// prepare makes a server that does not run yet, with its data in a directory, or
-// among the rest of it. Options are initdb's.
+// prepare returns a server that does not run yet, with its data in the given directory,
+// or in its own one if data is "". Options are initdb's.
 func prepare(data string, settings []string, options ...string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
@@ -120,12 +118,15 @@ func prepare(data string, settings []string, options ...string) (*Server, error)
 	}
 	dir, err := os.MkdirTemp("", "chowk-pg-")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
+		return nil, fmt.Errorf("create a directory for PostgreSQL: %w", err)
 	}
-	s := &Server{dir: dir, data: data, settings: settings, fail: func(f string, a ...any) { panic("pgtest: " + fmt.Sprintf(f, a...)) }}
+	s := &Server{
+		dir: dir, data: data, settings: settings,
+		fail: func(f string, a ...any) { panic("pgtest: " + fmt.Sprintf(f, a...)) },
+	}
 	if data == "" {
 		s.data = filepath.Join(dir, "data")
-	} else if err := own(filepath.Dir(data)); err != nil {
+	} else if err := chown(filepath.Dir(data)); err != nil {
 		return nil, err
 	}
 	if err := s.init(bin, options); err != nil {
@@ -134,10 +135,10 @@ func prepare(data string, settings []string, options ...string) (*Server, error)
 	return s, nil
 }
 
-// errTaken says that somebody else has the port.
-var errTaken = errors.New("the port was taken before postgres listened on it")
+// errTaken means that another program uses the port.
+var errTaken = errors.New("another program took the port before postgres listened on it")
 
-// firstStart chooses a port, and another one when it was taken meanwhile.
+// firstStart chooses a port, and another one if it was taken meanwhile.
 func (s *Server) firstStart() (err error) {
 	for range 5 {
 		s.port = 0
@@ -149,7 +150,7 @@ func (s *Server) firstStart() (err error) {
 	return err
 }
 
-// binaries finds the directory of PostgreSQL's server programs.
+// binaries returns the directory of PostgreSQL's server programs.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(path), nil
@@ -161,7 +162,8 @@ func binaries() (string, error) {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return "", errors.New("PostgreSQL's server programs (initdb, postgres) are not installed: run make tools, or install the package postgresql")
+		return "", errors.New("PostgreSQL's server programs (initdb, postgres) are not installed: " +
+			"run make tools, or install the package postgresql")
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1]), nil
@@ -173,10 +175,11 @@ func exists(path string) bool {
 }
 
 func (s *Server) init(bin string, options []string) error {
-	if err := own(s.dir); err != nil {
+	if err := chown(s.dir); err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data, "-U", "chowk", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8") //nolint:noctx // bounded work
+	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data, "-U", "chowk", "-A", "trust", "--no-sync",
+		"--locale=C", "-E", "UTF8") //nolint:noctx // bounded work
 	cmd.Args = append(cmd.Args, options...)
 	cmd.Dir = s.dir
 	s.unprivileged(cmd)
@@ -186,7 +189,7 @@ func (s *Server) init(bin string, options []string) error {
 	return os.WriteFile(filepath.Join(s.dir, "bin"), []byte(bin), 0o644) //nolint:gosec // a path
 }
 
-// serverUser is who runs the server: PostgreSQL refuses to run as root.
+// serverUser returns the user that runs the server: PostgreSQL refuses to run as root.
 func serverUser() (uid, gid uint32, needed bool) {
 	if os.Geteuid() != 0 {
 		return 0, 0, false
@@ -203,7 +206,7 @@ func serverUser() (uid, gid uint32, needed bool) {
 	return 65534, 65534, true
 }
 
-func own(dir string) error {
+func chown(dir string) error {
 	uid, gid, needed := serverUser()
 	if !needed {
 		return nil
@@ -226,12 +229,13 @@ func (s *Server) start() error {
 			return err
 		}
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // a log
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY,
+		0o644) //nolint:gosec // a log
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	if s.said, err = log.Seek(0, io.SeekEnd); err != nil {
+	if s.logStart, err = log.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
 	s.cmd = exec.Command(filepath.Join(string(bin), "postgres"), "-D", s.data, //nolint:noctx // it runs on
@@ -251,14 +255,14 @@ func (s *Server) start() error {
 
 // await waits until the server answers.
 func (s *Server) await() error {
-	until := time.Now().Add(patience)
+	until := time.Now().Add(serverTimeout)
 	for {
 		err := s.Exec("postgres", "SELECT 1")
 		if err == nil {
 			return nil
 		}
 		log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-		log = log[min(int(s.said), len(log)):]
+		log = log[min(int(s.logStart), len(log)):]
 		if bytes.Contains(log, []byte("could not create any TCP/IP sockets")) {
 			return errTaken
 		}
@@ -285,21 +289,24 @@ func (s *Server) unprivileged(cmd *exec.Cmd) {
 // Pid is the process id of the postmaster, the parent of all other processes.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
 
-// Create makes an empty database and returns its URL.
+// Create creates an empty database and returns its URL.
 func (s *Server) Create(name string) (string, error) {
 	return s.url(name), s.Exec("postgres", "CREATE DATABASE "+name)
 }
 
-// URL is that of the server's database postgres.
+// URL is that of the database postgres.
 func (s *Server) URL() string { return s.url("postgres") }
 
 func (s *Server) url(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User("chowk"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), Path: database}
+	u := url.URL{
+		Scheme: "postgres", User: url.User("chowk"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),
+		Path: database,
+	}
 	return u.String()
 }
 
-// SocketURL is a database's URL by way of the server's Unix socket, which does not
-// depend on the network.
+// SocketURL is a database's URL through the server's Unix socket, which does not depend
+// on the network.
 func (s *Server) SocketURL(database string) string {
 	return fmt.Sprintf("postgres://chowk@/%s?host=%s&port=%d", url.PathEscape(database), url.QueryEscape(s.dir), s.port)
 }
@@ -310,7 +317,7 @@ func (s *Server) Exec(database, sql string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	psql := filepath.Join(string(bin), "psql")
 	if !exists(psql) {
@@ -326,20 +333,20 @@ func (s *Server) Exec(database, sql string) error {
 	return nil
 }
 
-// Stop ends the server at once, as an administrator's immediate shutdown does:
-// connections are cut, and the next start recovers.
+// Stop ends the server as an immediate shutdown does: connections are cut, and the next
+// start recovers.
 func (s *Server) Stop() { s.signal(syscall.SIGQUIT, true) }
 
-// Kill ends the server and all its processes with no chance to do anything.
+// Kill kills the server and all its processes.
 func (s *Server) Kill() { s.signal(syscall.SIGKILL, true) }
 
-// Pause freezes the server; Continue lets it go on.
+// Pause freezes the server until Continue.
 func (s *Server) Pause() { s.everyProcess(syscall.SIGSTOP) }
 
 // Continue lets a frozen server go on.
 func (s *Server) Continue() { s.everyProcess(syscall.SIGCONT) }
 
-// Start starts a server that was stopped or killed, at its old address.
+// Start starts a server that was stopped or killed, at the same address.
 func (s *Server) Start() {
 	if err := s.start(); err != nil {
 		s.fail("%v", err)
@@ -360,7 +367,7 @@ func (s *Server) signal(sig syscall.Signal, wait bool) {
 // everyProcess signals the postmaster and its children.
 func (s *Server) everyProcess(sig syscall.Signal) {
 	out, err := exec.Command("pgrep", "-P", strconv.Itoa(s.cmd.Process.Pid)).Output() //nolint:noctx // it ends at once
-	// Exit code 1 says that it has none at this moment.
+	// Exit code 1 means that it has none at this moment.
 	if none := new(exec.ExitError); err != nil && !errors.As(err, &none) {
 		s.fail("list the processes of postgres: %v", err)
 	}
@@ -377,7 +384,7 @@ func (s *Server) everyProcess(sig syscall.Signal) {
 	}
 }
 
-// Remove ends the server and deletes what it left.
+// Remove ends the server and deletes its files.
 func (s *Server) Remove() {
 	if s.cmd.ProcessState == nil {
 		s.Continue()

@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// Query runs a statement on the database of a URL and gives the rows as text,
-// columns parted by |.
+// Query runs a statement on the database at a URL and returns the rows as text, with
+// columns separated by |.
 func Query(t testing.TB, url, sql string) []string {
 	t.Helper()
 	bin, err := binaries()
@@ -32,7 +32,7 @@ func Query(t testing.TB, url, sql string) []string {
 }
 
 func query(bin, url, sql string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	psql := program(bin, "psql")
 	cmd := exec.CommandContext(ctx, psql, "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url)
@@ -45,7 +45,8 @@ func query(bin, url, sql string) ([]string, error) {
 	return strings.Fields(out.String()), nil
 }
 
-// program finds one of PostgreSQL's. The directory may hold links to some of them.
+// program returns the path of one of PostgreSQL's programs. The directory may hold
+// links to some of them only.
 func program(bin, name string) string {
 	if path := filepath.Join(bin, name); exists(path) {
 		return path
@@ -58,15 +59,16 @@ func program(bin, name string) string {
 	return name
 }
 
-// Lock keeps a table locked against everybody, readers too, until letGo is called.
-func Lock(t testing.TB, url, table string) (letGo func()) {
+// Lock locks a table against all access, reads included, until unlock is called.
+func Lock(t testing.TB, url, table string) (unlock func()) {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
 	psql := program(bin, "psql")
-	cmd := exec.Command(psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url) //nolint:noctx // it ends with its input
+	cmd := exec.Command(psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+		url) //nolint:noctx // it ends with its input
 	cmd.Dir = os.TempDir()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -79,16 +81,17 @@ func Lock(t testing.TB, url, table string) (letGo func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	letGo = sync.OnceFunc(func() {
+	unlock = sync.OnceFunc(func() {
 		_ = in.Close()
 		_ = cmd.Wait()
 	})
-	t.Cleanup(letGo)
-	if _, err := io.WriteString(in, "BEGIN; LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n"); err != nil {
+	t.Cleanup(unlock)
+	if _, err := io.WriteString(in,
+		"BEGIN; LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n"); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatalf("lock %s: %q, %v", table, line, err)
 	}
-	return letGo
+	return unlock
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Replica gives a test a streaming replica of the server, asynchronous as
-// PostgreSQL's are unless told otherwise.
+// Replica starts a streaming replica of the server for a test; it is asynchronous,
+// which is PostgreSQL's default.
 func (s *Server) Replica(t testing.TB) *Server {
 	t.Helper()
 	r, err := s.replica()
@@ -31,7 +31,7 @@ func (s *Server) replica() (r *Server, err error) {
 	}
 	dir, err := os.MkdirTemp("", "chowk-pg-")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
+		return nil, fmt.Errorf("create a directory for PostgreSQL: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -39,10 +39,11 @@ func (s *Server) replica() (r *Server, err error) {
 		}
 	}()
 	r = &Server{dir: dir, data: filepath.Join(dir, "data"), settings: s.settings, fail: s.fail}
-	if err := own(dir); err != nil {
+	if err := chown(dir); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program(bin, "pg_basebackup"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "chowk", //nolint:noctx // bounded work
+	cmd := exec.Command(program(bin, "pg_basebackup"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "chowk",
+		//nolint:noctx // bounded work
 		"-D", r.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
 	cmd.Dir = dir
 	s.unprivileged(cmd)

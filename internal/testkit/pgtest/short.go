@@ -21,6 +21,6 @@ func StartUnlessShort(t testing.TB) *Server {
 func skipShort(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("PostgreSQL is left out with -short")
+		t.Skip("skipped with -short: it needs PostgreSQL")
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// startTied starts a server that the kernel ends when this process does. The
-// signal comes when the thread that started it ends, so that thread is kept.
+// startTied starts a server that the kernel ends when this process ends. The kernel
+// sends the signal when the thread that started it ends, so that thread is kept.
 func startTied(cmd *exec.Cmd) error {
 	started := make(chan error)
-	go func() { // ends with the process: its thread must last as long as the server
+	go func() { // ends with the process: its thread has to live as long as the server
 		runtime.LockOSThread()
 		if cmd.SysProcAttr == nil {
 			cmd.SysProcAttr = &syscall.SysProcAttr{}

@@ -4,5 +4,5 @@ package pgtest
 
 import "os/exec"
 
-// startTied starts a server that ends with Remove.
+// startTied starts a server that Remove ends.
 func startTied(cmd *exec.Cmd) error { return cmd.Start() }

@@ -63,7 +63,8 @@ func run(at string, d *disk) (err error) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGTERM, os.Interrupt)
 	// A database need not run as the one who mounts.
-	server, err := fusefs.Mount(at, top, &fusefs.Options{MountOptions: fuse.MountOptions{DirectMount: true, AllowOther: true, FsName: "powercut"}})
+	server, err := fusefs.Mount(at, top,
+		&fusefs.Options{MountOptions: fuse.MountOptions{DirectMount: true, AllowOther: true, FsName: "powercut"}})
 	if err != nil {
 		return err
 	}

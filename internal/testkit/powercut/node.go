@@ -42,7 +42,9 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	return &handle{f, n.disk, n.EmbeddedInode()}, kind, fs.OK
 }
 
-func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode,
+	fs.FileHandle, uint32, syscall.Errno,
+) {
 	inode, f, kind, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
 	if errno != fs.OK {
 		return nil, nil, 0, errno
@@ -88,7 +90,9 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	return errno
 }
 
-func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder, newName string,
+	flags uint32,
+) syscall.Errno {
 	to, ok := parent.(*node)
 	if !ok || flags != 0 {
 		return syscall.ENOTSUP
@@ -100,7 +104,9 @@ func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder,
 	return errno
 }
 
-func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode,
+	syscall.Errno,
+) {
 	from, ok := nameOf(target.EmbeddedInode())
 	if !ok {
 		return nil, syscall.ENOENT
