@@ -30,7 +30,8 @@ func TestEachSettingIsSound(t *testing.T) {
 			t.Errorf("%s: every int64 is a number of bytes, and nothing else is", s.Name)
 		}
 		isURL := strings.HasSuffix(s.Name, "-url") || strings.HasSuffix(s.Name, ".url")
-		if mayBeSecret := strings.Contains(s.Name, "secret") || isURL && s.Name != "public-url"; mayBeSecret != s.HasSecret() {
+		mayBeSecret := strings.Contains(s.Name, "secret") || isURL && s.Name != "public-url"
+		if mayBeSecret != s.HasSecret() {
 			t.Errorf("%s: whether it holds a secret is %v, want %v", s.Name, s.HasSecret(), mayBeSecret)
 		}
 	}

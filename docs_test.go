@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// defects are the rows of the old system's defects, a pair for each stretch.
+// defects are the numbers of the old system's defects, in ranges.
 var defects = [][2]int{{1, 7}, {10, 26}, {30, 46}, {50, 58}, {60, 66}}
 
 var (
@@ -19,9 +19,9 @@ var (
 	pageTest  = regexp.MustCompile("`([\\w./-]+\\.(?:mjs|ts))`: \"([^\"]+)\"")
 )
 
-// TestEveryDefectIsHeldByATest: docs/defects.md has every row once, and each names
-// tests that exist.
-func TestEveryDefectIsHeldByATest(t *testing.T) {
+// TestEachDefectHasATest: docs/defects.md has a row for each defect, which names tests that
+// exist.
+func TestEachDefectHasATest(t *testing.T) {
 	page, err := os.ReadFile("docs/defects.md")
 	if err != nil {
 		t.Fatal(err)
@@ -31,24 +31,24 @@ func TestEveryDefectIsHeldByATest(t *testing.T) {
 	for _, row := range defectRow.FindAllStringSubmatch(string(page), -1) {
 		rows[row[1]]++
 		if !goTest.MatchString(row[2]) && !pageTest.MatchString(row[2]) {
-			t.Errorf("%s is held by nothing", row[1])
+			t.Errorf("the row of %s names no test", row[1])
 		}
 	}
-	for _, stretch := range defects {
-		for n := stretch[0]; n <= stretch[1]; n++ {
+	for _, ids := range defects {
+		for n := ids[0]; n <= ids[1]; n++ {
 			id := fmt.Sprintf("D-%02d", n)
 			if rows[id] != 1 {
-				t.Errorf("%s is in %d rows", id, rows[id])
+				t.Errorf("%s has %d rows, want 1", id, rows[id])
 			}
 			delete(rows, id)
 		}
 	}
 	for id := range rows {
-		t.Errorf("there is no defect %s", id)
+		t.Errorf("the row of %s has no defect", id)
 	}
 	for _, name := range goTest.FindAllStringSubmatch(string(page), -1) {
 		if !existing[name[1]] {
-			t.Errorf("there is no test %s", name[1])
+			t.Errorf("the test %s does not exist", name[1])
 		}
 	}
 	for _, named := range pageTest.FindAllStringSubmatch(string(page), -1) {
@@ -59,8 +59,8 @@ func TestEveryDefectIsHeldByATest(t *testing.T) {
 	}
 }
 
-// TestEveryTestThatNamesADefectIsListed, so that the page stays whole.
-func TestEveryTestThatNamesADefectIsListed(t *testing.T) {
+// TestEachTestThatNamesADefectIsListed, so that the page stays complete.
+func TestEachTestThatNamesADefectIsListed(t *testing.T) {
 	page, err := os.ReadFile("docs/defects.md")
 	if err != nil {
 		t.Fatal(err)
@@ -70,13 +70,13 @@ func TestEveryTestThatNamesADefectIsListed(t *testing.T) {
 		for _, id := range ids.FindAllString(strings.TrimPrefix(name, "Test"), -1) {
 			row := regexp.MustCompile(`(?m)^\| D-` + id[1:] + ` \|.*$`).FindString(string(page))
 			if !strings.Contains(row, "`"+name+"`") {
-				t.Errorf("%s names %s, whose row does not name it", name, id)
+				t.Errorf("%s names %s, and the row of %[2]s does not name the test", name, id)
 			}
 		}
 	}
 }
 
-// goTests are the names of all Go tests.
+// goTests returns the names of all Go tests.
 func goTests(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)

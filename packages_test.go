@@ -37,7 +37,8 @@ var imports = map[string][]string{
 	"internal/database/table":        {"internal/database", "internal/model"},
 	"internal/database/databasetest": {},
 	"internal/store": {
-		"internal/database", "internal/database/table", "internal/store/migrations", "internal/trace", "internal/state", "internal/model",
+		"internal/database", "internal/database/table", "internal/store/migrations", "internal/trace",
+		"internal/state", "internal/model",
 		"internal/async",
 	},
 	"internal/store/migrations": {},
@@ -223,7 +224,8 @@ func TestEachPackageHasAComment(t *testing.T) {
 var starters = []string{
 	".", "internal/journal", "internal/hub", "internal/relay", "internal/gateway", "internal/netpoll",
 	"internal/store", "internal/database", "internal/auth", "internal/canary", "internal/testkit",
-	"internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client", "internal/bench",
+	"internal/testkit/pgtest", "internal/store/storetest", "cmd/chowk", "bench/db", "bench/ops", "client",
+	"internal/bench",
 	"cmd/chowk-lab/internal/incident", "cmd/chowk-lab/internal/oldways",
 }
 

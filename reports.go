@@ -8,6 +8,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
+// poolNumbers returns what metrics are collected from.
 func poolNumbers(db *store.Store) metric.PoolStats {
 	s := db.PoolStats()
 	numbers := metric.PoolStats{
@@ -20,7 +21,9 @@ func poolNumbers(db *store.Store) metric.PoolStats {
 		})
 	}
 	for _, c := range db.CacheStats() {
-		numbers.Caches = append(numbers.Caches, metric.CacheStats{Name: c.Name, Hits: c.Hits, Misses: c.Misses, Entries: c.Entries})
+		numbers.Caches = append(numbers.Caches, metric.CacheStats{
+			Name: c.Name, Hits: c.Hits, Misses: c.Misses, Entries: c.Entries,
+		})
 	}
 	return numbers
 }
@@ -31,15 +34,21 @@ type reports struct{ db *store.Store }
 func (r reports) Pool() api.PoolReport {
 	s := r.db.PoolStats()
 	p := api.PoolReport{
-		Kind: r.db.Kind(), Size: s.Size, Overflow: s.Overflow, Max: s.Max, InUse: s.InUse, Idle: s.Idle, Constructing: s.Opening,
-		Waiting: s.Waiting, OldestWaitMS: milliseconds(s.OldestWait), Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
+		Kind: r.db.Kind(), Size: s.Size, Overflow: s.Overflow, Max: s.Max,
+		InUse: s.InUse, Idle: s.Idle, Constructing: s.Opening,
+		Waiting: s.Waiting, OldestWaitMS: milliseconds(s.OldestWait),
+		Opened: s.Opened, Closed: s.Closed, Unreachable: s.Unreachable,
 		Held: make([]api.PoolHold, 0, len(s.Held)),
 	}
 	for _, h := range s.Held {
-		p.Held = append(p.Held, api.PoolHold{Unit: h.Unit, HeldMS: milliseconds(h.For), BackendPID: h.BackendPID, TakenBy: h.TakenBy})
+		p.Held = append(p.Held, api.PoolHold{
+			Unit: h.Unit, HeldMS: milliseconds(h.For), BackendPID: h.BackendPID, TakenBy: h.TakenBy,
+		})
 	}
 	for _, c := range s.Replicas {
-		p.Replicas = append(p.Replicas, api.PoolReplica{Name: c.Name, Out: c.Unavailable, InUse: c.InUse, Served: c.Served, Behind: c.Behind, Failed: c.Failed})
+		p.Replicas = append(p.Replicas, api.PoolReplica{
+			Name: c.Name, Out: c.Unavailable, InUse: c.InUse, Served: c.Served, Behind: c.Behind, Failed: c.Failed,
+		})
 	}
 	return p
 }
@@ -49,8 +58,8 @@ func (r reports) SlowQueries() []api.SlowQuery {
 	all := make([]api.SlowQuery, 0, len(worst))
 	for _, q := range worst {
 		s := api.SlowQuery{
-			Name: q.Name, Count: q.Count, WorstMS: milliseconds(q.Worst), WorstAt: q.WorstAt, WorstUnit: q.WorstUnit, WorstRows: q.WorstRows,
-			SQL: q.SQL, Plan: q.Plan,
+			Name: q.Name, Count: q.Count, WorstMS: milliseconds(q.Worst), WorstAt: q.WorstAt,
+			WorstUnit: q.WorstUnit, WorstRows: q.WorstRows, SQL: q.SQL, Plan: q.Plan,
 		}
 		if q.Plan != "" {
 			s.PlanAt = &q.PlanAt

@@ -52,14 +52,16 @@ var benchHelp = kong.Vars{
 	"bench_processes": "Number of processes to share the sockets between. Default: as many as the limit on open files " +
 		"requires.",
 	"bench_mixed_rate": "Commands a second in all: of ten, five are messages, three typing and two receipts.",
-	"bench_ops":        "The server's listener for operators, such as http://127.0.0.1:8081, to report its CPU and memory.",
+	"bench_ops": "The server's listener for operators, such as http://127.0.0.1:8081, to report its CPU and " +
+		"memory.",
+	"bench_tokens": "Use these users: a user id and a token on each line.",
 }
 
 // benchTarget is the server to load, the users, and what becomes of the results.
 type benchTarget struct {
 	URL        string        `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The server."`
 	JWTSecret  string        `name:"jwt-secret" placeholder:"TEXT" help:"${bench_secret}"`
-	TokenFile  string        `name:"token-file" placeholder:"FILE" help:"Use these users: a user id and a token on each line."`
+	TokenFile  string        `name:"token-file" placeholder:"FILE" help:"${bench_tokens}"`
 	Old        bool          `name:"old" help:"${bench_old}"`
 	Channel    []chat.ID     `name:"channel" placeholder:"ID" help:"${bench_channel}"`
 	Keep       bool          `name:"keep" help:"${bench_keep}"`
@@ -82,7 +84,7 @@ type benchStorm struct {
 	Sockets int           `name:"sockets" default:"1000" placeholder:"N" help:"Number of sockets."`
 	Size    int           `name:"channel-size" default:"100" placeholder:"N" help:"Sockets in a channel."`
 	Rate    float64       `name:"rate" default:"50" placeholder:"N" help:"Messages a second in all."`
-	Over    time.Duration `name:"over" placeholder:"DURATION" help:"Spread the return over this time. Default: all at once."`
+	Over    time.Duration `name:"over" placeholder:"DURATION" help:"Spread the return over this time."`
 }
 
 type benchFanout struct {
@@ -153,7 +155,9 @@ func (c benchSend) plan() bench.Plan {
 
 func (c benchMixed) plan() bench.Plan {
 	size := min(c.Size, c.Sockets)
-	return bench.Plan{Sockets: c.Sockets, ChannelSize: size, Senders: size, Rate: c.Rate, Size: c.Bytes, InFlight: openLoop}
+	return bench.Plan{
+		Sockets: c.Sockets, ChannelSize: size, Senders: size, Rate: c.Rate, Size: c.Bytes, InFlight: openLoop,
+	}
 }
 
 func (c benchSlow) plan() bench.Plan {

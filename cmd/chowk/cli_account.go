@@ -159,7 +159,8 @@ type resetCmd struct {
 
 // Help describes how to deliver the link.
 func (resetCmd) Help() string {
-	return "The link works once, for an hour. Anyone who has it can take over the account: send\nit to its owner privately."
+	return "The link works once, for an hour. Anyone who has it can take over the account: send\n" +
+		"it to its owner privately."
 }
 
 func (cmd resetCmd) run(ctx context.Context, c invocation, cfg *config) error {

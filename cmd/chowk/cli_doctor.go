@@ -74,7 +74,8 @@ func (cmd doctorCmd) subject(cfg *config) doctor.Subject {
 		DatabaseURL: cfg.DatabaseURL, Nodes: cmd.Nodes, PoolMax: cfg.Pool.Size + cfg.Pool.Overflow,
 		DataPath: cfg.DataPath(), SocketsWanted: cfg.Limits.Sockets, Machine: doctor.ThisMachine(),
 		CertFile: cfg.TLS.CertFile, KeyFile: cfg.TLS.KeyFile, Heartbeat: cfg.Heartbeat,
-		Probe: doctor.Probe{URL: cmd.ProbeURL, Token: cmd.ProbeToken, For: cmd.ProbeFor}, ConfigWarnings: cfg.advice(cmd.Nodes),
+		Probe:          doctor.Probe{URL: cmd.ProbeURL, Token: cmd.ProbeToken, For: cmd.ProbeFor},
+		ConfigWarnings: cfg.advice(cmd.Nodes),
 	}
 	if cfg.Ops.Listen != "" {
 		s.OpsURL = "http://" + settings.LocalAddress(cfg.Ops.Listen)

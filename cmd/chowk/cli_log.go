@@ -9,7 +9,7 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// newLogger writes text for people and JSON for programs; auto looks who reads.
+// newLogger returns a logger that writes text or JSON; auto is text on a terminal.
 func newLogger(w io.Writer, format, level string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
@@ -28,8 +28,8 @@ func newLogger(w io.Writer, format, level string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// durationInSeconds writes a duration alike in text and JSON, as a number under a
-// name with its unit, so that logs can be searched and sorted by it.
+// durationInSeconds formats a duration in text and JSON alike: as a number, under a name
+// that ends in its unit, so that logs can be searched and sorted by it.
 func durationInSeconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindDuration {
 		return a

@@ -23,7 +23,8 @@ func TestAnOldNameStopsTheStartAndNamesTheNewOne(t *testing.T) {
 			}
 
 			_, err := load(t, "", []string{settings.EnvName(old) + "=1"}, nil)
-			if want := settings.EnvName(old) + " has been renamed to " + settings.EnvName(name); err == nil || err.Error() != want {
+			want := settings.EnvName(old) + " has been renamed to " + settings.EnvName(name)
+			if err == nil || err.Error() != want {
 				t.Errorf("environment: got error %v, want %s", err, want)
 			}
 
