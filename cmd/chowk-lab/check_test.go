@@ -17,7 +17,7 @@ func TestCheckExitsByTheHistory(t *testing.T) {
 		{Kind: history.Invoked, What: history.WhatOf(chat.EventMessage), Flags: history.FlagSend, At: 1, ID: id},
 		{Kind: history.Acked, What: history.WhatOf(chat.EventMessage), Flags: history.FlagSend, At: 2, ID: id, Seq: 2},
 	}
-	founded := history.Record{Kind: history.Stored, What: history.Founds, Seq: 1}
+	founded := history.Record{Kind: history.Stored, What: history.Creation, Seq: 1}
 	stored := history.Record{Kind: history.Stored, What: history.WhatOf(chat.EventMessage), Seq: 2, ID: id}
 	for name, c := range map[string]struct {
 		records []history.Record

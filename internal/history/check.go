@@ -12,28 +12,28 @@ type Rule string
 
 // The rules.
 const (
-	Acknowledged Rule = "D1" // what was acknowledged is stored, at that seq, with that content
-	SameAck      Rule = "D2" // a message is acknowledged with one seq, however often
-	Gapless      Rule = "G1" // a log is 1, 2, 3 … without a gap
-	OnceStored   Rule = "G2" // a message is stored once
-	RealTime     Rule = "O1" // a change requested after an ack comes after the acknowledged change
-	Existing     Rule = "P1" // what is received is stored
-	Agreed       Rule = "P2" // all clients receive the same entry at a seq
-	Genuine      Rule = "P3" // what is received is what is stored, and was sent by a client
-	NoGap        Rule = "X1" // the application receives no gap
-	NoRepeat     Rule = "X2" // the application receives nothing twice
-	Complete     Rule = "X3" // at the end, the application has everything
-	CursorBehind Rule = "R2" // a client resumes from what its application has received
-	Refusal      Rule = "F1" // what was refused is not stored
-	Removal      Rule = "S1" // nothing is delivered outside of a membership
-	EpochTold    Rule = "E1" // clients are notified of another history if it affects them, and only then
-	Resolved     Rule = "U1" // every attempt ends with an answer
+	Acknowledged  Rule = "D1" // what was acknowledged is stored, at that seq, with that content
+	SameAck       Rule = "D2" // a message is acknowledged with one seq, however often
+	Gapless       Rule = "G1" // a log is 1, 2, 3 … without a gap
+	OnceStored    Rule = "G2" // a message is stored once
+	RealTime      Rule = "O1" // a change requested after an ack comes after the acknowledged change
+	Existing      Rule = "P1" // what is received is stored
+	Agreed        Rule = "P2" // all clients receive the same entry at a seq
+	Genuine       Rule = "P3" // what is received is what is stored, and was sent by a client
+	NoGap         Rule = "X1" // the application receives no gap
+	NoRepeat      Rule = "X2" // the application receives nothing twice
+	Complete      Rule = "X3" // at the end, the application has everything
+	CursorBehind  Rule = "R2" // a client resumes from what its application has received
+	Refusal       Rule = "F1" // what was refused is not stored
+	Removal       Rule = "S1" // nothing is delivered outside of a membership
+	EpochReported Rule = "E1" // clients are notified of another history if it affects them, and only then
+	Resolved      Rule = "U1" // every attempt ends with an answer
 )
 
 // Rules lists all rules.
 var Rules = []Rule{
 	Acknowledged, SameAck, Gapless, OnceStored, RealTime, Existing, Agreed, Genuine,
-	NoGap, NoRepeat, Complete, CursorBehind, Refusal, Removal, EpochTold, Resolved,
+	NoGap, NoRepeat, Complete, CursorBehind, Refusal, Removal, EpochReported, Resolved,
 }
 
 // Violation is a broken rule, with the number of cases and the first one.
@@ -182,7 +182,7 @@ func (c *checker) step(r *Record) {
 		c.connect(r)
 	case Resyncs:
 		c.resync(r)
-	case Parted:
+	case MembershipEnded:
 		v := c.view(r)
 		v.in, v.owesResync, v.resumed = false, false, 0
 	case Barrier:
@@ -211,9 +211,9 @@ func (c *checker) store(r *Record) {
 	switch r.What {
 	case Message:
 		c.storeMessage(r)
-	case Joins:
+	case Join:
 		c.join(r.Channel, r.User, r.Seq)
-	case Leaves:
+	case Leave:
 		c.leave(r.Channel, r.User, r.Seq)
 	}
 }
@@ -343,7 +343,8 @@ func (c *checker) finish() {
 				continue
 			}
 			if v.owesResync {
-				c.violate(EpochTold, "%s was never notified of another history of channel %s", c.user(uint32(i)), c.name(v.channel))
+				c.violate(EpochReported, "%s was never notified of another history of channel %s",
+					c.user(uint32(i)), c.name(v.channel))
 			}
 			if v.resumed > v.delivered {
 				c.violate(CursorBehind, "%s resumed from seq %d of channel %s, but had received %d", c.user(uint32(i)), v.resumed,

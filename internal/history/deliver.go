@@ -48,7 +48,7 @@ func (c *checker) deliver(r *Record) {
 	c.report.Delivered++
 	v := c.view(r)
 	own := r.User == r.Session
-	begins := r.What == Founds || r.What == Joins && own
+	begins := r.What == Creation || r.What == Join && own
 	switch {
 	case begins && (!v.in || r.Seq > v.delivered && v.members.begin(r.Seq)):
 		v.in, v.delivered = true, r.Seq-1
@@ -67,7 +67,7 @@ func (c *checker) deliver(r *Record) {
 			v.delivered)
 	}
 	v.delivered = r.Seq
-	if r.What == Leaves && own {
+	if r.What == Leave && own {
 		v.in, v.owesResync, v.resumed = false, false, 0
 	}
 	if e := c.channels[r.Channel].at(r.Seq); e != nil {
@@ -91,10 +91,10 @@ func (c *checker) resync(r *Record) {
 	v := c.view(r)
 	switch {
 	case r.What == ReasonEpoch && !v.owesResync:
-		c.violate(EpochTold, "%s was notified of another history of channel %s, but there is none", c.user(r.Session),
+		c.violate(EpochReported, "%s was notified of another history of channel %s, but there is none", c.user(r.Session),
 			c.name(r.Channel))
 	case r.What == ReasonAhead:
-		c.violate(EpochTold, "%s had seen more of channel %s than the server has, in one epoch", c.user(r.Session),
+		c.violate(EpochReported, "%s had seen more of channel %s than the server has, in one epoch", c.user(r.Session),
 			c.name(r.Channel))
 	}
 	v.in, v.owesResync, v.delivered, v.resumed = true, false, r.Seq, 0

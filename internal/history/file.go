@@ -114,7 +114,7 @@ func decode(b *[recordSize]byte) Record {
 		Kind: Kind(b[0]), What: What(b[1]), Flags: binary.LittleEndian.Uint16(b[2:]),
 		Session: binary.LittleEndian.Uint32(b[4:]),
 		At:      int64(binary.LittleEndian.Uint64(b[8:])), Seq: int64(binary.LittleEndian.Uint64(b[16:])),
-			ID: chat.ID(b[24:40]),
+		ID:      chat.ID(b[24:40]),
 		Channel: binary.LittleEndian.Uint32(b[40:]), User: binary.LittleEndian.Uint32(b[44:]),
 	}
 }

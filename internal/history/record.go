@@ -47,8 +47,8 @@ const (
 	// Resyncs is a channel that has to be reloaded: seq is where it continues, what the
 	// reason.
 	Resyncs
-	// Parted is a membership that ended while the session was away.
-	Parted
+	// MembershipEnded is a membership that ended while the session was away.
+	MembershipEnded
 	// CaughtUp is the moment at which everything that was missed had arrived.
 	CaughtUp
 	// Barrier is the end of the session's part: nothing more will come.
@@ -69,16 +69,16 @@ const (
 	Edit
 	Deletion
 	Reaction
-	Unreaction
-	Joins
-	Leaves
-	Founds
+	ReactionRemoval
+	Join
+	Leave
+	Creation
 )
 
 var kindNames = map[chat.EventType]What{
 	chat.EventMessage: Message, chat.EventMessageUpdated: Edit, chat.EventMessageDeleted: Deletion,
-	chat.EventMessageReaction: Reaction, chat.EventReactionRemoved: Unreaction,
-	chat.EventMemberJoined: Joins, chat.EventMemberLeft: Leaves, chat.EventChannelJoined: Founds,
+	chat.EventMessageReaction: Reaction, chat.EventReactionRemoved: ReactionRemoval,
+	chat.EventMemberJoined: Join, chat.EventMemberLeft: Leave, chat.EventChannelJoined: Creation,
 }
 
 // WhatOf returns the What of an entry's type in the database.

@@ -21,8 +21,8 @@ type poolReport struct {
 	Waiting int `json:"waiting"`
 }
 
-// TestAdminSeesHoldersOfFullPool: everything that is needed for it works
-// while not one connection is to be had.
+// TestAdminSeesHoldersOfFullPool checks that the administrator endpoints work while
+// every connection of the pool is in use.
 func TestAdminSeesHoldersOfFullPool(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
@@ -34,21 +34,21 @@ func TestAdminSeesHoldersOfFullPool(t *testing.T) {
 	}
 	admin, other := sign("ada@example.org"), sign("bob@example.org")
 	if r := s.request(http.MethodGet, "/admin/pool", other, nil); r.status != http.StatusForbidden {
-		t.Errorf("another user got %d: %s", r.status, r.body)
+		t.Errorf("a user who is not an administrator: status %d, want 403: %s", r.status, r.body)
 	}
 	var quiet poolReport
 	s.must(http.StatusOK, http.MethodGet, "/admin/pool", admin, nil).into(t, &quiet)
 	if quiet.Kind != "postgres" || quiet.Max != 2 {
-		t.Errorf("got %+v", quiet)
+		t.Errorf("the pool is %s with %d connections, want postgres with 2", quiet.Kind, quiet.Max)
 	}
-	// A session that nobody has looked up yet.
+	// A log-in that is not cached yet.
 	admin = s.must(http.StatusOK, http.MethodPost, "/auth/login", "", map[string]any{
 		"email": "ada@example.org", "password": "Sup3rsecret",
 	}).field(t, "access_token")
-	letGo := pgtest.Lock(t, pg.URL(), "channels")
+	unlock := pgtest.Lock(t, pg.URL(), "channels")
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	defer letGo()
+	defer unlock()
 	full := false
 	for end := time.Now().Add(20 * time.Second); !full && time.Now().Before(end); {
 		for range 4 {
@@ -59,20 +59,20 @@ func TestAdminSeesHoldersOfFullPool(t *testing.T) {
 		full = len(r.Held) == 2 && r.Held[0].Unit == "channels" && r.Held[0].BackendPID > 0 && len(r.Held[0].TakenBy) > 1
 	}
 	if !full {
-		t.Error("the pool was never seen full")
+		t.Error("the pool was never reported full")
 	}
 	if status, body := fetch(t, s.ops+"/readyz"); status != http.StatusOK {
-		t.Errorf("health while the pool is full: %d %s", status, body)
+		t.Errorf("readyz while the pool is full: status %d, want 200: %s", status, body)
 	}
-	letGo()
+	unlock()
 	calls.Wait()
 	var slow []struct{ Name, SQL, Plan string }
 	s.must(http.StatusOK, http.MethodGet, "/admin/slow-queries", admin, nil).into(t, &slow)
-	// On a busy machine something from the start may have been slower.
+	// On a busy machine a statement of the start may have been slower.
 	if !slices.ContainsFunc(slow, func(q struct{ Name, SQL, Plan string }) bool { return q.Name == "list_channels" }) {
-		t.Errorf("the slowest are %+v", slow)
+		t.Errorf("list_channels is not among the slow queries: %+v", slow)
 	}
 	if r := s.request(http.MethodGet, "/admin/slow-queries", other, nil); r.status != http.StatusForbidden {
-		t.Errorf("another user got %d: %s", r.status, r.body)
+		t.Errorf("a user who is not an administrator: status %d, want 403: %s", r.status, r.body)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// must runs the built binary and gives what it prints.
+// must runs the built binary, which must succeed, and returns its output.
 func must(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := command(t, args...).CombinedOutput()
@@ -22,15 +22,16 @@ func must(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func fails(t *testing.T, words string, args ...string) {
+// fails runs the built binary, which must fail with an output that contains text.
+func fails(t *testing.T, text string, args ...string) {
 	t.Helper()
-	if out, err := command(t, args...).CombinedOutput(); err == nil || !strings.Contains(string(out), words) {
-		t.Errorf("chowk %s: %v\n%s\nwanted a failure that says %q", strings.Join(args, " "), err, out, words)
+	if out, err := command(t, args...).CombinedOutput(); err == nil || !strings.Contains(string(out), text) {
+		t.Errorf("chowk %s: %v\n%s\nwant a failure that contains %q", strings.Join(args, " "), err, out, text)
 	}
 }
 
-// TestBackupUnderLoadAndRestore: a backup is one moment of a server that goes on,
-// and clients of what is restored are told.
+// TestBackupUnderLoadAndRestore checks that a backup is a consistent snapshot of a
+// server that keeps running, and that a restore starts a new epoch.
 func TestBackupUnderLoadAndRestore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -61,44 +62,44 @@ func TestBackupUnderLoadAndRestore(t *testing.T) {
 	fails(t, "exists", "backup", file, "--"+database)
 	fails(t, "another chowk has this database open", "restore", file, "--"+database)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("the backup: mode %v, %v; want 0600", info.Mode(), err)
 	}
 	s.stop()
 
 	out := must(t, "restore", file, "--"+database)
 	kept := strings.TrimSpace(out[strings.LastIndex(out, " ")+1:])
 	if _, err := os.Stat(kept); err != nil {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("the replaced database: %v: %s", err, out)
 	}
 	s = serve(t, database, "auth=none")
 	bob := s.dial("bob")
 	if bob.hello.Epoch == epoch {
-		t.Error("the epoch is the old one")
+		t.Error("the epoch did not change")
 	}
 	head := bob.hello.Channels[0].LastSeq
 	if head < first || head >= last {
-		t.Errorf("seq %d is there; the backup was made between %d and %d", head, first, last)
+		t.Errorf("the last seq is %d; the backup was made between %d and %d", head, first, last)
 	}
 	bob.ok("resume", map[string]any{"epoch": epoch, "cursors": map[string]any{id: last}})
 	if f := bob.expect("error", nil); f.Code != "resync" {
 		t.Errorf("got %s", f.raw)
 	}
 	if got := s.dial("ada").send(id, "on").Response.Seq; got != head+1 {
-		t.Errorf("seq %d came after %d", got, head)
+		t.Errorf("the next seq is %d, want %d", got, head+1)
 	}
-	// What was set aside is a whole database too.
+	// The replaced database is kept, and is complete.
 	if again := serve(t, "database-url=sqlite:"+kept, "auth=none").dial("bob").hello; again.Epoch != epoch ||
 		again.Channels[0].LastSeq != last {
-		t.Errorf("set aside: %s, seq %d", again.Epoch, again.Channels[0].LastSeq)
+		t.Errorf("the kept database: epoch %s, seq %d", again.Epoch, again.Channels[0].LastSeq)
 	}
 }
 
-// TestDatabaseRestoredWithCpStartsNewEpoch: clients are told of it, although
-// nobody said so to chowk.
+// TestDatabaseRestoredWithCpStartsNewEpoch replaces the database file without chowk
+// restore: the next start detects it, and clients must resync.
 func TestDatabaseRestoredWithCpStartsNewEpoch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	path, spare := filepath.Join(dir, "chowk.db"), filepath.Join(dir, "spare.db")
+	path, saved := filepath.Join(dir, "chowk.db"), filepath.Join(dir, "saved.db")
 	database := "database-url=sqlite:" + path
 	cp := func(from, to string) {
 		t.Helper()
@@ -110,7 +111,7 @@ func TestDatabaseRestoredWithCpStartsNewEpoch(t *testing.T) {
 	id := s.channel("ada", "bob")
 	s.dial("ada").send(id, "before")
 	s.stop()
-	cp(path, spare)
+	cp(path, saved)
 
 	s = serve(t, database, "auth=none", "drain.window=100ms")
 	ada := s.dial("ada")
@@ -118,13 +119,13 @@ func TestDatabaseRestoredWithCpStartsNewEpoch(t *testing.T) {
 	epoch := ada.hello.Epoch
 	s.stop()
 	if s = serve(t, database, "auth=none", "drain.window=100ms"); s.dial("ada").hello.Epoch != epoch {
-		t.Error("a start was taken for another history")
+		t.Error("an ordinary restart changed the epoch")
 	}
 	s.stop()
-	cp(spare, path)
+	cp(saved, path)
 
 	s = serve(t, database, "auth=none", "drain.window=100ms")
-	// The copy grows beyond what bob has seen, so that only the epoch tells.
+	// The copy grows beyond what bob has seen, so that only the epoch shows the difference.
 	for ada := s.dial("ada"); ada.send(id, "another").Response.Seq <= last; {
 	}
 	bob := s.dial("bob")
@@ -135,7 +136,7 @@ func TestDatabaseRestoredWithCpStartsNewEpoch(t *testing.T) {
 	epoch = bob.hello.Epoch
 	s.stop()
 	if again := serve(t, database, "auth=none", "drain.window=100ms").dial("bob").hello; again.Epoch != epoch {
-		t.Error("the next start was taken for another history again")
+		t.Error("the next restart changed the epoch again")
 	}
 }
 
@@ -156,11 +157,12 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	fails(t, "no such file", "restore", filepath.Join(dir, "none.db"), database)
 	fails(t, "there is no database yet", "backup", filepath.Join(dir, "b.db"), database)
 	if _, err := os.Stat(filepath.Join(dir, "chowk.db")); err == nil {
-		t.Error("something was put there")
+		t.Error("a database was created")
 	}
 }
 
-// TestPostgresRestoreWithPgRestore, and then clients are told.
+// TestPostgresRestoreWithPgRestore restores with pg_restore and starts a new epoch
+// with chowk restore --new-epoch.
 func TestPostgresRestoreWithPgRestore(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("pg_dump"); err != nil {
@@ -191,11 +193,12 @@ func TestPostgresRestoreWithPgRestore(t *testing.T) {
 	must(t, "restore", "--new-epoch", database)
 	bob := serve(t, database[2:], "auth=none").dial("bob")
 	if bob.hello.Epoch == epoch || bob.hello.Channels[0].LastSeq >= last {
-		t.Errorf("%s, seq %d", bob.hello.Epoch, bob.hello.Channels[0].LastSeq)
+		t.Errorf("epoch %s, seq %d; want another epoch, and a smaller seq than before", bob.hello.Epoch, bob.hello.Channels[0].LastSeq)
 	}
 }
 
-// TestHealthCommand: exit code 0 while the server is ready.
+// TestHealthCommand checks that chowk health exits with 0 only while the server is
+// ready.
 func TestHealthCommand(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")

@@ -19,8 +19,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// TestBadInputIsRefusedAndChangesNothing: each gets the answer that the protocol
-// names, the socket stays open, and nothing is stored.
+// TestBadInputIsRefusedAndChangesNothing checks that each input gets the error that
+// the protocol documents, the socket stays open, and nothing is stored.
 func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -32,73 +32,73 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 			code, field string
 		}{
 			{"not JSON", `hello`, "bad_json", ""},
-			{"half JSON", `{"type":"ping"`, "bad_json", ""},
-			{"two values", `{"type":"ping"}{"type":"ping"}`, "bad_json", ""},
-			{"an array (D-62)", `[1,2]`, "bad_json", ""},
-			{"a number", `7`, "bad_json", ""},
+			{"truncated JSON", `{"type":"ping"`, "bad_json", ""},
+			{"two JSON values", `{"type":"ping"}{"type":"ping"}`, "bad_json", ""},
+			{"array (D-62)", `[1,2]`, "bad_json", ""},
+			{"number", `7`, "bad_json", ""},
 			{"10,000 nested arrays", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), "bad_json", ""},
 			{
 				"10,000 nested arrays as data",
 				`{"type":"ping","data":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, "bad_json", "",
 			},
-			{"a name twice", `{"type":"ping","type":"new_message"}`, "bad_json", ""},
-			{"a lone surrogate", text(`{"channel_id":"` + id + `","content":"\ud800"}`), "bad_json", ""},
+			{"duplicate name", `{"type":"ping","type":"new_message"}`, "bad_json", ""},
+			{"lone surrogate", text(`{"channel_id":"` + id + `","content":"\ud800"}`), "bad_json", ""},
 			{"no type", `{"data":{}}`, "unknown_event", ""},
-			{"an unknown event", `{"type":"explode"}`, "unknown_event", ""},
-			{"a long unknown event", `{"type":"` + strings.Repeat("x", 5000) + `"}`, "unknown_event", ""},
-			{"data that is no object", text(`[]`), "bad_request", "data"},
-			{"nothing", text(`{}`), "bad_request", ""},
+			{"unknown type", `{"type":"explode"}`, "unknown_event", ""},
+			{"long unknown type", `{"type":"` + strings.Repeat("x", 5000) + `"}`, "unknown_event", ""},
+			{"data is not an object", text(`[]`), "bad_request", "data"},
+			{"empty data", text(`{}`), "bad_request", ""},
 			{"no content", text(`{"channel_id":"` + id + `"}`), "bad_request", ""},
-			{"content of another type", text(`{"channel_id":"` + id + `","content":5}`), "bad_request", "content"},
-			{"an id that is none", text(`{"channel_id":"1 OR 1=1","content":"x"}`), "bad_request", "channel_id"},
-			{"an id in braces", text(`{"channel_id":"{` + id + `}","content":"x"}`), "bad_request", "channel_id"},
-			{"an id that is a number", text(`{"channel_id":12,"content":"x"}`), "bad_request", "channel_id"},
-			{"a NUL", text(`{"channel_id":"` + id + `","content":"a\u0000b"}`), "bad_request", "content"},
+			{"content is not a string", text(`{"channel_id":"` + id + `","content":5}`), "bad_request", "content"},
+			{"invalid id", text(`{"channel_id":"1 OR 1=1","content":"x"}`), "bad_request", "channel_id"},
+			{"id in braces", text(`{"channel_id":"{` + id + `}","content":"x"}`), "bad_request", "channel_id"},
+			{"id is a number", text(`{"channel_id":12,"content":"x"}`), "bad_request", "channel_id"},
+			{"NUL in content", text(`{"channel_id":"` + id + `","content":"a\u0000b"}`), "bad_request", "content"},
 			{
-				"content beyond the limit",
+				"content too large",
 				text(`{"channel_id":"` + id + `","content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`), "too_large",
 				"content",
 			},
 			{
-				"a type that is none", text(`{"channel_id":"` + id + `","content":"x","message_type":"virus"}`), "bad_request",
+				"unknown message_type", text(`{"channel_id":"` + id + `","content":"x","message_type":"virus"}`), "bad_request",
 				"message_type",
 			},
 			{
-				"the server's own type", text(`{"channel_id":"` + id + `","content":"x","message_type":"system"}`), "bad_request",
+				"reserved message_type", text(`{"channel_id":"` + id + `","content":"x","message_type":"system"}`), "bad_request",
 				"message_type",
 			},
 			{
-				"a long client_id", text(`{"channel_id":"` + id + `","content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`),
+				"client_id too long", text(`{"channel_id":"` + id + `","content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`),
 				"bad_request", "client_id",
 			},
 			{
-				"a user that is none", text(`{"channel_id":"` + id + `","content":"x","mentioned_user_ids":["a b"]}`),
+				"invalid mentioned user", text(`{"channel_id":"` + id + `","content":"x","mentioned_user_ids":["a b"]}`),
 				"bad_request", "mentioned_user_ids",
 			},
 			{
-				"a script as a file", text(`{"channel_id":"` + id + `","content":"x","file_url":"javascript:alert(1)"}`),
+				"script as file_url", text(`{"channel_id":"` + id + `","content":"x","file_url":"javascript:alert(1)"}`),
 				"bad_request", "file_url",
 			},
 			{
-				"a parent that is not there",
+				"missing parent",
 				text(`{"channel_id":"` + id + `","content":"x","parent_message_id":"` + chat.NewID().String() + `"}`), "not_found",
 				"",
 			},
 			{
-				"a channel that is not there", text(`{"channel_id":"` + chat.NewID().String() + `","content":"x"}`), "forbidden",
+				"missing channel", text(`{"channel_id":"` + chat.NewID().String() + `","content":"x"}`), "forbidden",
 				"",
 			},
-			{"a long id", `{"type":"ping","id":"` + strings.Repeat("i", 65) + `"}`, "bad_request", "id"},
+			{"request id too long", `{"type":"ping","id":"` + strings.Repeat("i", 65) + `"}`, "bad_request", "id"},
 			{
-				"a negative cursor", `{"type":"resume","data":{"epoch":"` + ada.hello.Epoch + `","cursors":{"` + id + `":-1}}}`,
+				"negative cursor", `{"type":"resume","data":{"epoch":"` + ada.hello.Epoch + `","cursors":{"` + id + `":-1}}}`,
 				"bad_request", "cursors",
 			},
 			{
-				"a cursor that is no number", `{"type":"resume","data":{"cursors":{"` + id + `":1e999}}}`, "bad_request",
+				"cursor is not a number", `{"type":"resume","data":{"cursors":{"` + id + `":1e999}}}`, "bad_request",
 				"cursors." + id,
 			},
 			{
-				"501 watched users",
+				"too many users",
 				`{"type":"subscribe_presence","data":{"user_ids":[` + strings.TrimSuffix(strings.Repeat(`"u",`, 501), ",") + `]}}`,
 				"bad_request", "user_ids",
 			},
@@ -109,7 +109,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 				t.Errorf("%s: got %s, want %s %s", bad.name, got.raw, bad.code, bad.field)
 			}
 			if len(got.Message) > 300 || strings.Contains(got.Message, "SQL") {
-				t.Errorf("%s: told %q", bad.name, got.Message)
+				t.Errorf("%s: the message is long or exposes SQL: %q", bad.name, got.Message)
 			}
 		}
 		if n := len(s.history("ada", id)); n != 0 {
@@ -119,7 +119,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	})
 }
 
-// TestD61InvalidFramesCloseTheSocket with the code that RFC 6455 names.
+// TestD61InvalidFramesCloseTheSocket checks the close codes of RFC 6455.
 func TestD61InvalidFramesCloseTheSocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -134,12 +134,12 @@ func TestD61InvalidFramesCloseTheSocket(t *testing.T) {
 		{"invalid UTF-8", func(c *client) error {
 			return c.conn.Write(t.Context(), websocket.MessageText, []byte("{\"type\":\"\xff\xfe\"}"))
 		}, 1007},
-		{"a binary frame (D-61)", func(c *client) error {
+		{"binary frame (D-61)", func(c *client) error {
 			return c.conn.Write(t.Context(), websocket.MessageBinary, []byte("x"))
 		}, 1003},
 	} {
 		c := s.dial("ada")
-		_ = broken.send(c) // the server may close before all is written
+		_ = broken.send(c) // the server may close the socket before everything is written
 		if got := c.ended(); got != broken.code {
 			t.Errorf("%s: closed with %v, want %v", broken.name, got, broken.code)
 		}
@@ -172,9 +172,9 @@ func TestRateLimitRefusesAndRecovers(t *testing.T) {
 		}
 	}
 	if refused == 0 {
-		t.Error("20 events at once with a burst of 5 were all taken")
+		t.Error("20 commands at once were all accepted with a burst of 5")
 	}
-	for { // until the bucket has filled again, as the refusal says
+	for { // until the bucket refills, after the time in the refusal
 		f := c.ask("typing", map[string]any{"channel_id": id})
 		if f.Type == "ack" {
 			break
@@ -185,6 +185,8 @@ func TestRateLimitRefusesAndRecovers(t *testing.T) {
 
 const secret = "0f6b2c57a1e94d3ab8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3"
 
+// sign returns a token of ada that expires in an hour, with its claims changed by
+// change.
 func sign(t *testing.T, method jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
 	t.Helper()
 	claims := jwt.MapClaims{"sub": "ada", "name": "Ada", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}
@@ -194,7 +196,8 @@ func sign(t *testing.T, method jwt.SigningMethod, key any, change func(jwt.MapCl
 	return testkit.JWT(t, method, key, claims)
 }
 
-// TestD50OnlyAValidTokenOpensASocket, and only as its own subject.
+// TestD50OnlyAValidTokenOpensASocket checks that a valid token opens a socket, and
+// only for its own subject.
 func TestD50OnlyAValidTokenOpensASocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=jwt", "auth.jwt-secret="+secret)
@@ -206,11 +209,11 @@ func TestD50OnlyAValidTokenOpensASocket(t *testing.T) {
 		status            int
 	}{
 		{"no token", "/ws/ada", "", nil, 401},
-		{"nonsense", "/ws/ada", "nonsense", nil, 401},
-		{"the user's id", "/ws/ada", "ada", nil, 401},
+		{"not a token", "/ws/ada", "nonsense", nil, 401},
+		{"user id as the token", "/ws/ada", "ada", nil, 401},
 		{"alg none", "/ws/ada", sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil), nil, 401},
 		{
-			"another secret", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte("another secret that is long enough, too"), nil),
+			"wrong secret", "/ws/ada", sign(t, jwt.SigningMethodHS256, []byte("another secret that is long enough, too"), nil),
 			nil, 401,
 		},
 		{
@@ -225,22 +228,22 @@ func TestD50OnlyAValidTokenOpensASocket(t *testing.T) {
 			nil, 401,
 		},
 		{
-			"not yet", "/ws/ada",
+			"not valid yet", "/ws/ada",
 			sign(
 				t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Hour).Unix() },
 			),
 			nil, 401,
 		},
 		{
-			"a subject that is no user id", "/ws",
+			"subject is not a user id", "/ws",
 			sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"] = "a b" }), nil, 401,
 		},
-		{"another user's path", "/ws/bob", good, nil, 403},
-		{"a path that is no user id", "/ws/a%20b", good, nil, 400},
-		{"a foreign origin", "/ws/ada", good, []string{"Origin", origin}, 403},
-		{"the origin null", "/ws/ada", good, []string{"Origin", "null"}, 403},
-		{"a cookie from a foreign origin", "/ws/ada", "", []string{"Cookie", "access_token=" + good, "Origin", origin}, 403},
-		{"a cookie without an origin", "/ws/ada", "", []string{"Cookie", "access_token=" + good}, 403},
+		{"path of another user", "/ws/bob", good, nil, 403},
+		{"path is not a user id", "/ws/a%20b", good, nil, 400},
+		{"foreign origin", "/ws/ada", good, []string{"Origin", origin}, 403},
+		{"origin null", "/ws/ada", good, []string{"Origin", "null"}, 403},
+		{"cookie from a foreign origin", "/ws/ada", "", []string{"Cookie", "access_token=" + good, "Origin", origin}, 403},
+		{"cookie without an origin", "/ws/ada", "", []string{"Cookie", "access_token=" + good}, 403},
 	} {
 		_, resp, err := s.tryDial(c.path, c.token, chat.Protocol, c.header...)
 		if err == nil || resp == nil || resp.StatusCode != c.status {
@@ -248,12 +251,12 @@ func TestD50OnlyAValidTokenOpensASocket(t *testing.T) {
 			continue
 		}
 		if got := resp.Header.Get("Content-Type"); got != "application/problem+json" {
-			t.Errorf("%s: a body of type %q", c.name, got)
+			t.Errorf("%s: the body has the type %q", c.name, got)
 		}
 	}
 	for name, header := range map[string][]string{
-		"a cookie from our own origin": {"Cookie", "access_token=" + good, "Origin", s.url},
-		"the query":                    nil,
+		"cookie from the same origin": {"Cookie", "access_token=" + good, "Origin", s.url},
+		"query":                       nil,
 	} {
 		path := "/ws/ada"
 		if header == nil {
@@ -264,7 +267,7 @@ func TestD50OnlyAValidTokenOpensASocket(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.Log.Text(), good) || strings.Contains(s.Log.Text(), secret) {
-		t.Error("the log holds a secret")
+		t.Error("the log contains a secret")
 	}
 }
 
@@ -285,14 +288,14 @@ func TestPublicKeyIsNotAcceptedAsHMACSecret(t *testing.T) {
 	}
 	s := serve(t, "auth=jwt", "auth.jwt-key-file="+file)
 	if _, _, err := s.tryDial("/ws/ada", sign(t, jwt.SigningMethodRS256, key, nil), chat.Protocol); err != nil {
-		t.Errorf("a good token: %v", err)
+		t.Errorf("a valid token: %v", err)
 	}
 	for _, forged := range []string{
 		sign(t, jwt.SigningMethodHS256, public, nil), sign(t, jwt.SigningMethodHS256, der, nil),
 	} {
 		if _, resp, err := s.tryDial("/ws/ada", forged, chat.Protocol); err == nil ||
 			resp.StatusCode != http.StatusUnauthorized {
-			t.Errorf("a forged token: %v, %v", resp, err)
+			t.Errorf("a forged token: %v, %v; want status 401", resp, err)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// sendRaw is request with a body as it stands.
+// sendRaw is request with a body that it sends unchanged.
 func (s *server) sendRaw(method, path, token, contentType string, body []byte) response {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+"/api/v1"+path, bytes.NewReader(body))
@@ -29,9 +29,9 @@ func (s *server) sendRaw(method, path, token, contentType string, body []byte) r
 	return got
 }
 
-// TestD58BadInputOverREST: each gets a 4xx that says which field is wrong, as
-// problem+json, and nothing is stored. request holds every answer against the
-// description, in which there is no status 500.
+// TestD58BadInputOverREST checks that each input gets a 4xx as problem+json that
+// identifies the invalid field, and that nothing is stored. request validates every
+// answer against the OpenAPI document, which has no status 500.
 func TestD58BadInputOverREST(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -47,14 +47,14 @@ func TestD58BadInputOverREST(t *testing.T) {
 		for _, bad := range []struct {
 			name, method, path, contentType, body string
 			status                                int
-			code, says                            string // says is in the detail
+			code, detail                          string // detail is a part of the detail
 		}{
 			{"not JSON", "POST", c + "/messages", typ, `hello`, 400, "bad_json", "Invalid JSON"},
-			{"half JSON", "POST", c + "/messages", typ, `{"content":"x"`, 400, "bad_json", "Invalid JSON"},
-			{"two values", "POST", c + "/messages", typ, `{"content":"x"}{"content":"y"}`, 400, "bad_json", "Invalid JSON"},
-			{"a name twice", "POST", c + "/messages", typ, `{"content":"x","content":"y"}`, 400, "bad_json", "Invalid JSON"},
-			{"nothing", "POST", c + "/messages", typ, ``, 400, "bad_json", "body"},
-			{"an array", "POST", c + "/messages", typ, `[]`, 422, "bad_request", "object"},
+			{"truncated JSON", "POST", c + "/messages", typ, `{"content":"x"`, 400, "bad_json", "Invalid JSON"},
+			{"two JSON values", "POST", c + "/messages", typ, `{"content":"x"}{"content":"y"}`, 400, "bad_json", "Invalid JSON"},
+			{"duplicate name", "POST", c + "/messages", typ, `{"content":"x","content":"y"}`, 400, "bad_json", "Invalid JSON"},
+			{"empty body", "POST", c + "/messages", typ, ``, 400, "bad_json", "body"},
+			{"array", "POST", c + "/messages", typ, `[]`, 422, "bad_request", "object"},
 			{"null", "POST", c + "/messages", typ, `null`, 422, "bad_request", ""},
 			{"10,000 nested arrays", "POST", c + "/messages", typ, deep, 422, "bad_request", "object"},
 			{
@@ -62,21 +62,21 @@ func TestD58BadInputOverREST(t *testing.T) {
 				"Invalid JSON",
 			},
 			{
-				"10,000 nested arrays in another", "POST", c + "/messages", typ, `{"content":"x","other":` + deep + `}`, 400,
+				"10,000 nested arrays in an unknown field", "POST", c + "/messages", typ, `{"content":"x","other":` + deep + `}`, 400,
 				"bad_json", "",
 			},
-			{"a lone surrogate", "POST", c + "/messages", typ, `{"content":"\ud800"}`, 400, "bad_json", "Invalid JSON"},
+			{"lone surrogate", "POST", c + "/messages", typ, `{"content":"\ud800"}`, 400, "bad_json", "Invalid JSON"},
 			{"invalid UTF-8", "POST", c + "/messages", typ, "{\"content\":\"\xff\xfe\"}", 400, "bad_json", "Invalid JSON"},
 			{
-				"another content type", "POST", c + "/messages", "text/plain", `{"content":"x"}`, 415, "bad_request",
+				"wrong content type", "POST", c + "/messages", "text/plain", `{"content":"x"}`, 415, "bad_request",
 				"application/json",
 			},
 			{
-				"a form", "POST", c + "/messages", "application/x-www-form-urlencoded", `content=x`, 415, "bad_request",
+				"form", "POST", c + "/messages", "application/x-www-form-urlencoded", `content=x`, 415, "bad_request",
 				"application/json",
 			},
 			{
-				"a content type that is none", "POST", c + "/messages", ";;", `{"content":"x"}`, 415, "bad_request",
+				"invalid content type", "POST", c + "/messages", ";;", `{"content":"x"}`, 415, "bad_request",
 				"application/json",
 			},
 			{
@@ -84,70 +84,70 @@ func TestD58BadInputOverREST(t *testing.T) {
 				"65536",
 			},
 			{
-				"content beyond the limit", "POST", c + "/messages", typ,
+				"content too large", "POST", c + "/messages", typ,
 				`{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413, "too_large", "16384",
 			},
 			{"no content", "POST", c + "/messages", typ, `{}`, 422, "bad_request", "content"},
 			{"empty content", "POST", c + "/messages", typ, `{"content":""}`, 422, "bad_request", "content"},
 			{
-				"content of another type", "POST", c + "/messages", typ, `{"content":5}`, 422, "bad_request",
+				"content is not a string", "POST", c + "/messages", typ, `{"content":5}`, 422, "bad_request",
 				"content must be a string",
 			},
-			{"a NUL", "POST", c + "/messages", typ, `{"content":"a\u0000b"}`, 422, "bad_request", "content"},
+			{"NUL in content", "POST", c + "/messages", typ, `{"content":"a\u0000b"}`, 422, "bad_request", "content"},
 			{
-				"a type that is none", "POST", c + "/messages", typ, `{"content":"x","message_type":"virus"}`, 422, "bad_request",
+				"unknown message_type", "POST", c + "/messages", typ, `{"content":"x","message_type":"virus"}`, 422, "bad_request",
 				"message_type",
 			},
 			{
-				"the server's own type", "POST", c + "/messages", typ, `{"content":"x","message_type":"system"}`, 422,
+				"reserved message_type", "POST", c + "/messages", typ, `{"content":"x","message_type":"system"}`, 422,
 				"bad_request", "message_type",
 			},
 			{
-				"a long client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`,
+				"client_id too long", "POST", c + "/messages", typ, `{"content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`,
 				422, "bad_request", "client_id",
 			},
 			{
-				"a NUL in the client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"\u0000"}`, 422, "bad_request",
+				"NUL in client_id", "POST", c + "/messages", typ, `{"content":"x","client_id":"\u0000"}`, 422, "bad_request",
 				"client_id",
 			},
 			{
-				"mentions that are no users", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":["a b"]}`, 422,
+				"mentions are not user ids", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":["a b"]}`, 422,
 				"bad_request", "mentioned_user_ids",
 			},
 			{
-				"mentions that are no array", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":"bob"}`, 422,
+				"mentions are not an array", "POST", c + "/messages", typ, `{"content":"x","mentioned_user_ids":"bob"}`, 422,
 				"bad_request", "mentioned_user_ids",
 			},
 			{
-				"51 mentions", "POST", c + "/messages", typ,
+				"too many mentions", "POST", c + "/messages", typ,
 				`{"content":"x","mentioned_user_ids":[` + strings.TrimSuffix(strings.Repeat(`"bob",`, 51), ",") + `]}`, 422,
 				"bad_request", "mentioned_user_ids",
 			},
 			{
-				"a parent that is no id", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"x"}`, 422,
+				"parent is not an id", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"x"}`, 422,
 				"bad_request", "parent_message_id",
 			},
 			{
-				"a parent that is not there", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"` + unknown + `"}`,
+				"missing parent", "POST", c + "/messages", typ, `{"content":"x","parent_message_id":"` + unknown + `"}`,
 				404, "not_found", "parent_message_id",
 			},
 			{
-				"a script as a file", "POST", c + "/messages", typ, `{"content":"x","file_url":"javascript:alert(1)"}`, 422,
+				"script as file_url", "POST", c + "/messages", typ, `{"content":"x","file_url":"javascript:alert(1)"}`, 422,
 				"bad_request", "file_url",
 			},
-			{"a negative size", "POST", c + "/messages", typ, `{"content":"x","file_size":-1}`, 422, "bad_request", "file_size"},
+			{"negative file_size", "POST", c + "/messages", typ, `{"content":"x","file_size":-1}`, 422, "bad_request", "file_size"},
 			{
-				"a size beyond 64 bits", "POST", c + "/messages", typ, `{"content":"x","file_size":99999999999999999999}`, 422,
+				"file_size exceeds 64 bits", "POST", c + "/messages", typ, `{"content":"x","file_size":99999999999999999999}`, 422,
 				"bad_request", "file_size",
 			},
 			{
-				"a size that is no number", "POST", c + "/messages", typ, `{"content":"x","file_size":1e999}`, 422, "bad_request",
+				"file_size is not an integer", "POST", c + "/messages", typ, `{"content":"x","file_size":1e999}`, 422, "bad_request",
 				"file_size",
 			},
-			{"a negative limit", "GET", c + "/messages?limit=-1", "", ``, 422, "bad_request", "limit"},
-			{"no limit", "GET", c + "/messages?limit=0", "", ``, 422, "bad_request", "limit"},
-			{"a large limit", "GET", c + "/messages?limit=101", "", ``, 422, "bad_request", "limit"},
-			{"a huge limit", "GET", c + "/messages?limit=99999999999999999999", "", ``, 422, "bad_request", "limit"},
+			{"negative limit", "GET", c + "/messages?limit=-1", "", ``, 422, "bad_request", "limit"},
+			{"zero limit", "GET", c + "/messages?limit=0", "", ``, 422, "bad_request", "limit"},
+			{"limit too large", "GET", c + "/messages?limit=101", "", ``, 422, "bad_request", "limit"},
+			{"limit exceeds 64 bits", "GET", c + "/messages?limit=99999999999999999999", "", ``, 422, "bad_request", "limit"},
 			{"a limit that is no number", "GET", c + "/messages?limit=ten", "", ``, 422, "bad_request", "limit"},
 			{"a negative seq", "GET", c + "/messages?after_seq=-1", "", ``, 422, "bad_request", "after_seq"},
 			{"before what is neither", "GET", c + "/messages?before=yesterday", "", ``, 422, "bad_request", "before"},
@@ -163,49 +163,49 @@ func TestD58BadInputOverREST(t *testing.T) {
 			{"an edit to nothing", "PATCH", m, typ, `{"content":""}`, 422, "bad_request", ""},
 			{"an edit with a NUL", "PATCH", m, typ, `{"content":"\u0000"}`, 422, "bad_request", "content"},
 			{
-				"an edit beyond the limit", "PATCH", m, typ, `{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413,
+				"edit too large", "PATCH", m, typ, `{"content":"` + strings.Repeat("x", chat.MaxContent+1) + `"}`, 413,
 				"too_large", "",
 			},
 			{
-				"a long emoji", "POST", m + "/reactions", typ, `{"emoji":"` + strings.Repeat("x", 51) + `"}`, 422, "bad_request",
+				"emoji too long", "POST", m + "/reactions", typ, `{"emoji":"` + strings.Repeat("x", 51) + `"}`, 422, "bad_request",
 				"emoji",
 			},
-			{"an empty emoji", "POST", m + "/reactions", typ, `{"emoji":""}`, 422, "bad_request", ""},
-			{"a NUL as an emoji", "POST", m + "/reactions", typ, `{"emoji":"\u0000"}`, 422, "bad_request", "emoji"},
-			{"a NUL as an emoji in the path", "DELETE", m + "/reactions/%00", "", ``, 422, "bad_request", "emoji"},
-			{"invalid UTF-8 as an emoji in the path", "DELETE", m + "/reactions/%ff", "", ``, 422, "bad_request", "emoji"},
+			{"empty emoji", "POST", m + "/reactions", typ, `{"emoji":""}`, 422, "bad_request", ""},
+			{"NUL in emoji", "POST", m + "/reactions", typ, `{"emoji":"\u0000"}`, 422, "bad_request", "emoji"},
+			{"NUL in emoji of the path", "DELETE", m + "/reactions/%00", "", ``, 422, "bad_request", "emoji"},
+			{"invalid UTF-8 in emoji of the path", "DELETE", m + "/reactions/%ff", "", ``, 422, "bad_request", "emoji"},
 			{"no name", "POST", "/channels/", typ, `{"name":"  "}`, 422, "bad_request", "name"},
 			{
-				"a long name", "POST", "/channels/", typ, `{"name":"` + strings.Repeat("ä", 101) + `"}`, 422, "bad_request", "name",
+				"name too long", "POST", "/channels/", typ, `{"name":"` + strings.Repeat("ä", 101) + `"}`, 422, "bad_request", "name",
 			},
 			{
-				"a kind of channel that is none", "POST", "/channels/", typ, `{"name":"x","channel_type":"party"}`, 422,
+				"unknown channel_type", "POST", "/channels/", typ, `{"name":"x","channel_type":"party"}`, 422,
 				"bad_request", "channel_type",
 			},
 			{
-				"a direct channel by the wrong way", "POST", "/channels/", typ, `{"name":"x","channel_type":"direct"}`, 422,
+				"direct channel with the wrong call", "POST", "/channels/", typ, `{"name":"x","channel_type":"direct"}`, 422,
 				"bad_request", "/channels/direct",
 			},
 			{
-				"a founder who is not there", "POST", "/channels/", typ, `{"name":"x","member_ids":["nobody-at-all"]}`, 404,
+				"missing initial member", "POST", "/channels/", typ, `{"name":"x","member_ids":["nobody-at-all"]}`, 404,
 				"not_found", "nobody-at-all",
 			},
 			{
-				"a founder who is no user", "POST", "/channels/", typ, `{"name":"x","member_ids":["'; DROP TABLE users"]}`, 422,
+				"initial member is not a user id", "POST", "/channels/", typ, `{"name":"x","member_ids":["'; DROP TABLE users"]}`, 422,
 				"bad_request", "member_ids",
 			},
 			{
-				"is_private that is no bool", "POST", "/channels/", typ, `{"name":"x","is_private":"yes"}`, 422, "bad_request",
+				"is_private is not a boolean", "POST", "/channels/", typ, `{"name":"x","is_private":"yes"}`, 422, "bad_request",
 				"is_private",
 			},
-			{"a NUL in the topic", "PATCH", c, typ, `{"topic":"\u0000"}`, 422, "bad_request", "topic"},
+			{"NUL in topic", "PATCH", c, typ, `{"topic":"\u0000"}`, 422, "bad_request", "topic"},
 			{
-				"a long description", "PATCH", c, typ, `{"description":"` + strings.Repeat("x", 2001) + `"}`, 422, "bad_request",
+				"description too long", "PATCH", c, typ, `{"description":"` + strings.Repeat("x", 2001) + `"}`, 422, "bad_request",
 				"description",
 			},
-			{"a direct channel with nobody", "POST", "/channels/direct", typ, `{}`, 422, "bad_request", "user_id"},
+			{"direct channel without a user", "POST", "/channels/direct", typ, `{}`, 422, "bad_request", "user_id"},
 			{
-				"a direct channel with one who is not there", "POST", "/channels/direct", typ, `{"user_id":"nobody-at-all"}`, 404,
+				"direct channel with a missing user", "POST", "/channels/direct", typ, `{"user_id":"nobody-at-all"}`, 404,
 				"not_found", "",
 			},
 			{"no members", "POST", c + "/members", typ, `{"user_ids":[]}`, 422, "bad_request", "user_ids"},
@@ -213,43 +213,43 @@ func TestD58BadInputOverREST(t *testing.T) {
 				"101 members", "POST", c + "/members", typ, `{"user_ids":[` + manyUsers(101) + `]}`, 422, "bad_request", "user_ids",
 			},
 			{
-				"a role that is none", "POST", c + "/members", typ, `{"user_ids":["bob"],"role":"god"}`, 422, "bad_request", "role",
+				"unknown role", "POST", c + "/members", typ, `{"user_ids":["bob"],"role":"god"}`, 422, "bad_request", "role",
 			},
-			{"a role that is none, for a member", "PATCH", c + "/members/bob", typ, `{"role":""}`, 422, "bad_request", "role"},
-			{"a member who is none", "DELETE", c + "/members/eve", "", ``, 404, "not_found", ""},
-			{"a member who is no user", "DELETE", c + "/members/a%20b", "", ``, 422, "bad_request", "user_id"},
+			{"empty role for a member", "PATCH", c + "/members/bob", typ, `{"role":""}`, 422, "bad_request", "role"},
+			{"user is not a member", "DELETE", c + "/members/eve", "", ``, 404, "not_found", ""},
+			{"member is not a user id", "DELETE", c + "/members/a%20b", "", ``, 422, "bad_request", "user_id"},
 			{
-				"a level that is none", "PATCH", c + "/members/me", typ, `{"notification_level":"some"}`, 422, "bad_request",
+				"unknown notification level", "PATCH", c + "/members/me", typ, `{"notification_level":"some"}`, 422, "bad_request",
 				"notification_level",
 			},
 			{
-				"a receipt for what is not there", "POST", c + "/read", typ, `{"message_id":"` + unknown + `"}`, 404, "not_found",
+				"receipt for a missing message", "POST", c + "/read", typ, `{"message_id":"` + unknown + `"}`, 404, "not_found",
 				"",
 			},
-			{"a negative receipt", "POST", c + "/read", typ, `{"seq":-1}`, 422, "bad_request", "seq"},
+			{"negative receipt", "POST", c + "/read", typ, `{"seq":-1}`, 422, "bad_request", "seq"},
 			{
-				"501 users", "GET", "/users?ids=" + strings.TrimSuffix(strings.Repeat("u,", 501), ","), "", ``, 422, "bad_request",
+				"too many user ids", "GET", "/users?ids=" + strings.TrimSuffix(strings.Repeat("u,", 501), ","), "", ``, 422, "bad_request",
 				"ids",
 			},
-			{"users who are none", "GET", "/users?ids=%00", "", ``, 422, "bad_request", "ids"},
-			{"a long search", "GET", "/users?query=" + strings.Repeat("x", 101), "", ``, 422, "bad_request", "query"},
-			{"a NUL as a search", "GET", "/users?query=%00", "", ``, 422, "bad_request", "query"},
-			{"invalid UTF-8 as a search", "GET", "/channels/browse?query=%ff", "", ``, 422, "bad_request", "query"},
+			{"invalid user ids", "GET", "/users?ids=%00", "", ``, 422, "bad_request", "ids"},
+			{"search too long", "GET", "/users?query=" + strings.Repeat("x", 101), "", ``, 422, "bad_request", "query"},
+			{"NUL in search", "GET", "/users?query=%00", "", ``, 422, "bad_request", "query"},
+			{"invalid UTF-8 in search", "GET", "/channels/browse?query=%ff", "", ``, 422, "bad_request", "query"},
 			{
-				"a flag that is none", "GET", "/channels/?include_archived=perhaps", "", ``, 422, "bad_request", "include_archived",
+				"flag is not a boolean", "GET", "/channels/?include_archived=perhaps", "", ``, 422, "bad_request", "include_archived",
 			},
-			{"a status of no user", "GET", "/user/a%20b/status", "", ``, 422, "bad_request", ""},
-			{"nothing at this address", "GET", "/channels/" + id + "/secrets", "", ``, 404, "not_found", "/api/docs"},
-			{"a way out", "GET", "/channels/..%2f..%2fetc%2fpasswd", "", ``, 422, "bad_request", "id"},
-			{"a method that is none here", "PUT", c + "/messages", typ, `{}`, 405, "bad_request", "GET, HEAD, POST"},
-			{"a method that is none here, either", "DELETE", "/channels/", "", ``, 405, "bad_request", "GET, HEAD, POST"},
+			{"status of an invalid user id", "GET", "/user/a%20b/status", "", ``, 422, "bad_request", ""},
+			{"unknown path", "GET", "/channels/" + id + "/secrets", "", ``, 404, "not_found", "/api/docs"},
+			{"path traversal", "GET", "/channels/..%2f..%2fetc%2fpasswd", "", ``, 422, "bad_request", "id"},
+			{"wrong method for messages", "PUT", c + "/messages", typ, `{}`, 405, "bad_request", "GET, HEAD, POST"},
+			{"wrong method for channels", "DELETE", "/channels/", "", ``, 405, "bad_request", "GET, HEAD, POST"},
 		} {
 			r := s.sendRaw(bad.method, bad.path, "ada", bad.contentType, []byte(bad.body))
-			if r.status != bad.status || r.field(t, "code") != bad.code || !strings.Contains(r.field(t, "detail"), bad.says) {
-				t.Errorf("%s: %d %s; want %d %s, and %q in the detail", bad.name, r.status, r.body, bad.status, bad.code, bad.says)
+			if r.status != bad.status || r.field(t, "code") != bad.code || !strings.Contains(r.field(t, "detail"), bad.detail) {
+				t.Errorf("%s: %d %s; want %d %s, and %q in the detail", bad.name, r.status, r.body, bad.status, bad.code, bad.detail)
 			}
 			if len(r.body) > 1000 || strings.Contains(string(r.body), "SQL") || strings.Contains(string(r.body), "xxxx") {
-				t.Errorf("%s: told %s", bad.name, r.body)
+				t.Errorf("%s: the body is long or exposes SQL or the input: %s", bad.name, r.body)
 			}
 		}
 		for _, user := range []string{"ada", "bob"} {
@@ -257,7 +257,7 @@ func TestD58BadInputOverREST(t *testing.T) {
 			s.must(http.StatusOK, http.MethodGet, "/channels/?include_archived=true", user, nil).into(t, &all)
 			if len(all) != 1 || all[0].LastSeq != 2 || all[0].MemberCount != 2 || all[0].MessageCount != 1 ||
 				all[0].Name != "test" {
-				t.Errorf("something was stored: %+v", all)
+				t.Errorf("%s sees a change: %+v", user, all)
 			}
 		}
 		var got chat.Message
@@ -276,21 +276,22 @@ func manyUsers(n int) string {
 	return strings.Join(users, ",")
 }
 
-// TestInvalidSignUpsAreRefused get answers of their own, and make no account.
+// TestInvalidSignUpsAreRefused checks that each is refused with bad_request and
+// creates no account.
 func TestInvalidSignUpsAreRefused(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
 		s := serve(t, database)
 		for name, body := range map[string]string{
-			"no email":            `{"password":"Sup3rsecret"}`,
-			"an email that is no": `{"email":"ada","password":"Sup3rsecret"}`,
-			"a NUL in the email":  `{"email":"a\u0000@example.org","password":"Sup3rsecret"}`,
-			"two lines":           `{"email":"a@example.org\r\nBcc: b@example.org","password":"Sup3rsecret"}`,
-			"a short password":    `{"email":"ada@example.org","password":"Ab3"}`,
-			"a simple password":   `{"email":"ada@example.org","password":"aaaaaaaaaa"}`,
-			"a long password":     `{"email":"ada@example.org","password":"Aa3` + strings.Repeat("x", 200) + `"}`,
-			"a number":            `{"email":"ada@example.org","password":12345678}`,
-			"a role":              `{"email":"ada@example.org","password":"Sup3rsecret","role":"admin"}`,
+			"no email":             `{"password":"Sup3rsecret"}`,
+			"invalid email":        `{"email":"ada","password":"Sup3rsecret"}`,
+			"NUL in email":         `{"email":"a\u0000@example.org","password":"Sup3rsecret"}`,
+			"line break in email":  `{"email":"a@example.org\r\nBcc: b@example.org","password":"Sup3rsecret"}`,
+			"password too short":   `{"email":"ada@example.org","password":"Ab3"}`,
+			"password too simple":  `{"email":"ada@example.org","password":"aaaaaaaaaa"}`,
+			"password too long":    `{"email":"ada@example.org","password":"Aa3` + strings.Repeat("x", 200) + `"}`,
+			"password is a number": `{"email":"ada@example.org","password":12345678}`,
+			"unknown field":        `{"email":"ada@example.org","password":"Sup3rsecret","role":"admin"}`,
 		} {
 			if r := s.sendRaw(
 				http.MethodPost, "/auth/signup", "", "application/json", []byte(body),
@@ -305,12 +306,13 @@ func TestInvalidSignUpsAreRefused(t *testing.T) {
 			"email": "ada@example.org", "password": "Sup3rsecret", "first_name": "A\x00d\u202ea",
 		}).value(t)
 		if user := names.(map[string]any)["user"].(map[string]any); strings.ContainsAny(user["name"].(string), "\x00\u202e") {
-			t.Errorf("a name is %q", user["name"])
+			t.Errorf("control characters in the name %q", user["name"])
 		}
 	})
 }
 
-// TestOversizedBodyIsCutOff, and one that lies about its length.
+// TestOversizedBodyIsCutOff sends a body without a declared length that is much too
+// long.
 func TestOversizedBodyIsCutOff(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -324,14 +326,14 @@ func TestOversizedBodyIsCutOff(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer ada")
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
-	if err == nil { // else it was cut off before all was written
+	if err == nil { // otherwise the connection was cut before everything was written
 		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("status %d", resp.StatusCode)
+			t.Errorf("status %d, want 413", resp.StatusCode)
 		}
 	}
 	if got := s.history("ada", id); len(got) != 0 {
-		t.Errorf("stored %d messages", len(got))
+		t.Errorf("%d messages were stored", len(got))
 	}
 }
 

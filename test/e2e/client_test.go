@@ -16,7 +16,7 @@ import (
 	"github.com/chowk-chat/chowk/test/schema"
 )
 
-// frame is what any frame of the server may hold.
+// frame has the fields of all frames that a server sends.
 type frame struct {
 	Type        string `json:"type"`
 	Event       string `json:"event"`
@@ -66,18 +66,18 @@ type frame struct {
 	raw        string
 }
 
-// client is a socket of one user.
+// client is one socket of a user.
 type client struct {
 	t     *testing.T
 	conn  *websocket.Conn
 	hello frame
 
-	mu     sync.Mutex
-	frames []frame
-	err    error // why the socket ended
-	news   chan struct{}
-	next   int // of ids
-	seen   int // frames that expect has passed
+	mu      sync.Mutex
+	frames  []frame
+	err     error // why the socket ended
+	changed chan struct{}
+	next    int // number of the next request id
+	seen    int // frames that wait has passed
 }
 
 // dial opens a socket of a user as a client that speaks chowk.v1.
@@ -86,7 +86,7 @@ func (s *server) dial(user string) *client {
 	return s.dialAs("/ws/"+user, user, chat.Protocol)
 }
 
-// dialOld opens a socket as the old front-end does: no subprotocol, no token.
+// dialOld opens a socket as the old web page does: without subprotocol or token.
 func (s *server) dialOld(user string) *client {
 	s.t.Helper()
 	return s.dialAs("/ws/"+user, "", "")
@@ -101,12 +101,15 @@ func (s *server) dialAs(path, token, protocol string) *client {
 	return c
 }
 
-// tryDialWith offers these subprotocols, in which a browser's token may be.
+// tryDialWith offers these subprotocols; one of them may carry a token, as in
+// browsers.
 func (s *server) tryDialWith(protocols ...string) (*client, *http.Response, error) {
 	s.t.Helper()
 	return s.tryDial("/ws", "", strings.Join(protocols, ","))
 }
 
+// tryDial opens a socket and returns the handshake's response. The protocol is a
+// comma-separated list.
 func (s *server) tryDial(path, token, protocol string, header ...string) (*client, *http.Response, error) {
 	s.t.Helper()
 	o := &websocket.DialOptions{HTTPHeader: http.Header{}, HTTPClient: s.client}
@@ -119,14 +122,14 @@ func (s *server) tryDial(path, token, protocol string, header ...string) (*clien
 	for i := 0; i+1 < len(header); i += 2 {
 		o.HTTPHeader.Set(header[i], header[i+1])
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	conn, resp, err := websocket.Dial(ctx, strings.Replace(s.url, "http", "ws", 1)+"/api/v1"+path, o)
 	if err != nil {
 		return nil, resp, err
 	}
 	conn.SetReadLimit(8 << 20)
-	c := &client{t: s.t, conn: conn, news: make(chan struct{})}
+	c := &client{t: s.t, conn: conn, changed: make(chan struct{})}
 	reading, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { c.read(reading) }) // ends with the socket
@@ -146,7 +149,7 @@ func (c *client) read(ctx context.Context) {
 		if err == nil {
 			schema.ValidateServerFrame(c.t, b)
 			if jsonErr := json.Unmarshal(b, &f); jsonErr != nil {
-				c.t.Errorf("a frame is not what it should be: %v: %s", jsonErr, b)
+				c.t.Errorf("a frame cannot be decoded: %v: %s", jsonErr, b)
 			}
 			f.raw = string(b)
 		}
@@ -156,8 +159,8 @@ func (c *client) read(ctx context.Context) {
 		} else {
 			c.err = err
 		}
-		close(c.news)
-		c.news = make(chan struct{})
+		close(c.changed)
+		c.changed = make(chan struct{})
 		c.mu.Unlock()
 		if err != nil {
 			return
@@ -165,11 +168,11 @@ func (c *client) read(ctx context.Context) {
 	}
 }
 
-// wait returns the first frame, after those passed before, that f accepts, nil
-// when the socket ended first.
+// wait returns the first frame that f accepts, after those that earlier calls passed,
+// or nil if the socket ends first.
 func (c *client) wait(what string, f func(*frame) bool) *frame {
 	c.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitTimeout)
 	for {
 		c.mu.Lock()
 		for c.seen < len(c.frames) {
@@ -180,19 +183,20 @@ func (c *client) wait(what string, f func(*frame) bool) *frame {
 				return got
 			}
 		}
-		err, news := c.err, c.news
+		err, changed := c.err, c.changed
 		c.mu.Unlock()
 		if err != nil {
 			return nil
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-deadline:
-			c.t.Fatalf("no %s came; got:\n%s", what, c.dump())
+			c.t.Fatalf("no %s arrived; received:\n%s", what, c.dump())
 		}
 	}
 }
 
+// dump returns all frames received, and why the socket ended.
 func (c *client) dump() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,12 +208,12 @@ func (c *client) dump() string {
 	return b.String()
 }
 
-// expect waits for the next frame of a type, which f, if any, accepts.
+// expect waits for the next frame of a type that f, if not nil, accepts.
 func (c *client) expect(kind string, f func(*frame) bool) frame {
 	c.t.Helper()
 	got := c.wait(kind, func(got *frame) bool { return got.Type == kind && (f == nil || f(got)) })
 	if got == nil {
-		c.t.Fatalf("the socket ended before a %s came:\n%s", kind, c.dump())
+		c.t.Fatalf("the socket ended before a %s arrived:\n%s", kind, c.dump())
 	}
 	return *got
 }
@@ -217,27 +221,27 @@ func (c *client) expect(kind string, f func(*frame) bool) frame {
 // write sends bytes as a text frame.
 func (c *client) write(b string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := c.conn.Write(ctx, websocket.MessageText, []byte(b)); err != nil {
 		c.t.Fatalf("write: %v", err)
 	}
 }
 
-// ask sends an event that keeps to the protocol and waits for its answer. Frames
-// that come before the answer stay to be expected.
+// ask sends a valid command and waits for its reply. Frames that arrive earlier remain
+// available to expect.
 func (c *client) ask(kind string, data map[string]any) frame {
 	c.t.Helper()
 	return c.exchange(kind, data, true)
 }
 
-// askBadly is ask for an event that breaks the protocol's schema.
-func (c *client) askBadly(kind string, data map[string]any) frame {
+// askInvalid is ask for a command that violates the protocol's schema.
+func (c *client) askInvalid(kind string, data map[string]any) frame {
 	c.t.Helper()
 	return c.exchange(kind, data, false)
 }
 
-func (c *client) exchange(kind string, data map[string]any, wellFormed bool) frame {
+func (c *client) exchange(kind string, data map[string]any, valid bool) frame {
 	c.t.Helper()
 	c.mu.Lock()
 	c.next++
@@ -252,7 +256,7 @@ func (c *client) exchange(kind string, data map[string]any, wellFormed bool) fra
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if wellFormed {
+	if valid {
 		schema.ValidateClientFrame(c.t, b)
 	}
 	c.write(string(b))
@@ -261,7 +265,7 @@ func (c *client) exchange(kind string, data map[string]any, wellFormed bool) fra
 
 func (c *client) answer(id string, from int) frame {
 	c.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitTimeout)
 	for {
 		c.mu.Lock()
 		for _, f := range c.frames[from:] {
@@ -270,20 +274,20 @@ func (c *client) answer(id string, from int) frame {
 				return f
 			}
 		}
-		err, news := c.err, c.news
+		err, changed := c.err, c.changed
 		c.mu.Unlock()
 		if err != nil {
-			c.t.Fatalf("the socket ended before its answer: %v", err)
+			c.t.Fatalf("the socket ended before the reply: %v", err)
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-deadline:
-			c.t.Fatalf("no answer to %s came; got:\n%s", id, c.dump())
+			c.t.Fatalf("no reply to %s arrived; received:\n%s", id, c.dump())
 		}
 	}
 }
 
-// ok is ask for what must succeed.
+// ok is ask for a command that must succeed.
 func (c *client) ok(kind string, data map[string]any) frame {
 	c.t.Helper()
 	f := c.ask(kind, data)
@@ -293,12 +297,12 @@ func (c *client) ok(kind string, data map[string]any) frame {
 	return f
 }
 
-// send sends a message and returns its ack. A server that has too much to do says
-// so, and has done nothing: then it is sent again.
+// send sends a message and returns its ack. If the server replies that it is
+// overloaded, which means that nothing was stored, send tries again.
 func (c *client) send(channel, content string) frame {
 	c.t.Helper()
 	data := map[string]any{"channel_id": channel, "content": content}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitTimeout)
 	for {
 		f := c.ask("new_message", data)
 		if f.Code != "overloaded" || time.Now().After(deadline) {
@@ -311,7 +315,7 @@ func (c *client) send(channel, content string) frame {
 	}
 }
 
-// ended waits for the socket's end and returns its close code.
+// ended waits until the socket ends and returns its close code.
 func (c *client) ended() websocket.StatusCode {
 	c.t.Helper()
 	c.wait("end", func(*frame) bool { return false })

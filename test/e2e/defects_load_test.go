@@ -151,7 +151,7 @@ func TestD06MessageSizeIsLimited(t *testing.T) {
 			}
 		}
 		ada := s.dial("ada")
-		if f := ada.askBadly("new_message", map[string]any{
+		if f := ada.askInvalid("new_message", map[string]any{
 			"channel_id": id, "content": strings.Repeat("x", 16<<10+1),
 		}); f.Code != "too_large" {
 			t.Errorf("over a socket: %s", f.raw)
@@ -199,7 +199,7 @@ func TestD06RESTRequestsAreRateLimited(t *testing.T) {
 		if r.field(t, "code") != "rate_limited" || r.header.Get("Retry-After") == "" {
 			t.Errorf("refused with %s, %v", r.body, r.header)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Error("nobody was refused")
 	}
 	s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "bob", map[string]any{

@@ -206,7 +206,7 @@ func TestD26EveryReplyCarriesItsRequestID(t *testing.T) {
 // eventually waits until f holds.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitTimeout)
 	for !f() {
 		select {
 		case <-time.After(20 * time.Millisecond):

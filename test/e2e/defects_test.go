@@ -345,7 +345,7 @@ func TestD60D63OldClientsReceiveRefusalsInAcks(t *testing.T) {
 			f.Response.Error != chat.TextAccessDenied || f.Response.Code != "forbidden" {
 			t.Errorf("got %s", f.raw)
 		}
-		if f := eve.askBadly("new_message", map[string]any{"channel_id": id}); f.Type != "ack" ||
+		if f := eve.askInvalid("new_message", map[string]any{"channel_id": id}); f.Type != "ack" ||
 			f.Response.Error != chat.TextMissingContent {
 			t.Errorf("got %s", f.raw)
 		}

@@ -36,7 +36,7 @@ func TestSlowHandshakesTimeOut(t *testing.T) {
 	}
 	s.dial("bob")
 	for _, conn := range slow {
-		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(waitTimeout)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {

@@ -47,7 +47,7 @@ func (s *server) metric(name string) float64 {
 // until waits for what can only be asked for.
 func (s *server) until(what string, f func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); !f(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); !f(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("not so: %s\n%s", what, s.Log.Text())
 		}

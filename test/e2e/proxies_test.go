@@ -166,7 +166,7 @@ func startProxy(t *testing.T, p proxy, program, upstream string) (port string) {
 			t.Logf("%s\n%s", said, text)
 		}
 	})
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); ; time.Sleep(20 * time.Millisecond) {
 		resp, err := fromElsewhere.Get("https://localhost:" + port + "/healthz")
 		if err == nil {
 			_ = resp.Body.Close()

@@ -22,7 +22,7 @@ type rawClient struct {
 // dialRaw opens a socket and reads nothing of it but the handshake's answer.
 func dialRaw(t *testing.T, s *server, user string) *rawClient {
 	t.Helper()
-	dialer := net.Dialer{Timeout: patience}
+	dialer := net.Dialer{Timeout: waitTimeout}
 	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func dialRaw(t *testing.T, s *server, user string) *rawClient {
 // seqs reads until n messages have come and gives their seqs.
 func (c *rawClient) seqs(t *testing.T, n int) []int64 {
 	t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(2 * patience)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(2 * waitTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	p := wsframe.Parser{Limits: &wsframe.Limits{Frame: 1 << 20, Message: 1 << 20, Fragments: 1, Client: true}}

@@ -98,7 +98,7 @@ func TestResumeErrors(t *testing.T) {
 			"negative":   map[string]int{id.String(): -1},
 			"a fraction": map[string]float64{id.String(): 1.5},
 		} {
-			if f := ada.askBadly("resume", map[string]any{"epoch": epoch, "cursors": cursors}); f.Type != "error" ||
+			if f := ada.askInvalid("resume", map[string]any{"epoch": epoch, "cursors": cursors}); f.Type != "error" ||
 				f.Code != "bad_request" {
 				t.Errorf("%s: %s", name, f.raw)
 			}
@@ -131,7 +131,7 @@ func TestTenThousandCursorsInOneResume(t *testing.T) {
 			t.Errorf("%d channels were refused with %s", len(f.ChannelIDs), f.Code)
 		}
 		cursors[chat.NewID().String()] = 1
-		if f := ada.askBadly("resume", map[string]any{
+		if f := ada.askInvalid("resume", map[string]any{
 			"epoch": ada.hello.Epoch, "cursors": cursors,
 		}); f.Code != "bad_request" || f.Field != "cursors" {
 			t.Errorf("one too many: %s", f.raw)

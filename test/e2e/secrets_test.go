@@ -56,7 +56,7 @@ func TestLogsContainNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.askBadly("new_message", map[string]any{"channel_id": token})
+	c.askInvalid("new_message", map[string]any{"channel_id": token})
 	for _, attempt := range [][]string{
 		{"/ws", "", "Cookie", "access_token=" + token},
 		{"/ws?access_token=" + token, "", "X", "y"},

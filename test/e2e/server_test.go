@@ -22,8 +22,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// patience bounds every wait of these tests; nothing is expected to take that long.
-const patience = 30 * time.Second
+// waitTimeout bounds every wait of these tests; nothing is expected to take that long.
+const waitTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(testkit.HeavyMain(m, "-race")) }
 
@@ -69,7 +69,7 @@ func (s *server) in(t *testing.T) *server {
 // command is a call of the built binary, in a directory without a settings file.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, testkit.Binary(t), args...)
 	cmd.Dir = t.TempDir()
@@ -142,7 +142,7 @@ func (s *server) request(method, path, token string, body any, header ...string)
 		}
 		payload = bytes.NewReader(b)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, s.url+"/api/v1"+path, payload)
 	if err != nil {

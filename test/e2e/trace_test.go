@@ -26,16 +26,16 @@ import (
 // collector receives traces as an OpenTelemetry collector does.
 type collector struct {
 	*httptest.Server
-	t     *testing.T
-	mu    sync.Mutex // guards what follows
-	spans []*otlp.Span
-	about map[string]string // the resource
-	raw   bytes.Buffer      // everything, unpacked
-	news  chan struct{}
+	t       *testing.T
+	mu      sync.Mutex // guards what follows
+	spans   []*otlp.Span
+	about   map[string]string // the resource
+	raw     bytes.Buffer      // everything, unpacked
+	changed chan struct{}
 }
 
 func collect(t *testing.T) *collector {
-	c := &collector{t: t, about: make(map[string]string), news: make(chan struct{})}
+	c := &collector{t: t, about: make(map[string]string), changed: make(chan struct{})}
 	c.Server = httptest.NewServer(c)
 	t.Cleanup(c.Close)
 	return c
@@ -64,24 +64,24 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.spans = append(c.spans, scope.GetSpans()...)
 		}
 	}
-	close(c.news)
-	c.news = make(chan struct{})
+	close(c.changed)
+	c.changed = make(chan struct{})
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
 // all waits until the spans that have come are what f wants.
 func (c *collector) all(what string, f func([]*otlp.Span) bool) []*otlp.Span {
 	c.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitTimeout)
 	for {
 		c.mu.Lock()
-		spans, news := slices.Clone(c.spans), c.news
+		spans, changed := slices.Clone(c.spans), c.changed
 		c.mu.Unlock()
 		if f(spans) {
 			return spans
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-deadline:
 			c.t.Fatalf("no %s came; got:\n%s", what, describe(spans))
 		}
@@ -303,8 +303,8 @@ func TestTracesContainNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.send(channel, said)
-	a.askBadly("new_message", map[string]any{"channel_id": token, "content": said})
-	a.askBadly(token, map[string]any{"content": said})
+	a.askInvalid("new_message", map[string]any{"channel_id": token, "content": said})
+	a.askInvalid(token, map[string]any{"content": said})
 	a.ask("new_message", map[string]any{"channel_id": chat.NewID().String(), "content": said})
 	s.request(http.MethodGet, "/users/search?q="+said, token, nil)
 	s.request(http.MethodGet, "/"+token, token, nil)

@@ -31,7 +31,7 @@ func (p *person) once() {
 	case n < 93:
 		p.change(ch, history.Reaction, func(ctx context.Context) (chat.Seq, error) { return p.client.React(ctx, ch, heard, "👍") })
 	case n < 96:
-		p.change(ch, history.Unreaction, func(ctx context.Context) (chat.Seq, error) { return p.client.Unreact(ctx, ch, heard, "👍") })
+		p.change(ch, history.ReactionRemoval, func(ctx context.Context) (chat.Seq, error) { return p.client.Unreact(ctx, ch, heard, "👍") })
 	case n < 97:
 		p.client.Typing(ch, true)
 	case n < 98:

@@ -90,11 +90,11 @@ func (p *person) record(kind history.Kind, ev *client.Event) history.Record {
 		r.ID = ev.Message.ID
 	case chat.EventChannelJoined:
 		if ev.Seq > 1 {
-			r.What = history.Joins
+			r.What = history.Join
 		}
 		r.User = p.w.rec.User(p.id)
 	case chat.EventChannelLeft:
-		r.What, r.User = history.Leaves, p.w.rec.User(p.id)
+		r.What, r.User = history.Leave, p.w.rec.User(p.id)
 	case chat.EventMemberJoined, chat.EventMemberLeft:
 		r.User = p.w.rec.User(ev.Subject)
 	}
@@ -146,7 +146,7 @@ func (p *person) take(ev *client.Event) {
 	case ev.Seq > 0:
 		p.log.Add(p.record(history.Delivered, ev), ev.ChannelID)
 	case ev.Type == chat.EventChannelLeft:
-		p.log.Add(history.Record{Kind: history.Parted}, ev.ChannelID)
+		p.log.Add(history.Record{Kind: history.MembershipEnded}, ev.ChannelID)
 	default:
 		return
 	}
