@@ -27,6 +27,7 @@ export async function serve(...settings) {
   const binary = process.env.CHOWK_BIN;
   if (!binary) throw new Error('CHOWK_BIN must be the path of the server: run make test-browser');
   const dir = mkdtempSync(join(tmpdir(), 'chowk-browser-'));
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true })); // kill() keeps it for the next server
   const has = (name) => settings.some((s) => s.startsWith(`--${name}=`));
   const args = ['serve', '--log.format=json', '--drain.window=200ms', ...settings];
   if (!has('listen')) args.push('--listen=127.0.0.1:0');
