@@ -4,48 +4,35 @@ import (
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
-	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
 func testNodes(t *testing.T, b *bench) {
-	beat := func(id string) map[string]int64 {
+	beat := func(id string, want map[string]int64) {
 		t.Helper()
 		beats, err := b.s.Heartbeat(t.Context(), id, "v1")
 		b.must(err)
-		return beats
+		b.equal("the heartbeats", want, beats)
 	}
-	beat("one")
-	if got := beat("two"); got["one"] != 1 || got["two"] != 1 {
-		t.Errorf("got %v", got)
-	}
-	if got := beat("one"); got["one"] != 2 || got["two"] != 1 {
-		t.Errorf("got %v", got)
-	}
-	b.must(b.s.ForgetNode(t.Context(), "one", 1)) // it lives
+	beat("one", map[string]int64{"one": 1})
+	beat("two", map[string]int64{"one": 1, "two": 1})
+	beat("one", map[string]int64{"one": 2, "two": 1})
+	b.must(b.s.ForgetNode(t.Context(), "one", 1)) // it is alive
 	b.must(b.s.ForgetNode(t.Context(), "two", 1))
-	if got := beat("one"); len(got) != 1 || got["one"] != 3 {
-		t.Errorf("got %v", got)
-	}
+	beat("one", map[string]int64{"one": 3})
 	b.must(b.s.Deregister(t.Context(), "one"))
-	if got := beat("three"); len(got) != 1 {
-		t.Errorf("got %v", got)
-	}
+	beat("three", map[string]int64{"three": 1})
 }
 
-func testAhead(t *testing.T, b *bench) {
+func testHeadsBeyond(t *testing.T, b *bench) {
 	quiet, busy := b.channel("ada", "bob"), b.channel("ada", "bob")
-	known := map[chat.ID]chat.Seq{quiet: 1, busy: 1, chat.NewID(): 5}
-	b.send(busy, "ada", "x")
-	b.send(busy, "ada", "y")
-	got, err := b.s.HeadsBeyond(t.Context(), known)
+	b.sendMany(busy, 2)
+	got, err := b.s.HeadsBeyond(t.Context(), map[chat.ID]chat.Seq{quiet: 1, busy: 1, chat.NewID(): 5})
 	b.must(err)
-	if len(got) != 1 || got[busy] != 3 {
-		t.Errorf("got %v", got)
-	}
-	if got, err := b.s.HeadsBeyond(t.Context(), nil); err != nil || len(got) != 0 {
-		t.Errorf("of nothing: %v, %v", got, err)
-	}
+	b.equal("the heads", map[chat.ID]chat.Seq{busy: 3}, got)
+	got, err = b.s.HeadsBeyond(t.Context(), nil)
+	b.must(err)
+	b.equal("the heads of no channels", map[chat.ID]chat.Seq{}, got)
 }
 
 func testJoins(t *testing.T, b *bench) {
@@ -53,8 +40,7 @@ func testJoins(t *testing.T, b *bench) {
 	before := b.now()
 	id := b.channel("ada", "bob")
 	b.send(id, "ada", "x")
-	add := b.onMember(state.AddMember, id, "ada", "eve", chat.RoleMember)
-	b.must(add.Err)
+	b.commit(b.member(state.AddMember, id, "ada", "eve", chat.RoleMember))
 	joins, err := b.s.RecentJoins(t.Context(), before)
 	b.must(err)
 	users := make(map[chat.UserID]chat.Seq)
@@ -63,69 +49,41 @@ func testJoins(t *testing.T, b *bench) {
 			users[u] = joins[i].Seq
 		}
 	}
-	if len(joins) != 2 || users["ada"] != 1 || users["bob"] != 1 || users["eve"] != add.Entry.Seq {
-		t.Errorf("got %+v", joins)
-	}
+	b.equal("who joined", map[chat.UserID]chat.Seq{"ada": 1, "bob": 1, "eve": 3}, users)
 	if later, err := b.s.RecentJoins(t.Context(), b.now()); err != nil || len(later) != 0 {
-		t.Errorf("got %+v, %v", later, err)
+		t.Errorf("later joins: %+v, %v, want none", later, err)
 	}
-	joined, head, err := b.s.JoinSeqs(t.Context(), id, []chat.UserID{"ada", "eve", "nobody"})
-	b.must(err)
-	if len(joined) != 2 || joined["ada"] != 0 || joined["eve"] != add.Entry.Seq || head != 3 {
-		t.Errorf("got %v, head %d", joined, head)
+	wantJoined := func(when string, want map[chat.UserID]chat.Seq, head chat.Seq) {
+		t.Helper()
+		joined, got, err := b.s.JoinSeqs(t.Context(), id, []chat.UserID{"ada", "eve", "unknown"})
+		b.must(err)
+		b.equal(when, want, joined)
+		if got != head {
+			t.Errorf("%s: the head is %d, want %d", when, got, head)
+		}
 	}
-	b.must(b.onMember(state.RemoveMember, id, "ada", "eve", "").Err)
-	if joined, _, err = b.s.JoinSeqs(t.Context(), id, []chat.UserID{"eve"}); err != nil || len(joined) != 0 {
-		t.Errorf("after she was removed: %v, %v", joined, err)
-	}
+	wantJoined("after joining", map[chat.UserID]chat.Seq{"ada": 0, "eve": 3}, 3)
+	b.commit(b.member(state.RemoveMember, id, "ada", "eve", ""))
+	wantJoined("after leaving", map[chat.UserID]chat.Seq{"ada": 0}, 4)
 }
 
-func testRevocations(t *testing.T, b *bench) {
-	b.users("ada", "bob")
-	first, err := b.s.LastRevocation(t.Context())
-	b.must(err)
-	open := func(n byte, user chat.UserID) model.TokenHash {
-		h := model.TokenHash{n}
-		b.must(b.s.OpenSession(t.Context(), model.Login{Hash: h, UserID: user, CreatedAt: b.now(), ExpiresAt: 1 << 60}))
-		return h
+func testReopen(t *testing.T, b *bench) {
+	id := b.channel("ada")
+	b.send(id, "ada", "kept")
+	epoch := b.s.Epoch()
+	if b.s.Durability() != "disk" {
+		t.Errorf("the durability is %q, want disk", b.s.Durability())
 	}
-	one, two, three := open(1, "ada"), open(2, "ada"), open(3, "bob")
-	b.must(b.s.CloseSession(t.Context(), one))
-	b.must(b.s.CloseSession(t.Context(), one)) // it is closed already
-	_, err = b.s.SetPassword(t.Context(), "ada", "hash", two)
-	b.must(err)
-	_, err = b.s.SetPassword(t.Context(), "ada", "hash", model.TokenHash{})
-	b.must(err)
-	_, err = b.s.SetActive(t.Context(), "bob", false)
-	b.must(err)
-	_, err = b.s.SetActive(t.Context(), "bob", true)
-	b.must(err)
-	all, err := b.s.Revocations(t.Context(), first, 100)
-	b.must(err)
-	want := []model.Revocation{
-		{UserID: "ada", Hash: one},
-		{UserID: "ada", Hash: two},
-		{UserID: "bob"},
-		{UserID: "bob", Hash: three},
-		{UserID: "bob", Enabled: true},
+	b.must(b.s.Ping(t.Context()))
+	b.must(b.s.Close())
+	if _, err := b.s.Channels(t.Context(), "ada", true); err == nil {
+		t.Error("a closed store answers")
 	}
-	if len(all) != len(want) {
-		t.Fatalf("got %+v", all)
+	b.s = b.again()
+	if n := len(b.log(id)); n != 2 {
+		t.Errorf("the log has %d entries, want 2", n)
 	}
-	last := first
-	for i, v := range all {
-		if v.ID <= last {
-			t.Errorf("id %d after %d", v.ID, last)
-		}
-		last, v.ID = v.ID, 0
-		if v != want[i] {
-			t.Errorf("got %+v, want %+v", v, want[i])
-		}
-	}
-	if id, err := b.s.LastRevocation(t.Context()); err != nil || id != last {
-		t.Errorf("the last is %d, %v, want %d", id, err, last)
-	}
-	if some, err := b.s.Revocations(t.Context(), all[2].ID, 1); err != nil || len(some) != 1 || some[0].Hash != three {
-		t.Errorf("got %+v, %v", some, err)
+	if b.s.Epoch() != epoch {
+		t.Errorf("the epoch is %s, want %s", b.s.Epoch(), epoch)
 	}
 }
