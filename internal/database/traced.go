@@ -20,7 +20,8 @@ type server struct {
 // tracedUnit describes a unit of work that is done.
 func tracedUnit(unit string, at server, asked, taken time.Time, done []execution, err error) trace.Unit {
 	u := trace.Unit{
-		Name: unit, System: at.system, Host: at.host, Port: at.port, Requested: asked, Acquired: taken, Failed: errorCode(err),
+		Name: unit, System: at.system, Host: at.host, Port: at.port, Requested: asked, Acquired: taken,
+		Failed:     errorCode(err),
 		Statements: make([]trace.Statement, len(done)),
 	}
 	for i := range done {

@@ -99,7 +99,8 @@ func (s *Store) SetPassword(
 func (s *Store) SetVerified(ctx context.Context, user chat.UserID) error {
 	defer s.forgetUser(user)
 	return s.db.Write(ctx, "set_verified", func(c conn) error {
-		return updateUser(c, "-- name: set_verified\nUPDATE users SET is_verified = $2 WHERE id = $1 RETURNING id", user, true)
+		const sql = "-- name: set_verified\nUPDATE users SET is_verified = $2 WHERE id = $1 RETURNING id"
+		return updateUser(c, sql, user, true)
 	})
 }
 

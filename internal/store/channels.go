@@ -31,12 +31,14 @@ var channelColumns = table.Columns[chat.Channel]{
 }
 
 // createdColumns add the key by which a direct channel is found.
-var createdColumns = table.Within(channelColumns, func(w *state.ChannelCreated) *chat.Channel { return &w.Channel }).And(
+var createdColumns = table.Within(channelColumns,
+	func(w *state.ChannelCreated) *chat.Channel { return &w.Channel }).And(
 	table.OptionalText("direct_key", func(w *state.ChannelCreated) *string { return &w.DirectKey }))
 
 // headColumns are those that change with every entry. rights_seq never goes back: a group
 // in which no rights change stores 0.
-var headColumns = table.Within(channelColumns.Pick("id", "last_seq", "message_count", "member_count", "last_message_at"),
+var headColumns = table.Within(
+	channelColumns.Pick("id", "last_seq", "message_count", "member_count", "last_message_at"),
 	func(c *state.Channel) *chat.Channel { return &c.Channel }).And(
 	table.Int64("rights_seq", func(c *state.Channel) *chat.Seq { return &c.RightsSeq }).KeepLarger())
 

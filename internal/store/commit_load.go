@@ -9,11 +9,13 @@ import (
 
 // What a group loads before it is decided.
 var (
-	commitChannels = "-- name: commit_channels\nSELECT " + channelColumns.List("c.") + " FROM channels c WHERE c.id = ANY($1)"
-	commitUsers    = "-- name: commit_users\nSELECT " + userColumns.List("u.") + " FROM users u " + usersByID
-	commitAuthors  = "-- name: commit_authors\nSELECT " + userColumns.List("u.") + `
+	commitChannels = "-- name: commit_channels\nSELECT " + channelColumns.List("c.") + `
+		FROM channels c WHERE c.id = ANY($1)`
+	commitUsers   = "-- name: commit_users\nSELECT " + userColumns.List("u.") + " FROM users u " + usersByID
+	commitAuthors = "-- name: commit_authors\nSELECT " + userColumns.List("u.") + `
 		FROM users u WHERE u.id IN (SELECT user_id FROM messages WHERE id = ANY($1))`
-	commitMessages = "-- name: commit_messages\nSELECT " + storedColumns.List("m.") + " FROM messages m WHERE m.id = ANY($1)"
+	commitMessages = "-- name: commit_messages\nSELECT " + storedColumns.List("m.") + `
+		FROM messages m WHERE m.id = ANY($1)`
 	// A deleted reply is subtracted from its parent's count.
 	commitParents = "-- name: commit_parents\nSELECT " + storedColumns.List("m.") + ` FROM messages m
 		WHERE m.id IN (SELECT parent_id FROM messages WHERE id = ANY($1) AND parent_id IS NOT NULL)`

@@ -74,8 +74,9 @@ func (s *sends) admit(roles map[state.Membership]chat.Role) (admitted []int) {
 
 // sendEachSQL has the columns that a message gets here, and then those that its change
 // contains.
-var sendEachSQL = database.RepeatText("-- name: send\nINSERT INTO messages (seq, ordinal, updated_at, " + sentColumns.List("") +
-	") VALUES ($1, $2, $3, " + sentColumns.Parameters(4) + ")")
+var sendEachSQL = database.RepeatText(`-- name: send
+	INSERT INTO messages (seq, ordinal, updated_at, ` + sentColumns.List("") + `)
+	VALUES ($1, $2, $3, ` + sentColumns.Parameters(4) + `)`)
 
 func (s *sends) insertEach(db database.Repeater, admitted []int) {
 	places := make(map[*sendHead]int64, len(s.heads))

@@ -58,7 +58,8 @@ var (
 		})
 	deleteMember = table.Delete("delete_member", "members", memberKey)
 
-	listMembers = "-- name: list_members\nSELECT " + memberColumns.List("m.") + ", " + refColumns + `, c.rights_seq, c.member_count
+	listMembers = "-- name: list_members\nSELECT " + memberColumns.List("m.") + ", " + refColumns + `,
+			c.rights_seq, c.member_count
 		FROM members m JOIN channels c ON c.id = m.channel_id LEFT JOIN users u ON u.id = m.user_id
 		WHERE m.channel_id = $1 ORDER BY m.joined_at, m.user_id`
 )

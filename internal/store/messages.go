@@ -78,7 +78,8 @@ var (
 		table.ID("id", func(c *state.Change) *chat.ID { return &c.ID }),
 		table.ComputedInt64("body_hash", func(c *state.Change) int64 { return state.BodyHash(c.Message) }),
 	).And(table.Within(
-		messageColumns.Pick("content", "client_id", "message_type", "mentions", "file_url", "file_name", "file_type", "file_size"),
+		messageColumns.Pick(
+			"content", "client_id", "message_type", "mentions", "file_url", "file_name", "file_type", "file_size"),
 		func(c *state.Change) *chat.Message { return c.Message })...)
 )
 

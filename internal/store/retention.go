@@ -39,7 +39,8 @@ func (s *Store) ForgetChanges(ctx context.Context, before chat.Time, limit int) 
 // oldChanges returns, for each channel, the last seq of its oldest changes.
 func oldChanges(c conn, before chat.Time, limit int) (map[chat.ID]chat.Seq, error) {
 	floors := make(map[chat.ID]chat.Seq)
-	err := database.Query(c, "-- name: old_changes\nSELECT channel_id, seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2",
+	err := database.Query(c, `-- name: old_changes
+		SELECT channel_id, seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2`,
 		scanHead(func(id chat.ID, seq chat.Seq) { floors[id] = max(floors[id], seq) }), before, limit)
 	return floors, err
 }
@@ -60,8 +61,9 @@ func (s *Store) raiseRetentionFloors(c conn, floors map[chat.ID]chat.Seq) error 
 // client resumes: it would not learn of the gap.
 func (s *Store) DeleteUpTo(ctx context.Context, channel chat.ID, seq chat.Seq) error {
 	return s.db.Write(ctx, "delete_up_to", func(c conn) error {
-		c.Queue("-- name: delete_messages\nDELETE FROM messages WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
-		c.Queue("-- name: delete_changes\nDELETE FROM changes WHERE channel_id = $1 AND seq <= $2", []any{channel, seq}, nil)
+		upTo := []any{channel, seq}
+		c.Queue("-- name: delete_messages\nDELETE FROM messages WHERE channel_id = $1 AND seq <= $2", upTo, nil)
+		c.Queue("-- name: delete_changes\nDELETE FROM changes WHERE channel_id = $1 AND seq <= $2", upTo, nil)
 		return c.Flush()
 	})
 }

@@ -145,7 +145,8 @@ func emailOwners(c conn, users []*chat.User) (map[string]chat.UserID, error) {
 	if len(emails) == 0 {
 		return owners, nil
 	}
-	err := database.Query(c, "-- name: email_owners\nSELECT lower(u.email), u.id FROM users u WHERE lower(u.email) = ANY($1)",
+	err := database.Query(c, `-- name: email_owners
+		SELECT lower(u.email), u.id FROM users u WHERE lower(u.email) = ANY($1)`,
 		func(r row) error {
 			var email string
 			var id chat.UserID

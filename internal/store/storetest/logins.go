@@ -47,7 +47,8 @@ func testSessions(t *testing.T, b *bench) {
 
 func testTickets(t *testing.T, b *bench) {
 	want := model.Ticket{
-		Hash: model.TokenHash{7}, Purpose: model.TicketInvitation, UserID: "ada", Email: "e", Uses: 2, CreatedAt: 1, ExpiresAt: 100,
+		Hash: model.TokenHash{7}, Purpose: model.TicketInvitation, UserID: "ada", Email: "e", Uses: 2,
+		CreatedAt: 1, ExpiresAt: 100,
 	}
 	b.must(b.s.AddTicket(t.Context(), want))
 	_, err := b.s.SpendTicket(t.Context(), want.Hash, model.TicketResetPassword, 1)

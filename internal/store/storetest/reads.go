@@ -27,19 +27,23 @@ func testReads(t *testing.T, b *bench) {
 		want state.ReadResult
 	}{
 		{
-			"to a message", state.Read{UserID: "bob", MessageID: sent[2].ID},
+			"to a message",
+			state.Read{UserID: "bob", MessageID: sent[2].ID},
 			state.ReadResult{LastReadSeq: sent[2].Seq, MessageID: sent[2].ID, UnreadCount: 2, Moved: true},
 		},
 		{
-			"backwards", state.Read{UserID: "bob", Seq: 2},
+			"backwards",
+			state.Read{UserID: "bob", Seq: 2},
 			state.ReadResult{LastReadSeq: sent[2].Seq, MessageID: sent[2].ID, UnreadCount: 2},
 		},
 		{
-			"beyond the head", state.Read{UserID: "bob", Seq: 1000},
+			"beyond the head",
+			state.Read{UserID: "bob", Seq: 1000},
 			state.ReadResult{LastReadSeq: sent[4].Seq, MessageID: sent[4].ID, Moved: true},
 		},
 		{
-			"to the head", state.Read{UserID: "ada"},
+			"to the head",
+			state.Read{UserID: "ada"},
 			state.ReadResult{LastReadSeq: sent[4].Seq, MessageID: sent[4].ID, Moved: true},
 		},
 	} {

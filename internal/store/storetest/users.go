@@ -33,7 +33,8 @@ func testUsers(t *testing.T, b *bench) {
 func testFindUsers(t *testing.T, b *bench) {
 	b.channel("ada", "bob")
 	b.users("Eve%")
-	_, err := b.s.EnsureUser(t.Context(), chat.User{ID: "ada", Name: "Ada L.", Email: ptr("Ada@example.org"), IsActive: true})
+	ada := chat.User{ID: "ada", Name: "Ada L.", Email: ptr("Ada@example.org"), IsActive: true}
+	_, err := b.s.EnsureUser(t.Context(), ada)
 	b.must(err)
 	for text, want := range map[string][]chat.UserID{
 		"ada": {"ada"}, "ADA l": {"ada"}, "ada@": {"ada"}, "": {"ada", "bob", "Eve%"}, "%": {}, "eve%": {"Eve%"}, "x": {},
@@ -56,7 +57,8 @@ func testFindUsers(t *testing.T, b *bench) {
 func (b *bench) account(email string) model.Account {
 	return model.Account{
 		User: chat.User{
-			ID: chat.UserID(chat.NewID().String()), Name: email, Email: &email, Role: "tutor", IsActive: true, CreatedAt: b.now(),
+			ID: chat.UserID(chat.NewID().String()), Name: email, Email: &email, Role: "tutor", IsActive: true,
+			CreatedAt: b.now(),
 		},
 		PasswordHash: "hash",
 	}
