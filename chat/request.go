@@ -12,10 +12,15 @@ type Request struct {
 	ID   string         `json:"id,omitempty" max:"request_id"`
 }
 
-// SendRequest is a new message.
+// SendRequest is a new message for a channel.
 type SendRequest struct {
-	ChannelID ID     `json:"channel_id"`
-	Content   string `json:"content" max:"content"`
+	ChannelID ID `json:"channel_id"`
+	MessageBody
+}
+
+// MessageBody is what a sender writes of a message.
+type MessageBody struct {
+	Content string `json:"content" minLength:"1" max:"content"`
 	// ClientID is the sender's key for the message: sending again with the same key
 	// never creates a second message. A version 7 UUID becomes the message's id.
 	ClientID         string      `json:"client_id,omitempty" max:"client_id" doc:"Makes sending again safe"`

@@ -46,8 +46,10 @@ func (c *Client) Send(ctx context.Context, m Message) (Sent, error) {
 	}
 	var reply chat.SendReply
 	err := c.request(ctx, "new_message", chat.SendRequest{
-		ChannelID: m.ChannelID, Content: m.Content, ClientID: m.ClientID, MessageType: m.Type,
-		ParentMessageID: m.ParentMessageID, MentionedUserIDs: m.Mentions,
+		ChannelID: m.ChannelID, MessageBody: chat.MessageBody{
+			Content: m.Content, ClientID: m.ClientID, MessageType: m.Type,
+			ParentMessageID: m.ParentMessageID, MentionedUserIDs: m.Mentions,
+		},
 	}, &reply)
 	var unknown *UnknownError
 	if errors.As(err, &unknown) {

@@ -165,7 +165,9 @@ func (c *chowk) publish(group int, content []byte) error {
 	if err != nil {
 		return err
 	}
-	body, _ := json.Marshal(chat.Request{Type: "new_message", Data: must(json.Marshal(chat.SendRequest{ChannelID: groupID(group), Content: string(content)}))})
+	body, _ := json.Marshal(chat.Request{Type: "new_message", Data: must(json.Marshal(chat.SendRequest{
+		ChannelID: groupID(group), MessageBody: chat.MessageBody{Content: string(content)},
+	}))})
 	s.s.send(body)
 	select {
 	case answer := <-s.ack:

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -43,6 +42,7 @@ func newHandler(s *Server) *handler {
 	}
 	d.api = humago.New(trailingSlashMux{d.mux}, config())
 	d.channelCalls()
+	d.memberCalls()
 	d.messageCalls()
 	d.peopleCalls()
 	d.accountCalls()
@@ -118,47 +118,12 @@ func marshal(w io.Writer, v any) error {
 	return json.MarshalWrite(w, v)
 }
 
-// unmarshal decodes a body as the socket door decodes an envelope's data, and says
-// what is wrong without repeating what was sent.
+// unmarshal decodes a body. Its errors do not repeat what was sent.
 func unmarshal(data []byte, v any) error {
-	err := json.Unmarshal(data, v)
-	if err == nil {
-		return nil
+	if err := json.Unmarshal(data, v); err != nil {
+		return errors.New(command.DecodeError(err, "The body").Message)
 	}
-	var semantic *json.SemanticError
-	if !errors.As(err, &semantic) {
-		return errors.New(chat.TextBadJSON)
-	}
-	field := strings.TrimPrefix(strings.ReplaceAll(string(semantic.JSONPointer), "/", "."), ".")
-	if field == "" || len(field) > 64 {
-		field = "The body"
-	}
-	return errors.New(field + " must be " + expected(semantic.GoType))
-}
-
-// expected says in words what a field of type t takes.
-func expected(t reflect.Type) string {
-	if t == nil {
-		return "of another type"
-	}
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t == reflect.TypeFor[chat.ID]() {
-		return "a UUID such as 0190a5e2-7b1c-7d3e-8f00-0123456789ab"
-	}
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int64, reflect.Int:
-		return "a whole number"
-	case reflect.Slice:
-		return "an array"
-	default:
-		return "an object"
-	}
+	return nil
 }
 
 // call is one line of a table of calls.

@@ -125,7 +125,9 @@ func (c *Canary) once(ctx context.Context, s **socket) (took time.Duration, err 
 	}
 	start := time.Now()
 	id := chat.NewID().String()
-	err = (*s).send(ctx, id, "new_message", chat.SendRequest{ChannelID: c.Channel, Content: "canary", ClientID: id})
+	err = (*s).send(ctx, id, "new_message", chat.SendRequest{
+		ChannelID: c.Channel, MessageBody: chat.MessageBody{Content: "canary", ClientID: id},
+	})
 	if err != nil {
 		return 0, &failure{"send", err}
 	}

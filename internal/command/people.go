@@ -6,15 +6,15 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// peoplePage is how many users one look-up gives at most.
-const peoplePage = 50
+// maxFound is the maximum number of users that FindUsers returns.
+const maxFound = 50
 
 // FindUsers returns users whose name, email or id begins with query.
-func (r *Service) FindUsers(ctx context.Context, c Caller, query string) ([]chat.UserRef, error) {
-	if err := text("query", query, chat.MaxName); err != nil {
+func (s *Service) FindUsers(ctx context.Context, c Caller, query string) ([]chat.UserRef, error) {
+	if err := checkQuery(query); err != nil {
 		return nil, err
 	}
-	users, err := r.Store.FindUsers(ctx, query, peoplePage)
+	users, err := s.Store.FindUsers(ctx, query, maxFound)
 	if err != nil {
 		return nil, err
 	}
@@ -22,14 +22,14 @@ func (r *Service) FindUsers(ctx context.Context, c Caller, query string) ([]chat
 }
 
 // Users returns those of the users that exist.
-func (r *Service) Users(ctx context.Context, c Caller, ids []chat.UserID) ([]chat.UserRef, error) {
+func (s *Service) Users(ctx context.Context, c Caller, ids []chat.UserID) ([]chat.UserRef, error) {
 	if len(ids) > chat.MaxPresence {
-		return nil, chat.Invalid("ids", "ids holds too many: at most "+itoa(chat.MaxPresence))
+		return nil, tooMany("ids", chat.MaxPresence)
 	}
 	if err := validUsers("ids", ids); err != nil {
 		return nil, err
 	}
-	users, err := r.Store.Users(ctx, ids)
+	users, err := s.Store.Users(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -45,14 +45,14 @@ func refs(c Caller, users []chat.User) []chat.UserRef {
 	return list
 }
 
-// OnlineUsers gives those who are online and share a channel with the caller.
-func (r *Service) OnlineUsers(ctx context.Context, c Caller) ([]chat.UserID, error) {
-	return r.Store.SharesChannel(ctx, c.User, r.Realtime.Online(nil))
+// OnlineUsers returns the users who are online and share a channel with the caller.
+func (s *Service) OnlineUsers(ctx context.Context, c Caller) ([]chat.UserID, error) {
+	return s.Store.SharesChannel(ctx, c.User, s.Realtime.Online(nil))
 }
 
-// OnlineMembers gives a channel's members who are online.
-func (r *Service) OnlineMembers(ctx context.Context, c Caller, channel chat.ID) ([]chat.UserID, error) {
-	members, err := r.Store.Members(ctx, channel, c.User)
+// OnlineMembers returns the members of a channel who are online.
+func (s *Service) OnlineMembers(ctx context.Context, c Caller, channel chat.ID) ([]chat.UserID, error) {
+	members, err := s.Store.Members(ctx, channel, c.User)
 	if err != nil {
 		return nil, err
 	}
@@ -60,20 +60,20 @@ func (r *Service) OnlineMembers(ctx context.Context, c Caller, channel chat.ID) 
 	for i, m := range members {
 		ids[i] = m.UserID
 	}
-	return r.Realtime.Online(ids), nil
+	return s.Realtime.Online(ids), nil
 }
 
-// IsOnline tells of one user who shares a channel with the caller.
-func (r *Service) IsOnline(ctx context.Context, c Caller, user chat.UserID) (bool, error) {
-	if !user.Valid() {
-		return false, chat.Invalid("user_id", "user_id is not a user id")
+// IsOnline reports whether a user who shares a channel with the caller is online.
+func (s *Service) IsOnline(ctx context.Context, c Caller, user chat.UserID) (bool, error) {
+	if err := validUser("user_id", user); err != nil {
+		return false, err
 	}
-	known, err := r.Store.SharesChannel(ctx, c.User, []chat.UserID{user})
+	known, err := s.Store.SharesChannel(ctx, c.User, []chat.UserID{user})
 	if err != nil {
 		return false, err
 	}
 	if len(known) == 0 {
-		return false, chat.Errorf(chat.NotFound, "No such user among those who share a channel with you")
+		return false, chat.Errorf(chat.NotFound, "You share no channel with this user, or there is no such user")
 	}
-	return len(r.Realtime.Online(known)) == 1, nil
+	return len(s.Realtime.Online(known)) == 1, nil
 }

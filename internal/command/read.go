@@ -7,13 +7,15 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// MarkRead moves the caller's read cursor forward, durably, and tells the channel.
-func (r *Service) MarkRead(ctx context.Context, c Caller, in chat.ReadRequest) (chat.ReadReply, error) {
-	if in.Seq < 0 {
-		return chat.ReadReply{}, chat.Invalid("seq", "seq must not be negative")
+var readFields = fieldsOf[chat.ReadRequest]()
+
+// MarkRead moves the caller's read cursor forward, durably, and notifies the channel.
+func (s *Service) MarkRead(ctx context.Context, c Caller, in chat.ReadRequest) (chat.ReadReply, error) {
+	if err := readFields.check(&in); err != nil {
+		return chat.ReadReply{}, err
 	}
-	at := r.at()
-	out, err := r.Journal.Read(ctx, state.Read{
+	at := s.at()
+	out, err := s.Journal.Read(ctx, state.Read{
 		ChannelID: in.ChannelID, UserID: c.User, MessageID: in.MessageID, Seq: in.Seq, At: at,
 	})
 	if err == nil {
@@ -29,14 +31,15 @@ func (r *Service) MarkRead(ctx context.Context, c Caller, in chat.ReadRequest) (
 		if !out.MessageID.IsZero() {
 			receipt.MessageID = &out.MessageID
 		}
-		r.Realtime.PublishReadReceipt(receipt)
+		s.Realtime.PublishReadReceipt(receipt)
 	}
 	return chat.ReadReply{Status: "sent", LastReadSeq: out.LastReadSeq, UnreadCount: out.UnreadCount}, nil
 }
 
-func readReceipt(r *Service, ctx context.Context, c Caller, in chat.ReadRequest) (chat.ReadReply, error) {
+// readReceipt is MarkRead over a socket, where everything cannot be marked at once.
+func readReceipt(s *Service, ctx context.Context, c Caller, in chat.ReadRequest) (chat.ReadReply, error) {
 	if in.ChannelID.IsZero() || (in.MessageID.IsZero() && in.Seq == 0) {
 		return chat.ReadReply{}, chat.Errorf(chat.BadRequest, chat.TextMissingMessage)
 	}
-	return r.MarkRead(ctx, c, in)
+	return s.MarkRead(ctx, c, in)
 }

@@ -127,7 +127,9 @@ func (c *crowd) talk(n int, channel chat.ID, pause time.Duration, size int) {
 				c.all.Go(p.discard) // ends with the socket
 			}
 			id := chat.NewID().String()
-			if err := p.event("new_message", id, chat.SendRequest{ChannelID: channel, Content: content, ClientID: id}); err != nil {
+			if err := p.event("new_message", id, chat.SendRequest{
+				ChannelID: channel, MessageBody: chat.MessageBody{Content: content, ClientID: id},
+			}); err != nil {
 				_ = p.conn.Close()
 				p = nil
 			}

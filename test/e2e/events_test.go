@@ -236,6 +236,9 @@ func TestD35PresenceOnlyWithinSharedChannels(t *testing.T) {
 		if f := ada.expect("presence", nil); f.UserID != "bob" || f.IsOnline {
 			t.Errorf("got %s", f.raw)
 		}
+		if got := ada.ok("subscribe_presence", map[string]any{}); len(got.Response.Online) != 0 {
+			t.Errorf("an empty subscription reports everyone who is online: %s", got.raw)
+		}
 		// D-51: ids are not given away.
 		if got := s.must(
 			http.StatusOK, http.MethodGet, "/online-users", "ada", nil,

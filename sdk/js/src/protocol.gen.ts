@@ -401,25 +401,25 @@ export interface Calls {
     path: { id: string };
     response: OnlineMembers;
   };
-  /** List your channels, newest activity first. */
+  /** List your channels, those with the latest activity first. */
   listChannels: {
     call: 'GET /channels/';
     query: { include_archived?: boolean };
     response: Channel[];
   };
-  /** Make a channel that you own. */
+  /** Create a channel that you own. */
   createChannel: {
     call: 'POST /channels/';
     body: CreateChannelRequest;
     response: Channel;
   };
-  /** List public channels, to join one. */
+  /** List public channels to join. */
   browseChannels: {
     call: 'GET /channels/browse';
     query: { query?: string };
     response: Channel[];
   };
-  /** Get or make the one direct channel with another user. */
+  /** Get or create the direct channel with another user. */
   directChannel: {
     call: 'POST /channels/direct';
     body: DirectRequest;
@@ -431,14 +431,14 @@ export interface Calls {
     path: { id: string };
     response: Channel;
   };
-  /** Change a channel's name, description, topic or archival (owner, admin). */
+  /** Change a channel's name, description or topic, or archive it (owner, admin). */
   updateChannel: {
     call: 'PATCH /channels/{id}';
     path: { id: string };
     body: ChannelPatch;
     response: Channel;
   };
-  /** List a channel's members. */
+  /** List the members of a channel. */
   listMembers: {
     call: 'GET /channels/{id}/members';
     path: { id: string };
@@ -498,20 +498,20 @@ export interface Calls {
     body: ContentBody;
     response: Message;
   };
-  /** Delete a message (author, owner, admin). */
+  /** Delete a message: your own, or any if you manage the channel. */
   deleteMessage: {
     call: 'DELETE /channels/{id}/messages/{message_id}';
     path: { id: string; message_id: string };
     response: undefined;
   };
-  /** Put an emoji on a message. */
+  /** Add a reaction to a message. */
   addReaction: {
     call: 'POST /channels/{id}/messages/{message_id}/reactions';
     path: { id: string; message_id: string };
     body: EmojiBody;
     response: ActionResult;
   };
-  /** Take your emoji off a message. */
+  /** Remove your reaction from a message. */
   removeReaction: {
     call: 'DELETE /channels/{id}/messages/{message_id}/reactions/{emoji}';
     path: { id: string; message_id: string; emoji: string };
@@ -888,7 +888,7 @@ export interface MembershipPatch {
 }
 
 export interface RoleRequest {
-  role: 'owner' | 'admin' | 'member' | 'guest';
+  role: Role;
 }
 
 export interface Message {
@@ -922,11 +922,10 @@ export interface Message {
 }
 
 export interface MessageBody {
-  /** At most 16384 bytes */
   content: string;
-  /** Sending again with the same client_id never makes a second message; a version 7 UUID becomes the message's id */
+  /** Makes sending again safe */
   client_id?: string;
-  /** text when left out */
+  /** Default: text */
   message_type?: 'text' | 'file' | 'image' | 'video' | 'audio' | 'code';
   /** The message that this one replies to */
   parent_message_id?: string;
@@ -939,12 +938,10 @@ export interface MessageBody {
 }
 
 export interface ContentBody {
-  /** At most 16384 bytes */
   content: string;
 }
 
 export interface EmojiBody {
-  /** At most 50 bytes */
   emoji: string;
 }
 
