@@ -36,7 +36,10 @@ func TestTheBaseIsBuiltFromItsOwnTree(t *testing.T) {
 	root := repository(t)
 	t.Chdir(root)
 	report := filepath.Join(t.TempDir(), "report.json")
-	if err := run(context.Background(), []string{"-base", "HEAD", "-steps", "db:hot", "-rounds", "2", "-json", report}); err != nil {
+	if err := run(context.Background(), []string{
+		"-base", "HEAD", "-steps", "db:hot", "-rounds", "2", "-json",
+		report,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(report)

@@ -31,12 +31,13 @@ func TestReportsOfAllProgramsAreRead(t *testing.T) {
 			},
 		},
 		"ops": {
-			`{"conditions":"x","results":[{"step":"stall","figures":[{"name":"full load","value":8,"unit":"/s"},{"name":"looks","value":0}],
-				"marks":[],"foreign_percent":30}]}`,
+			`{"conditions":"x","results":[{"step":"stall","figures":[{"name":"full load","value":8,"unit":"/s"},
+				{"name":"looks","value":0}],"marks":[],"foreign_percent":30}]}`,
 			[]figure{{"stall", "full load", "/s", 8, true}, {"stall", "looks", "", 0, true}},
 		},
 		"sockets": {
-			`{"time":"2026-01-02T15:04:05Z","results":[{"scenario":"echo","server":"chowk","values":[{"name":"cpu","value":2.5,"unit":" us"}]}]}`,
+			`{"time":"2026-01-02T15:04:05Z","results":[{"scenario":"echo","server":"chowk",
+				"values":[{"name":"cpu","value":2.5,"unit":" us"}]}]}`,
 			[]figure{{"echo", "chowk: cpu", " us", 2.5, false}},
 		},
 	} {

@@ -88,7 +88,8 @@ func median(values []float64) float64 {
 
 // Table writes the comparison for people.
 func (c *comparison) Table(w io.Writer) error {
-	fmt.Fprintf(w, "\nbase %s (%.10s), head %s (%s); %s; %d rounds\n\n", c.Base.Name, c.Base.Commit, c.Head.Name, c.Head.version(), c.Machine, c.Rounds)
+	fmt.Fprintf(w, "\nbase %s (%.10s), head %s (%s); %s; %d rounds\n\n", c.Base.Name, c.Base.Commit, c.Head.Name,
+		c.Head.version(), c.Machine, c.Rounds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "base\thead\tunit\thead/base\tmin\tmax\t  figure")
 	for _, r := range c.Rows {
@@ -100,7 +101,8 @@ func (c *comparison) Table(w io.Writer) error {
 		if r.Noisy {
 			noisy = " #noisy"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t  %s:%s %s%s\n", short(median(r.Base)), short(median(r.Head)), r.Unit, ratio, r.Program, r.Step, r.Name, noisy)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t  %s:%s %s%s\n", short(median(r.Base)), short(median(r.Head)), r.Unit, ratio,
+			r.Program, r.Step, r.Name, noisy)
 	}
 	return t.Flush()
 }

@@ -56,11 +56,17 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 func TestRoundsAddUp(t *testing.T) {
 	t.Parallel()
 	c := &comparison{
-		Base: &side{Name: "main", Commit: "0123456789abcdef"}, Head: &side{Name: "working tree", Commit: "fedcba9876543210", Changed: true},
+		Base: &side{Name: "main", Commit: "0123456789abcdef"}, Head: &side{
+			Name: "working tree", Commit: "fedcba9876543210",
+			Changed: true,
+		},
 		Machine: "a machine", Rounds: 3,
 	}
 	for _, v := range []struct{ base, head float64 }{{100, 110}, {200, 180}, {100, 100}} {
-		c.add("db", []pair{{figure{"sqlite/hot", "throughput", "/s", v.base, false}, figure{"sqlite/hot", "throughput", "/s", v.head, v.head == 180}}})
+		c.add("db", []pair{{
+			figure{"sqlite/hot", "throughput", "/s", v.base, false},
+			figure{"sqlite/hot", "throughput", "/s", v.head, v.head == 180},
+		}})
 	}
 	want := []*row{{
 		Program: "db", Step: "sqlite/hot", Name: "throughput", Unit: "/s", Noisy: true,

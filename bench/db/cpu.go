@@ -8,12 +8,12 @@ import (
 	cpu "github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
-// usage is CPU time in seconds, as of one moment.
+// usage is CPU time in seconds up to one moment.
 type usage struct {
 	at       time.Time
 	own      float64 // this process: senders, journal, store
 	postgres float64 // the postmaster and its children
-	machine  float64 // everybody, all CPUs; 0 where there is no /proc
+	machine  float64 // all processes on all CPUs; 0 where there is no /proc
 }
 
 func usageNow(postmaster int) usage {
@@ -24,7 +24,10 @@ func usageNow(postmaster int) usage {
 	return u
 }
 
-// since gives what was used since an earlier moment.
+// since returns what was used since an earlier moment.
 func (u usage) since(before usage) usage {
-	return usage{own: u.own - before.own, postgres: u.postgres - before.postgres, machine: u.machine - before.machine, at: u.at}
+	return usage{
+		own: u.own - before.own, postgres: u.postgres - before.postgres, machine: u.machine - before.machine,
+		at: u.at,
+	}
 }

@@ -18,18 +18,19 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// database is an empty one with chowk's schema, for one measurement.
+// database is an empty database with chowk's schema, for one measurement.
 type database interface {
 	url() string
-	// fill makes the world's rows.
+	// fill inserts the world's rows.
 	fill(ctx context.Context, w *world) error
-	// perEvent is the repaired old way: a transaction per event over a pool.
+	// perEvent is how the old system worked after its repair: a transaction per event,
+	// over a pool.
 	perEvent(ctx context.Context) (send sendFunc, done func(), err error)
-	// verify checks that what is stored is what was acknowledged, without holes.
+	// verify checks that exactly what was acknowledged is stored, without gaps.
 	verify(ctx context.Context, acks int) error
 }
 
-// fresh makes a database, brings its schema up to date and fills it.
+// fresh creates a database, migrates it and fills it.
 func (b *bench) fresh(ctx context.Context, kind string, w *world) (database, error) {
 	b.count++
 	var db database
@@ -56,9 +57,9 @@ func (b *bench) fresh(ctx context.Context, kind string, w *world) (database, err
 	return db, db.fill(ctx, w)
 }
 
-// settle leaves PostgreSQL nothing to do but what comes: the last measurement's
-// rows are gone and all pages are written, so that neither autovacuum nor a
-// checkpoint works for one measurement during the next.
+// settle leaves PostgreSQL no other work: the last measurement's rows are gone and all
+// pages are written, so that neither autovacuum nor a checkpoint disturbs the next
+// measurement.
 func (b *bench) settle() error {
 	if b.last != "" {
 		if err := b.pg.Exec("postgres", "DROP DATABASE "+b.last+" WITH (FORCE)"); err != nil {
@@ -68,9 +69,9 @@ func (b *bench) settle() error {
 	return b.pg.Exec("postgres", "CHECKPOINT")
 }
 
-// age fills segments of the write-ahead log, which are then used again: a server
-// that has just been born creates each as it goes, zeroes and flushes it, and that
-// stops everybody for tens of milliseconds.
+// age fills segments of the write-ahead log, which are then reused. A new server
+// creates, zeroes and flushes each segment when it needs it, which stops all clients
+// for tens of milliseconds.
 func (b *bench) age() error {
 	const segments = 128 // of 16 MB
 	err := b.pg.Exec("postgres", fmt.Sprintf(`DO $$ BEGIN FOR i IN 1..%d LOOP
@@ -88,7 +89,7 @@ func (b *bench) postmaster(kind string) int {
 	return b.pg.Pid()
 }
 
-// chowk is the journal over the store, as the server wires it.
+// chowk is the journal over the store, wired as in the server.
 type chowk struct {
 	store   *store.Store
 	journal *journal.Journal
@@ -112,7 +113,7 @@ func (g *groups) String() string {
 	return fmt.Sprintf("groups of %.0f", float64(g.changes.Load())/float64(max(g.groups.Load(), 1)))
 }
 
-// nobody is told of what is committed: the fan-out is measured elsewhere.
+// nobody is the publisher: the fan-out is measured elsewhere.
 type nobody struct{}
 
 func (nobody) Publish([]chat.Entry)    {}
@@ -129,7 +130,10 @@ func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error
 		workers = 1
 	}
 	g := &groups{Store: s}
-	return &chowk{s, journal.Start(journal.Config{Store: g, Publisher: nobody{}, Metrics: m.Journal, Workers: workers}), g}, nil
+	return &chowk{
+		s, journal.Start(journal.Config{Store: g, Publisher: nobody{}, Metrics: m.Journal, Workers: workers}),
+		g,
+	}, nil
 }
 
 func (c *chowk) send(ctx context.Context, channel chat.ID, user chat.UserID) error {
@@ -152,14 +156,14 @@ func (c *chowk) close(ctx context.Context) error {
 	return errors.Join(c.journal.Close(ctx), c.store.Close())
 }
 
-// oneJob is a measurement to make.
+// oneJob is a measurement to run.
 type oneJob struct {
 	step, kind  string
 	world       *world
 	senders     int
 	pool        store.Pool
 	rate        float64
-	secondsPart float64 // of -seconds; 0 means all
+	secondsPart float64 // of -seconds; 0 for all of them
 }
 
 func (b *bench) load(j oneJob, send sendFunc) load {
@@ -168,7 +172,10 @@ func (b *bench) load(j oneJob, send sendFunc) load {
 		run *= j.secondsPart
 	}
 	d := time.Duration(run * float64(time.Second))
-	return load{world: j.world, senders: j.senders, postmaster: b.postmaster(j.kind), warm: d / 4, run: d, send: send, rate: j.rate}
+	return load{
+		world: j.world, senders: j.senders, postmaster: b.postmaster(j.kind), warm: d / 4, run: d, send: send,
+		rate: j.rate,
+	}
 }
 
 // viaChowk measures the journal.
@@ -206,7 +213,9 @@ func (b *bench) viaEvents(ctx context.Context, j oneJob) (measurement, error) {
 	return b.done(ctx, "transaction per event", j, db, out, "")
 }
 
-func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out loaded, note string) (measurement, error) {
+func (b *bench) done(ctx context.Context, way string, j oneJob, db database, out loaded, note string) (measurement,
+	error,
+) {
 	if err := db.verify(ctx, out.acks); err != nil {
 		return measurement{}, fmt.Errorf("%s: verify: %w", way, err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/async"
 )
 
-// content is 100 bytes, as in the figures that chowk compares itself with.
+// content has 100 bytes, as in the published figures.
 var content = func() string {
 	text := make([]byte, 100)
 	for i := range text {
@@ -33,24 +33,24 @@ type load struct {
 	postmaster int
 	warm, run  time.Duration
 	send       sendFunc
-	// rate is how many messages are begun in a second by all; 0: as many as can be.
+	// rate is the number of messages begun per second in total; 0 for as many as possible.
 	rate float64
 }
 
-// loaded is what a load did. acks counts all, those of the warm-up too.
+// loaded is the result of a load. acks includes those of the warm-up.
 type loaded struct {
 	acks          int
 	counted       int
-	refused       int // overloaded: surely not stored
+	refused       int // overloaded, so certainly not stored
 	waits         []time.Duration
 	acked         []time.Duration
-	late          []time.Duration // how much later than due a message was begun
+	late          []time.Duration // the delay from when a message was due to when it was begun
 	before, after usage
 	err           error
 }
 
-// do runs the load. Latency with a rate counts from the moment at which a message
-// was due, so that a stall is not forgiven.
+// do runs the load. With a rate, a latency counts from when the message was due, so
+// that stalls count.
 func (l load) do(ctx context.Context) loaded {
 	var (
 		out                 loaded
@@ -110,8 +110,8 @@ func (l load) do(ctx context.Context) loaded {
 	return out
 }
 
-// interval is the time between two messages of one sender, spread so that senders
-// do not march in step.
+// interval is the time between two messages of one sender, randomized so that senders
+// do not run in step.
 func (l load) interval(r *rand.Rand) time.Duration {
 	if l.rate == 0 {
 		return 0

@@ -1,9 +1,9 @@
 //go:build !windows
 
-// Command benchdb measures the way of changes into the database: messages through
-// the journal against a transaction per event and against the raw ceiling, on
-// both databases, with fsync on. Ratios are taken within one run. After every
-// measurement it verifies that what was acknowledged is what is stored.
+// Command benchdb measures writes to both databases, with fsync on: messages through
+// the journal, compared with a transaction per event and with the database's own
+// maximum. Ratios come from a single run. After every measurement it verifies that
+// exactly what was acknowledged is stored.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// config is what the command line says.
+// config is the command line.
 type config struct {
 	run     *regexp.Regexp
 	seconds float64
@@ -34,7 +34,7 @@ type config struct {
 func main() {
 	var c config
 	run := flag.String("run", ".", "run the steps whose name matches this `expression`")
-	flag.Float64Var(&c.seconds, "seconds", 4, "measure each way for so long, after a quarter of it to warm up")
+	flag.Float64Var(&c.seconds, "seconds", 4, "how long each way is measured, after a quarter of that to warm up")
 	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
 	profile := flag.String("cpuprofile", "", "write a profile of chowk's and the senders' CPU time to this `file`")
 	flag.BoolVar(&c.list, "list", false, "list the steps")
@@ -67,18 +67,18 @@ func main() {
 	}
 }
 
-// postgresSettings are the conditions of all measurements; everything else is
-// PostgreSQL's default, above all fsync=on and synchronous_commit=on.
+// postgresSettings are the conditions of all measurements. Everything else is
+// PostgreSQL's default, in particular fsync=on and synchronous_commit=on.
 var postgresSettings = []string{"shared_buffers=1GB", "max_wal_size=4GB", "min_wal_size=2GB"}
 
-// report is what is printed and written.
+// report is printed, and written as JSON.
 type report struct {
 	Conditions   string        `json:"conditions"`
 	Measurements []measurement `json:"measurements"`
 	Marks        []mark        `json:"marks"`
 }
 
-// mark is a figure with what it should be.
+// mark is a figure and its target.
 type mark struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
@@ -109,7 +109,8 @@ func measure(ctx context.Context, c config) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	b.report.Conditions = fmt.Sprintf("%s, %d CPUs shared by senders, chowk and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
+	b.report.Conditions = fmt.Sprintf(
+		"%s, %d CPUs shared by senders, chowk and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
 		runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), strings.Join(postgresSettings, ", "))
 	fmt.Println(b.report.Conditions)
 	fmt.Println(header)
@@ -133,7 +134,7 @@ func measure(ctx context.Context, c config) (err error) {
 		}
 	}
 	if ran == 0 {
-		return errors.New("-run: no step has such a name; -list lists them")
+		return errors.New("-run: no step has such a name; -list lists the steps")
 	}
 	b.printMarks()
 	return b.write()
@@ -145,7 +146,7 @@ func (b *bench) add(m measurement) measurement {
 	return m
 }
 
-// mark notes a figure; it is noisy when one of what it was made from was.
+// mark records a figure; it is noisy if one of its measurements was.
 func (b *bench) mark(name string, value float64, atLeast bool, bound float64, from ...measurement) {
 	m := mark{Name: name, Value: value, Want: fmt.Sprintf("at most %g", bound), Met: value <= bound}
 	if atLeast {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// measurement is what one way of writing did in one stretch of time.
+// measurement is the result of one way of writing.
 type measurement struct {
 	Step      string  `json:"step"`
 	Way       string  `json:"way"`
@@ -17,21 +17,21 @@ type measurement struct {
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
-	// Late is the p99 of how much later than due messages were begun, by the senders
-	// themselves, and Ack that of the time from then on; P99 counts from when they
-	// were due.
+	// Late is the p99 of how late the senders themselves began messages, Ack the p99 of
+	// the time from then on; P99 counts from when a message was due.
 	Ack  float64 `json:"ack_p99_ms,omitempty"`
 	Late float64 `json:"late_p99_ms,omitempty"`
 	// CPU seconds per million messages.
 	OwnCPU      float64 `json:"own_cpu_per_million"`
 	PostgresCPU float64 `json:"postgres_cpu_per_million"`
-	// Foreign is what others used of the machine, in percent of one CPU.
+	// Foreign is the CPU usage of other processes, in percent of one CPU.
 	Foreign float64 `json:"foreign_percent"`
 	Stored  int64   `json:"stored"` // verified against the acks
 	Note    string  `json:"note,omitempty"`
 }
 
-const header = "step                      way                          senders channels       /s    p50 ms    p99 ms  CPU s/M: own  postgres  foreign %"
+const header = "step                      way                          senders channels       /s" +
+	"    p50 ms    p99 ms  CPU s/M: own  postgres  foreign %"
 
 func (m measurement) line() string {
 	mark := ""
@@ -42,10 +42,10 @@ func (m measurement) line() string {
 		m.Step, m.Way, m.Senders, m.Channels, m.PerSecond, m.P50, m.P99, m.OwnCPU, m.PostgresCPU, m.Foreign, mark, m.Note)
 }
 
-// noisy says that others used more than a fifth of a CPU meanwhile.
+// noisy reports whether other processes used more than a fifth of a CPU.
 func (m measurement) noisy() bool { return m.Foreign > 20 }
 
-// take makes a measurement of what was counted between two moments.
+// take computes a measurement from what was counted between two moments.
 func take(step, way string, acks int, waits []time.Duration, before, after usage) measurement {
 	m := measurement{Step: step, Way: way}
 	used := after.since(before)

@@ -16,8 +16,7 @@ import (
 
 const rawBatch = 10_000 // rows of one COPY
 
-// rawCopy copies batches of rows, each over a connection that nobody else uses
-// meanwhile.
+// rawCopy copies batches of rows, each over a connection of its own.
 type rawCopy struct {
 	url   string
 	world *world
@@ -47,7 +46,10 @@ func (r *rawCopy) batch(ctx context.Context, _ chat.ID, _ chat.UserID) error {
 	rows := r.rows()
 	i := 0
 	_, err = c.CopyFrom(ctx, pgx.Identifier{"raw"},
-		[]string{"channel_id", "seq", "id", "ordinal", "user_id", "content", "message_type", "mentions", "client_id", "body_hash", "created_at", "updated_at"},
+		[]string{
+			"channel_id", "seq", "id", "ordinal", "user_id", "content", "message_type", "mentions", "client_id",
+			"body_hash", "created_at", "updated_at",
+		},
 		pgx.CopyFromFunc(func() ([]any, error) {
 			if i == len(rows) {
 				return nil, nil
@@ -55,7 +57,10 @@ func (r *rawCopy) batch(ctx context.Context, _ chat.ID, _ chat.UserID) error {
 			row := rows[i]
 			i++
 			id := chat.NewID()
-			return []any{[16]byte(row.channel), row.seq, [16]byte(id), row.seq, row.user, content, "text", "", id.String(), int64(0), at, at}, nil
+			return []any{
+				[16]byte(row.channel), row.seq, [16]byte(id), row.seq, row.user, content, "text", "", id.String(),
+				int64(0), at, at,
+			}, nil
 		}))
 	r.mu.Lock()
 	r.idle = append(r.idle, c)
@@ -69,7 +74,7 @@ type rawRow struct {
 	seq     int64
 }
 
-// rows numbers the next rows, spread over the channels.
+// rows returns the next rows, spread over the channels.
 func (r *rawCopy) rows() []rawRow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +83,7 @@ func (r *rawCopy) rows() []rawRow {
 	}
 	rows := make([]rawRow, rawBatch)
 	for i := range rows {
-		// As they come from senders: in no order.
+		// As they arrive from senders: in no order.
 		c := r.world.channels[rand.IntN(len(r.world.channels))]
 		r.seqs[c]++
 		rows[i] = rawRow{c, string(r.world.users[i%len(r.world.users)]), r.seqs[c]}

@@ -10,38 +10,62 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// step is something that can be run by itself.
+// step can be run by itself.
 type step struct {
 	name, about string
 	do          func(ctx context.Context, b *bench) error
 }
 
 var steps = []step{
-	{"postgres/1000-channels", "200 senders: the journal against a transaction per event", func(ctx context.Context, b *bench) error {
-		return b.against(ctx, "postgres/1000-channels", "postgres", newWorld(200, 1000, 20), 10)
-	}},
+	{
+		"postgres/1000-channels", "200 senders: the journal compared with a transaction per event",
+		func(ctx context.Context, b *bench) error {
+			return b.against(ctx, "postgres/1000-channels", "postgres", newWorld(200, 1000, 20), 10)
+		},
+	},
 	{"postgres/hot-channel", "200 senders in one channel", func(ctx context.Context, b *bench) error {
 		return b.against(ctx, "postgres/hot-channel", "postgres", newWorld(200, 1, 1), 25)
 	}},
-	{"postgres/ceiling", "2,000 senders against COPY over the same number of connections", func(ctx context.Context, b *bench) error { return b.ceiling2000(ctx) }},
-	{"postgres/one-connection", "pool.size=1, overflow=0 against 10 + 20", func(ctx context.Context, b *bench) error { return b.oneConnection(ctx) }},
-	{"postgres/half-load", "the ack's p99 at half load against that of a single commit", func(ctx context.Context, b *bench) error {
-		return b.half(ctx, "postgres/half-load", "postgres")
-	}},
-	{"postgres/storm", "20,000 users' memberships at once", func(ctx context.Context, b *bench) error { return b.storm(ctx, "postgres") }},
-	{"sqlite/1000-channels", "200 senders: the journal against a transaction per event", func(ctx context.Context, b *bench) error {
-		return b.against(ctx, "sqlite/1000-channels", "sqlite", newWorld(200, 1000, 20), 2)
-	}},
+	{
+		"postgres/ceiling", "2,000 senders compared with COPY over the same number of connections",
+		func(ctx context.Context, b *bench) error { return b.ceiling2000(ctx) },
+	},
+	{
+		"postgres/one-connection", "pool.size=1, overflow=0 compared with 10 + 20",
+		func(ctx context.Context, b *bench) error { return b.oneConnection(ctx) },
+	},
+	{
+		"postgres/half-load", "the ack's p99 at half load compared with that of a single commit",
+		func(ctx context.Context, b *bench) error {
+			return b.half(ctx, "postgres/half-load", "postgres")
+		},
+	},
+	{
+		"postgres/storm", "20,000 users' memberships at once",
+		func(ctx context.Context, b *bench) error { return b.storm(ctx, "postgres") },
+	},
+	{
+		"sqlite/1000-channels", "200 senders: the journal compared with a transaction per event",
+		func(ctx context.Context, b *bench) error {
+			return b.against(ctx, "sqlite/1000-channels", "sqlite", newWorld(200, 1000, 20), 2)
+		},
+	},
 	{"sqlite/hot-channel", "200 senders in one channel", func(ctx context.Context, b *bench) error {
 		return b.against(ctx, "sqlite/hot-channel", "sqlite", newWorld(200, 1, 1), 2)
 	}},
-	{"sqlite/half-load", "the ack's p99 at half load against that of a single commit", func(ctx context.Context, b *bench) error {
-		return b.half(ctx, "sqlite/half-load", "sqlite")
-	}},
-	{"sqlite/storm", "20,000 users' memberships at once", func(ctx context.Context, b *bench) error { return b.storm(ctx, "sqlite") }},
+	{
+		"sqlite/half-load", "the ack's p99 at half load compared with that of a single commit",
+		func(ctx context.Context, b *bench) error {
+			return b.half(ctx, "sqlite/half-load", "sqlite")
+		},
+	},
+	{
+		"sqlite/storm", "20,000 users' memberships at once",
+		func(ctx context.Context, b *bench) error { return b.storm(ctx, "sqlite") },
+	},
 }
 
-// against measures the journal and the old way one after the other.
+// against measures the journal and the old way, one after the other.
 func (b *bench) against(ctx context.Context, name, kind string, w *world, atLeast float64) error {
 	j := oneJob{step: name, kind: kind, world: w, senders: 200}
 	ours, err := b.viaChowk(ctx, "journal", j)
@@ -68,7 +92,7 @@ func (b *bench) ceiling2000(ctx context.Context) error {
 	const name, connections = "postgres/ceiling", 2
 	w := newWorld(2000, 1000, 20)
 	var ours, raws []measurement
-	for range 3 { // in turn: these machines are not equally fast all the time
+	for range 3 { // by turns: the speed of these machines varies
 		m, err := b.viaChowk(ctx, "journal", oneJob{step: name, kind: "postgres", world: w, senders: 2000})
 		if err != nil {
 			return err
@@ -89,7 +113,7 @@ func (b *bench) ceiling2000(ctx context.Context) error {
 	return nil
 }
 
-// median is the one in the middle by rate.
+// median returns the middle one by rate.
 func median(all []measurement) measurement {
 	slices.SortFunc(all, func(a, b measurement) int { return cmp.Compare(a.PerSecond, b.PerSecond) })
 	return all[len(all)/2]
@@ -111,8 +135,7 @@ func (b *bench) oneConnection(ctx context.Context) error {
 	return nil
 }
 
-// half compares the ack's p99 at half of what can be done with that of a sender
-// who is alone.
+// half compares the ack's p99 at half of the full load with that of a single sender.
 func (b *bench) half(ctx context.Context, name, kind string) error {
 	j := oneJob{step: name, kind: kind, world: newWorld(200, 1000, 20), senders: 200}
 	full, err := b.viaChowk(ctx, "journal, full load", j)

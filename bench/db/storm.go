@@ -14,7 +14,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// counter counts statements and the connections in use.
+// counter counts statements and connections in use.
 type counter struct{ statements atomic.Int64 }
 
 func (*counter) Acquired(string, time.Duration, time.Duration) {}
@@ -22,7 +22,7 @@ func (*counter) Refused(string, string)                        {}
 func (*counter) HeldLong(string)                               {}
 func (*counter) Cancelled(string)                              {}
 
-// Executed counts what reads rows; BEGIN and COMMIT are no statements to anybody.
+// Executed counts statements that read rows; it ignores BEGIN and COMMIT.
 func (c *counter) Executed(_ string, statements []string, _ time.Duration, _ error) {
 	for _, name := range statements {
 		if name != "begin" && name != "commit" {
@@ -31,7 +31,7 @@ func (c *counter) Executed(_ string, statements []string, _ time.Duration, _ err
 	}
 }
 
-// storm lets 20,000 users ask for their memberships at one moment.
+// storm lets 20,000 users request their memberships at once.
 func (b *bench) storm(ctx context.Context, kind string) error {
 	const users = 20_000
 	name := kind + "/storm"
@@ -48,7 +48,7 @@ func (b *bench) storm(ctx context.Context, kind string) error {
 	watch := newWatch(s)
 	count.statements.Store(0)
 	before := usageNow(b.postmaster(kind))
-	err = everybody(ctx, s, w)
+	err = requestAll(ctx, s, w)
 	after := usageNow(b.postmaster(kind))
 	most := watch.stop()
 	if err := errors.Join(err, s.Close()); err != nil {
@@ -57,15 +57,16 @@ func (b *bench) storm(ctx context.Context, kind string) error {
 	m := take(name, "memberships of 20,000 users", users, nil, before, after)
 	m.Senders, m.Channels = users, len(w.channels)
 	statements := count.statements.Load()
-	m.Note = fmt.Sprintf("%d statements, at most %d connections at a time, %.2f s", statements, most, after.at.Sub(before.at).Seconds())
+	m.Note = fmt.Sprintf("%d statements, at most %d connections at a time, %.2f s", statements, most,
+		after.at.Sub(before.at).Seconds())
 	b.add(m)
 	b.mark(name+": connections in use", float64(most), false, 10, m)
 	b.mark(name+": users per statement", users/float64(statements), true, 100, m)
 	return nil
 }
 
-// everybody asks for all and checks what comes.
-func everybody(ctx context.Context, s *store.Store, w *world) error {
+// requestAll lets all users request at once, and checks the replies.
+func requestAll(ctx context.Context, s *store.Store, w *world) error {
 	var asking sync.WaitGroup
 	errs := make(chan error, len(w.users))
 	for _, u := range w.users {
@@ -86,12 +87,12 @@ func everybody(ctx context.Context, s *store.Store, w *world) error {
 func oneUser(ctx context.Context, s *store.Store, u chat.UserID, want int) error {
 	all, err := s.ChannelStates(ctx, u)
 	if err == nil && len(all) != want {
-		err = fmt.Errorf("user %s got %d memberships, want %d", u, len(all), want)
+		err = fmt.Errorf("user %s received %d memberships, want %d", u, len(all), want)
 	}
 	return err
 }
 
-// watch looks at the pool until stopped.
+// watch polls the pool until stopped.
 type watch struct {
 	most int
 	end  chan struct{}

@@ -1,6 +1,6 @@
 //go:build windows
 
-// Command benchdb measures the way of changes into the database; not on Windows.
+// Command benchdb measures writes to both databases; not on Windows.
 package main
 
 import (
@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "benchdb: not on Windows: it starts PostgreSQL servers of its own")
+	fmt.Fprintln(os.Stderr, "benchdb does not run on Windows: it starts PostgreSQL servers")
 	os.Exit(1)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// world is the users and channels that a measurement works upon.
+// world is the users and channels of a measurement.
 type world struct {
 	users    []chat.UserID
 	channels []chat.ID
@@ -26,8 +26,8 @@ func newWorld(users, channels, each int) *world {
 	return w
 }
 
-// sender gives a user and his channels: a stride through them all, so that every
-// channel has members.
+// sender returns a user and their channels: a stride through all channels, so that each
+// has members.
 func (w *world) sender(i int) (chat.UserID, []chat.ID) {
 	i %= len(w.users)
 	channels := make([]chat.ID, w.each)

@@ -1,7 +1,7 @@
 //go:build !windows
 
-// Package usage tells who used how much CPU time, for benchmarks that share their
-// machine with others.
+// Package usage reports CPU time and memory of processes, for benchmarks that share
+// their machine with other programs.
 package usage
 
 import (
@@ -13,10 +13,10 @@ import (
 	"syscall"
 )
 
-// ticks are the kernel's units of CPU time in a second (USER_HZ).
+// ticks are the kernel's units of CPU time per second (USER_HZ).
 const ticks = 100
 
-// Own is the CPU time of this process, in seconds.
+// Own returns the CPU time of this process, in seconds.
 func Own() float64 {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
@@ -27,8 +27,8 @@ func Own() float64 {
 
 func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
 
-// Family is the CPU time of a process, of its living children and of those that it
-// has waited for, in seconds; 0 where there is no /proc.
+// Family returns the CPU time of a process, its living children and those that it has
+// waited for, in seconds; 0 where there is no /proc.
 func Family(pid int) (total float64) {
 	total = Process(pid, true)
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -43,14 +43,14 @@ func Family(pid int) (total float64) {
 	return total
 }
 
-// Process is the CPU time of a process in seconds, of the children that it has
-// waited for as well if asked.
+// Process returns the CPU time of a process in seconds, optionally with that of the
+// children that it has waited for; 0 where there is no /proc.
 func Process(pid int, withWaitedFor bool) float64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	// The name, in brackets, may hold blanks; utime is the 12th field after it.
+	// The name, in parentheses, may contain spaces; utime is the 12th field after it.
 	_, rest, _ := bytes.Cut(text, []byte(") "))
 	fields := strings.Fields(string(rest))
 	if len(fields) < 15 {
@@ -84,8 +84,7 @@ func AnonymousMemory(pid int) float64 {
 	return 0
 }
 
-// Machine is the CPU time that anybody has used, in seconds; 0 where there is no
-// /proc.
+// Machine returns the CPU time of all processes, in seconds; 0 where there is no /proc.
 func Machine() (total float64) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -1,2 +1,2 @@
-// Package usage tells who used how much CPU time; not on Windows.
+// Package usage reports CPU time and memory of processes; not on Windows.
 package usage
