@@ -10,8 +10,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/metric"
 )
 
-// discard returns metrics that count nothing: the cost of counting is measured against
-// them.
+// discard returns metrics that count nothing, as the baseline for the cost of counting.
 func discard() *metric.Metrics {
 	m := metric.New()
 	groups := reflect.ValueOf(m).Elem()
@@ -23,8 +22,7 @@ func discard() *metric.Metrics {
 	return m
 }
 
-// discardGroup replaces each metric that a group of metrics exports, and those of the
-// groups in it.
+// discardGroup replaces every metric of a group, and those of the groups in it.
 func discardGroup(group reflect.Value) {
 	for i := range group.NumField() {
 		field := group.Field(i)

@@ -22,26 +22,26 @@ import (
 )
 
 const (
-	quietOnes  = 200 // users who behave
-	quietRate  = 400 // messages a second of all of them
+	quietOnes  = 200 // users who obey refusals
+	quietRate  = 400 // messages per second of all of them
 	floodOf    = 50  // sockets of the user who does not: limits.sockets-per-user
 	floodAhead = 64  // messages that each of them sends without waiting for an answer
 )
 
-// fairness lets one user send as fast as he can, over as many sockets as he may have,
-// into a channel that he shares with one of the others. He ignores every refusal, and
-// comes back when he is thrown out.
+// fairness lets one user send as fast as they can, over as many sockets as they may
+// have, into a channel shared with one of the others. This user ignores every refusal,
+// and reconnects after being disconnected.
 func (b *bench) fairness(ctx context.Context, r *result) error {
 	url, err := b.database("postgres")
 	if err != nil {
 		return err
 	}
-	s, err := b.serve(ctx, url) // all limits as they are by default
+	s, err := b.serve(ctx, url) // all limits have their defaults
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Stop() }()
-	others, err := gather(ctx, s.url, "quiet", quietOnes)
+	others, err := newSenderGroup(ctx, s.url, "quiet", quietOnes)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (b *bench) fairness(ctx context.Context, r *result) error {
 	defer quiet()
 	talked := make(chan error, 1)
 	begin := time.Now()
-	go func() { talked <- others.talk(talking, quietRate) }() // ends with quiet
+	go func() { talked <- others.sendAt(talking, quietRate) }() // ends with quiet
 	async.Sleep(ctx, calm)
 	flooding := time.Now()
 	cpu := s.cpu()
@@ -80,29 +80,30 @@ func (b *bench) fairness(ctx context.Context, r *result) error {
 	r.Foreign = max(0, machine.percent()-theirs/time.Since(machine.at).Seconds()*100)
 	all := others.messages(begin)
 	alone, beside := span(all, begin, flooding), span(all, flooding.Add(time.Second), over)
-	r.figure("the others alone: acknowledged a second", alone.perSecond, "")
+	r.figure("the others alone: acknowledged per second", alone.perSecond, "")
 	r.figure("  p50", alone.p50, "ms")
 	r.figure("  p99", alone.p99, "ms")
-	r.figure("beside the flood: acknowledged a second", beside.perSecond, "")
+	r.figure("during the flood: acknowledged per second", beside.perSecond, "")
 	r.figure("  p50", beside.p50, "ms")
 	r.figure("  p99", beside.p99, "ms")
 	r.figure("  refused", float64(beside.refused), "")
 	seconds := over.Sub(flooding).Seconds()
-	r.figure("the flood: sent a second", float64(n.Sent)/seconds, "")
-	r.figure("  acknowledged a second", float64(n.Acked)/seconds, "")
-	r.figure("  refused a second", float64(n.Refused)/seconds, "")
-	r.figure("  thrown out", float64(n.Ended), "times")
-	r.figure("  not let in", float64(n.Closed), "times")
-	r.figure("CPU of the server meanwhile", used/seconds*100, "% of a CPU")
+	r.figure("the flood: sent per second", float64(n.Sent)/seconds, "")
+	r.figure("  acknowledged per second", float64(n.Acked)/seconds, "")
+	r.figure("  refused per second", float64(n.Refused)/seconds, "")
+	r.figure("  disconnected", float64(n.Ended), "times")
+	r.figure("  not admitted", float64(n.Closed), "times")
+	r.figure("CPU of the server during the flood", used/seconds*100, "% of a CPU")
 	due := beside.perSecond*over.Sub(flooding.Add(time.Second)).Seconds() + float64(beside.refused)
-	r.mark("the others' messages that were not acknowledged in time beside the flood, %", float64(beside.refused)/max(due, 1)*100, 1)
-	r.mark("p99 of the others beside the flood, ms", beside.p99, max(2*alone.p99, 20))
+	r.mark("the others' messages that were not acknowledged in time during the flood, %",
+		float64(beside.refused)/max(due, 1)*100, 1)
+	r.mark("p99 of the others during the flood, ms", beside.p99, max(2*alone.p99, 20))
 	_, _, err = verify(ctx, url, others.messages(begin))
 	return err
 }
 
-// flood is the user who does not behave. He is a process of his own, and lets others
-// go first: what his own machine suffers is not of interest.
+// flood is the user who ignores refusals. It is a process with a low priority, because
+// the flooder's own performance does not matter.
 type flood struct {
 	URL     string
 	User    chat.UserID
@@ -111,11 +112,11 @@ type flood struct {
 	sent, acked, refused, ended, closed atomic.Int64
 }
 
-// floodCounts are what he has seen.
+// floodCounts is what it has counted.
 type floodCounts struct{ Sent, Acked, Refused, Ended, Closed int64 }
 
-// begin starts his process; stop ends it, and gives what he has seen and the CPU time
-// that it took.
+// begin starts the process; stop ends it, and returns what it has counted and the CPU
+// time that it used.
 func (f *flood) begin() (stop func() (floodCounts, float64, error), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -145,7 +146,7 @@ func (f *flood) begin() (stop func() (floodCounts, float64, error), err error) {
 	}, nil
 }
 
-// flooder as the first argument makes this program his process.
+// flooder as the first argument makes this program that process.
 const flooder = "flooder"
 
 func serveFlood(order string) {
@@ -161,12 +162,13 @@ func serveFlood(order string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	stop()
 	all.Wait()
-	_ = json.NewEncoder(os.Stdout).Encode(floodCounts{f.sent.Load(), f.acked.Load(), f.refused.Load(), f.ended.Load(), f.closed.Load()})
+	_ = json.NewEncoder(os.Stdout).
+		Encode(floodCounts{f.sent.Load(), f.acked.Load(), f.refused.Load(), f.ended.Load(), f.closed.Load()})
 }
 
 func newFlood(ctx context.Context, url string) (*flood, error) {
 	f := &flood{URL: url, User: "flood"}
-	if err := rest(ctx, url, f.User, "GET", "/channels/", nil, nil); err != nil { // makes the user
+	if err := rest(ctx, url, f.User, "GET", "/channels/", nil, nil); err != nil { // creates the user
 		return nil, err
 	}
 	var err error
@@ -186,7 +188,7 @@ func (f *flood) run(ctx context.Context) {
 	all.Wait()
 }
 
-// one is one socket of his, until it is closed.
+// one is one of the sockets, until it is closed.
 func (f *flood) one(ctx context.Context) {
 	t, err := dial(ctx, f.URL, f.User, f.Channel)
 	if err != nil {
@@ -205,7 +207,7 @@ func (f *flood) one(ctx context.Context) {
 		f.sent.Add(1)
 		if waiting >= floodAhead {
 			select {
-			case <-t.room:
+			case <-t.answered:
 			case <-ctx.Done():
 			}
 		}
@@ -214,12 +216,12 @@ func (f *flood) one(ctx context.Context) {
 	f.count(t, counted)
 }
 
-// count adds up what was answered since the last time.
-func (f *flood) count(t *talker, from int) int {
+// count counts the answers since the last time.
+func (f *flood) count(t *sender, from int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for ; from < t.next; from++ {
-		if t.sent[from].fate == acked {
+		if t.sent[from].outcome == acked {
 			f.acked.Add(1)
 		} else {
 			f.refused.Add(1)

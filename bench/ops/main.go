@@ -1,9 +1,9 @@
 //go:build !windows
 
 // Command benchops measures a server in operation: a restart under load, a database
-// that stalls, storms of new sockets, the cost of counting, and clients that ignore
-// what they are told. It starts the server's own binary beside a PostgreSQL of its
-// own, and verifies after each step that what was acknowledged is stored once.
+// that stalls, reconnect storms, the cost of metrics, and a client that ignores
+// refusals. It starts the server's own binary and a PostgreSQL, and verifies after each
+// step that what was acknowledged is stored once.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// config is what the command line says.
+// config is the command line.
 type config struct {
 	run     *regexp.Regexp
 	json    string
@@ -56,7 +56,7 @@ func main() {
 	flag.StringVar(&c.binary, "binary", "", "measure this `file` instead of building cmd/chowk")
 	flag.BoolVar(&c.list, "list", false, "list the steps")
 	flag.IntVar(&c.sockets, "sockets", 10_000, "sockets that are open while the server restarts")
-	flag.Float64Var(&c.rate, "rate", 500, "messages a second while the server restarts")
+	flag.Float64Var(&c.rate, "rate", 500, "messages per second while the server restarts")
 	flag.DurationVar(&c.window, "window", 5*time.Second, "drain.window of the server that restarts")
 	flag.IntVar(&c.storm, "storm", 15_000, "sockets of a storm")
 	flag.IntVar(&c.senders, "senders", 1000, "sockets that send while the database stalls")
@@ -77,33 +77,39 @@ func main() {
 	}
 }
 
-// step is one thing that is measured.
+// step can be run by itself.
 type step struct {
 	name, about string
 	do          func(*bench, context.Context, *result) error
 }
 
 var steps = []step{
-	{"storm", "thousands of sockets come back at one moment, and again right after", (*bench).storms},
-	{"restart/postgres", "the server is replaced under load", func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, "postgres") }},
-	{"restart/sqlite", "the server is replaced under load", func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, "sqlite") }},
-	{"stall", "the database stands still at 80% of the full load", (*bench).stalled},
-	{"metrics", "CPU time of an event with and without metrics", (*bench).metrics},
-	{"fairness", "one user sends as fast as he can and ignores every refusal", (*bench).fairness},
+	{"storm", "thousands of sockets come back at one moment, and again immediately afterwards", (*bench).storms},
+	{
+		"restart/postgres", "the server is replaced under load",
+		func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, "postgres") },
+	},
+	{
+		"restart/sqlite", "the server is replaced under load",
+		func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, "sqlite") },
+	},
+	{"stall", "the database stalls at 80% of the full load", (*bench).stalled},
+	{"metrics", "CPU time of a command with and without metrics", (*bench).metrics},
+	{"fairness", "one user sends as fast as possible and ignores every refusal", (*bench).fairness},
 }
 
-// output is what is printed and written.
+// output is printed, and written as JSON.
 type output struct {
 	Conditions string    `json:"conditions"`
 	Results    []*result `json:"results"`
 }
 
-// result is what one step measured.
+// result is the result of one step.
 type result struct {
 	Step    string   `json:"step"`
 	Figures []figure `json:"figures"`
 	Marks   []mark   `json:"marks"`
-	// Foreign is what others used of the machine meanwhile, in percent of one CPU.
+	// Foreign is the CPU usage of other processes, in percent of one CPU.
 	Foreign float64 `json:"foreign_percent"`
 	Points  []point `json:"points,omitempty"`
 }
@@ -115,7 +121,7 @@ type figure struct {
 	Unit  string  `json:"unit,omitempty"`
 }
 
-// mark is a figure with what it should be at most.
+// mark is a figure and its upper limit.
 type mark struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
@@ -147,8 +153,8 @@ type bench struct {
 	report output
 }
 
-// postgresSettings are the conditions of all steps; everything else is PostgreSQL's
-// default, above all fsync=on and synchronous_commit=on.
+// postgresSettings are the conditions of all steps. Everything else is PostgreSQL's
+// default, in particular fsync=on and synchronous_commit=on.
 var postgresSettings = []string{"shared_buffers=1GB", "max_wal_size=4GB"}
 
 func measure(ctx context.Context, c config) (err error) {
@@ -173,7 +179,8 @@ func measure(ctx context.Context, c config) (err error) {
 		return err
 	}
 	defer b.pg.Remove()
-	b.report.Conditions = fmt.Sprintf("%s, %d CPUs shared by clients, server and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
+	b.report.Conditions = fmt.Sprintf(
+		"%s, %d CPUs shared by clients, server and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
 		runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), strings.Join(postgresSettings, ", "))
 	fmt.Println(b.report.Conditions)
 	ran := 0
@@ -187,7 +194,7 @@ func measure(ctx context.Context, c config) (err error) {
 		}
 	}
 	if ran == 0 {
-		return errors.New("-run: no step has such a name; -list lists them")
+		return errors.New("-run: no step has such a name; -list lists the steps")
 	}
 	b.printMarks()
 	return b.write()
@@ -200,11 +207,12 @@ func (b *bench) step(ctx context.Context, s step) error {
 	if err := s.do(b, ctx, r); err != nil {
 		return err
 	}
-	fmt.Printf("  %-66s %12.3g %% of a CPU%s\n", "others used", r.Foreign, map[bool]string{true: " #noisy"}[r.noisy()])
+	fmt.Printf("  %-66s %12.3g %% of a CPU%s\n", "used by other processes", r.Foreign,
+		map[bool]string{true: " #noisy"}[r.noisy()])
 	return nil
 }
 
-// noisy says that others used more than a fifth of a CPU meanwhile.
+// noisy reports whether other processes used more than a fifth of a CPU.
 func (r *result) noisy() bool { return r.Foreign > 20 }
 
 func (b *bench) printMarks() {

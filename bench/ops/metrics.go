@@ -27,20 +27,20 @@ import (
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
-	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/model"
+	"github.com/chowk-chat/chowk/internal/netpoll"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
 const (
-	// innerServer as the first argument makes this program a server: the rooms of a
-	// node, wired as the server wires them, with metrics or without.
+	// innerServer as the first argument makes this program a server: the packages of a
+	// node, wired as in the server, with metrics or without.
 	innerServer = "inner-server"
 	roundLength = 1500 * time.Millisecond
 	pairsOf     = 100 // senders
 )
 
-// inner is what such a server is told, hello what it says first.
+// inner configures such a server, hello is its first output.
 type (
 	inner struct {
 		Database string
@@ -58,10 +58,10 @@ type subject struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	out   *bufio.Reader
-	crowd *crowd
+	group *senderGroup
 }
 
-// metrics measures two servers in turn, one of which counts nothing.
+// metrics measures two servers by turns, one of which counts nothing.
 func (b *bench) metrics(ctx context.Context, r *result) (err error) {
 	var both [2]*subject // without, with
 	for i := range both {
@@ -101,7 +101,7 @@ func (b *bench) metrics(ctx context.Context, r *result) (err error) {
 	half := 1.96 * deviation(more) / math.Sqrt(float64(len(more)))
 	r.figure("more with metrics, mean of the pairs", mean(more), "%")
 	r.figure("  95% confidence: plus or minus", half, "%")
-	r.mark("CPU of metrics, % of an event's", mean(more), 3)
+	r.mark("CPU of metrics, % of a command's", mean(more), 3)
 	return nil
 }
 
@@ -133,7 +133,8 @@ func (b *bench) subject(ctx context.Context, withMetrics bool) (*subject, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{cmd: exec.Command(self, innerServer, string(order))} //nolint:gosec,noctx // this program; it ends when its input does
+	s := &subject{cmd: exec.Command(self, innerServer,
+		string(order))} //nolint:gosec,noctx // this program; it ends when its input does
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -162,13 +163,13 @@ func (b *bench) subject(ctx context.Context, withMetrics bool) (*subject, error)
 }
 
 func (s *subject) connect(ctx context.Context, h hello) error {
-	s.crowd = &crowd{}
+	s.group = &senderGroup{}
 	for i := range len(h.Channels) * perChannel {
 		t, err := dial(ctx, h.URL, innerUser(i), h.Channels[i/perChannel])
 		if err != nil {
 			return err
 		}
-		s.crowd.all = append(s.crowd.all, t)
+		s.group.all = append(s.group.all, t)
 	}
 	return nil
 }
@@ -176,20 +177,20 @@ func (s *subject) connect(ctx context.Context, h hello) error {
 func innerUser(i int) chat.UserID { return chat.UserID("sender-" + strconv.Itoa(i)) }
 
 func (s *subject) end() {
-	if s.crowd != nil {
-		s.crowd.close()
+	if s.group != nil {
+		s.group.close()
 	}
 	_ = s.in.Close()
 	_ = s.cmd.Wait()
 }
 
-// cost is that of one round.
+// cost is the cost of one round.
 type cost struct {
 	perMillion float64 // CPU seconds of the server per million messages
-	seconds    float64 // of everybody that belongs to us
+	seconds    float64 // of all our processes
 }
 
-// round lets everybody send for a while.
+// round lets all senders send for a while.
 func (s *subject) round(ctx context.Context) (c cost, err error) {
 	own := usage.Own()
 	before, err := s.used()
@@ -198,7 +199,7 @@ func (s *subject) round(ctx context.Context) (c cost, err error) {
 	}
 	run, cancel := context.WithTimeout(ctx, roundLength)
 	defer cancel()
-	if err := s.crowd.hurry(run); err != nil {
+	if err := s.group.sendUnpaced(run); err != nil {
 		return c, err
 	}
 	after, err := s.used()
@@ -206,15 +207,15 @@ func (s *subject) round(ctx context.Context) (c cost, err error) {
 		return c, err
 	}
 	n := 0
-	for _, m := range s.crowd.messages(s.crowd.began) {
-		if m.fate == acked {
+	for _, m := range s.group.messages(s.group.began) {
+		if m.outcome == acked {
 			n++
 		}
 	}
 	if n == 0 {
 		return c, errors.New("nothing was acknowledged")
 	}
-	for _, t := range s.crowd.all { // what was sent is of no more interest
+	for _, t := range s.group.all { // what was sent is no longer needed
 		t.mu.Lock()
 		t.sent, t.next = t.sent[:0], 0
 		t.mu.Unlock()
@@ -222,7 +223,7 @@ func (s *subject) round(ctx context.Context) (c cost, err error) {
 	return cost{(after - before) / float64(n) * 1e6, after - before + usage.Own() - own}, nil
 }
 
-// used asks the server for its CPU time.
+// used returns the server's CPU time.
 func (s *subject) used() (seconds float64, err error) {
 	if _, err := fmt.Fprintln(s.in, "used"); err != nil {
 		return 0, err
@@ -231,8 +232,8 @@ func (s *subject) used() (seconds float64, err error) {
 	return seconds, err
 }
 
-// serveInner is the process of such a server: it says where it is, and then its CPU
-// time for each line that it reads.
+// serveInner is the process of such a server: it prints its address, and then its CPU
+// time for each line of input.
 func serveInner(order string) {
 	if err := innerMain(order); err != nil {
 		fmt.Fprintln(os.Stderr, "benchops: inner server:", err)
@@ -263,8 +264,10 @@ func innerMain(order string) error {
 	}
 	rules := &command.Service{Journal: writer, Store: db, Realtime: live, Now: time.Now}
 	gate := gateway.New(gateway.Config{
-		Commands: rules, Hub: live, Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}), Origins: &auth.OriginPolicy{}, Poller: poller,
-		Metrics: numbers.Gateway, Epoch: db.Epoch(), Limits: gateway.Limits{CommandsPerSecond: 100_000, CommandsBurst: 1_000_000},
+		Commands: rules, Hub: live, Auth: auth.New(auth.Options{Mode: auth.ModeNone, Store: db}),
+		Origins: &auth.OriginPolicy{}, Poller: poller,
+		Metrics: numbers.Gateway, Epoch: db.Epoch(),
+		Limits: gateway.Limits{CommandsPerSecond: 100_000, CommandsBurst: 1_000_000},
 	})
 	channels, err := innerChannels(ctx, db, rules, o.Senders)
 	if err != nil {
@@ -292,7 +295,7 @@ func innerChannels(ctx context.Context, db *store.Store, rules *command.Service,
 	channels := make([]chat.ID, senders/perChannel)
 	g, ctx := errgroup.WithContext(ctx)
 	for c := range channels {
-		g.Go(func() error { // ends when its channel is made
+		g.Go(func() error { // ends when its channel is created
 			var members []chat.UserID
 			for i := range perChannel {
 				u := innerUser(c*perChannel + i)
@@ -301,7 +304,8 @@ func innerChannels(ctx context.Context, db *store.Store, rules *command.Service,
 				}
 				members = append(members, u)
 			}
-			ch, err := rules.CreateChannel(ctx, command.Caller{Actor: model.UserActor(members[0])}, chat.CreateChannelRequest{Name: "bench", MemberIDs: members[1:]})
+			ch, err := rules.CreateChannel(ctx, command.Caller{Actor: model.UserActor(members[0])},
+				chat.CreateChannelRequest{Name: "bench", MemberIDs: members[1:]})
 			if err != nil {
 				return err
 			}

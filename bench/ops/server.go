@@ -19,10 +19,10 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// patience bounds every wait; nothing is expected to take that long.
+// patience bounds every wait; nothing is expected to take this long.
 const patience = 60 * time.Second
 
-// server is the server's own binary, which can be ended and started again at the same
+// server is the server's binary, which can be stopped and started again at the same
 // address.
 type server struct {
 	*testkit.Server
@@ -30,7 +30,7 @@ type server struct {
 	ready    time.Time // of the last start
 }
 
-// database makes an empty database and gives its URL.
+// database creates an empty database and returns its URL.
 func (b *bench) database(kind string) (string, error) {
 	b.count++
 	if kind == "sqlite" {
@@ -39,9 +39,8 @@ func (b *bench) database(kind string) (string, error) {
 	return b.pg.Create(fmt.Sprintf("bench_%d", b.count))
 }
 
-// serve starts the server on a database. A token is a user id, and one socket may
-// send as fast as it likes; all other settings are the defaults, but for those
-// given.
+// serve starts the server on a database. A token is a user id; all settings except the
+// given ones have their defaults.
 func (b *bench) serve(ctx context.Context, database string, settings ...string) (*server, error) {
 	address, err := testkit.Address()
 	if err != nil {
@@ -53,13 +52,14 @@ func (b *bench) serve(ctx context.Context, database string, settings ...string) 
 	}
 	s := &server{url: "http://" + address, ops: "http://" + ops}
 	s.Server = testkit.NewServer(testkit.Options{Binary: b.binary, Dir: b.dir, Settings: append([]string{
-		"listen=" + address, "ops.listen=" + ops, "auth=none", "log.level=warn", "database-url=" + database, "canary.interval=10s",
+		"listen=" + address, "ops.listen=" + ops, "auth=none", "log.level=warn", "database-url=" + database,
+		"canary.interval=10s",
 	}, settings...)})
 	return s, s.start(ctx)
 }
 
-// generous lifts what bounds a single socket, where few sockets stand for many
-// people.
+// generous lifts the limits of a single socket, where a few sockets represent many
+// users.
 var generous = []string{
 	"--limits.commands-per-second=100000", "--limits.commands-burst=1000000",
 	"--limits.user-commands-per-second=400000", "--limits.user-commands-burst=4000000",
@@ -84,7 +84,7 @@ func (s *server) start(ctx context.Context) error {
 	return errors.New("the server is not ready")
 }
 
-// cpu is the CPU time of the server, of all its processes.
+// cpu returns the CPU time of all the server's processes.
 func (s *server) cpu() float64 {
 	select {
 	case <-s.Exited():
@@ -94,7 +94,7 @@ func (s *server) cpu() float64 {
 	}
 }
 
-// getTimeout is how long a look at the server may take.
+// getTimeout bounds a request to the server's health and metrics.
 const getTimeout = time.Second
 
 func get(ctx context.Context, url string) (code int, lines []string) {
@@ -116,7 +116,7 @@ func get(ctx context.Context, url string) (code int, lines []string) {
 	return resp.StatusCode, lines
 }
 
-// numbers reads the server's metrics; nil when it does not answer.
+// numbers returns the server's metrics; nil when it does not answer.
 func (s *server) numbers(ctx context.Context) map[string]float64 {
 	code, lines := get(ctx, s.ops+"/metrics")
 	if code != http.StatusOK {
@@ -133,12 +133,12 @@ func (s *server) numbers(ctx context.Context) map[string]float64 {
 	return all
 }
 
-// watch looks at a server until it is stopped.
+// watch polls a server until it is stopped.
 type watch struct {
-	connections, inUse float64 // to the database, at most
-	memory             float64 // bytes resident, at most
-	goroutines         float64 // at most
-	looks, silent      int     // at its health, and how many of them were not answered within a second
+	connections, inUse float64 // to the database, the maximum
+	memory             float64 // bytes resident, the maximum
+	goroutines         float64 // the maximum
+	requests, silent   int     // of its health, and how many of them were not answered within a second
 	slowest            time.Duration
 	notReady           int
 
@@ -167,7 +167,7 @@ func (s *server) watch(ctx context.Context) *watch {
 			if ctx.Err() != nil {
 				return
 			}
-			w.looks++
+			w.requests++
 			w.slowest = max(w.slowest, time.Since(start))
 			if code != http.StatusOK {
 				w.silent++
@@ -185,7 +185,7 @@ func (w *watch) stop() {
 	w.done.Wait()
 }
 
-// foreign measures what others use of the machine.
+// foreign measures the CPU usage of other processes.
 type foreign struct {
 	b      *bench
 	s      []*server
@@ -199,7 +199,7 @@ func (b *bench) foreign(s ...*server) *foreign {
 	return f
 }
 
-// others is the CPU time of everybody else.
+// others returns the CPU time of all other processes.
 func (f *foreign) others() float64 {
 	t := usage.Machine() - usage.Own() - usage.Family(f.b.pg.Pid())
 	for _, s := range f.s {

@@ -14,7 +14,7 @@ import (
 const (
 	// gaveUp is when a client has given up on an answer.
 	gaveUp = 2 * time.Second
-	// calm is how long all is well before and after something happens.
+	// calm is the undisturbed time before and after a fault.
 	calm = 10 * time.Second
 	slot = 100 * time.Millisecond
 )
@@ -30,68 +30,70 @@ func (b *bench) stalled(ctx context.Context, r *result) error {
 		return err
 	}
 	defer func() { _ = s.Stop() }()
-	crowd, err := gather(ctx, s.url, "sender", b.senders)
+	group, err := newSenderGroup(ctx, s.url, "sender", b.senders)
 	if err != nil {
 		return err
 	}
-	defer crowd.close()
+	defer group.close()
 	others := b.foreign(s)
-	full, err := capacity(ctx, crowd)
+	full, err := capacity(ctx, group)
 	if err != nil {
 		return err
 	}
-	r.figure("full load: acknowledged a second, each sender waiting for his answer", full, "/s")
+	r.figure("full load: acknowledged per second, each sender waiting for its answer", full, "/s")
 	offered := full * 0.8
-	r.figure("offered, at random times, whether answered or not", offered, "/s")
+	r.figure("offered at random times, regardless of answers", offered, "/s")
 	watched := s.watch(ctx)
-	begin, frozen, thawed, err := b.freeze(ctx, crowd, offered)
+	begin, frozen, thawed, err := b.freeze(ctx, group, offered)
 	watched.stop()
 	if err != nil {
 		return err
 	}
-	all := crowd.messages(begin)
+	all := group.messages(begin)
 	r.Foreign = others.percent()
 	r.Points = points(all, begin)
 	b.judgeStall(r, all, frozen, thawed, offered)
 	r.figure("connections to the database, at most", watched.connections, "")
 	r.figure("memory of the server, at most", watched.memory/(1<<20), "MiB")
 	r.figure("goroutines of the server, at most", watched.goroutines, "")
-	r.figure("looks at /healthz", float64(watched.looks), "")
+	r.figure("requests to /healthz", float64(watched.requests), "")
 	r.figure("  not answered with 200 within a second", float64(watched.silent), "")
 	r.figure("  the slowest", ms(watched.slowest), "ms")
-	r.figure("looks at which /readyz said no", float64(watched.notReady), "")
+	r.figure("requests that /readyz did not answer with 200", float64(watched.notReady), "")
 	r.mark("connections to the database", watched.connections, 30)
-	r.mark("looks at /healthz without an answer", float64(watched.silent), 0)
-	unsure, kept, err := verify(ctx, url, crowd.messages(time.Time{}))
-	r.figure("of unknown fate", float64(unsure), "")
-	r.figure("  of which are stored", float64(kept), "")
+	r.mark("requests to /healthz without an answer", float64(watched.silent), 0)
+	unsure, kept, err := verify(ctx, url, group.messages(time.Time{}))
+	r.figure("of unknown outcome", float64(unsure), "")
+	r.figure("  of them stored", float64(kept), "")
 	return err
 }
 
-// capacity is what the server does when everybody waits for his answer.
-func capacity(ctx context.Context, c *crowd) (perSecond float64, err error) {
+// capacity returns the rate when every sender waits for its answer.
+func capacity(ctx context.Context, c *senderGroup) (perSecond float64, err error) {
 	const warm, length = 2 * time.Second, 6 * time.Second
 	run, cancel := context.WithTimeout(ctx, warm+length)
 	defer cancel()
-	if err := c.hurry(run); err != nil {
+	if err := c.sendUnpaced(run); err != nil {
 		return 0, err
 	}
 	n := 0
 	for _, m := range c.messages(c.began.Add(warm)) {
-		if m.fate == acked && m.due.Add(m.took).Before(c.began.Add(warm+length)) {
+		if m.outcome == acked && m.due.Add(m.took).Before(c.began.Add(warm+length)) {
 			n++
 		}
 	}
 	return float64(n) / length.Seconds(), nil
 }
 
-// freeze lets the crowd talk, and freezes the database for a while in between.
-func (b *bench) freeze(ctx context.Context, c *crowd, perSecond float64) (begin, frozen, thawed time.Time, err error) {
+// freeze lets all senders send, and freezes the database for a while in between.
+func (b *bench) freeze(ctx context.Context, c *senderGroup, perSecond float64) (begin, frozen, thawed time.Time,
+	err error,
+) {
 	run, stop := context.WithCancel(ctx)
 	defer stop()
 	talked := make(chan error, 1)
 	begin = time.Now()
-	go func() { talked <- c.talk(run, perSecond) }() // ends with stop
+	go func() { talked <- c.sendAt(run, perSecond) }() // ends with stop
 	async.Sleep(ctx, calm)
 	b.pg.Pause()
 	frozen = time.Now()
@@ -106,7 +108,7 @@ func (b *bench) freeze(ctx context.Context, c *crowd, perSecond float64) (begin,
 	return begin, frozen, thawed, err
 }
 
-// judgeStall says how the answers were before, during and after.
+// judgeStall records the answers before, during and after the stall.
 func (b *bench) judgeStall(r *result, all []message, frozen, thawed time.Time, offered float64) {
 	before := span(all, frozen.Add(-calm/2), frozen)
 	during := span(all, frozen.Add(slot), thawed)
@@ -114,7 +116,7 @@ func (b *bench) judgeStall(r *result, all []message, frozen, thawed time.Time, o
 	for _, p := range []struct {
 		name string
 		of   summary
-	}{{"before", before}, {"during", during}, {"after (from a second later)", after}} {
+	}{{"before", before}, {"during", during}, {"after (from one second later)", after}} {
 		r.figure(p.name+": acknowledged in time", p.of.perSecond, "/s")
 		r.figure("  p50 of these", p.of.p50, "ms")
 		r.figure("  p99 of these", p.of.p99, "ms")
@@ -137,7 +139,7 @@ func (b *bench) judgeStall(r *result, all []message, frozen, thawed time.Time, o
 	r.mark("recovery, s", back, 1)
 }
 
-// summary is how messages that were due in a stretch of time were answered.
+// summary is how the messages due in one period were answered.
 type summary struct {
 	perSecond, p50, p99 float64
 	refused             int
@@ -150,7 +152,7 @@ func span(all []message, from, to time.Time) (s summary) {
 		m := &all[i]
 		switch {
 		case m.due.Before(from) || !m.due.Before(to):
-		case m.fate == acked && m.took <= gaveUp:
+		case m.outcome == acked && m.took <= gaveUp:
 			took = append(took, m.took)
 		default:
 			refusals = append(refusals, m.took)
@@ -162,9 +164,9 @@ func span(all []message, from, to time.Time) (s summary) {
 	return s
 }
 
-// recovery is when, after the end of the stall, messages are answered again as
-// before: the first slot from which on, for a second, as many are acknowledged in
-// time as are due, with a p99 of at most twice the one before.
+// recovery returns when, after the end of the stall, messages are answered as before:
+// the first slot from which on, for a second, as many are acknowledged in time as are
+// due, with a p99 of at most twice the one before.
 func recovery(all []message, thawed time.Time, offered, p99 float64) float64 {
 	for from := thawed; from.Before(thawed.Add(calm - time.Second)); from = from.Add(slot) {
 		s := span(all, from, from.Add(time.Second))
@@ -175,7 +177,7 @@ func recovery(all []message, thawed time.Time, offered, p99 float64) float64 {
 	return calm.Seconds() // or later
 }
 
-// points are the answers of each slot, by when they were due.
+// points returns the answers of each slot, by when the messages were due.
 func points(all []message, begin time.Time) (points []point) {
 	slots := make(map[int][]*message)
 	last := 0
@@ -189,7 +191,7 @@ func points(all []message, begin time.Time) (points []point) {
 		ok := 0
 		for _, m := range slots[n] {
 			took = append(took, m.took)
-			if m.fate == acked && m.took <= gaveUp {
+			if m.outcome == acked && m.took <= gaveUp {
 				ok++
 			}
 		}
@@ -200,7 +202,7 @@ func points(all []message, begin time.Time) (points []point) {
 	return points
 }
 
-// quantile is in milliseconds; 0 of none.
+// quantile returns a quantile in milliseconds; 0 of none.
 func quantile(all []time.Duration, q float64) float64 {
 	if len(all) == 0 {
 		return 0

@@ -12,12 +12,12 @@ import (
 	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
-// secret signs the tokens of a storm: everybody comes back with a new one, so the
-// server remembers none of them.
-const secret = "a secret for nobody, thirty-two b"
+// secret signs the tokens of a storm: every client comes back with a new one, so that
+// the server has none of them cached.
+const secret = "a secret for no one, 32 bytes and more"
 
-// storms lets thousands of sockets come back at one moment, and again directly after
-// that.
+// storms lets thousands of sockets come back at one moment, and again directly
+// afterwards.
 func (b *bench) storms(ctx context.Context, r *result) error {
 	url, err := b.database("postgres")
 	if err != nil {
@@ -43,7 +43,8 @@ func (b *bench) oneStorm(ctx context.Context, r *result, s *server, name string)
 	before := s.numbers(ctx)
 	var cpu, cpuAfter float64 // at the beginning and the end of the storm itself
 	out, err := load.Run(ctx, load.Plan{
-		Scenario: "storm", URL: s.url, Identity: load.Identity{Secret: secret}, Sockets: b.storm, ConnectRate: 1000, ChannelSize: min(100, b.storm), Senders: 1,
+		Scenario: "storm", URL: s.url, Identity: load.Identity{Secret: secret}, Sockets: b.storm, ConnectRate: 1000,
+		ChannelSize: min(100, b.storm), Senders: 1,
 		Rate: 50, InFlight: 100, Duration: 15 * time.Second,
 	}, load.Options{Keep: true, OnProgress: func(n load.Now) {
 		switch n.Phase {
@@ -64,19 +65,19 @@ func (b *bench) oneStorm(ctx context.Context, r *result, s *server, name string)
 	}
 	back, busy := storm.Counts["opened"], storm.Codes["http 503"]
 	r.figure(name+": sockets that came back", float64(back), "")
-	r.figure("  until all were", storm.Seconds, "s")
-	r.figure("  until one was, p50", storm.Latencies["back"].P50, "ms")
-	r.figure("  until one was, p99", storm.Latencies["back"].P99, "ms")
-	r.figure("  sockets a second of the server's CPU time", float64(back)/max(cpuAfter-cpu, 0.01), "")
-	r.figure("  told to come back later (503)", float64(busy), "")
-	r.figure("  ack of those who stayed, p99", storm.Latencies["ack"].P99, "ms")
+	r.figure("  until all were back", storm.Seconds, "s")
+	r.figure("  until one was back, p50", storm.Latencies["back"].P50, "ms")
+	r.figure("  until one was back, p99", storm.Latencies["back"].P99, "ms")
+	r.figure("  sockets per second of the server's CPU time", float64(back)/max(cpuAfter-cpu, 0.01), "")
+	r.figure("  asked to come back later (503)", float64(busy), "")
+	r.figure("  ack of the senders, p99", storm.Latencies["ack"].P99, "ms")
 	r.figure("  connections to the database in use, at most", watched.inUse, "")
 	r.figure("  memory of the server, at most", watched.memory/(1<<20), "MiB")
 	errors := int64(0)
 	for code, n := range storm.Codes {
 		switch code {
 		case "http 503":
-		case string(chat.Overloaded), string(chat.Unavailable): // messages of those who stayed
+		case string(chat.Overloaded), string(chat.Unavailable): // messages of the senders
 			r.figure("  messages answered by "+code, float64(n), "")
 		default:
 			errors += n
@@ -89,7 +90,7 @@ func (b *bench) oneStorm(ctx context.Context, r *result, s *server, name string)
 	}
 	const unavailable = `chowk_handshakes_total{result="unavailable"}`
 	away := after[unavailable] - before[unavailable]
-	r.mark(name+" storm: handshakes that failed by anything but admission", float64(errors)+away, 0)
+	r.mark(name+" storm: handshakes that failed for another reason than admission", float64(errors)+away, 0)
 	r.mark(name+" storm: connections to the database in use", watched.inUse, 10)
 	if missing := int64(b.storm-(b.storm+99)/min(100, b.storm)) - back; missing > 0 && b.storm >= 100 {
 		return fmt.Errorf("%d sockets did not come back", missing)

@@ -14,13 +14,13 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// entry is a message as the database holds it.
+// entry is a message in the database.
 type entry struct {
 	channel chat.ID
 	seq     chat.Seq
 }
 
-// stored reads what the database holds, by the messages' ids.
+// stored returns the database's messages by their ids.
 func stored(ctx context.Context, url string) (map[chat.ID]entry, error) {
 	driver, hex := "pgx", "replace(%s::text, '-', '')"
 	if path, is := strings.CutPrefix(url, "sqlite:"); is {
@@ -56,8 +56,8 @@ func parseID(hex string) chat.ID {
 	return chat.MustParseID(hex[:8] + "-" + hex[8:12] + "-" + hex[12:16] + "-" + hex[16:20] + "-" + hex[20:])
 }
 
-// verify checks what senders were told against what is stored. It fails when
-// something acknowledged is not there, or something refused is.
+// verify checks the answers to senders against the database. It fails if something
+// acknowledged is missing, or something refused is stored.
 func verify(ctx context.Context, url string, sent []message) (unsure, kept int, err error) {
 	there, err := stored(ctx, url)
 	if err != nil {
@@ -66,7 +66,7 @@ func verify(ctx context.Context, url string, sent []message) (unsure, kept int, 
 	lost, ghosts := 0, 0
 	for i := range sent {
 		_, is := there[sent[i].id]
-		switch m := &sent[i]; m.fate {
+		switch m := &sent[i]; m.outcome {
 		case acked:
 			if !is {
 				lost++
@@ -83,7 +83,8 @@ func verify(ctx context.Context, url string, sent []message) (unsure, kept int, 
 		}
 	}
 	if lost > 0 || ghosts > 0 {
-		return unsure, kept, fmt.Errorf("%d messages that were acknowledged are not stored, %d that were refused are", lost, ghosts)
+		return unsure, kept, fmt.Errorf("%d messages that were acknowledged are not stored, %d that were refused are", lost,
+			ghosts)
 	}
 	return unsure, kept, nil
 }

@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, "benchops: not on Windows: it starts PostgreSQL servers of its own")
+	fmt.Fprintln(os.Stderr, "benchops does not run on Windows: it starts PostgreSQL servers")
 	os.Exit(1)
 }

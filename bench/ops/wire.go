@@ -26,52 +26,53 @@ import (
 	"github.com/chowk-chat/chowk/internal/frame"
 )
 
-// fate is what a sender was told of a message.
-type fate byte
+// outcome is what the answer said about a message.
+type outcome byte
 
 const (
-	untold  fate = iota // no answer
-	acked               // it is stored
-	refused             // it is certainly not stored
-	unknown             // it may be stored
+	noAnswer outcome = iota // no answer
+	acked                   // it is stored
+	refused                 // it is certainly not stored
+	unknown                 // it may be stored
 )
 
-// message is one that was sent.
+// message is a message that was sent.
 type message struct {
-	id   chat.ID
-	due  time.Time
-	took time.Duration // until its answer, from when it was due
-	fate fate
-	code string
+	id      chat.ID
+	due     time.Time
+	took    time.Duration // until its answer, from when it was due
+	outcome outcome
+	code    string
 }
 
-// talker is a socket that sends.
-type talker struct {
+// sender is a socket that sends.
+type sender struct {
 	user    chat.UserID
 	channel chat.ID
 	conn    net.Conn
 	reading sync.WaitGroup
-	wait    atomic.Int64 // until when the server asked it to wait, in Unix nanoseconds
+	wait    atomic.Int64 // the server asked not to send before, in Unix nanoseconds
 
-	mu    sync.Mutex // guards what follows; held while writing, so that answers come in its order
-	sent  []message
-	next  int           // the first that has no answer
-	room  chan struct{} // gets a token with each answer, when somebody hurries
-	ended error
+	mu       sync.Mutex // guards what follows; held while writing, so that answers are in the same order
+	sent     []message
+	next     int           // the first message without an answer
+	answered chan struct{} // receives a token with each answer, for sendUnpaced
+	ended    error
 }
 
-// unknownText is how an answer says that the fate of a change is unknown.
+// unknownText is in an answer that leaves the outcome of a change unknown.
 var unknownText = []byte(chat.ErrOutcomeUnknown.Message)
 
-// dial opens a socket; room is how many answers one who hurries may leave out.
-func dial(ctx context.Context, url string, user chat.UserID, channel chat.ID) (*talker, error) {
+// dial opens a socket.
+func dial(ctx context.Context, url string, user chat.UserID, channel chat.ID) (*sender, error) {
 	address := strings.TrimPrefix(url, "http://")
 	nc, err := (&net.Dialer{Timeout: patience, KeepAlive: -1}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	t := &talker{user: user, channel: channel, conn: nc, room: make(chan struct{}, 1)}
-	_, err = fmt.Fprintf(nc, "GET /api/v1/ws/%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+	t := &sender{user: user, channel: channel, conn: nc, answered: make(chan struct{}, 1)}
+	_, err = fmt.Fprintf(nc, "GET /api/v1/ws/%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n\r\n", user, address, chat.Protocol)
 	if err != nil {
 		return nil, errors.Join(err, nc.Close())
@@ -82,7 +83,7 @@ func dial(ctx context.Context, url string, user chat.UserID, channel chat.ID) (*
 		err = resp.Body.Close()
 	}
 	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		err = fmt.Errorf("the handshake was answered by %s", resp.Status)
+		err = fmt.Errorf("the server answered the handshake with %s", resp.Status)
 	}
 	if err != nil {
 		return nil, errors.Join(err, nc.Close())
@@ -91,14 +92,14 @@ func dial(ctx context.Context, url string, user chat.UserID, channel chat.ID) (*
 	return t, nil
 }
 
-func (t *talker) close() {
+func (t *sender) close() {
 	_ = t.conn.Close()
 	t.reading.Wait()
 }
 
 var serverLimits = frame.Limits{Frame: 16 << 20, Message: 16 << 20, Client: true}
 
-func (t *talker) read(r io.Reader) {
+func (t *sender) read(r io.Reader) {
 	p := frame.Parser{Limits: &serverLimits}
 	buf := make([]byte, 16<<10)
 	for {
@@ -110,14 +111,14 @@ func (t *talker) read(r io.Reader) {
 			case bad != nil || m.Opcode == frame.OpClose:
 				err = errors.Join(fmt.Errorf("the socket was closed with %d", m.Code), bad)
 			case m.Opcode == frame.OpText:
-				t.hear(m.Payload)
+				t.handle(m.Payload)
 			}
 		}
 		if err != nil {
 			t.mu.Lock()
 			t.ended = err
 			t.mu.Unlock()
-			close(t.room)
+			close(t.answered)
 			return
 		}
 	}
@@ -128,8 +129,8 @@ var (
 	errorPrefix = []byte(`{"type":"error"`)
 )
 
-// hear takes an answer; what else comes is not of interest here.
-func (t *talker) hear(b []byte) {
+// handle handles an answer; other frames are ignored.
+func (t *sender) handle(b []byte) {
 	now := time.Now()
 	isAck := bytes.HasPrefix(b, ackPrefix)
 	if !isAck && !bytes.HasPrefix(b, errorPrefix) {
@@ -141,7 +142,7 @@ func (t *talker) hear(b []byte) {
 			Code  string `json:"code"`
 			After int64  `json:"retry_after_ms"`
 		}
-		_ = json.Unmarshal(b, &e) // the server's own
+		_ = json.Unmarshal(b, &e) // sent by our own server
 		told, code = refused, e.Code
 		switch {
 		case bytes.Contains(b, unknownText):
@@ -154,18 +155,18 @@ func (t *talker) hear(b []byte) {
 	t.mu.Lock()
 	if t.next < len(t.sent) {
 		m := &t.sent[t.next]
-		m.took, m.fate, m.code = now.Sub(m.due), told, code
+		m.took, m.outcome, m.code = now.Sub(m.due), told, code
 		t.next++
 	}
 	t.mu.Unlock()
 	select {
-	case t.room <- struct{}{}:
+	case t.answered <- struct{}{}:
 	default:
 	}
 }
 
-// send writes a message that was due at a time, and says how many wait for answers.
-func (t *talker) send(due time.Time) (waiting int, err error) {
+// send writes a message that was due at a time, and returns how many wait for answers.
+func (t *sender) send(due time.Time) (waiting int, err error) {
 	id := chat.NewID()
 	b := make([]byte, 0, 256)
 	b = append(b, `{"type":"new_message","data":{"content":"`...)
@@ -192,18 +193,17 @@ func (t *talker) send(due time.Time) (waiting int, err error) {
 
 var filler = strings.Repeat("chowk is a place where roads meet. ", 3)[:100]
 
-// crowd is many talkers, two to a channel.
-type crowd struct {
-	all []*talker
-	// bored are messages that nobody sent, because the kernel's buffer was full.
+// senderGroup is many senders, two in each channel.
+type senderGroup struct {
+	all   []*sender
 	began time.Time
 }
 
 const perChannel = 2
 
-// gather makes users, channels and sockets.
-func gather(ctx context.Context, url, name string, n int) (*crowd, error) {
-	c := &crowd{all: make([]*talker, n)}
+// newSenderGroup creates users, channels and sockets.
+func newSenderGroup(ctx context.Context, url, name string, n int) (*senderGroup, error) {
+	c := &senderGroup{all: make([]*sender, n)}
 	user := func(i int) chat.UserID { return chat.UserID(name + "-" + strconv.Itoa(i)) }
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
@@ -211,7 +211,7 @@ func gather(ctx context.Context, url, name string, n int) (*crowd, error) {
 		g.Go(func() error { // ends when its sockets are open
 			var members []chat.UserID
 			for i := first; i < min(first+perChannel, n); i++ {
-				if err := rest(ctx, url, user(i), http.MethodGet, "/channels/", nil, nil); err != nil { // makes the user
+				if err := rest(ctx, url, user(i), http.MethodGet, "/channels/", nil, nil); err != nil { // creates the user
 					return err
 				}
 				members = append(members, user(i))
@@ -237,21 +237,23 @@ func gather(ctx context.Context, url, name string, n int) (*crowd, error) {
 	return c, nil
 }
 
-// makeChannel makes a channel of these users, of whom the first owns it.
+// makeChannel creates a channel of these users; the first one owns it.
 func makeChannel(ctx context.Context, url string, members []chat.UserID) (chat.ID, error) {
 	var made chat.Channel
 	rest1 := members[1:]
 	first := rest1[:min(len(rest1), chat.MaxAddMembers)]
-	err := rest(ctx, url, members[0], http.MethodPost, "/channels/", map[string]any{"name": "bench", "is_private": true, "member_ids": append([]chat.UserID{}, first...)}, &made)
+	err := rest(ctx, url, members[0], http.MethodPost, "/channels/",
+		map[string]any{"name": "bench", "is_private": true, "member_ids": append([]chat.UserID{}, first...)}, &made)
 	for more := rest1[len(first):]; len(more) > 0 && err == nil; {
 		n := min(len(more), chat.MaxAddMembers)
-		err = rest(ctx, url, members[0], http.MethodPost, "/channels/"+made.ID.String()+"/members", map[string]any{"user_ids": more[:n]}, nil)
+		err = rest(ctx, url, members[0], http.MethodPost, "/channels/"+made.ID.String()+"/members",
+			map[string]any{"user_ids": more[:n]}, nil)
 		more = more[n:]
 	}
 	return made.ID, err
 }
 
-func (c *crowd) close() {
+func (c *senderGroup) close() {
 	for _, t := range c.all {
 		if t != nil {
 			t.close()
@@ -259,14 +261,14 @@ func (c *crowd) close() {
 	}
 }
 
-// hurry lets everybody send as soon as the last message is answered, until ctx
+// sendUnpaced lets each sender send as soon as its last message is answered, until ctx
 // ends, and then waits for the last answers.
-func (c *crowd) hurry(ctx context.Context) error {
+func (c *senderGroup) sendUnpaced(ctx context.Context) error {
 	var all sync.WaitGroup
 	errs := make(chan error, len(c.all))
 	c.began = time.Now()
 	for _, t := range c.all {
-		all.Go(func() { errs <- t.hurry(ctx) }) // ends with ctx
+		all.Go(func() { errs <- t.sendUnpaced(ctx) }) // ends with ctx
 	}
 	all.Wait()
 	close(errs)
@@ -278,7 +280,7 @@ func (c *crowd) hurry(ctx context.Context) error {
 	return nil
 }
 
-func (t *talker) hurry(ctx context.Context) error {
+func (t *sender) sendUnpaced(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if !async.Sleep(ctx, time.Until(time.Unix(0, t.wait.Load()))) {
 			break
@@ -288,7 +290,7 @@ func (t *talker) hurry(ctx context.Context) error {
 		}
 		for t.waiting() > 0 {
 			select {
-			case _, ok := <-t.room:
+			case _, ok := <-t.answered:
 				if !ok {
 					return t.ended
 				}
@@ -300,15 +302,15 @@ func (t *talker) hurry(ctx context.Context) error {
 	return nil
 }
 
-func (t *talker) waiting() int {
+func (t *sender) waiting() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.sent) - t.next
 }
 
-// talk sends so many a second in all, at random times, however late the answers are,
-// until ctx ends. It waits for nobody.
-func (c *crowd) talk(ctx context.Context, perSecond float64) error {
+// sendAt sends at a rate per second in total, at random times and regardless of
+// answers, until ctx ends.
+func (c *senderGroup) sendAt(ctx context.Context, perSecond float64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	c.began = time.Now()
 	gap := float64(time.Second) * float64(len(c.all)) / perSecond
@@ -327,8 +329,8 @@ func (c *crowd) talk(ctx context.Context, perSecond float64) error {
 	return g.Wait()
 }
 
-// settle waits until everything is answered.
-func (c *crowd) settle(ctx context.Context) error {
+// settle waits until all messages are answered.
+func (c *senderGroup) settle(ctx context.Context) error {
 	for until := time.Now().Add(patience); time.Now().Before(until); {
 		left := 0
 		for _, t := range c.all {
@@ -341,11 +343,11 @@ func (c *crowd) settle(ctx context.Context) error {
 			break
 		}
 	}
-	return errors.New("not everything was answered")
+	return errors.New("some messages were not answered")
 }
 
-// messages are all that were sent since a moment.
-func (c *crowd) messages(since time.Time) (all []message) {
+// messages returns those sent since a moment.
+func (c *senderGroup) messages(since time.Time) (all []message) {
 	for _, t := range c.all {
 		t.mu.Lock()
 		for i := range t.sent {
@@ -358,7 +360,7 @@ func (c *crowd) messages(since time.Time) (all []message) {
 	return all
 }
 
-// rest asks the REST API.
+// rest calls the REST API.
 func rest(ctx context.Context, url string, user chat.UserID, method, path string, body, into any) error {
 	var payload io.Reader
 	if body != nil {
@@ -384,7 +386,7 @@ func rest(ctx context.Context, url string, user chat.UserID, method, path string
 		return err
 	}
 	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s %s was answered by %s: %s", method, path, resp.Status, b)
+		return fmt.Errorf("the server answered %s %s with %s: %s", method, path, resp.Status, b)
 	}
 	if into == nil {
 		return nil

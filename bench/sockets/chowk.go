@@ -25,20 +25,20 @@ import (
 
 const secret = "a secret of the benchmark, of more than 32 bytes"
 
-// chowk is the real binary, on PostgreSQL, which is another process.
+// chowk is the real binary, on PostgreSQL, in a process of its own.
 type chowk struct {
 	server   *testkit.Server
 	dir      string
 	pg       *pgtest.Server
 	database string
-	extra    int // further channels of each user, to which nobody writes
+	extra    int // further channels of each user, without messages
 
 	mu      sync.Mutex
 	senders map[int]*sender
 	fleet   *fleet
 }
 
-// sender is the socket through which a group is written to.
+// sender is the socket that sends to a group.
 type sender struct {
 	s   *sock
 	ack chan []byte
@@ -94,7 +94,7 @@ func (c *chowk) stop() {
 
 func userOf(i int) chat.UserID { return chat.UserID(fmt.Sprintf("user-%06d", i)) }
 
-// groupID and extraID name the channels.
+// groupID and extraID return the channels' ids.
 func groupID(group int) (id chat.ID) {
 	copy(id[:], fmt.Sprintf("group%011d", group))
 	id[6], id[8] = 0x40, 0x80
@@ -107,8 +107,8 @@ func extraID(k, i int) (id chat.ID) {
 	return id
 }
 
-// prepare makes users, one channel for every size of them, and the further ones,
-// each of a hundred users.
+// prepare creates users, one channel for every size of them, and the further channels,
+// each with a hundred users.
 func (c *chowk) prepare(n, size int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -137,9 +137,11 @@ func (c *chowk) prepare(n, size int) error {
 	var batch pgx.Batch
 	batch.Queue(`INSERT INTO users (id, name, role, is_admin, is_active, is_verified, password_hash, created_at)
 		SELECT u, u, 'student', false, true, true, '', 0 FROM unnest($1::text[]) u`, users)
-	batch.Queue(`INSERT INTO channels (id, name, channel_type, is_private, is_archived, created_by, member_count, message_count, last_seq, last_message_at, created_at, updated_at)
+	batch.Queue(`INSERT INTO channels (id, name, channel_type, is_private, is_archived, created_by,
+			member_count, message_count, last_seq, last_message_at, created_at, updated_at)
 		SELECT c, 'bench', 'group', true, false, 'user-000000', 0, 0, 0, 0, 0, 0 FROM unnest($1::uuid[]) c`, channels)
-	batch.Queue(`INSERT INTO members (channel_id, user_id, role, joined_at, last_read_at, last_read_seq, read_ordinal, joined_seq)
+	batch.Queue(`INSERT INTO members (channel_id, user_id, role, joined_at,
+			last_read_at, last_read_seq, read_ordinal, joined_seq)
 		SELECT c, u, 'member', 0, 0, 0, 0, 0 FROM unnest($1::uuid[], $2::text[]) AS m(c, u)`, memberChannels, members)
 	if err := db.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("fill the database: %w", err)
@@ -180,12 +182,12 @@ func (c *chowk) publish(group int, content []byte) error {
 	}
 }
 
-// load sends messages: each group's through one socket, in order.
+// load sends messages, each group's through one socket, in order.
 func (c *chowk) load(groups, count, rate int) error {
 	return c.loadFrom(groups, 0, count, rate, messageBytes)
 }
 
-// loadFrom numbers them from first on, and makes them of so many bytes.
+// loadFrom numbers the messages from first on, with size bytes each.
 func (c *chowk) loadFrom(groups, first, count, rate, size int) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -203,7 +205,7 @@ func (c *chowk) loadFrom(groups, first, count, rate, size int) error {
 			}
 		})
 	}
-	if groups > 1 { // not while it is measured
+	if groups > 1 { // not during the measurement
 		for g := range groups {
 			if _, err := c.sender(g); err != nil {
 				return err
@@ -243,12 +245,12 @@ func (c *chowk) sender(group int) (*sender, error) {
 	return s, nil
 }
 
-// groupSize is the size of the groups of the scenario that runs.
+// groupSize is the size of the groups in the current scenario.
 var groupSize = 1
 
 var bySocket sync.Map
 
-// answered takes what a sender's socket hears.
+// answered handles what a sender's socket receives.
 func (c *chowk) answered(s *sock, payload []byte) {
 	if !bytes.Contains(payload, []byte(`"type":"ack"`)) && !bytes.Contains(payload, []byte(`"type":"error"`)) {
 		return
@@ -300,7 +302,7 @@ func number(re *regexp.Regexp, text []byte) uint64 {
 	return n
 }
 
-// counter is the value of one of its metrics.
+// counter returns one of the server's metrics.
 func (c *chowk) counter(name string) (float64, error) {
 	text, err := c.get("/metrics")
 	if err != nil {
@@ -323,7 +325,7 @@ func (c *chowk) get(path string) ([]byte, error) {
 	return io.ReadAll(r.Body)
 }
 
-// connections is how many connections to the database chowk has.
+// connections returns the number of chowk's database connections.
 func (c *chowk) connections(ctx context.Context, db *pgx.Conn) (n int, err error) {
 	err = db.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = 'bench'").Scan(&n)
 	return n, err

@@ -22,13 +22,13 @@ import (
 	"github.com/chowk-chat/chowk/internal/netpoll"
 )
 
-// fleet is many client sockets. It waits for them with chowk's own poller, because
-// a goroutine each would take the CPU time that the server is to have.
+// fleet is many client sockets. They use chowk's own poller, because a goroutine for
+// each would take CPU time from the server.
 type fleet struct {
 	poller *netpoll.Poller
 	on     func(s *sock, payload []byte) // for every text message
 	number int32
-	later  atomic.Int64 // times that a socket was told to come back a moment later
+	later  atomic.Int64 // times that a socket was asked to come back later
 }
 
 var fleets atomic.Int32
@@ -39,12 +39,12 @@ type sock struct {
 	conn   atomic.Pointer[netpoll.Conn]
 	parser frame.Parser
 	stuck  atomic.Bool  // reads nothing
-	held   atomic.Bool  // has stopped reading because of it
-	last   int32        // the number of the last event, for who checks their order
+	held   atomic.Bool  // has stopped reading for that reason
+	last   int32        // the number of the last event, for checking the order
 	wrong  atomic.Int32 // events out of order
-	sent   atomic.Int64 // when the event under way was sent, in Unix nanoseconds
+	sent   atomic.Int64 // when the current event was sent, in Unix nanoseconds
 	closed atomic.Bool
-	heard  atomic.Bool // anything at all
+	heard  atomic.Bool // it has received something
 }
 
 var readAll = &frame.Limits{Frame: 64 << 20, Message: 64 << 20, Fragments: 1000, Client: true}
@@ -60,12 +60,12 @@ func (f *fleet) close() {
 	_ = f.poller.Close(ctx)
 }
 
-// address names the server and what the handshake says.
+// address is the server's address and the content of the handshake.
 type address struct {
 	host, path string
 	header     http.Header
-	receive    int    // bytes of SO_RCVBUF, 0 for the system's choice
-	first      []byte // a text message to send at once
+	receive    int    // bytes of SO_RCVBUF, 0 for the system's default
+	first      []byte // a text message to send immediately
 }
 
 // errRefused is a handshake that was answered in HTTP.
@@ -76,10 +76,13 @@ type errRefused struct {
 
 func (e errRefused) Error() string { return fmt.Sprintf("refused with status %d: %s", e.status, e.why) }
 
-// dial opens the i-th socket, from an address of its own for every fleet and every
-// 10,000: ports that were closed a moment ago cannot be used again yet.
+// dial opens the ith socket, from an address of its own for every fleet and every
+// 10,000 sockets: recently closed ports cannot be used again yet.
 func (f *fleet) dial(i int, a address) (*sock, error) {
-	d := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(f.number), byte(1+i/10_000))}, KeepAlive: -1, Control: a.prepare}
+	d := net.Dialer{
+		Timeout:   30 * time.Second,
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(f.number), byte(1+i/10_000))}, KeepAlive: -1, Control: a.prepare,
+	}
 	nc, err := d.Dial("tcp", a.host)
 	if err != nil {
 		return nil, err
@@ -101,10 +104,10 @@ func (f *fleet) dial(i int, a address) (*sock, error) {
 	return s, nil
 }
 
-// prepare lets the kernel choose the port when the target is known: it need not be
-// free towards every other target then. A receive buffer has to be small before the
-// connection is made, or the peer remembers a larger window and, with loopback's
-// long segments, waits for half of that to be free.
+// prepare lets the kernel choose the port once the target is known, so that the port
+// has to be free for this target only. A receive buffer must be small before the
+// connection exists: otherwise the peer remembers a larger window and, with loopback's
+// long segments, waits for half of it to be free.
 func (a address) prepare(_, _ string, c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
@@ -119,7 +122,8 @@ func (a address) prepare(_, _ string, c syscall.RawConn) error {
 func shake(nc net.Conn, a address) (leftover []byte, err error) {
 	_ = nc.SetDeadline(time.Now().Add(60 * time.Second))
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", a.path, a.host)
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", a.path, a.host)
 	_ = a.header.Write(&b)
 	b.WriteString("\r\n")
 	if _, err := nc.Write(b.Bytes()); err != nil {
@@ -140,8 +144,8 @@ func shake(nc net.Conn, a address) (leftover []byte, err error) {
 	return bytes.Clone(leftover), nil
 }
 
-// open opens n sockets, at most width at a time. Whoever is told that the server is
-// busy tries again, as a client does.
+// open opens n sockets, at most width at a time. A socket that is refused because the
+// server is busy tries again, as clients do.
 func (f *fleet) open(from, n, width int, at func(i int) address) ([]*sock, error) {
 	all := make([]*sock, n)
 	errs := make(chan error, n)
@@ -173,12 +177,12 @@ func (f *fleet) open(from, n, width int, at func(i int) address) ([]*sock, error
 	if len(failed) > 0 {
 		return nil, fmt.Errorf("%d of %d sockets did not open, the first: %w", len(failed), n, failed[0])
 	}
-	if n > 0 && at(from).first != nil { // it is answered when the server has taken the socket in
+	if n > 0 && at(from).first != nil { // it is answered when the server has accepted the socket
 		err := until(time.Minute, func() bool {
 			return !slices.ContainsFunc(all, func(s *sock) bool { return !s.heard.Load() })
 		})
 		if err != nil {
-			return nil, fmt.Errorf("some sockets were not greeted: %w", err)
+			return nil, fmt.Errorf("some sockets received no connection frame: %w", err)
 		}
 	}
 	return all, nil
@@ -229,7 +233,7 @@ func (s *sock) wakeUp() {
 	}
 }
 
-// Writable, Idle, Late and Closed implement [netpoll.Handler].
+// Writable, Idle, PartialTimeout and Closed implement [netpoll.Handler].
 func (s *sock) Writable(*netpoll.Conn)       {}
 func (s *sock) Idle(*netpoll.Conn)           {}
 func (s *sock) PartialTimeout(*netpoll.Conn) {}
@@ -238,8 +242,8 @@ func (s *sock) Closed(*netpoll.Conn, error)  { s.closed.Store(true) }
 // marker precedes an event's number in its content.
 var marker = []byte("@@")
 
-// numbers calls f with the number of each event in a payload, and when it was sent:
-// some servers put several into one message.
+// numbers calls f with the number of each event in a payload and the time when it was
+// sent; some servers put several into one message.
 func numbers(payload []byte, f func(n int, sent int64)) {
 	const length = 2 + 8 + 1 + 19
 	for {
@@ -257,7 +261,7 @@ func numbers(payload []byte, f func(n int, sent int64)) {
 	}
 }
 
-// content is an event's content of size bytes, with its number and the time.
+// content returns an event's content of size bytes, with its number and the time.
 func content(n, size int) []byte {
 	b := fmt.Appendf(nil, "@@%08d!%019d", n, time.Now().UnixNano())
 	return append(b, bytes.Repeat([]byte("x"), max(0, size-len(b)))...)

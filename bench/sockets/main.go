@@ -1,8 +1,8 @@
-// Command benchsockets measures chowk's sockets beside servers made with other
-// libraries, and beside a bare loop of write(2), in one run on one machine: what an
-// idle socket costs, a broadcast, an echo, a slow reader, a client in a loop, and a
-// storm of connections. Servers are processes of their own; their CPU time is what
-// compares, because rates depend on the client, which shares the machine.
+// Command benchsockets compares chowk's sockets with servers built with other
+// libraries, and with a bare loop of write(2), in one run on one machine: the cost of
+// an idle socket, a broadcast, an echo, slow readers, a client in a reconnect loop, and
+// a storm of connections. Each server is a process of its own. Compare their CPU time:
+// rates depend on the client, which shares the machine.
 package main
 
 import (
@@ -62,17 +62,19 @@ var scenarios = []struct {
 
 func main() {
 	b := &bench{}
-	run := flag.String("run", "", "scenarios, separated by commas; all when empty: idle broadcast groups backlog echo slow loop storm")
-	servers := flag.String("servers", "write,chowk,gws,gorilla,coder,centrifuge,centrifuge-20ms", "servers to measure, separated by commas")
+	run := flag.String("run", "",
+		"scenarios, separated by commas; all when empty: idle broadcast groups backlog echo slow loop storm")
+	servers := flag.String("servers", "write,chowk,gws,gorilla,coder,centrifuge,centrifuge-20ms",
+		"servers to measure, separated by commas")
 	flag.StringVar(&b.binary, "chowk", "bin/chowk", "chowk's binary")
 	flag.IntVar(&b.sockets, "sockets", 10_000, "sockets of the broadcasts, the echo and the slow readers")
 	flag.IntVar(&b.idle, "idle", 15_000, "idle sockets, and sockets of the storm")
 	flag.IntVar(&b.seconds, "seconds", 20, "length of a measurement")
-	flag.IntVar(&b.rate, "rate", 200, "events a second while readers are slow")
+	flag.IntVar(&b.rate, "rate", 200, "events per second while readers are slow")
 	out := flag.String("json", "", "file for the results as JSON")
-	flag.DurationVar(&b.settle, "settle", 40*time.Second, "how long sockets are idle before memory is looked at")
+	flag.DurationVar(&b.settle, "settle", 40*time.Second, "how long sockets are idle before memory is measured")
 	flag.StringVar(&b.profile, "profile", "", "file for chowk's heap profile at the end of idle")
-	serving := flag.String("serve", "", "be a server of this kind (the benchmark starts itself so)")
+	serving := flag.String("serve", "", "run a server of this kind (the benchmark starts itself with this flag)")
 	flag.Parse()
 	if *serving != "" {
 		fail(serve(*serving))
@@ -87,7 +89,8 @@ func main() {
 	}
 	if *out != "" {
 		text, err := json.MarshalIndent(map[string]any{
-			"time": time.Now().UTC().Format(time.RFC3339), "go": runtime.Version(), "cores": runtime.NumCPU(), "results": b.results,
+			"time": time.Now().UTC().Format(time.RFC3339), "go": runtime.Version(), "cores": runtime.NumCPU(),
+			"results": b.results,
 		}, "", "  ")
 		fail(err)
 		fail(os.WriteFile(*out, append(text, '\n'), 0o644))
@@ -129,7 +132,7 @@ func number4(f float64) string {
 	}
 }
 
-// with runs f beside a fresh server and a fleet.
+// with runs f with a new server and a fleet.
 func (b *bench) with(name string, extra int, f func(t target, fl *fleet) error) error {
 	var t target
 	var err error
@@ -153,7 +156,7 @@ func (b *bench) with(name string, extra int, f func(t target, fl *fleet) error) 
 	return nil
 }
 
-// each runs f for every server that is asked for.
+// each runs f for every selected server.
 func (b *bench) each(extra int, f func(t target, fl *fleet) error) error {
 	for _, name := range b.targets {
 		if err := b.with(name, extra, f); err != nil {
@@ -163,7 +166,7 @@ func (b *bench) each(extra int, f func(t target, fl *fleet) error) error {
 	return nil
 }
 
-// onlyChowk runs f beside chowk, if that is asked for.
+// onlyChowk runs f with chowk, if it is selected.
 func (b *bench) onlyChowk(extra int, f func(t *chowk, fl *fleet) error) error {
 	if !slices.Contains(b.targets, "chowk") {
 		return nil

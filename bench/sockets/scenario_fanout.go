@@ -9,7 +9,7 @@ import (
 	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
-// tracker follows events until the last socket has them.
+// tracker follows events until the last socket has received them.
 type tracker struct {
 	want      int32
 	delivered atomic.Int64
@@ -44,7 +44,7 @@ func (t *tracker) wait(limit time.Duration) error {
 	return nil
 }
 
-// latency is a quantile of the time to the last socket.
+// latency returns a quantile of the time to the last socket.
 func (t *tracker) latency(q float64) float64 {
 	var all []int64
 	for i := range t.took {
@@ -55,7 +55,7 @@ func (t *tracker) latency(q float64) float64 {
 	return quantile(all, q)
 }
 
-// quantile of durations in nanoseconds, in milliseconds.
+// quantile returns a quantile of durations in nanoseconds, in milliseconds.
 func quantile(all []int64, q float64) float64 {
 	if len(all) == 0 {
 		return 0
@@ -64,7 +64,7 @@ func quantile(all []int64, q float64) float64 {
 	return float64(all[min(len(all)-1, int(q*float64(len(all))))]) / 1e6
 }
 
-// fanOut measures one way to publish. A warm-up comes before.
+// fanOut measures one way to publish, after a warm-up.
 func (b *bench) fanOut(scenario string, size, count, rate int) error {
 	groupSize = size
 	groups := b.sockets / size
@@ -75,7 +75,7 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 		if _, err := fl.open(0, b.sockets, 64, func(i int) address { return t.at(i, size) }); err != nil {
 			return err
 		}
-		time.Sleep(2 * time.Second) // whoever was greeted may not be listening yet
+		time.Sleep(2 * time.Second) // a socket that has its connection frame may not be subscribed yet
 		warm := track(fl, groups, size)
 		if err := t.load(groups, groups, max(rate, 50)); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 		if err := warm.wait(time.Minute); err != nil {
 			return err
 		}
-		time.Sleep(2 * time.Second) // handshakes' garbage, and presence
+		time.Sleep(2 * time.Second) // garbage of the handshakes, and presence
 		tr := track(fl, count, size)
 		cpu, all, start := usage.Process(t.pid(), false), usage.Machine(), time.Now()
 		if err := t.load(groups, count, rate); err != nil {
@@ -97,16 +97,17 @@ func (b *bench) fanOut(scenario string, size, count, rate int) error {
 		millions := float64(tr.delivered.Load()) / 1e6
 		b.add(scenario, t.name(),
 			value{"cpu", used / millions, " s/M"}, value{"p50", tr.latency(0.5), " ms"}, value{"p99", tr.latency(0.99), " ms"},
-			value{"frame", float64(tr.bytes.Load()), " B"}, value{"deliveries", millions / took * 1e6, "/s"}, value{"machine", (usage.Machine() - all) / took, " cores"})
+			value{"frame", float64(tr.bytes.Load()), " B"}, value{"deliveries", millions / took * 1e6, "/s"},
+			value{"machine", (usage.Machine() - all) / took, " cores"})
 		return nil
 	})
 }
 
-// runBroadcast: one channel of all sockets, at a rate that leaves no backlog.
+// runBroadcast uses one channel with all sockets, at a rate that leaves no backlog.
 func (b *bench) runBroadcast() error { return b.fanOut("broadcast", b.sockets, 4*b.seconds, 4) }
 
-// runGroups: channels of ten, 2,000 events a second.
+// runGroups uses channels of ten, with 2,000 events per second.
 func (b *bench) runGroups() error { return b.fanOut("groups", 10, 2000*b.seconds, 2000) }
 
-// runBacklog: one channel of all sockets, as fast as it goes.
+// runBacklog uses one channel with all sockets, as fast as possible.
 func (b *bench) runBacklog() error { return b.fanOut("backlog", b.sockets, 20*b.seconds, 0) }

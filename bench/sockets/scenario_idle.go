@@ -11,11 +11,11 @@ import (
 	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
-// otherChannels are what a user of chowk hears besides one channel: ten in all.
+// otherChannels are a user's channels besides the measured one: ten in all.
 const otherChannels = 9
 
-// runIdle opens a third of the sockets, and then the rest. A socket hears ten
-// channels of a hundred with chowk, one with the others.
+// runIdle opens a third of the sockets, and then the rest. With chowk, a socket is in
+// ten channels of a hundred members, with the others in one.
 func (b *bench) runIdle() error {
 	const few = 1000
 	groupSize = 100
@@ -36,8 +36,8 @@ func (b *bench) runIdle() error {
 			p.rss = usage.AnonymousMemory(t.pid())
 			return p, nil
 		}
-		// A thousand first: what a server needs once, such as its connections to the
-		// database, is not what a socket costs.
+		// A thousand sockets come first: what a server needs once, such as its database
+		// connections, is not the cost of a socket.
 		if _, err := fl.open(0, few, 64, func(i int) address { return t.at(i, groupSize) }); err != nil {
 			return err
 		}
@@ -76,14 +76,14 @@ func (b *bench) runIdle() error {
 	})
 }
 
-// runEcho: 200 sockets send 50 small events a second each, beside the idle ones and
-// alone.
+// runEcho lets 200 sockets send 50 small events per second each, with idle sockets and
+// without.
 func (b *bench) runEcho() error {
 	const busy, perSecond = 200, 50
 	groupSize = 100
 	return b.each(0, func(t target, fl *fleet) error {
 		if t.name() == "write" {
-			return nil // it answers nothing
+			return nil // it does not answer
 		}
 		if err := t.prepare(b.sockets+busy, groupSize); err != nil {
 			return err
@@ -103,7 +103,8 @@ func (b *bench) runEcho() error {
 			used, took := echo(t, fl, active, perSecond, b.seconds)
 			events := float64(len(took))
 			b.add("echo", t.name(), value{"idle", float64(idle), ""}, value{"cpu", used / events * 1e6, " s/M"},
-				value{"p50", quantile(took, 0.5), " ms"}, value{"p99", quantile(took, 0.99), " ms"}, value{"events", events / float64(b.seconds), "/s"})
+				value{"p50", quantile(took, 0.5), " ms"}, value{"p99", quantile(took, 0.99), " ms"},
+				value{"events", events / float64(b.seconds), "/s"})
 		}
 		return nil
 	})

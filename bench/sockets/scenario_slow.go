@@ -13,8 +13,8 @@ const (
 	slowPause = 30   // seconds without reading
 )
 
-// runSlow: a tenth of the sockets of every channel stop reading. The others must not
-// notice, and the slow ones must have everything afterwards.
+// runSlow makes a tenth of the sockets of every channel stop reading. The others must
+// not notice, and the slow ones must receive everything afterwards.
 func (b *bench) runSlow() error {
 	groupSize = slowGroup
 	groups := b.sockets / slowGroup
@@ -25,14 +25,14 @@ func (b *bench) runSlow() error {
 		socks, err := fl.open(0, b.sockets, 64, func(i int) address {
 			a := t.at(i, slowGroup)
 			if isSlow(i) {
-				a.receive = 16 << 10 // so that it is the server that has to wait, not the client's kernel
+				a.receive = 16 << 10 // so that the server has to wait, not the client's kernel
 			}
 			return a
 		})
 		if err != nil {
 			return err
 		}
-		time.Sleep(2 * time.Second) // whoever was greeted may not be listening yet
+		time.Sleep(2 * time.Second) // a socket that has its connection frame may not be subscribed yet
 		warm := track(fl, groups, slowGroup)
 		if err := t.load(groups, groups, 50); err != nil {
 			return err
@@ -40,7 +40,7 @@ func (b *bench) runSlow() error {
 		if err := warm.wait(time.Minute); err != nil {
 			return err
 		}
-		perSecond := b.rate / groups * groups // each channel has as many
+		perSecond := b.rate / groups * groups // each channel has the same number
 		tr := trackOrdered(fl, socks, perSecond*2*slowPause, groups)
 		var slow []*sock
 		for i, s := range socks {
@@ -57,7 +57,7 @@ func (b *bench) runSlow() error {
 
 func isSlow(i int) bool { return i%10 == 5 }
 
-// slowParts measures while all read, and then while the slow ones do not.
+// slowParts measures while all sockets read, and then while the slow ones do not.
 func (b *bench) slowParts(t *chowk, tr *ordered, slow []*sock, groups, perSecond int) error {
 	behind, err := t.counter("chowk_hub_fell_behind_total")
 	if err != nil {
@@ -84,15 +84,20 @@ func (b *bench) slowParts(t *chowk, tr *ordered, slow []*sock, groups, perSecond
 		if err != nil {
 			return err
 		}
-		b.add("slow", t.name()+" "+part.name, value{"p50", tr.quantile(first, count, 0.5), " ms"}, value{"p99", tr.quantile(first, count, 0.99), " ms"},
-			value{"fell behind", now - behind, ""}, value{"cpu", (usage.Process(t.pid(), false) - cpu) / float64(part.seconds), " cores"},
+		b.add("slow", t.name()+" "+part.name, value{"p50", tr.quantile(first, count, 0.5), " ms"},
+			value{"p99", tr.quantile(first, count, 0.99), " ms"},
+			value{"fell behind", now - behind, ""}, value{
+				"cpu", (usage.Process(t.pid(), false) - cpu) / float64(part.seconds),
+				" cores",
+			},
 			value{"rss growth", (usage.AnonymousMemory(t.pid()) - rss) / float64(len(slow)) / 1024, " KiB per slow socket"})
 		first, behind = first+count, now
 	}
 	return nil
 }
 
-// slowWoken lets the slow ones read again, and looks at what they have in the end.
+// slowWoken lets the slow sockets read again, and checks what they have received in the
+// end.
 func (b *bench) slowWoken(tr *ordered, socks, slow []*sock) error {
 	start := time.Now()
 	for _, s := range slow {
@@ -109,16 +114,17 @@ func (b *bench) slowWoken(tr *ordered, socks, slow []*sock) error {
 			closed++
 		}
 	}
-	b.add("slow", "chowk woken", value{"level after", level, " s"}, value{"without all events", float64(tr.missing(socks)), ""},
+	b.add("slow", "chowk woken", value{"caught up after", level, " s"},
+		value{"without all events", float64(tr.missing(socks)), ""},
 		value{"out of order or twice", float64(wrong), ""}, value{"closed", float64(closed), ""})
 	return err
 }
 
-// ordered is a tracker of events that every socket of a channel must have in order:
-// event n is channel n % groups's.
+// ordered is a tracker of events that every socket of a channel must receive in order:
+// event n belongs to channel n % groups.
 type ordered struct {
 	tracker
-	last int32 // what a socket's last is when it has all
+	last int32 // the number of a socket's last event when it has all
 }
 
 func trackOrdered(fl *fleet, socks []*sock, events, groups int) *ordered {
@@ -128,7 +134,10 @@ func trackOrdered(fl *fleet, socks []*sock, events, groups int) *ordered {
 			slow[s] = true
 		}
 	}
-	tr := &ordered{tracker{want: slowGroup - slowGroup/10, got: make([]atomic.Int32, events), took: make([]atomic.Int64, events)}, int32(events / groups)}
+	tr := &ordered{tracker{
+		want: slowGroup - slowGroup/10, got: make([]atomic.Int32, events),
+		took: make([]atomic.Int64, events),
+	}, int32(events / groups)}
 	fl.on = func(s *sock, payload []byte) {
 		numbers(payload, func(n int, sent int64) {
 			if last := atomic.AddInt32(&s.last, 1); int(last-1) != n/groups {
@@ -142,7 +151,7 @@ func trackOrdered(fl *fleet, socks []*sock, events, groups int) *ordered {
 	return tr
 }
 
-// missing counts the sockets that do not have all events.
+// missing counts the sockets that have not received all events.
 func (t *ordered) missing(socks []*sock) (n int) {
 	for _, s := range socks {
 		if atomic.LoadInt32(&s.last) != t.last {

@@ -13,8 +13,9 @@ import (
 	"github.com/chowk-chat/chowk/bench/internal/usage"
 )
 
-// runLoop is the client that once stopped a server: it opens forty sockets a second
-// and leaks seven of them. A thousand others hear an event twenty times a second.
+// runLoop is the client that once brought a server down: it opens forty sockets per
+// second and leaks seven of them. A thousand other sockets receive an event twenty
+// times per second.
 func (b *bench) runLoop() error {
 	const others, rate = 1000, 20
 	groupSize = others
@@ -49,10 +50,11 @@ func (b *bench) runLoop() error {
 			if err != nil {
 				return err
 			}
-			b.add("loop", "chowk", value{"attempts", float64(opened.Load() + refused.Load()), ""}, value{"refused", float64(refused.Load()), ""},
+			b.add("loop", "chowk", value{"attempts", float64(opened.Load() + refused.Load()), ""},
+				value{"refused", float64(refused.Load()), ""},
 				value{"p50", tr.latency(0.5), " ms"}, value{"p99", tr.latency(0.99), " ms"}, value{"cpu", used, " s"})
 		}
-		// The user has as many as he may have: what does saying no cost?
+		// The user has reached the limit: what does a refusal cost?
 		const attempts = 4000
 		cpu := usage.Process(t.pid(), false)
 		refused := 0
@@ -63,12 +65,13 @@ func (b *bench) runLoop() error {
 			}
 		}
 		used := usage.Process(t.pid(), false) - cpu
-		b.add("loop", "chowk refusing", value{"refused", float64(refused), ""}, value{"cpu", used / attempts * 1e6, " µs each"})
+		b.add("loop", "chowk refusing", value{"refused", float64(refused), ""},
+			value{"cpu", used / attempts * 1e6, " µs each"})
 		return nil
 	})
 }
 
-// leak opens forty sockets a second for user i, and closes all but seven of them.
+// leak opens forty sockets per second for user i, and closes all but seven of them.
 func (c *chowk) leak(ctx context.Context, fl *fleet, i int, opened, refused *atomic.Int64) {
 	tick := time.NewTicker(time.Second / 40)
 	defer tick.Stop()
@@ -90,7 +93,7 @@ func (c *chowk) leak(ctx context.Context, fl *fleet, i int, opened, refused *ato
 	}
 }
 
-// runStorm opens all sockets as fast as it goes.
+// runStorm opens all sockets as fast as possible.
 func (b *bench) runStorm() error {
 	groupSize = 100
 	return b.onlyChowk(otherChannels, func(t *chowk, fl *fleet) error {
@@ -135,8 +138,9 @@ func (b *bench) runStorm() error {
 		if err != nil {
 			return fmt.Errorf("storm: %w", err)
 		}
-		b.add("storm", "chowk", value{"sockets", float64(b.idle), ""}, value{"in", took, " s"}, value{"per cpu second", float64(b.idle) / used, ""},
-			value{"database connections", float64(most), ""}, value{"told to come later", float64(fl.later.Load()), ""})
+		b.add("storm", "chowk", value{"sockets", float64(b.idle), ""}, value{"in", took, " s"},
+			value{"per cpu second", float64(b.idle) / used, ""},
+			value{"database connections", float64(most), ""}, value{"asked to come later", float64(fl.later.Load()), ""})
 		return nil
 	})
 }

@@ -19,7 +19,7 @@ import (
 // member is one socket of a peer's server; write sends it a frame's payload.
 type member interface{ write(payload []byte) error }
 
-// groups are the channels of a peer's server, one for each socket.
+// groups are the channels of a peer's server; each socket is in one.
 type groups struct {
 	mu     sync.RWMutex
 	byName map[string]map[member]struct{}
@@ -61,7 +61,7 @@ var peers = map[string]func() (peer, error){
 	"gorilla":    newGorilla,
 	"gws":        newGWS,
 	"centrifuge": func() (peer, error) { return newCentrifuge(0) },
-	// Every event waits up to 20 ms for others to share a write with.
+	// Every event waits up to 20 ms for others, to share a write with them.
 	"centrifuge-20ms": func() (peer, error) { return newCentrifuge(20 * time.Millisecond) },
 }
 
@@ -74,7 +74,7 @@ type memory struct {
 func serve(name string) error {
 	make, ok := peers[name]
 	if !ok {
-		return fmt.Errorf("no server is called %q", name)
+		return fmt.Errorf("there is no server %q", name)
 	}
 	p, err := make()
 	if err != nil {
@@ -103,7 +103,10 @@ func serve(name string) error {
 		debug.FreeOSMemory()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		_ = json.NewEncoder(w).Encode(memory{Heap: m.HeapInuse, Live: m.HeapAlloc, Stack: m.StackInuse, Goroutines: runtime.NumGoroutine()})
+		_ = json.NewEncoder(w).Encode(memory{
+			Heap: m.HeapInuse, Live: m.HeapAlloc, Stack: m.StackInuse,
+			Goroutines: runtime.NumGoroutine(),
+		})
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -119,7 +122,7 @@ func serve(name string) error {
 
 func groupOf(r *http.Request) string { return r.URL.Query().Get("group") }
 
-// eventBytes is the size of a message of messageBytes as chowk tells of it: with its
+// eventBytes is the size of a message of messageBytes as chowk sends it: with its
 // channel, its author, times and ids.
 const eventBytes = 556
 
@@ -129,7 +132,7 @@ func event(n int) []byte {
 	return body
 }
 
-// pace calls f count times, at a rate a second; late calls are made up for.
+// pace calls f count times, at a rate per second; late calls are made up for.
 func pace(count, rate int, f func(n int)) {
 	start := time.Now()
 	for n := range count {
@@ -140,5 +143,5 @@ func pace(count, rate int, f func(n int)) {
 	}
 }
 
-// text is the frame that all members of a group are sent.
+// text is the frame that is sent to all members of a group.
 func text(payload []byte) []byte { return frame.Text(payload) }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bare is the floor: after the handshake nothing but descriptors and a loop of
-// write(2) with the same bytes. Nobody reads what the peers send.
+// bare is the baseline: after the handshake only descriptors, and a loop of write(2)
+// with the same bytes. It does not read what the peers send.
 type bare struct {
 	mu  sync.Mutex
 	fds map[string][]int
@@ -30,7 +30,8 @@ func (b *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer nc.Close()
-	_, _ = fmt.Fprintf(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+	_, _ = fmt.Fprintf(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"+
+		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(sum[:]))
 	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {

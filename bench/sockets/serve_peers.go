@@ -12,7 +12,7 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// coderSocket is coder/websocket as its documentation uses it.
+// coderSocket is coder/websocket as in its documentation.
 type coderSocket struct{ c *coder.Conn }
 
 func (s coderSocket) write(p []byte) error {
@@ -50,8 +50,8 @@ func newCoder() (peer, error) {
 	}, nil
 }
 
-// gorillaSocket is gorilla/websocket with pooled write buffers, small read buffers
-// and a mutex instead of a writer goroutine, which is leaner than usual.
+// gorillaSocket is gorilla/websocket with pooled write buffers, small read buffers and
+// a mutex instead of a writer goroutine, which is leaner than usual.
 type gorillaSocket struct {
 	mu sync.Mutex
 	c  *gorilla.Conn
@@ -65,7 +65,10 @@ func (s *gorillaSocket) write(p []byte) error {
 
 func newGorilla() (peer, error) {
 	g := &groups{byName: make(map[string]map[member]struct{})}
-	up := gorilla.Upgrader{ReadBufferSize: 1024, WriteBufferPool: &sync.Pool{}, CheckOrigin: func(*http.Request) bool { return true }}
+	up := gorilla.Upgrader{
+		ReadBufferSize: 1024, WriteBufferPool: &sync.Pool{},
+		CheckOrigin: func(*http.Request) bool { return true },
+	}
 	return peer{
 		socket: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := up.Upgrade(w, r, nil)
@@ -102,8 +105,8 @@ func newGorilla() (peer, error) {
 	}, nil
 }
 
-// gwsSocket is lxzan/gws with its own broadcaster, which sends through the
-// socket's queue.
+// gwsSocket is lxzan/gws with its own broadcaster, which sends through the socket's
+// queue.
 type gwsSocket struct{ c *gws.Conn }
 
 func (s gwsSocket) write(p []byte) error { return s.c.WriteMessage(gws.OpcodeText, p) }
@@ -146,10 +149,9 @@ func newGWS() (peer, error) {
 	}, nil
 }
 
-// newCentrifuge is the library behind Centrifugo with the options that cost least:
-// pooled buffers, no queue for replies, no compression, no history, no presence,
-// and with a delay a timer in place of a writer goroutine. What clients send is
-// answered by an RPC.
+// newCentrifuge is the library behind Centrifugo with its cheapest options: pooled
+// buffers, no queue for replies, no compression, no history, no presence, and with a
+// delay a timer instead of a writer goroutine. An RPC answers what clients send.
 func newCentrifuge(delay time.Duration) (peer, error) {
 	node, err := centrifuge.New(centrifuge.Config{LogLevel: centrifuge.LogLevelNone})
 	if err != nil {

@@ -16,20 +16,21 @@ import (
 type target interface {
 	name() string
 	pid() int
-	// at is how the i-th socket connects; sockets i of one group i/size hear the same.
+	// at returns how the ith socket connects; sockets with the same i/size are in one
+	// group.
 	at(i, size int) address
-	// prepare makes the groups of size for n sockets.
+	// prepare creates the groups of size for n sockets.
 	prepare(n, size int) error
-	// load publishes events to groups in turn, at a rate a second (0: as fast as it
-	// goes), and returns when all are accepted.
+	// load publishes events to groups in turn, at a rate per second (0: as fast as
+	// possible), and returns when all are accepted.
 	load(groups, count, rate int) error
-	// ask is a small event that is answered at once, echoing number n.
+	// ask returns a small event that is answered immediately, echoing number n.
 	ask(n int) []byte
 	memory() (memory, error)
 	stop()
 }
 
-// process is a server that we have started.
+// process is a server started by this program.
 type process struct {
 	cmd *exec.Cmd
 	in  io.Closer
@@ -96,7 +97,7 @@ func (l *library) at(i, size int) address {
 	return a
 }
 
-// load has the server itself make the events: an HTTP request for each would count
+// load makes the server itself create the events: an HTTP request for each would count
 // against it.
 func (l *library) load(groups, count, rate int) error {
 	r, err := http.Post(fmt.Sprintf("%s/load?groups=%d&count=%d&rate=%d", l.url, groups, count, rate), "", nil)

@@ -16,19 +16,19 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 )
 
-// disk is what survives.
+// disk is what survives a power cut.
 type disk struct {
 	dir, scratch string
 	lying        bool
-	watched      *regexp.Regexp // the names of files of which a cut is to take something
+	watched      *regexp.Regexp // the names of the files that a cut has to damage
 
 	mu    sync.Mutex    // guards what follows
-	gone  bool          // the power
-	armed chan struct{} // closed when a write has come that a cut takes; nil when nobody waits for one
+	gone  bool          // the power is off
+	armed chan struct{} // closed by a write that a cut would lose; nil if nothing waits for one
 	dirty map[string][]span
 }
 
-// span is a piece of a file that is not on the disk yet; of length -1 the file's new
+// span is a part of a file that is not on the disk yet; with length -1, the file's new
 // length.
 type span struct{ at, n int64 }
 
@@ -46,10 +46,10 @@ func (d *disk) note(name string, s span) {
 	}
 }
 
-// cutAtLast is when the power is cut though nothing is lost.
+// cutAtLast is when the power is cut even if nothing is lost.
 const cutAtLast = 30 * time.Second
 
-// cut cuts the power, as soon as that takes something, and says how much.
+// cut cuts the power as soon as that loses something, and returns how much.
 func (d *disk) cut() losses {
 	d.mu.Lock()
 	if !d.wouldLose() {
@@ -64,8 +64,8 @@ func (d *disk) cut() losses {
 	}
 	defer d.mu.Unlock()
 	d.gone, d.armed = true, nil
-	var kept float64                   // of the sectors
-	if !d.lying && rand.IntN(2) == 0 { // a lie alone has to be found out
+	var kept float64                   // share of the sectors
+	if !d.lying && rand.IntN(2) == 0 { // a lie must be detected by itself
 		kept = rand.Float64()
 	}
 	var all losses
@@ -82,8 +82,8 @@ func (d *disk) cut() losses {
 	return all
 }
 
-// wouldLose is whether a cut now would take something of a file that is watched.
-// Called with mu held.
+// wouldLose reports whether a cut would now lose data of a watched file. Called with mu
+// held.
 func (d *disk) wouldLose() bool {
 	for name, spans := range d.dirty {
 		if d.watched.MatchString(name) && slices.ContainsFunc(spans, func(s span) bool { return s.n > 0 }) {
@@ -93,20 +93,20 @@ func (d *disk) wouldLose() bool {
 	return false
 }
 
-// losses is what a cut took, in bytes.
+// losses is how many bytes a cut lost.
 type losses struct{ watched, all int64 }
 
 func (l losses) String() string { return fmt.Sprint(l.watched, " ", l.all) }
 
-// sector is what a disk writes whole or not at all, in bytes.
+// sector is what a disk writes completely or not at all, in bytes.
 const sector = 512
 
-// keep puts a share of a file's dirty sectors on the disk, and says how many bytes of
-// the others were written. Called with mu held.
+// keep writes a share of a file's dirty sectors to the disk, and returns how many bytes
+// were in the others. Called with mu held.
 func (d *disk) keep(name string, share float64) (lost int64, err error) {
 	f := &copied{disk: d, name: name}
 	defer f.close()
-	fate := make(map[int64]bool) // of sectors
+	fate := make(map[int64]bool) // by sector
 	for _, s := range d.dirty[name] {
 		if s.n < 0 {
 			if rand.Float64() < share {
@@ -133,11 +133,11 @@ func (d *disk) keep(name string, share float64) (lost int64, err error) {
 	return lost, err
 }
 
-// latency is how long a flush takes that has something to write, as on a disk: most
-// power cuts come during one.
+// latency is how long a flush with data takes, as on a disk: most power cuts happen
+// during one.
 const latency = 3 * time.Millisecond
 
-// flush puts what is dirty of a file on the disk, in the order in which it was
+// flush writes a file's dirty spans to the disk, in the order in which they were
 // written. A file without a name has nothing to keep.
 func (d *disk) flush(name func() (string, bool)) error {
 	write := func() error {
@@ -182,7 +182,7 @@ func (d *disk) write(name string) error {
 	return nil
 }
 
-// copied is a file of which pieces are put on the disk.
+// copied is a file whose spans are written to the disk.
 type copied struct {
 	disk     *disk
 	name     string
@@ -216,11 +216,11 @@ func (c *copied) put(s span) error {
 }
 
 func (c *copied) close() {
-	_ = c.from.Close() // a nil file says only that it is one
+	_ = c.from.Close() // a nil file returns an error
 	_ = c.to.Close()
 }
 
-// names does the same to the disk's names as was done to the others.
+// names makes a change of names on the disk too.
 func (d *disk) names(do func() error) syscall.Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -248,8 +248,8 @@ func (d *disk) remove(name string) syscall.Errno {
 	})
 }
 
-// rename renames a file. Of one that was never flushed the disk has nothing; what it
-// has by the new name stays there until the file is flushed.
+// rename renames a file. The disk has nothing of a file that was never flushed; what it
+// has under the new name stays there until the file is flushed.
 func (d *disk) rename(from, to string) syscall.Errno {
 	return d.names(func() error {
 		d.dirty[to] = d.dirty[from]

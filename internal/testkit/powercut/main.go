@@ -1,17 +1,17 @@
-// Command powercut is a file system of which a power cut takes what was not
-// flushed. It shows the directory given with -disk at the one given with -at. What is
-// written stays in a scratch directory until its file is flushed (fsync, fdatasync);
-// only then it is put on the disk. At SIGUSR1 the power is cut, as soon as files of
-// which the name matches -of would lose something: from then on nothing reaches the
-// disk, and every flush fails. What the programs on it wrote since their last flush is
-// lost, whenever they are killed: all of it half of the times; otherwise some sectors
-// had reached the disk before, in no order (but not if it lies). On SIGTERM it unmounts and ends.
+// Command powercut is a file system that loses data in a power cut. It shows the
+// directory -disk at the directory -at. Writes stay in a scratch directory until their
+// file is flushed (fsync, fdatasync); only then are they written to the disk. At
+// SIGUSR1 the power is cut, as soon as files whose name matches -of would lose data:
+// from then on nothing reaches the disk, and every flush fails. What programs wrote
+// since their last flush is lost, whenever they are killed: half of the time all of it;
+// otherwise some sectors had reached the disk before, in no order (but not with
+// -lying). On SIGTERM it unmounts and ends.
 //
-// It says "mounted", and at a cut "cut" with how many bytes that took from files that
-// match -of and from all.
+// It prints "mounted", and at a cut "cut" with the bytes lost of files that match -of,
+// and of all files.
 //
-// Names are kinder than on some disks: a file that was removed, renamed or linked is so
-// at once. A new file is on the disk once it was flushed.
+// Names are safer than on some disks: removing, renaming or linking a file takes effect
+// at once. A new file is on the disk after its first flush.
 package main
 
 import (
@@ -30,10 +30,10 @@ import (
 )
 
 func main() {
-	at := flag.String("at", "", "where it is to be seen, an empty directory")
-	on := flag.String("disk", "", "the disk, a directory")
-	of := flag.String("of", "", "a regular expression: what must lose something when the power is cut")
-	lying := flag.Bool("lying", false, "say that things are on the disk a second before they are")
+	at := flag.String("at", "", "show the disk at this empty `directory`")
+	on := flag.String("disk", "", "the disk's `directory`")
+	of := flag.String("of", "", "a regular `expression` for files that must lose data when the power is cut")
+	lying := flag.Bool("lying", false, "report data as flushed a second before it is")
 	flag.Parse()
 	watched, err := regexp.Compile(*of)
 	if err == nil {
@@ -50,7 +50,7 @@ func run(at string, d *disk) (err error) {
 		return err
 	}
 	defer os.RemoveAll(d.scratch)
-	// With owners and modes: PostgreSQL looks at those of its directory.
+	// With owners and modes: PostgreSQL checks those of its directory.
 	if out, err := exec.Command("cp", "-a", "--", d.dir+"/.", d.scratch).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy the disk: %w: %s", err, out)
 	}
@@ -62,7 +62,7 @@ func run(at string, d *disk) (err error) {
 	root.RootNode = top
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGTERM, os.Interrupt)
-	// A database need not run as the one who mounts.
+	// A database may run as another user than the one who mounts.
 	server, err := fusefs.Mount(at, top,
 		&fusefs.Options{MountOptions: fuse.MountOptions{DirectMount: true, AllowOther: true, FsName: "powercut"}})
 	if err != nil {
@@ -80,12 +80,12 @@ func run(at string, d *disk) (err error) {
 		if err = server.Unmount(); err == nil {
 			return nil
 		}
-		time.Sleep(50 * time.Millisecond) // somebody is still in it
+		time.Sleep(50 * time.Millisecond) // a program still uses it
 	}
 	return err
 }
 
-// own gives a file the owner and the mode of another.
+// own sets the owner and the mode of a file to those of another.
 func own(file, like string) error {
 	var st syscall.Stat_t
 	if err := syscall.Lstat(like, &st); err != nil {

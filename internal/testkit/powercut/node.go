@@ -17,7 +17,7 @@ type node struct {
 
 func (n *node) child(name string) string { return filepath.Join(n.Path(n.Root()), name) }
 
-// nameOf gives a file's name, unless it was removed and is only open.
+// nameOf returns a file's name, unless the file was removed and is only open.
 func nameOf(n *fs.Inode) (string, bool) {
 	if _, parent := n.Parent(); parent == nil {
 		return "", false
@@ -57,7 +57,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if h, ok := f.(*handle); ok {
-		f = h.below // of a file that was removed there is nothing else
+		f = h.below // a removed file has nothing else
 	}
 	errno := n.LoopbackNode.Setattr(ctx, f, in, out)
 	if size, ok := in.GetSize(); ok && errno == fs.OK {
@@ -118,18 +118,18 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 	return inode, errno
 }
 
-// Symlink is not there: the disk would not have it.
+// Symlink is not supported: the disk would not have the link.
 func (n *node) Symlink(context.Context, string, string, *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	return nil, syscall.ENOTSUP
 }
 
-// Mknod is not there: the disk would not have it.
+// Mknod is not supported: the disk would not have the node.
 func (n *node) Mknod(context.Context, string, uint32, uint32, *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	return nil, syscall.ENOTSUP
 }
 
-// handle is an open file. It hides the one below from the kernel, which could write
-// there past us.
+// handle is an open file. It hides the file below from the kernel, which could
+// otherwise write to it directly.
 type handle struct {
 	below fs.FileHandle
 	disk  *disk
