@@ -152,8 +152,8 @@ func TestRestoreRefusesInvalidBackups(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, "no whole database", "restore", junk, database)
-	fails(t, "no database of chowk's", "restore", empty, database)
+	fails(t, "is not a complete chowk database", "restore", junk, database)
+	fails(t, "is not a chowk database", "restore", empty, database)
 	fails(t, "no such file", "restore", filepath.Join(dir, "none.db"), database)
 	fails(t, "there is no database yet", "backup", filepath.Join(dir, "b.db"), database)
 	if _, err := os.Stat(filepath.Join(dir, "chowk.db")); err == nil {
@@ -206,5 +206,5 @@ func TestHealthCommand(t *testing.T) {
 	must(t, "health", listen)
 	must(t, "health", "--alive", listen)
 	s.stop()
-	fails(t, "nobody answers", "health", listen)
+	fails(t, "no server answers", "health", listen)
 }
