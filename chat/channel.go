@@ -25,31 +25,31 @@ type Roles uint8
 
 // The sets of roles that rules use.
 const (
-	OwnerOnly Roles = 1 << iota
-	AdminOnly
-	PlainOnly
-	GuestOnly
-	// NobodyToo includes users who are not members.
-	NobodyToo
+	Owners Roles = 1 << iota
+	Admins
+	PlainMembers
+	Guests
+	// NonMembers includes users who are not members.
+	NonMembers
 
-	Managers = OwnerOnly | AdminOnly
-	Members  = OwnerOnly | AdminOnly | PlainOnly | GuestOnly
-	Anyone   = Members | NobodyToo
+	Managers = Owners | Admins
+	Members  = Owners | Admins | PlainMembers | Guests
+	Anyone   = Members | NonMembers
 )
 
 // Has reports whether r is in the set.
 func (s Roles) Has(r Role) bool {
 	switch r {
 	case RoleOwner:
-		return s&OwnerOnly != 0
+		return s&Owners != 0
 	case RoleAdmin:
-		return s&AdminOnly != 0
+		return s&Admins != 0
 	case RoleMember:
-		return s&PlainOnly != 0
+		return s&PlainMembers != 0
 	case RoleGuest:
-		return s&GuestOnly != 0
+		return s&Guests != 0
 	default:
-		return s&NobodyToo != 0
+		return s&NonMembers != 0
 	}
 }
 

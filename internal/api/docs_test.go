@@ -53,9 +53,9 @@ func TestEveryPathParameterReachesItsCall(t *testing.T) {
 	}
 }
 
-// TestEventsAreDescribed: every event of the protocol, asked or told, has its
-// message, with the fields of the schemas that are written by hand.
-func TestEventsAreDescribed(t *testing.T) {
+// TestMessagesAreDescribed: every command and event has a message in the AsyncAPI
+// document, with the fields of its JSON Schema.
+func TestMessagesAreDescribed(t *testing.T) {
 	h := (&api.Server{
 		Rules: &command.Service{}, Auth: &auth.Authenticator{}, Accounts: &auth.Accounts{}, Door: &auth.OriginPolicy{},
 	}).Handler()
@@ -84,13 +84,13 @@ func TestEventsAreDescribed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var byHand map[string]any
-			if err := json.Unmarshal(raw, &byHand); err != nil {
+			var wanted map[string]any
+			if err := json.Unmarshal(raw, &wanted); err != nil {
 				t.Fatal(err)
 			}
 			message := name
-			if side == "server" && follow(doc, "#/components/messages/"+name+".told") != nil {
-				message += ".told"
+			if side == "server" && follow(doc, "#/components/messages/"+name+".event") != nil {
+				message += ".event"
 			}
 			payload := follow(doc, "#/components/messages/"+message+"/payload")
 			if payload == nil {
@@ -98,7 +98,7 @@ func TestEventsAreDescribed(t *testing.T) {
 				continue
 			}
 			described := fieldsIn(doc, payload)
-			for field := range byHand["properties"].(map[string]any) {
+			for field := range wanted["properties"].(map[string]any) {
 				if !described[field] {
 					t.Errorf("%s %s: %s is not described", side, name, field)
 				}

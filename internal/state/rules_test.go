@@ -123,7 +123,7 @@ func TestActors(t *testing.T) {
 // TestCheckSendAgreesWithDecide holds the two decisions about a plain send together.
 func TestCheckSendAgreesWithDecide(t *testing.T) {
 	guests := DefaultRules()
-	guests[SendMessage] = chat.Members &^ chat.GuestOnly
+	guests[SendMessage] = chat.Members &^ chat.Guests
 	for _, rules := range []*Rules{DefaultRules(), guests, new(Rules)} {
 		for _, by := range []chat.UserID{owner, admin, member, guest, noOne} {
 			for _, archived := range []bool{false, true} {

@@ -106,7 +106,7 @@ func newRandomWorld(seed uint64) *randomWorld {
 	}
 	switch seed % 3 {
 	case 1:
-		w.rules[state.SendMessage] = chat.Members &^ chat.GuestOnly
+		w.rules[state.SendMessage] = chat.Members &^ chat.Guests
 	case 2:
 		w.rules[state.SendMessage] = chat.Managers
 	}

@@ -22,7 +22,7 @@ func TestRolesThatMayNotSend(t *testing.T) {
 					url = pgtest.DatabaseUnlessShort(t)
 				}
 				rules := state.DefaultRules()
-				rules[state.SendMessage] = chat.Members &^ chat.GuestOnly
+				rules[state.SendMessage] = chat.Members &^ chat.Guests
 				r := &roles{t: t, s: openWith(t, url, rules), fastPath: fastPath}
 				r.found()
 				r.refusedAmongOthers()

@@ -1,6 +1,6 @@
-// Package schema checks what goes over the wire against JSON Schemas that are
-// written by hand from the protocol, not derived from the code: a frame that the
-// code changed by accident fails here.
+// Package schema checks what goes over the wire against JSON Schemas. They are generated
+// from the tables of commands and events (see internal/protocolgen), so a change of the
+// wire is a change of the schemas, which a review sees.
 package schema
 
 import (
@@ -16,29 +16,29 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Files are the schemas: client/TYPE.json and server/TYPE.json, and common.json
-// to which they refer.
+// Files are the schemas: client/TYPE.json for commands, server/TYPE.json for events, and
+// common.json, to which they refer.
 //
 //go:embed common.json client/*.json server/*.json
 var Files embed.FS
 
-// base is what the $id of every schema starts with. It names the schemas; nothing
-// is ever fetched from it.
+// base is the start of every schema's $id. It only names the schemas: nothing is fetched
+// from it.
 const base = "https://chowk.chat/schema/"
 
-// ValidateServerFrame fails t unless raw is a frame as a server may send it.
+// ValidateServerFrame fails t unless raw is an event as a server may send it.
 func ValidateServerFrame(t testing.TB, raw []byte) {
 	t.Helper()
 	if err := check("server", raw); err != nil {
-		t.Errorf("server frame breaks the protocol: %v\n%s", err, raw)
+		t.Errorf("an event breaks the protocol: %v\n%s", err, raw)
 	}
 }
 
-// ValidateClientFrame fails t unless raw is an envelope as a client may send it.
+// ValidateClientFrame fails t unless raw is a command as a client may send it.
 func ValidateClientFrame(t testing.TB, raw []byte) {
 	t.Helper()
 	if err := check("client", raw); err != nil {
-		t.Errorf("client frame breaks the protocol: %v\n%s", err, raw)
+		t.Errorf("a command breaks the protocol: %v\n%s", err, raw)
 	}
 }
 
@@ -59,7 +59,7 @@ func check(side string, raw []byte) error {
 	}
 	s, ok := all[side+"/"+head.Type]
 	if !ok {
-		return fmt.Errorf("no %s frame has the type %q", side, head.Type)
+		return fmt.Errorf("no message of the %s has the type %q", side, head.Type)
 	}
 	if err := s.Validate(frame); err != nil {
 		return fmt.Errorf("validate %s: %w", head.Type, err)
@@ -67,7 +67,7 @@ func check(side string, raw []byte) error {
 	return nil
 }
 
-// compiled has every schema by side and type.
+// compiled returns the schemas by side and type.
 var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	var names []string
