@@ -18,6 +18,8 @@ const (
 	EventMessageDeleted  EventType = "message_deleted"
 	EventMessageReaction EventType = "message_reaction"
 	EventReactionRemoved EventType = "reaction_removed"
+	EventMessagePinned   EventType = "message_pinned"
+	EventMessageUnpinned EventType = "message_unpinned"
 	EventTyping          EventType = "typing"
 	EventReadReceipt     EventType = "read_receipt"
 	EventPresence        EventType = "presence"
@@ -90,6 +92,14 @@ var events = []EventSpec{
 	{
 		Type: EventReactionRemoved, Kind: LogEvent, Fields: []Field{messageIDField, userField, emojiField, countField},
 		Doc: "A user removed their reaction from a message.",
+	},
+	{
+		Type: EventMessagePinned, Kind: LogEvent, Fields: []Field{messageIDField, userField},
+		Doc: "A message was pinned.",
+	},
+	{
+		Type: EventMessageUnpinned, Kind: LogEvent, Fields: []Field{messageIDField, userField},
+		Doc: "A message is no longer pinned. A pinned message that is deleted is no longer pinned either.",
 	},
 	{
 		Type: EventMemberJoined, Kind: LogEvent, Fields: []Field{subjectField, roleField},

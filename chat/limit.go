@@ -10,6 +10,7 @@ const (
 	MaxMentions    = 50
 	MaxEmoji       = 50
 	MaxReactions   = 50
+	MaxPins        = 100
 	MaxName        = 100
 	MaxDescription = 2000
 	MaxTopic       = 250
@@ -47,6 +48,7 @@ var limits = []Limit{
 	{"mentions", MaxMentions, Items, "users mentioned in a message"},
 	{"emoji", MaxEmoji, Bytes, "an emoji"},
 	{"reactions", MaxReactions, Items, "different emoji on a message"},
+	{"pins", MaxPins, Items, "pinned messages in a channel"},
 	{"name", MaxName, Characters, "a channel's name"},
 	{"description", MaxDescription, Characters, "a channel's description"},
 	{"topic", MaxTopic, Characters, "a channel's topic or subject"},

@@ -87,6 +87,16 @@ func (c *Client) Unreact(ctx context.Context, channel, message chat.ID, emoji st
 	return c.change(ctx, "remove_reaction", chat.ReactionRequest{ChannelID: channel, MessageID: message, Emoji: emoji})
 }
 
+// Pin pins a message. The channel's owner and admins may.
+func (c *Client) Pin(ctx context.Context, channel, message chat.ID) (chat.Seq, error) {
+	return c.change(ctx, "pin_message", chat.MessageRequest{ChannelID: channel, MessageID: message})
+}
+
+// Unpin unpins a message.
+func (c *Client) Unpin(ctx context.Context, channel, message chat.ID) (chat.Seq, error) {
+	return c.change(ctx, "unpin_message", chat.MessageRequest{ChannelID: channel, MessageID: message})
+}
+
 func (c *Client) change(ctx context.Context, kind string, data any) (chat.Seq, error) {
 	var reply chat.StatusReply
 	err := c.request(ctx, kind, data, &reply)

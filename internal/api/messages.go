@@ -19,6 +19,7 @@ type (
 		BeforeID chat.ID `query:"before_id" doc:"Only messages before this one"`
 		AfterSeq int64   `query:"after_seq" minimum:"0" doc:"The oldest messages after this seq"`
 		ParentID chat.ID `query:"parent_id" doc:"Only replies to this message"`
+		Pinned   bool    `query:"pinned" doc:"Only pinned messages"`
 	}
 	// OfMessage is the message in a path.
 	OfMessage struct {
@@ -58,6 +59,7 @@ type EmojiBody struct {
 func (in *history) query() (model.HistoryQuery, error) {
 	q := model.HistoryQuery{
 		ChannelID: in.ID, Limit: in.Limit, BeforeID: in.BeforeID, AfterSeq: in.AfterSeq, ParentID: in.ParentID,
+		Pinned: in.Pinned,
 	}
 	if err := setBefore(&q, in.Before); err != nil {
 		return q, err
@@ -120,6 +122,8 @@ func operationID(command string) string {
 func (h *handler) messageCalls() {
 	s := h.Rules
 	messageCommand(h, http.MethodDelete, "", "delete_message", s.DeleteMessage)
+	messageCommand(h, http.MethodPut, "/pin", "pin_message", s.PinMessage)
+	messageCommand(h, http.MethodDelete, "/pin", "unpin_message", s.UnpinMessage)
 
 	add(h, messageCall("GET /channels/{id}/messages", "listMessages", "Get a page of a channel's messages, newest first"),
 		func(ctx context.Context, a caller, in *history) ([]chat.Message, error) {

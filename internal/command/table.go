@@ -31,6 +31,8 @@ var commands = []Command{
 	durable("delete_message", "Delete a message: your own, or any if you manage the channel.", (*Service).DeleteMessage),
 	durable("message_reaction", "Add a reaction to a message.", (*Service).AddReaction),
 	durable("remove_reaction", "Remove your reaction from a message.", (*Service).RemoveReaction),
+	durable("pin_message", "Pin a message, if you manage the channel.", (*Service).PinMessage),
+	durable("unpin_message", "Unpin a message, if you manage the channel.", (*Service).UnpinMessage),
 	anyOf(durable("read_receipt", "Report how far you have read.", readReceipt), "message_id", "seq"),
 	transient("typing", "Report that you started or stopped typing.", typing),
 	durable("join_channel", "Receive the events of a channel on this socket again.", joinChannel),

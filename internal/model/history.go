@@ -11,5 +11,6 @@ type HistoryQuery struct {
 	BeforeID   chat.ID   // messages before this one
 	BeforeTime chat.Time // messages created before this time
 	AfterSeq   chat.Seq  // the oldest page of messages after this seq, newest first within the page
+	Pinned     bool      // only pinned messages
 	ParentID   chat.ID   // only replies to this message
 }

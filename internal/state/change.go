@@ -24,6 +24,8 @@ const (
 	DeleteMessage
 	AddReaction
 	RemoveReaction
+	PinMessage
+	UnpinMessage
 	AddMember
 	RemoveMember
 	UpdateMember

@@ -72,6 +72,8 @@ var effectsOf = map[ChangeKind]func(g *Group) *Effects{
 			})},
 		}
 	},
+	PinMessage:   pinEffects(chat.EventMessagePinned),
+	UnpinMessage: pinEffects(chat.EventMessageUnpinned),
 	AddMember: func(g *Group) *Effects {
 		return &Effects{
 			Writes: []Write{MemberAdded{Membership{channelID, noOne}, chat.RoleMember, now, 11, 2}},
@@ -107,6 +109,15 @@ var effectsOf = map[ChangeKind]func(g *Group) *Effects{
 			Entries: []NewEntry{entry(chat.EventChannelUpdated, 11, owner, func(*chat.Entry) {})},
 		}
 	},
+}
+
+func pinEffects(event chat.EventType) func(*Group) *Effects {
+	return func(g *Group) *Effects {
+		return &Effects{
+			Messages: []*Message{g.Messages[messageID]}, Heads: []*Channel{g.Channels[channelID]},
+			Entries: []NewEntry{entry(event, 11, owner, func(e *chat.Entry) { e.MessageID = messageID })},
+		}
+	}
 }
 
 func TestEffects(t *testing.T) {
@@ -152,6 +163,8 @@ func TestCounters(t *testing.T) {
 		DeleteMessage:  {Seq: 11, Messages: 2, Members: 4, Owners: 1, Replies: 0, Reactions: 0},
 		AddReaction:    {Seq: 11, Messages: 2, Members: 4, Owners: 1, Replies: 1, Reactions: 7},
 		RemoveReaction: {Seq: 11, Messages: 2, Members: 4, Owners: 1, Replies: 1, Reactions: 5},
+		PinMessage:     {Seq: 11, Messages: 2, Members: 4, Owners: 1, Replies: 1, Reactions: 6},
+		UnpinMessage:   {Seq: 11, Messages: 2, Members: 4, Owners: 1, Replies: 1, Reactions: 6},
 		AddMember:      {Seq: 11, Messages: 2, Members: 5, Owners: 1, Replies: 1, Reactions: 6, RightsSeq: 11},
 		RemoveMember:   {Seq: 11, Messages: 2, Members: 3, Owners: 1, Replies: 1, Reactions: 6, RightsSeq: 11},
 		UpdateMember:   {Seq: 11, Messages: 2, Members: 4, Owners: 1, Replies: 1, Reactions: 6, RightsSeq: 11},
@@ -267,6 +280,8 @@ func TestNeeds(t *testing.T) {
 	c, m := []chat.ID{channelID}, []Membership{{channelID, owner}}
 	by, change1 := []chat.UserID{owner}, []chat.ID{changeID}
 	onMessage := Needs{Channels: c, Memberships: m, Users: by, Messages: []chat.ID{messageID}, Changes: change1}
+	onPin := onMessage
+	onPin.Pins = c
 	onReaction := onMessage
 	onReaction.Reactions = []chat.ID{messageID}
 	onMember := func(u chat.UserID, users ...chat.UserID) Needs {
@@ -280,6 +295,8 @@ func TestNeeds(t *testing.T) {
 		DeleteMessage:  onMessage,
 		AddReaction:    onReaction,
 		RemoveReaction: onReaction,
+		PinMessage:     onPin,
+		UnpinMessage:   onPin,
 		AddMember:      onMember(noOne, noOne, owner),
 		RemoveMember:   onMember(guest, guest, owner),
 		UpdateMember:   onMember(member, member, owner),

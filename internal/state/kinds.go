@@ -91,6 +91,16 @@ var kinds = [endOfKinds]kind{
 		refusal: "Your role in this channel does not let you remove reactions",
 		archive: refused, load: loadReactions, apply: (*Group).removeReaction,
 	},
+	PinMessage: {
+		name: "pin_message", about: aMessage,
+		actors: exceptWebhooks, roles: chat.Managers, refusal: "Only channel admins/owners can pin messages",
+		archive: refused, load: loadPins, apply: setPinned(true, chat.EventMessagePinned),
+	},
+	UnpinMessage: {
+		name: "unpin_message", about: aMessage,
+		actors: exceptWebhooks, roles: chat.Managers, refusal: "Only channel admins/owners can unpin messages",
+		archive: refused, load: loadPins, apply: setPinned(false, chat.EventMessageUnpinned),
+	},
 	AddMember: {
 		name: "add_member", about: aMember,
 		actors: exceptWebhooks, roles: chat.Managers, others: joinsPublicChannel,

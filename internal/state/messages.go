@@ -87,6 +87,7 @@ func (g *Group) deleteMessage(c *Change, t *target) (*chat.Entry, error) {
 	m := t.message
 	m.Content, m.IsDeleted, m.DeletedAt, m.UpdatedAt = "", true, &c.At, c.At
 	m.FileInfo, m.MentionedUserIDs, m.ReactionCount, m.Reactions = chat.FileInfo{}, nil, 0, []chat.Reaction{}
+	m.IsPinned = false
 	g.touchMessage(m)
 	g.write(ReactionsCleared{m.ID})
 	if m.ParentMessageID != nil {

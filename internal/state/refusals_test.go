@@ -19,6 +19,7 @@ func TestRefusals(t *testing.T) {
 			g.Emoji[messageID][fmt.Sprint(i)] = 1
 		}
 	}
+	pinned := func(g *Group) { g.Pins[channelID] = chat.MaxPins }
 	untouched := func(*Group) {}
 	secondOwner := func(g *Group) {
 		g.Roles[Membership{channelID, guest}] = chat.RoleOwner
@@ -41,6 +42,8 @@ func TestRefusals(t *testing.T) {
 		{"a message of another channel", DeleteMessage, owner, elsewhere, set.nothing, noMessage},
 		{"one reaction too many", AddReaction, owner, full, set.nothing, errReactions},
 		{"a reaction that others have", AddReaction, owner, full, set.emoji("7"), nil},
+		{"one pin too many", PinMessage, owner, pinned, set.nothing, errPins},
+		{"an unpin in a channel full of pins", UnpinMessage, owner, pinned, set.nothing, nil},
 		{"an unknown user", AddMember, owner, untouched, set.subject("x"), noUser("x")},
 		{"a disabled user", AddMember, owner, untouched, set.subject(gone), noUser(gone)},
 		{"a role above one's own", AddMember, admin, untouched, set.role(chat.RoleOwner), errGiveAbove},

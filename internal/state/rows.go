@@ -12,6 +12,7 @@ type Rows struct {
 	Channels map[chat.ID]*Channel
 	Roles    map[Membership]chat.Role
 	Owners   map[chat.ID]int64 // owners of each channel
+	Pins     map[chat.ID]int64 // pinned messages of each channel
 	Users    map[chat.UserID]*chat.User
 	Messages map[chat.ID]*Message
 	// Committed are the entries of changes that were committed before, by the change's id.
@@ -55,7 +56,7 @@ type Reaction struct {
 
 func newRows() Rows {
 	return Rows{
-		Channels: make(map[chat.ID]*Channel), Roles: make(map[Membership]chat.Role), Owners: make(map[chat.ID]int64),
+		Channels: make(map[chat.ID]*Channel), Roles: make(map[Membership]chat.Role), Owners: make(map[chat.ID]int64), Pins: make(map[chat.ID]int64),
 		Users: make(map[chat.UserID]*chat.User), Messages: make(map[chat.ID]*Message),
 		Committed: make(map[chat.ID]*chat.Entry), Reactions: make(map[Reaction]bool),
 		Emoji: make(map[chat.ID]map[string]int64), Directs: make(map[string]chat.ID),
@@ -72,6 +73,7 @@ type Needs struct {
 	Changes     []chat.ID     // ids of changes that may have been committed before
 	Reactions   []chat.ID     // messages: the reactions of Users, and a count of each emoji
 	Owners      []chat.ID     // channels in which owners must be counted
+	Pins        []chat.ID     // channels in which pinned messages must be counted
 	Directs     []string      // direct keys
 }
 
@@ -129,6 +131,11 @@ func loadMessage(n *Needs, c *Change) {
 func loadReactions(n *Needs, c *Change) {
 	loadMessage(n, c)
 	n.Reactions = append(n.Reactions, c.MessageID)
+}
+
+func loadPins(n *Needs, c *Change) {
+	loadMessage(n, c)
+	n.Pins = append(n.Pins, c.ChannelID)
 }
 
 func loadMember(n *Needs, c *Change) {

@@ -27,6 +27,8 @@ var rights = map[ChangeKind]right{
 	DeleteMessage:  {"owner admin", true, false, "Can only delete your own messages"},
 	AddReaction:    {everyRole, false, false, "Your role in this channel does not let you add reactions"},
 	RemoveReaction: {everyRole, false, false, "Your role in this channel does not let you remove reactions"},
+	PinMessage:     {"owner admin", false, false, "Only channel admins/owners can pin messages"},
+	UnpinMessage:   {"owner admin", false, false, "Only channel admins/owners can unpin messages"},
 	AddMember:      {"owner admin", false, false, "Only channel admins/owners can add members"},
 	RemoveMember:   {"owner admin", false, true, "Only channel admins/owners can remove members"},
 	UpdateMember:   {"owner admin", false, true, "Only channel admins/owners can change roles"},

@@ -55,7 +55,7 @@ func world(author chat.UserID, changes ...Change) *Group {
 	parent := parentID
 	g.Messages[messageID] = &Message{Message: chat.Message{
 		ID: messageID, ChannelID: channelID, Seq: 8, UserID: author, Content: "old", ParentMessageID: &parent,
-		ReactionCount: 6,
+		ReactionCount: 6, IsPinned: len(changes) > 0 && changes[0].Kind == UnpinMessage,
 	}}
 	g.Messages[parentID] = &Message{Message: chat.Message{
 		ID: parentID, ChannelID: channelID, Seq: 7, UserID: owner, Content: "parent", ThreadReplyCount: 1,

@@ -22,6 +22,8 @@ var (
 	commitRepeated = "-- name: commit_repeated\nSELECT " + changeColumns.List("") + " FROM changes WHERE id = ANY($1)"
 	commitDirects  = "-- name: commit_directs\nSELECT " + channelColumns.List("c.") + `, c.direct_key
 		FROM channels c WHERE c.direct_key = ANY($1)`
+	commitPins = `-- name: commit_pins
+		SELECT channel_id, count(*) FROM messages WHERE channel_id = ANY($1) AND is_pinned GROUP BY channel_id`
 	commitRole  = "-- name: commit_role\n" + selectRoles + " WHERE m.channel_id = $1 AND m.user_id = $2"
 	commitRoles = "-- name: commit_roles\n" + selectRoles + `
 		JOIN unnest($1::uuid[], $2::text[]) AS p(channel_id, user_id)
@@ -71,6 +73,9 @@ func load(c conn, d *dialect, g *state.Group, also []chat.ID) error {
 	}
 	if len(l.n.Owners) > 0 {
 		l.owners()
+	}
+	if len(l.n.Pins) > 0 {
+		c.Queue(commitPins, []any{l.n.Pins}, scanHead(func(id chat.ID, n int64) { l.Pins[id] = n }))
 	}
 	if len(l.n.Directs) > 0 {
 		c.Queue(commitDirects, []any{l.n.Directs}, l.direct)

@@ -85,6 +85,9 @@ func historyQuery(q model.HistoryQuery, before chat.Seq) (sql string, args []any
 	if !q.ParentID.IsZero() {
 		compare("m.parent_id =", q.ParentID)
 	}
+	if q.Pinned {
+		where += " AND m.is_pinned"
+	}
 	switch {
 	case !q.BeforeID.IsZero():
 		compare("m.seq <", before)

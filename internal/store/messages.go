@@ -87,7 +87,7 @@ var (
 	insertMessages = table.Insert("insert_messages", "messages", storedColumns, "")
 	updateMessage  = table.Update("update_message", "messages", storedColumns.Pick("channel_id", "seq"),
 		storedColumns.Without("channel_id", "seq", "id", "ordinal", "user_id", "parent_id", "message_type", "client_id",
-			"body_hash", "is_pinned", "created_at"))
+			"body_hash", "created_at"))
 )
 
 // authoredMessages selects messages with what is shown of their authors.

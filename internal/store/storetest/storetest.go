@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *store.Store) {
 		{"Edits", testEdits},
 		{"Archive", testArchive},
 		{"Reactions", testReactions},
+		{"Pins", testPins},
 		{"Members", testMembers},
 		{"LastOwner", testLastOwner},
 		{"PublicChannel", testPublicChannel},

@@ -33,6 +33,7 @@ export const limits = {
   mentions: 50,
   emoji: 50,
   reactions: 50,
+  pins: 100,
   name: 100,
   description: 2000,
   topic: 250,
@@ -63,6 +64,8 @@ export type CommandType =
   | 'delete_message'
   | 'message_reaction'
   | 'remove_reaction'
+  | 'pin_message'
+  | 'unpin_message'
   | 'read_receipt'
   | 'typing'
   | 'join_channel'
@@ -83,6 +86,10 @@ export interface Commands {
   message_reaction: { data: ReactionRequest; response: StatusReply };
   /** Remove your reaction from a message. */
   remove_reaction: { data: ReactionRequest; response: StatusReply };
+  /** Pin a message, if you manage the channel. */
+  pin_message: { data: MessageRequest; response: StatusReply };
+  /** Unpin a message, if you manage the channel. */
+  unpin_message: { data: MessageRequest; response: StatusReply };
   /** Report how far you have read. */
   read_receipt: { data: ReadRequest; response: ReadReply };
   /** Report that you started or stopped typing. */
@@ -153,6 +160,26 @@ export interface Events {
     emoji: string;
     /** How many reactions the message has now */
     reaction_count: number;
+    timestamp: string;
+  };
+  /** A message was pinned. */
+  message_pinned: {
+    type: 'message_pinned';
+    channel_id: string;
+    seq: number;
+    message_id: string;
+    /** Who made the change */
+    user_id: string;
+    timestamp: string;
+  };
+  /** A message is no longer pinned. A pinned message that is deleted is no longer pinned either. */
+  message_unpinned: {
+    type: 'message_unpinned';
+    channel_id: string;
+    seq: number;
+    message_id: string;
+    /** Who made the change */
+    user_id: string;
     timestamp: string;
   };
   /** A user became a member. The user themselves receives `channel_joined` instead. */
@@ -306,6 +333,8 @@ export type LogEvent =
   | Events['message_deleted']
   | Events['message_reaction']
   | Events['reaction_removed']
+  | Events['message_pinned']
+  | Events['message_unpinned']
   | Events['member_joined']
   | Events['member_left']
   | Events['member_updated']
@@ -475,7 +504,7 @@ export interface Calls {
   listMessages: {
     call: 'GET /channels/{id}/messages';
     path: { id: string };
-    query: { limit?: number; before?: string; before_id?: string; after_seq?: number; parent_id?: string };
+    query: { limit?: number; before?: string; before_id?: string; after_seq?: number; parent_id?: string; pinned?: boolean };
     response: Message[];
   };
   /** Send a message. */
@@ -501,6 +530,18 @@ export interface Calls {
   /** Delete a message: your own, or any if you manage the channel. */
   deleteMessage: {
     call: 'DELETE /channels/{id}/messages/{message_id}';
+    path: { id: string; message_id: string };
+    response: undefined;
+  };
+  /** Pin a message, if you manage the channel. */
+  pinMessage: {
+    call: 'PUT /channels/{id}/messages/{message_id}/pin';
+    path: { id: string; message_id: string };
+    response: undefined;
+  };
+  /** Unpin a message, if you manage the channel. */
+  unpinMessage: {
+    call: 'DELETE /channels/{id}/messages/{message_id}/pin';
     path: { id: string; message_id: string };
     response: undefined;
   };

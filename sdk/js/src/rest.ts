@@ -53,9 +53,10 @@ export class Rest {
     this.call<void>('DELETE', `/channels/${id}/members/${encodeURIComponent(user)}`);
 
   /** Returns a page of messages, newest first. limit defaults to 50. */
-  messages = (id: string, page: { limit?: number; before_id?: string } = {}) => {
+  messages = (id: string, page: { limit?: number; before_id?: string; pinned?: boolean } = {}) => {
     const query = new URLSearchParams({ limit: String(page.limit ?? 50) });
     if (page.before_id) query.set('before_id', page.before_id);
+    if (page.pinned) query.set('pinned', 'true');
     return this.call<Message[]>('GET', `/channels/${id}/messages?${query}`);
   };
   message = (channel: string, id: string) => this.call<Message>('GET', `/channels/${channel}/messages/${id}`);

@@ -4,6 +4,7 @@ import { Channels, provideChannels } from '../features/channels/channels.svelte.
 import { Members, provideMembers } from '../features/channels/members.svelte.ts';
 import { MessageCommands, provideMessageCommands } from '../features/messages/commands.ts';
 import { Drafts, provideDrafts } from '../features/messages/drafts.svelte.ts';
+import { Pins, providePins } from '../features/messages/pins.svelte.ts';
 import { provideQuotes, Quotes } from '../features/messages/quotes.svelte.ts';
 import { provideReading, Reading } from '../features/messages/reading.svelte.ts';
 import { provideTimelines, Timelines } from '../features/messages/timelines.svelte.ts';
@@ -28,6 +29,7 @@ export class Workspace {
   readonly members: Members;
   readonly timelines: Timelines;
   readonly reading: Reading;
+  readonly pins: Pins;
   readonly typing: Typing;
   /** A public channel that is open although the user is not a member. */
   preview = $state.raw<Channel>();
@@ -43,10 +45,11 @@ export class Workspace {
     this.channels = new Channels(rest, this.people);
     this.members = new Members(rest, this.people);
     this.timelines = new Timelines(rest);
+    this.pins = new Pins(rest);
     this.reading = new Reading(client, this.channels, this.people);
     this.typing = new Typing(client);
     // The list of channels first: the others read it.
-    this.stores = [this.channels, this.people, this.members, this.timelines, this.reading, this.typing];
+    this.stores = [this.channels, this.people, this.members, this.timelines, this.pins, this.reading, this.typing];
     this.listen();
   }
 
@@ -57,6 +60,7 @@ export class Workspace {
     provideChannels(this.channels);
     provideMembers(this.members);
     provideTimelines(this.timelines);
+    providePins(this.pins);
     provideReading(this.reading);
     provideTyping(this.typing);
     provideDrafts(new Drafts());

@@ -9,7 +9,7 @@ const message = (delivery: Item['delivery'] = 'sent'): Item => ({ ...unsent('m',
 const channel = (role: Role) => ({ id: 'c', my_membership: { role } }) as Channel;
 
 function context(me: string, role: Role = 'member') {
-  const commands = { toggleReaction: vi.fn(), delete: vi.fn() };
+  const commands = { toggleReaction: vi.fn(), togglePin: vi.fn(), delete: vi.fn() };
   const c: ActionContext = {
     me,
     channel: channel(role),
@@ -30,8 +30,12 @@ test('ids and keys are unique', () => {
 describe('who may', () => {
   test('authors edit and delete', () => expect(idsFor('ada')).toEqual(['react', 'reply', 'edit', 'delete']));
   test('members react and reply', () => expect(idsFor('bob')).toEqual(['react', 'reply']));
-  test.each<Role>(['owner', 'admin'])('%ss delete messages of others', (role) => {
-    expect(idsFor('bob', role)).toEqual(['react', 'reply', 'delete']);
+  test.each<Role>(['owner', 'admin'])('%ss pin and delete messages of others', (role) => {
+    expect(idsFor('bob', role)).toEqual(['react', 'reply', 'pin', 'delete']);
+  });
+  test('owners unpin a pinned message', () => {
+    const pinned = actionsFor({ ...message(), is_pinned: true }, context('bob', 'owner').c);
+    expect(pinned.map((a) => a.id)).toEqual(['react', 'reply', 'unpin', 'delete']);
   });
   test.each<Item['delivery']>(['pending', 'failed'])('no one does anything with a %s message', (delivery) => {
     expect(actionsFor(message(delivery), context('ada').c)).toEqual([]);
@@ -44,6 +48,7 @@ test('each action runs its command', () => {
   for (const a of actions) a.run(m, c, '🎉');
   expect(commands.toggleReaction).toHaveBeenCalledWith(m, '🎉');
   expect(commands.delete).toHaveBeenCalledWith(m);
+  expect(commands.togglePin.mock.calls).toEqual([[m], [m]]);
   expect(c.reply).toHaveBeenCalledWith(m);
   expect(c.edit).toHaveBeenCalledWith(m);
 });

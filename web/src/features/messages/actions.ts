@@ -59,6 +59,22 @@ export const actions: readonly MessageAction[] = [
     run: (m, c) => c.edit(m),
   },
   {
+    id: 'pin',
+    label: 'Pin',
+    icon: 'pin',
+    key: 'p',
+    allowed: (m, c) => manages(c.channel) && !m.is_pinned,
+    run: (m, c) => c.commands.togglePin(m),
+  },
+  {
+    id: 'unpin',
+    label: 'Unpin',
+    icon: 'pin',
+    key: 'u',
+    allowed: (m, c) => manages(c.channel) && !!m.is_pinned,
+    run: (m, c) => c.commands.togglePin(m),
+  },
+  {
     id: 'delete',
     label: 'Delete',
     icon: 'delete',

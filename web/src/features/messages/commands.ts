@@ -51,6 +51,11 @@ export class MessageCommands {
   delete = (m: Item): Promise<boolean> =>
     attempt(this.client.request('delete_message', { channel_id: m.channel_id, message_id: m.id }));
 
+  togglePin = (m: Item): Promise<boolean> =>
+    attempt(
+      this.client.request(m.is_pinned ? 'unpin_message' : 'pin_message', { channel_id: m.channel_id, message_id: m.id }),
+    );
+
   /** Adds the user's reaction, or removes it if there is one with this emoji. */
   toggleReaction(m: Item, emoji: string): Promise<boolean> {
     const mine = m.reactions.some((r) => r.emoji === emoji && r.user_id === this.me.id);

@@ -51,11 +51,12 @@ test('edits, deletes and counts reactions, and applying an event twice changes n
     reaction('message_reaction', 'ada'),
     reaction('message_reaction', 'bob'),
     { type: 'message_deleted', ...deleted },
+    { type: 'message_pinned', channel_id: 'c', seq: 12, message_id: 'm1', user_id: 'bob', timestamp },
   ];
   let t = addPage(emptyTimeline, [message(2), message(1)]);
   for (const e of [...events, ...events]) t = apply(t, e);
   expect(ids(t)).toEqual(['m1']);
-  expect(t.items[0]).toMatchObject({ content: 'new', is_edited: true });
+  expect(t.items[0]).toMatchObject({ content: 'new', is_edited: true, is_pinned: true });
   expect(grouped(t.items[0]!)).toEqual([{ emoji: '🎉', users: ['ada', 'bob'] }]);
   const removed = apply(t, reaction('reaction_removed', 'ada'));
   expect(grouped(removed.items[0]!)).toEqual([{ emoji: '🎉', users: ['bob'] }]);

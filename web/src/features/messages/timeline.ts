@@ -28,6 +28,7 @@ type Shown = Pick<
 
 export interface Item extends Shown {
   reactions: Pick<Reaction, 'emoji' | 'user_id'>[];
+  is_pinned?: boolean;
   delivery: 'sent' | 'pending' | 'failed';
   /** Why the message could not be sent. */
   error?: string;
@@ -142,6 +143,9 @@ export function apply(t: Timeline, e: LogEvent): Timeline {
     }
     case 'message_updated':
       return change(t, e.message_id, (m) => ({ ...m, content: e.content, is_edited: true }));
+    case 'message_pinned':
+    case 'message_unpinned':
+      return change(t, e.message_id, (m) => ({ ...m, is_pinned: e.type === 'message_pinned' }));
     case 'message_deleted':
       return remove(t, e.message_id);
     case 'message_reaction': {
