@@ -5,130 +5,136 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database/databasetest"
 	"github.com/chowk-chat/chowk/internal/hub"
 	"github.com/chowk-chat/chowk/internal/journal"
 	"github.com/chowk-chat/chowk/internal/metric"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// staller is a place where everybody waits until it is opened.
-type staller struct {
-	t      *testing.T
-	shut   atomic.Bool
-	open   chan struct{}
-	stuck  atomic.Int64 // who waits here
-	passed atomic.Int64
+// gate blocks everything that passes it, once it is shut, until it is opened.
+type gate struct {
+	t       *testing.T
+	shut    atomic.Bool
+	open    chan struct{}
+	blocked atomic.Int64
+	passed  atomic.Int64
 }
 
-func newStaller(t *testing.T) *staller { return &staller{t: t, open: make(chan struct{})} }
+func newGate(t *testing.T) *gate { return &gate{t: t, open: make(chan struct{})} }
 
-func (s *staller) pass(what string) {
-	if store.Holding() {
-		s.t.Errorf("a connection is held during %s", what)
+func (g *gate) pass(what string) {
+	if databasetest.Holding() {
+		g.t.Errorf("a connection is held during %s", what)
 	}
-	s.passed.Add(1)
-	if s.shut.Load() {
-		s.stuck.Add(1)
-		<-s.open
-		s.stuck.Add(-1)
+	g.passed.Add(1)
+	if g.shut.Load() {
+		g.blocked.Add(1)
+		<-g.open
+		g.blocked.Add(-1)
 	}
 }
 
-// client is a socket whose write blocks, worse than any real one.
-type client struct{ stall *staller }
+// gatedSocket is a socket whose writes block, unlike any real one's.
+type gatedSocket struct{ gate *gate }
 
-func (c client) Write([]byte) bool { c.stall.pass("a write to a socket"); return true }
-func (c client) Backlogged() bool  { return false }
+func (s gatedSocket) Write([]byte) bool { s.gate.pass("a write to a socket"); return true }
+func (gatedSocket) Backlogged() bool    { return false }
 
-// publisher stands for the relay to the other nodes and the hub.
-type publisher struct {
-	stall *staller
-	hub   *hub.Hub
+// gatedPublisher stands for the relay and the hub.
+type gatedPublisher struct {
+	gate *gate
+	hub  *hub.Hub
 }
 
-func (p publisher) Publish(events []chat.Entry) { p.stall.pass("publishing"); p.hub.Publish(events) }
+func (p gatedPublisher) Publish(entries []chat.Entry) {
+	p.gate.pass("publishing")
+	p.hub.Publish(entries)
+}
 
-func (p publisher) MarkUncertain(ids []chat.ID) { p.stall.pass("doubting"); p.hub.MarkUncertain(ids) }
+func (p gatedPublisher) MarkUncertain(channels []chat.ID) {
+	p.gate.pass("marking channels uncertain")
+	p.hub.MarkUncertain(channels)
+}
 
-// TestWhoeverWaitsHoldsNoConnection stalls the sockets and the publisher in the
-// middle of everything: then no connection is in use, and all others are served.
-func TestWhoeverWaitsHoldsNoConnection(t *testing.T) {
+// TestHeldConnectionIsDetected: the other tests rely on that.
+func TestHeldConnectionIsDetected(t *testing.T) {
 	t.Parallel()
 	everyDatabase(t, func(t *testing.T, url string) {
-		w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: 1}})
-		watch := metric.New().Gateway.HeldWrites
-		watch.Every = 1
-		watch.Check()
+		w := open(t, store.Options{URL: url})
+		writes := metric.New().Gateway.HeldWrites
+		writes.Every = 1
+		writes.Check()
 		if err := w.InUnit(t.Context(), func() {
-			watch.Check()
-			if !store.Holding() || w.PoolStats().InUse != 1 {
-				t.Error("who holds a connection is not found out")
+			writes.Check()
+			if !databasetest.Holding() || w.PoolStats().InUse != 1 {
+				t.Error("a held connection is not detected")
 			}
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if n := testutil.ToFloat64(watch.Found); n != 1 {
+		if n := testutil.ToFloat64(writes.Found); n != 1 {
 			t.Errorf("%v writes with a connection were counted, want 1", n)
 		}
-		sockets, relay := newStaller(t), newStaller(t)
+	})
+}
+
+// TestNothingThatWaitsHoldsAConnection blocks the sockets and the publisher in the middle of
+// everything. Then no connection is in use, and all others are served.
+func TestNothingThatWaitsHoldsAConnection(t *testing.T) {
+	t.Parallel()
+	everyDatabase(t, func(t *testing.T, url string) {
+		w := open(t, store.Options{URL: url, Pool: store.Pool{Size: 2, Overflow: 1}})
+		sockets, publishing := newGate(t), newGate(t)
 		live := hub.Start(hub.Config{Store: w})
-		j := journal.Start(journal.Config{Store: w, Publisher: publisher{relay, live}})
-		f := &fleet{t: t, world: w}
-		f.found()
-		var attached []*hub.Socket
+		defer live.Close()
+		j := journal.Start(journal.Config{Store: w, Publisher: gatedPublisher{publishing, live}})
+		channel := newChannel(t, w.Store)
 		for range 30 {
-			s, _, err := live.Attach(t.Context(), client{sockets}, "ada", 0, false)
+			s, _, err := live.Attach(t.Context(), gatedSocket{sockets}, "ada", 0, false)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.Open()
-			attached = append(attached, s)
+			defer s.Close()
 		}
 		var senders sync.WaitGroup
-		send := func() {
-			senders.Go(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), patience)
-				defer cancel()
-				_, _ = j.Commit(ctx, f.message(0)) // stalled ones may be refused
-			})
+		send := func(n int) {
+			for range n {
+				senders.Go(func() { // ends when the message is stored or refused
+					_, _ = j.Commit(patiently(t), sending(channel, "hello"))
+				})
+			}
 		}
-		send()
+		send(1)
 		senders.Wait()
-		eventually(t, "sockets are written to", func() bool { return sockets.passed.Load() > 0 })
+		databasetest.Eventually(t, "sockets are written to", func() bool { return sockets.passed.Load() > 0 })
 
 		sockets.shut.Store(true)
-		for range 100 {
-			send()
-		}
-		eventually(t, "the fan-out hangs in a write", func() bool { return sockets.stuck.Load() > 0 })
-		relay.shut.Store(true)
-		for range 100 {
-			send()
-		}
-		eventually(t, "a lane hangs in publishing", func() bool { return relay.stuck.Load() > 0 })
-		eventually(t, "no connection is in use", func() bool { s := w.PoolStats(); return s.InUse == 0 && s.Waiting == 0 })
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if _, err := w.Channels(ctx, "ada", false); err != nil {
+		send(100)
+		databasetest.Eventually(t, "the fan-out blocks in a write", func() bool { return sockets.blocked.Load() > 0 })
+		publishing.shut.Store(true)
+		send(100)
+		databasetest.Eventually(t, "a worker blocks in publishing", func() bool { return publishing.blocked.Load() > 0 })
+		databasetest.Eventually(t, "no connection is in use", func() bool {
+			s := w.PoolStats()
+			return s.InUse == 0 && s.Waiting == 0
+		})
+		if _, err := w.Channels(patiently(t), "ada", false); err != nil {
 			t.Errorf("others are not served: %v", err)
 		}
 		if s := w.PoolStats(); s.InUse != 0 {
 			t.Errorf("%d connections are in use while everything waits: %+v", s.InUse, s.Holders)
 		}
 		close(sockets.open)
-		close(relay.open)
+		close(publishing.open)
 		senders.Wait()
 		if err := j.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-		for _, s := range attached {
-			s.Close()
-		}
-		live.Close()
 	})
 }

@@ -1,114 +1,128 @@
 package store_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/database/databasetest"
 	"github.com/chowk-chat/chowk/internal/model"
 	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// TestReplicasAnswerWhatTheyHaveGot follows one through its life: up, late, level
-// again, dead, and back.
-func TestReplicasAnswerWhatTheyHaveGot(t *testing.T) {
+// replicated is a channel whose reads may go to a replica.
+type replicated struct {
+	t       *testing.T
+	w       *world
+	channel chat.ID
+	head    chat.Seq
+}
+
+func (r *replicated) send() {
+	r.t.Helper()
+	out, err := r.w.Commit(r.t.Context(), []state.Change{sending(r.channel, "hello")})
+	if err != nil || out[0].Err != nil {
+		r.t.Fatal(err, out)
+	}
+	r.head = out[0].Entry.Seq
+}
+
+// read reads log and history, which must be complete, from wherever they come.
+func (r *replicated) read() {
+	r.t.Helper()
+	ctx := patiently(r.t)
+	log, err := r.w.LogTo(ctx, r.channel, 0, 1000, r.head)
+	if err != nil || chat.Seq(len(log)) != r.head {
+		r.t.Fatalf("the log has %d entries (%v), want %d", len(log), err, r.head)
+	}
+	page, err := r.w.History(ctx, model.HistoryQuery{ChannelID: r.channel, Viewer: "ada", Limit: 1000})
+	if err != nil || chat.Seq(len(page)) != r.head-1 {
+		r.t.Fatalf("the history has %d messages (%v), want %d", len(page), err, r.head-1)
+	}
+	_, err = r.w.History(ctx, model.HistoryQuery{ChannelID: r.channel, Viewer: "eve", Limit: 1})
+	if code(err) != code(chat.ErrAccessDenied) {
+		r.t.Fatalf("the history for an outsider: %v, want a refusal", err)
+	}
+}
+
+func (r *replicated) stats() store.ReplicaStats { return r.w.PoolStats().Replicas[0] }
+
+// readUntil reads until ok.
+func (r *replicated) readUntil(what string, ok func(store.ReplicaStats) bool) {
+	r.t.Helper()
+	databasetest.Eventually(r.t, what, func() bool { r.read(); return ok(r.stats()) })
+}
+
+func unavailable(s store.ReplicaStats) bool { return s.Unavailable }
+
+func (r *replicated) readUntilServed() {
+	r.t.Helper()
+	served := r.stats().Served
+	r.readUntil("the replica serves reads", func(s store.ReplicaStats) bool { return !s.Unavailable && s.Served > served })
+}
+
+// TestReplicaServesWhatItIsUpToDateFor, while it works, lags, is dead, is back, and is frozen.
+func TestReplicaServesWhatItIsUpToDateFor(t *testing.T) {
 	pg := pgtest.StartUnlessShort(t)
 	standby := pg.Replica(t)
 	w := open(t, store.Options{URL: pg.URL(), ReadURLs: []string{standby.URL()}})
-	f := &fleet{t: t, world: w}
-	f.found()
-	channel := f.channels[0]
-	head := chat.Seq(1) // the channel's making
-	send := func() {
-		t.Helper()
-		out, err := w.Commit(t.Context(), []state.Change{f.message(0)})
-		if err != nil || out[0].Err != nil {
-			t.Fatal(err, out)
-		}
-		head = out[0].Entry.Seq
-	}
-	// right reads both ways and wants everything, wherever it is from.
-	right := func() {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		log, err := w.LogTo(ctx, channel, 0, 1000, head)
-		if err != nil || chat.Seq(len(log)) != head {
-			t.Fatalf("the log has %d of %d entries: %v", len(log), head, err)
-		}
-		page, err := w.History(ctx, model.HistoryQuery{ChannelID: channel, Viewer: "ada", Limit: 1000})
-		if err != nil || chat.Seq(len(page)) != head-1 {
-			t.Fatalf("the history has %d of %d messages: %v", len(page), head-1, err)
-		}
-		if _, err := w.History(ctx, model.HistoryQuery{ChannelID: channel, Viewer: "eve", Limit: 1}); code(err) != chat.Forbidden && code(err) != code(chat.ErrAccessDenied) {
-			t.Fatalf("an outsider got %v", err)
-		}
-	}
-	stats := func() store.ReplicaStats { return w.PoolStats().Replicas[0] }
+	r := &replicated{t: t, w: w, channel: newChannel(t, w.Store), head: 1}
+	r.send()
+	r.readUntil("the replica serves reads", func(s store.ReplicaStats) bool { return s.Served > 4 })
 
-	send()
-	eventually(t, "the replica serves", func() bool { right(); return stats().Served > 4 })
-
-	// Late: passed over at once, then left alone, and nothing is missing.
 	if err := standby.Exec("postgres", "SELECT pg_wal_replay_pause()"); err != nil {
 		t.Fatal(err)
 	}
-	send()
-	served := stats().Served
-	eventually(t, "the late replica is out", func() bool { right(); return stats().Unavailable })
-	if s := stats(); s.Served != served || s.Behind < 5 {
-		t.Errorf("while late: %+v", s)
+	r.send()
+	served := r.stats().Served
+	r.readUntil("the lagging replica is left alone", unavailable)
+	if s := r.stats(); s.Served != served || s.Behind < 5 {
+		t.Errorf("a lagging replica has %+v, want nothing served", s)
 	}
-	behind := stats().Behind
-	right()
-	if s := stats(); s.Behind != behind && s.Unavailable {
-		t.Errorf("a replica that is out was asked: %+v", s)
+	behind := r.stats().Behind
+	r.read()
+	if s := r.stats(); s.Behind != behind && s.Unavailable {
+		t.Errorf("a replica that is left alone was used: %+v", s)
 	}
 	if err := standby.Exec("postgres", "SELECT pg_wal_replay_resume()"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the replica is in again", func() bool { right(); return !stats().Unavailable && stats().Served > served })
+	r.readUntilServed()
 
-	// Dead, in the middle of everything.
 	standby.Kill()
 	for range 20 {
-		send()
-		right()
+		r.send()
+		r.read()
 	}
-	eventually(t, "the dead replica is out", func() bool { right(); return stats().Unavailable })
-	served = stats().Served
+	r.readUntil("the dead replica is left alone", unavailable)
 	standby.Start()
-	eventually(t, "the replica is back", func() bool { right(); return !stats().Unavailable && stats().Served > served })
-
-	if n := w.seen.of(w.seen.refused, "unreachable"); n != 0 {
-		t.Errorf("%d units of work count as refused, while the primary served them", n)
+	r.readUntilServed()
+	if n := w.seen.Counts().Refused["unreachable"]; n != 0 {
+		t.Errorf("%d units of work are counted as refused, although the primary served them", n)
 	}
 
-	// Frozen: nobody waits for it.
 	standby.Pause()
 	for range 20 {
-		right()
+		r.read() // without waiting for the replica
 	}
-	eventually(t, "the frozen replica is out", func() bool { right(); return stats().Unavailable })
+	r.readUntil("the frozen replica is left alone", unavailable)
 	standby.Continue()
-	eventually(t, "the replica is back", func() bool { right(); return !stats().Unavailable })
-	if _, err := w.Users(t.Context(), []chat.UserID{"ada"}); err != nil || w.PoolStats().Unreachable {
-		t.Errorf("the primary was taken for the replica: %v", err)
+	r.readUntilServed()
+	if w.PoolStats().Unreachable {
+		t.Error("the primary counts as unreachable")
 	}
-	t.Logf("%+v", stats())
+	t.Logf("%+v", r.stats())
 }
 
-func TestAReplicaThatIsAwayAtTheStartIsNoReasonNotToStart(t *testing.T) {
+func TestServerStartsWithoutItsReplica(t *testing.T) {
 	t.Parallel()
-	w := open(t, store.Options{URL: pgtest.DatabaseUnlessShort(t), ReadURLs: []string{"postgres://chowk@127.0.0.1:1/postgres"}})
-	f := &fleet{t: t, world: w}
-	f.found()
+	w := open(t, store.Options{
+		URL: pgtest.DatabaseUnlessShort(t), ReadURLs: []string{"postgres://chowk@127.0.0.1:1/postgres"},
+	})
+	r := &replicated{t: t, w: w, channel: newChannel(t, w.Store), head: 1}
 	for range 10 {
-		if log, err := w.LogTo(t.Context(), f.channels[0], 0, 10, 1); err != nil || len(log) != 1 {
-			t.Fatalf("%d entries, %v", len(log), err)
-		}
+		r.read()
 	}
-	eventually(t, "the replica is out", func() bool { return w.PoolStats().Replicas[0].Unavailable })
+	r.readUntil("the replica is left alone", unavailable)
 }

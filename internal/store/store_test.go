@@ -1,18 +1,22 @@
 package store_test
 
 import (
-	"path/filepath"
 	"testing"
 
+	"github.com/chowk-chat/chowk/internal/database/databasetest"
 	"github.com/chowk-chat/chowk/internal/store"
 	"github.com/chowk-chat/chowk/internal/store/storetest"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
+// opener returns a function that opens a database. A unit of work may take long there: the
+// suite is about results.
 func opener(t *testing.T, url string) func() *store.Store {
 	return func() *store.Store {
 		t.Helper()
-		s, err := store.Open(t.Context(), store.Options{URL: url, Pool: store.Pool{Size: 4, Overflow: 4}, HoldHard: patience})
+		s, err := store.Open(t.Context(), store.Options{
+			URL: url, Pool: store.Pool{Size: 4, Overflow: 4}, HoldHard: databasetest.Patience,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,9 +26,7 @@ func opener(t *testing.T, url string) func() *store.Store {
 }
 
 func TestSQLite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) func() *store.Store {
-		return opener(t, "sqlite:"+filepath.Join(t.TempDir(), "chowk.db"))
-	})
+	storetest.Run(t, func(t *testing.T) func() *store.Store { return opener(t, sqliteURL(t)) })
 }
 
 func TestPostgres(t *testing.T) {
@@ -32,17 +34,4 @@ func TestPostgres(t *testing.T) {
 		t.Skip("PostgreSQL is left out with -short")
 	}
 	storetest.Run(t, func(t *testing.T) func() *store.Store { return opener(t, pgtest.Database(t)) })
-}
-
-// everyDatabase runs a test on an empty database of each kind.
-func everyDatabase(t *testing.T, test func(t *testing.T, url string)) {
-	for name, url := range map[string]func(*testing.T) string{
-		"SQLite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "chowk.db") },
-		"Postgres": func(t *testing.T) string { return pgtest.DatabaseUnlessShort(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, url(t))
-		})
-	}
 }

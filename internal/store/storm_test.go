@@ -15,18 +15,20 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
+// A reconnect storm: so many users, each in stormChannels/10 channels.
 const (
-	stormUsers = 1000
-	// stormMost is what their standings and heads may cost together, and what their
-	// sessions may.
-	stormMost = 12
+	stormUsers    = 1000
+	stormChannels = 100
+	// maxStormStatements is what their states and heads may cost together, and what their
+	// log-ins may.
+	maxStormStatements = 12
 )
 
-// deaf is a socket that nobody looks at.
-type deaf struct{}
+// idleSocket discards what is written to it.
+type idleSocket struct{}
 
-func (deaf) Write([]byte) bool { return true }
-func (deaf) Backlogged() bool  { return false }
+func (idleSocket) Write([]byte) bool { return true }
+func (idleSocket) Backlogged() bool  { return false }
 
 // atOnce calls f for every number, all at one moment.
 func atOnce(n int, f func(i int)) {
@@ -34,7 +36,7 @@ func atOnce(n int, f func(i int)) {
 	start := make(chan struct{})
 	for i := range n {
 		ready.Add(1)
-		all.Go(func() {
+		all.Go(func() { // ends when f returns
 			ready.Done()
 			<-start
 			f(i)
@@ -45,38 +47,37 @@ func atOnce(n int, f func(i int)) {
 	all.Wait()
 }
 
-func TestAThousandSocketsAtOnceCostADozenStatements(t *testing.T) {
+func TestStormOfSocketsCostsADozenStatements(t *testing.T) {
 	t.Parallel()
 	everyDatabase(t, func(t *testing.T, url string) {
 		w := open(t, store.Options{URL: url})
-		hashes := stormPeople(t, w)
-		w.seen.forget()
+		hashes := w.createStormUsers(t)
+		w.createStormChannels(t)
+		w.seen.Reset()
 		atOnce(stormUsers, func(i int) {
 			if _, u, err := w.Session(context.Background(), hashes[i]); err != nil || u.ID != stormUser(i) {
-				t.Errorf("session %d: %v, %v", i, u, err)
+				t.Errorf("log-in %d: got user %v, %v, want %s", i, u, err, stormUser(i))
 			}
 		})
-		if n, by := w.seen.statements(); n > stormMost {
-			t.Errorf("sessions took %d statements: %v", n, by)
+		if n, byName := w.seen.Statements(); n > maxStormStatements {
+			t.Errorf("log-ins took %d statements, want at most %d: %v", n, maxStormStatements, byName)
 		}
-		w.seen.forget()
+		w.seen.Reset()
 		live := hub.Start(hub.Config{Store: w})
 		defer live.Close()
 		sockets := make([]*hub.Socket, stormUsers)
 		atOnce(stormUsers, func(i int) {
-			s, channelStates, err := live.Attach(context.Background(), deaf{}, stormUser(i), 0, false)
-			if err != nil || len(channelStates) != 10 {
-				t.Errorf("socket %d: %d channels, %v", i, len(channelStates), err)
+			s, states, err := live.Attach(context.Background(), idleSocket{}, stormUser(i), 0, false)
+			if err != nil || len(states) != stormChannels/10 {
+				t.Errorf("socket %d: got %d channels, %v, want %d", i, len(states), err, stormChannels/10)
 				return
 			}
 			s.Open()
 			sockets[i] = s
 		})
-		n, by := w.seen.statements()
-		if n > stormMost {
-			t.Errorf("%d sockets took %d statements: %v", stormUsers, n, by)
+		if n, byName := w.seen.Statements(); n > maxStormStatements {
+			t.Errorf("%d sockets took %d statements, want at most %d: %v", stormUsers, n, maxStormStatements, byName)
 		}
-		t.Logf("%d sockets: %v", stormUsers, by)
 		for _, s := range sockets {
 			if s != nil {
 				s.Close()
@@ -85,100 +86,108 @@ func TestAThousandSocketsAtOnceCostADozenStatements(t *testing.T) {
 	})
 }
 
-// TestAStormOfTokensSharesStatements whether their users are new or known, and each
-// has an outcome of its own.
-func TestAStormOfTokensSharesStatements(t *testing.T) {
+// stormToken is the user of a token. Every hundredth has an email that only one user can
+// have, and PostgreSQL rejects the name of one.
+func stormToken(i int) (u chat.User, sharesEmail, rejected bool) {
+	u = chat.User{ID: stormUser(i), Name: "Name of " + string(stormUser(i)), IsActive: true}
+	if sharesEmail = i%100 == 0; sharesEmail {
+		email := "one@example.org"
+		u.Email = &email
+	}
+	if rejected = i == 501; rejected {
+		u.Name = "\x00"
+	}
+	return u, sharesEmail, rejected
+}
+
+// TestStormOfTokensSharesStatements, whether their users are new or known. Each has its own
+// outcome.
+func TestStormOfTokensSharesStatements(t *testing.T) {
 	t.Parallel()
 	everyDatabase(t, func(t *testing.T, url string) {
 		w := open(t, store.Options{URL: url})
-		email := "one@example.org"
-		var owners atomic.Int64
+		var owners atomic.Int64 // of the email
 		ensure := func(i int) {
-			u := chat.User{ID: stormUser(i), Name: "Name of " + string(stormUser(i)), IsActive: true}
-			if i%100 == 0 {
-				u.Email = &email // of one of them
-			}
-			if i == 501 {
-				u.Name = "\x00" // PostgreSQL takes offence
-			}
+			u, sharesEmail, rejected := stormToken(i)
 			got, err := w.EnsureUser(context.Background(), u)
 			switch {
-			case u.Email != nil && code(err) == chat.Conflict, i == 501:
+			case sharesEmail && code(err) == chat.Conflict, rejected:
 			case err != nil || got.ID != u.ID || got.Name != u.Name:
-				t.Errorf("user %d: %+v, %v", i, got, err)
-			case u.Email != nil:
+				t.Errorf("user %d: got %+v, %v, want %+v", i, got, err, u)
+			case sharesEmail:
 				owners.Add(1)
 			}
 		}
 		atOnce(stormUsers, ensure)
 		if n := owners.Load(); n != 1 {
-			t.Errorf("an email is that of %d users", n)
+			t.Errorf("%d users have the email, want 1", n)
 		}
-		n, by := w.seen.statements()
-		// One group is written again, in halves: it has the name that is refused.
-		if n -= by["put_user"]; n > 8*stormMost || by["put_user"] > stormUsers+3*256 {
-			t.Errorf("new users took %d statements: %v", n, by)
+		n, byName := w.seen.Statements()
+		// One group is written again in halves: the one with the name that is rejected.
+		if puts := byName["put_user"]; n-puts > 8*maxStormStatements || puts > stormUsers+3*256 {
+			t.Errorf("new users took %d statements: %v", n, byName)
 		}
-		w.seen.forget()
+		w.seen.Reset()
 		atOnce(stormUsers, func(i int) {
-			if i%100 != 0 && i != 501 {
+			if _, sharesEmail, rejected := stormToken(i); !sharesEmail && !rejected {
 				ensure(i)
 			}
 		})
-		if n, by := w.seen.statements(); n > stormMost {
-			t.Errorf("known users took %d statements: %v", n, by)
+		if n, byName := w.seen.Statements(); n > maxStormStatements {
+			t.Errorf("known users took %d statements, want at most %d: %v", n, maxStormStatements, byName)
 		}
 	})
 }
 
 func stormUser(i int) chat.UserID { return chat.UserID(fmt.Sprintf("user%d", i)) }
 
-// stormPeople makes users with a session each, every one in ten channels of a
-// hundred.
-func stormPeople(t *testing.T, w *world) (hashes []model.TokenHash) {
+// createStormUsers creates users with a log-in each.
+func (w *world) createStormUsers(t *testing.T) (hashes []model.TokenHash) {
 	t.Helper()
 	hashes = make([]model.TokenHash, stormUsers)
 	now := chat.TimeOf(time.Now())
-	var work sync.WaitGroup
-	for part := range 8 {
-		work.Go(func() {
-			for i := part; i < stormUsers; i += 8 {
-				hashes[i] = model.TokenHash{1, byte(i), byte(i >> 8)}
-				_, err := w.EnsureUser(context.Background(), chat.User{ID: stormUser(i), Name: "Name", IsActive: true, CreatedAt: now})
-				if err == nil {
-					err = w.OpenSession(context.Background(), model.Login{Hash: hashes[i], UserID: stormUser(i), CreatedAt: now, ExpiresAt: now + 1e12})
-				}
-				if err != nil {
-					t.Error(err)
-				}
+	const creators = 8
+	atOnce(creators, func(part int) {
+		for i := part; i < stormUsers; i += creators {
+			hashes[i] = model.TokenHash{1, byte(i), byte(i >> 8)}
+			u := chat.User{ID: stormUser(i), Name: "Name", IsActive: true, CreatedAt: now}
+			_, err := w.EnsureUser(context.Background(), u)
+			if err == nil {
+				l := model.Login{Hash: hashes[i], UserID: u.ID, CreatedAt: now, ExpiresAt: now + 1e12}
+				err = w.OpenSession(context.Background(), l)
 			}
-		})
-	}
-	work.Wait()
-	var changes []state.Change
-	for c := range 100 {
-		id := chat.NewID()
-		change := state.Change{
-			Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: model.UserActor(stormUser(0)), At: now,
-			Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: stormUser(0)},
+			if err != nil {
+				t.Error(err)
+			}
 		}
-		for i := range 100 { // user i*10 + c%10
-			change.Members = append(change.Members, state.InitialMember{UserID: stormUser(i*10 + c%10), Role: chat.RoleOwner})
+	})
+	return hashes
+}
+
+// createStormChannels creates channels, in each of which a tenth of the users are.
+func (w *world) createStormChannels(t *testing.T) {
+	t.Helper()
+	for first := 0; first < stormChannels; first += 5 { // a larger group would be held for too long
+		var group []state.Change
+		for n := first; n < first+5; n++ {
+			id := chat.NewID()
+			c := state.Change{
+				Kind: state.CreateChannel, ID: id, ChannelID: id, Actor: model.UserActor(stormUser(0)), At: chat.TimeOf(time.Now()),
+				Channel: &chat.Channel{ID: id, Name: "c", ChannelType: chat.Group, CreatedBy: stormUser(0)},
+			}
+			for user := n % 10; user < stormUsers; user += 10 {
+				c.Members = append(c.Members, state.InitialMember{UserID: stormUser(user), Role: chat.RoleOwner})
+			}
+			group = append(group, c)
 		}
-		changes = append(changes, change)
-	}
-	for len(changes) > 0 {
-		n := min(5, len(changes)) // a group is held for less than the limit
-		out, err := w.Commit(t.Context(), changes[:n])
+		outs, err := w.Commit(t.Context(), group)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range out {
-			if o.Err != nil {
-				t.Fatal(o.Err)
+		for _, out := range outs {
+			if out.Err != nil {
+				t.Fatal(out.Err)
 			}
 		}
-		changes = changes[n:]
 	}
-	return hashes
 }

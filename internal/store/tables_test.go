@@ -10,6 +10,7 @@ import (
 
 	"github.com/chowk-chat/chowk/internal/database"
 	"github.com/chowk-chat/chowk/internal/database/table"
+	"github.com/chowk-chat/chowk/internal/state"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
@@ -54,7 +55,7 @@ func TestColumnsAreThoseOfTheSchema(t *testing.T) {
 	all["channels"]["log_floor"] = "bigint"
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		s := openAt(t, "sqlite:"+t.TempDir()+"/chowk.db")
+		s := openWith(t, "sqlite:"+t.TempDir()+"/chowk.db", state.DefaultRules())
 		got := schemaOf(t, s, all, "SELECT name, lower(type) FROM pragma_table_info($1)")
 		if diff := cmp.Diff(all, got, cmp.Comparer(sameInSQLite)); diff != "" {
 			t.Errorf("columns (-described +schema):\n%s", diff)
@@ -62,8 +63,9 @@ func TestColumnsAreThoseOfTheSchema(t *testing.T) {
 	})
 	t.Run("Postgres", func(t *testing.T) {
 		t.Parallel()
-		s := openAt(t, pgtest.DatabaseUnlessShort(t))
-		got := schemaOf(t, s, all, "SELECT column_name::text, data_type::text FROM information_schema.columns WHERE table_name = $1")
+		s := openWith(t, pgtest.DatabaseUnlessShort(t), state.DefaultRules())
+		got := schemaOf(t, s, all, `SELECT column_name::text, data_type::text
+			FROM information_schema.columns WHERE table_name = $1`)
 		if diff := cmp.Diff(all, got); diff != "" {
 			t.Errorf("columns (-described +schema):\n%s", diff)
 		}
@@ -94,14 +96,4 @@ func schemaOf(t *testing.T, s *Store, tables map[string]types, sql string) map[s
 		}
 	}
 	return all
-}
-
-func openAt(t *testing.T, url string) *Store {
-	t.Helper()
-	s, err := Open(t.Context(), Options{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
 }
