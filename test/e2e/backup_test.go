@@ -193,7 +193,10 @@ func TestPostgresRestoreWithPgRestore(t *testing.T) {
 	must(t, "restore", "--new-epoch", database)
 	bob := serve(t, database[2:], "auth=none").dial("bob")
 	if bob.hello.Epoch == epoch || bob.hello.Channels[0].LastSeq >= last {
-		t.Errorf("epoch %s, seq %d; want another epoch, and a smaller seq than before", bob.hello.Epoch, bob.hello.Channels[0].LastSeq)
+		t.Errorf(
+			"epoch %s, seq %d; want another epoch, and a smaller seq than before", bob.hello.Epoch,
+			bob.hello.Channels[0].LastSeq,
+		)
 	}
 }
 

@@ -68,7 +68,8 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 				"message_type",
 			},
 			{
-				"client_id too long", text(`{"channel_id":"` + id + `","content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`),
+				"client_id too long",
+				text(`{"channel_id":"` + id + `","content":"x","client_id":"` + strings.Repeat("k", 65) + `"}`),
 				"bad_request", "client_id",
 			},
 			{

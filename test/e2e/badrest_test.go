@@ -62,7 +62,8 @@ func TestD58BadInputOverREST(t *testing.T) {
 				"Invalid JSON",
 			},
 			{
-				"10,000 nested arrays in an unknown field", "POST", c + "/messages", typ, `{"content":"x","other":` + deep + `}`, 400,
+				"10,000 nested arrays in an unknown field", "POST", c + "/messages", typ, `{"content":"x","other":` + deep + `}`,
+				400,
 				"bad_json", "",
 			},
 			{"lone surrogate", "POST", c + "/messages", typ, `{"content":"\ud800"}`, 400, "bad_json", "Invalid JSON"},
@@ -135,13 +136,17 @@ func TestD58BadInputOverREST(t *testing.T) {
 				"script as file_url", "POST", c + "/messages", typ, `{"content":"x","file_url":"javascript:alert(1)"}`, 422,
 				"bad_request", "file_url",
 			},
-			{"negative file_size", "POST", c + "/messages", typ, `{"content":"x","file_size":-1}`, 422, "bad_request", "file_size"},
+			{
+				"negative file_size", "POST", c + "/messages", typ, `{"content":"x","file_size":-1}`, 422, "bad_request",
+				"file_size",
+			},
 			{
 				"file_size exceeds 64 bits", "POST", c + "/messages", typ, `{"content":"x","file_size":99999999999999999999}`, 422,
 				"bad_request", "file_size",
 			},
 			{
-				"file_size is not an integer", "POST", c + "/messages", typ, `{"content":"x","file_size":1e999}`, 422, "bad_request",
+				"file_size is not an integer", "POST", c + "/messages", typ, `{"content":"x","file_size":1e999}`, 422,
+				"bad_request",
 				"file_size",
 			},
 			{"negative limit", "GET", c + "/messages?limit=-1", "", ``, 422, "bad_request", "limit"},
@@ -176,7 +181,8 @@ func TestD58BadInputOverREST(t *testing.T) {
 			{"invalid UTF-8 in emoji of the path", "DELETE", m + "/reactions/%ff", "", ``, 422, "bad_request", "emoji"},
 			{"no name", "POST", "/channels/", typ, `{"name":"  "}`, 422, "bad_request", "name"},
 			{
-				"name too long", "POST", "/channels/", typ, `{"name":"` + strings.Repeat("ä", 101) + `"}`, 422, "bad_request", "name",
+				"name too long", "POST", "/channels/", typ, `{"name":"` + strings.Repeat("ä", 101) + `"}`, 422, "bad_request",
+				"name",
 			},
 			{
 				"unknown channel_type", "POST", "/channels/", typ, `{"name":"x","channel_type":"party"}`, 422,
@@ -191,7 +197,8 @@ func TestD58BadInputOverREST(t *testing.T) {
 				"not_found", "nobody-at-all",
 			},
 			{
-				"initial member is not a user id", "POST", "/channels/", typ, `{"name":"x","member_ids":["'; DROP TABLE users"]}`, 422,
+				"initial member is not a user id", "POST", "/channels/", typ, `{"name":"x","member_ids":["'; DROP TABLE users"]}`,
+				422,
 				"bad_request", "member_ids",
 			},
 			{
@@ -228,7 +235,8 @@ func TestD58BadInputOverREST(t *testing.T) {
 			},
 			{"negative receipt", "POST", c + "/read", typ, `{"seq":-1}`, 422, "bad_request", "seq"},
 			{
-				"too many user ids", "GET", "/users?ids=" + strings.TrimSuffix(strings.Repeat("u,", 501), ","), "", ``, 422, "bad_request",
+				"too many user ids", "GET", "/users?ids=" + strings.TrimSuffix(strings.Repeat("u,", 501), ","), "", ``, 422,
+				"bad_request",
 				"ids",
 			},
 			{"invalid user ids", "GET", "/users?ids=%00", "", ``, 422, "bad_request", "ids"},
@@ -236,7 +244,8 @@ func TestD58BadInputOverREST(t *testing.T) {
 			{"NUL in search", "GET", "/users?query=%00", "", ``, 422, "bad_request", "query"},
 			{"invalid UTF-8 in search", "GET", "/channels/browse?query=%ff", "", ``, 422, "bad_request", "query"},
 			{
-				"flag is not a boolean", "GET", "/channels/?include_archived=perhaps", "", ``, 422, "bad_request", "include_archived",
+				"flag is not a boolean", "GET", "/channels/?include_archived=perhaps", "", ``, 422, "bad_request",
+				"include_archived",
 			},
 			{"status of an invalid user id", "GET", "/user/a%20b/status", "", ``, 422, "bad_request", ""},
 			{"unknown path", "GET", "/channels/" + id + "/secrets", "", ``, 404, "not_found", "/api/docs"},
@@ -246,7 +255,9 @@ func TestD58BadInputOverREST(t *testing.T) {
 		} {
 			r := s.sendRaw(bad.method, bad.path, "ada", bad.contentType, []byte(bad.body))
 			if r.status != bad.status || r.field(t, "code") != bad.code || !strings.Contains(r.field(t, "detail"), bad.detail) {
-				t.Errorf("%s: %d %s; want %d %s, and %q in the detail", bad.name, r.status, r.body, bad.status, bad.code, bad.detail)
+				t.Errorf(
+					"%s: %d %s; want %d %s, and %q in the detail", bad.name, r.status, r.body, bad.status, bad.code, bad.detail,
+				)
 			}
 			if len(r.body) > 1000 || strings.Contains(string(r.body), "SQL") || strings.Contains(string(r.body), "xxxx") {
 				t.Errorf("%s: the body is long or exposes SQL or the input: %s", bad.name, r.body)

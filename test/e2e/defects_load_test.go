@@ -14,17 +14,18 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// The rows about what one client can cost the others, and about what the database
-// is asked.
+// Rows of docs/defects.md about the load that one client can cause, and about the
+// statements that the database runs.
 
-// TestD04PresenceOnlyForSubscribers, at most once a second of each user.
+// TestD04PresenceOnlyForSubscribers checks that presence is sent only to subscribers,
+// at most once a second for each user.
 func TestD04PresenceOnlyForSubscribers(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob", "joe")
 		ada, joe, eve := s.dial("ada"), s.dial("joe"), s.dial("eve")
 		ada.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}})
-		eve.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}}) // whom she shares nothing with
+		eve.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}}) // a user with whom eve shares no channel
 		began := time.Now()
 		for range 20 {
 			_ = s.dial("bob").conn.CloseNow()
@@ -33,22 +34,23 @@ func TestD04PresenceOnlyForSubscribers(t *testing.T) {
 		ada.expect("presence", func(f *frame) bool { return f.IsOnline })
 		_ = last.conn.CloseNow()
 		ada.expect("presence", func(f *frame) bool { return !f.IsOnline })
-		most := int(time.Since(began)/time.Second) + 2
-		ada.send(id, "a frame that everybody gets") // after which nothing can be under way
+		limit := int(time.Since(began)/time.Second) + 2
+		ada.send(id, "a message for all members") // nothing can be in flight after it
 		joe.expect("message", nil)
 		eve.ask("ping", nil)
-		if n := strings.Count(ada.dump(), `"type":"presence"`); n > most {
-			t.Errorf("%d frames of presence in %d seconds", n, most-1)
+		if n := strings.Count(ada.dump(), `"type":"presence"`); n > limit {
+			t.Errorf("%d presence frames in %d seconds", n, limit-1)
 		}
-		for who, c := range map[string]*client{"joe, who did not ask": joe, "eve, who may not know": eve} {
+		for who, c := range map[string]*client{"joe, who did not subscribe": joe, "eve, who shares no channel": eve} {
 			if strings.Contains(c.dump(), `"type":"presence"`) {
-				t.Errorf("%s was told:\n%s", who, c.dump())
+				t.Errorf("%s received presence:\n%s", who, c.dump())
 			}
 		}
 	})
 }
 
-// statements is how many statements the database was asked, in all.
+// statements returns the number of statements that the server has run, without those
+// of health checks.
 func (s *server) statements() (sum float64) {
 	s.t.Helper()
 	_, body := fetch(s.t, s.ops+"/metrics")
@@ -56,7 +58,7 @@ func (s *server) statements() (sum float64) {
 		`(?m)^chowk_db_statement_duration_seconds_count\{[^}]*\} (\S+)`,
 	).FindAllStringSubmatch(body, -1) {
 		if strings.Contains(m[0], `name="ping"`) {
-			continue // is the database there?
+			continue // the health check
 		}
 		v, err := strconv.ParseFloat(m[1], 64)
 		if err != nil {
@@ -67,7 +69,8 @@ func (s *server) statements() (sum float64) {
 	return sum
 }
 
-// TestD05TypingRunsNoStatements, from the socket to the other's socket.
+// TestD05TypingRunsNoStatements checks that typing runs no statement from the sender's
+// socket to the receiver's.
 func TestD05TypingRunsNoStatements(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -82,12 +85,13 @@ func TestD05TypingRunsNoStatements(t *testing.T) {
 		bob.expect("typing", nil)
 		bob.ask("ping", nil)
 		if after := s.statements(); before == 0 || after != before {
-			t.Errorf("100 keystrokes cost %v statements, after %v before", after-before, before)
+			t.Errorf("100 typing commands ran %v statements, after %v before", after-before, before)
 		}
 	}, "canary.interval=0s")
 }
 
-// TestD65ChannelListRunsConstantStatements.
+// TestD65ChannelListRunsConstantStatements compares a user with one channel to a user
+// with many.
 func TestD65ChannelListRunsConstantStatements(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -102,18 +106,19 @@ func TestD65ChannelListRunsConstantStatements(t *testing.T) {
 		}
 		s.must(http.StatusCreated, http.MethodPost, "/channels/", "few", map[string]any{"name": "one"})
 		cost := func(user string) float64 {
-			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil) // what waits is settled
+			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil) // flushes pending reads
 			before := s.statements()
 			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil)
 			return s.statements() - before
 		}
 		if few, many := cost("few"), cost("many"); few == 0 || few != many {
-			t.Errorf("one channel costs %v statements, 40 cost %v", few, many)
+			t.Errorf("the list of one channel runs %v statements, that of 40 runs %v", few, many)
 		}
 	}, "canary.interval=0s")
 }
 
-// TestD66JITIsOffForChowkConnections: the rows that they insert say so.
+// TestD66JITIsOffForChowkConnections has the database write the setting into the rows
+// that chowk inserts.
 func TestD66JITIsOffForChowkConnections(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
@@ -137,7 +142,7 @@ func TestD66JITIsOffForChowkConnections(t *testing.T) {
 	}
 }
 
-// TestD06MessageSizeIsLimited, with an error that says how.
+// TestD06MessageSizeIsLimited checks that the error states the limit.
 func TestD06MessageSizeIsLimited(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -156,7 +161,7 @@ func TestD06MessageSizeIsLimited(t *testing.T) {
 		}); f.Code != "too_large" {
 			t.Errorf("over a socket: %s", f.raw)
 		}
-		_ = ada.conn.Write(t.Context(), 1, make([]byte, 3<<20)) // it may be closed before all is written
+		_ = ada.conn.Write(t.Context(), 1, make([]byte, 3<<20)) // the socket may be closed before everything is written
 		if code := ada.ended(); code != 1009 {
 			t.Errorf("3 MiB over a socket: closed with %v", code)
 		}
@@ -167,16 +172,17 @@ func TestD06MessageSizeIsLimited(t *testing.T) {
 	})
 }
 
-// TestD06RESTRequestsAreRateLimited, and only that of the hasty.
+// TestD06RESTRequestsAreRateLimited checks that one user's requests are limited, and
+// another user's are not affected.
 func TestD06RESTRequestsAreRateLimited(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
 	id := s.channel("ada", "bob")
 	refused := make(chan response, 1)
 	stop := make(chan struct{})
-	var hasty sync.WaitGroup
+	var flooding sync.WaitGroup
 	for range 16 {
-		hasty.Go(func() {
+		flooding.Go(func() {
 			for range 2000 {
 				select {
 				case <-stop:
@@ -200,23 +206,24 @@ func TestD06RESTRequestsAreRateLimited(t *testing.T) {
 			t.Errorf("refused with %s, %v", r.body, r.header)
 		}
 	case <-time.After(waitTimeout):
-		t.Error("nobody was refused")
+		t.Error("no request was refused")
 	}
 	s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "bob", map[string]any{
 		"content": "undisturbed",
 	})
 	close(stop)
-	hasty.Wait()
+	flooding.Wait()
 }
 
-// TestD64DrainSpreadsReconnects: each client is told another time to come back.
+// TestD64DrainSpreadsReconnects checks that clients receive different times for
+// reconnecting.
 func TestD64DrainSpreadsReconnects(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "drain.window=1s")
 	var clients []*client
 	for i := range 10 {
 		c := s.dial(fmt.Sprint("u", i))
-		c.ask("ping", nil) // now its handshake is over
+		c.ask("ping", nil) // the handshake is complete
 		clients = append(clients, c)
 	}
 	if err := s.Signal(syscall.SIGTERM); err != nil {
@@ -228,7 +235,7 @@ func TestD64DrainSpreadsReconnects(t *testing.T) {
 		times[regexp.MustCompile(`"reconnect_after_ms":\d+`).FindString(f.raw)] = true
 	}
 	if len(times) < 5 {
-		t.Errorf("10 clients were told %d times: %v", len(times), times)
+		t.Errorf("10 clients received %d different times: %v", len(times), times)
 	}
 	if err := s.Wait(); err != nil {
 		t.Error(err)

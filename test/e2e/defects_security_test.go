@@ -14,10 +14,10 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// The rows about security.
+// Rows of docs/defects.md about security.
 
-// TestD51UserIDsAreNotDisclosed to those who are not logged in, nor to those who share
-// no channel.
+// TestD51UserIDsAreNotDisclosed checks this for clients without a log-in, and for
+// users who share no channel.
 func TestD51UserIDsAreNotDisclosed(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
@@ -33,21 +33,22 @@ func TestD51UserIDsAreNotDisclosed(t *testing.T) {
 		} {
 			s.must(http.StatusUnauthorized, http.MethodGet, path, "", nil)
 			if path == "/users?query=a" {
-				continue // the directory of those who are logged in
+				continue // any user who is logged in may read the directory
 			}
 			if r := s.request(http.MethodGet, path, eve.token, nil); strings.Contains(string(r.body), ada.id) {
-				t.Errorf("%s tells a stranger %s", path, r.body)
+				t.Errorf("%s discloses a user to a stranger: %s", path, r.body)
 			}
 		}
 		if r := s.must(http.StatusOK, http.MethodGet, "/users?query=a", eve.token, nil); strings.Contains(
 			string(r.body), "@",
 		) {
-			t.Errorf("the directory gives addresses away: %s", r.body)
+			t.Errorf("the directory discloses email addresses: %s", r.body)
 		}
 	})
 }
 
-// TestD53SocketClosesWhenTokenEnds, its session and its account.
+// TestD53SocketClosesWhenTokenEnds checks that a socket is closed when its token
+// expires, its log-in ends, or its account is disabled.
 func TestD53SocketClosesWhenTokenEnds(t *testing.T) {
 	t.Parallel()
 	t.Run("expired", func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestD53SocketClosesWhenTokenEnds(t *testing.T) {
 			t, jwt.SigningMethodHS256, []byte(secret),
 			func(c jwt.MapClaims) { c["exp"] = time.Now().Add(3 * time.Second).Unix() },
 		)
-		// Seconds that do not fit into 32 bits: the year 2286, which minted tokens are fond of.
+		// The year 2286: seconds that do not fit into 32 bits, as some issuers use them.
 		lasting := s.dialAs(
 			"/ws/bob",
 			sign(t, jwt.SigningMethodHS256, []byte(secret), func(c jwt.MapClaims) { c["sub"], c["exp"] = "bob", 9999999999 }),
@@ -65,7 +66,7 @@ func TestD53SocketClosesWhenTokenEnds(t *testing.T) {
 		)
 		c := s.dialAs("/ws/ada", token, chat.Protocol)
 		if f := c.expect("notice", nil); f.Code != string(chat.NoticeTokenExpiring) {
-			t.Errorf("told %s before the end", f.raw)
+			t.Errorf("notice %s before the expiry, want token_expiring", f.raw)
 		}
 		if code := c.ended(); code != websocket.StatusCode(chat.CloseTokenExpired) {
 			t.Errorf("closed with %v, want 4001", code)
@@ -94,13 +95,13 @@ func TestD53SocketClosesWhenTokenEnds(t *testing.T) {
 		s.must(http.StatusUnauthorized, http.MethodGet, "/channels/", ada.token, nil)
 		if _, resp, err := s.tryDial("/ws", ada.token, chat.Protocol); err == nil ||
 			resp.StatusCode != http.StatusUnauthorized {
-			t.Errorf("a disabled account's token: %v, %v", resp, err)
+			t.Errorf("the token of a disabled account: %v, %v; want status 401", resp, err)
 		}
 	})
 }
 
-// TestD55DatabaseErrorsAreNotExposed: the log is, under the id that the answer
-// has.
+// TestD55DatabaseErrorsAreNotExposed checks that the log has the database's error with
+// the id of the reply, and the reply does not.
 func TestD55DatabaseErrorsAreNotExposed(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
@@ -112,13 +113,13 @@ func TestD55DatabaseErrorsAreNotExposed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.broken = true
-	secretive := func(what, said string) {
+	checkHidden := func(what, text string) {
 		t.Helper()
 		for _, word := range []string{
 			"SQL", "SELECT", "relation", "messages m", "pgx", "pq:", "42P01", "postgres", "INSERT", "goroutine",
 		} {
-			if strings.Contains(said, word) {
-				t.Errorf("%s: told %q in %s", what, word, said)
+			if strings.Contains(text, word) {
+				t.Errorf("%s: the reply contains %q: %s", what, word, text)
 			}
 		}
 	}
@@ -130,14 +131,14 @@ func TestD55DatabaseErrorsAreNotExposed(t *testing.T) {
 			body = map[string]any{"content": "during"}
 		}
 		r := s.request(c.method, c.path, "ada", body)
-		secretive(c.method, string(r.body))
+		checkHidden(c.method, string(r.body))
 		if r.status != http.StatusInternalServerError || r.field(t, "code") != "internal" || r.field(t, "detail") == "" {
 			t.Errorf("%s: %d %s", c.method, r.status, r.body)
 		}
 		s.Log.Await(t, r.header.Get("X-Request-Id"), "42P01")
 	}
 	f := ada.ask("new_message", map[string]any{"channel_id": id, "content": "during"})
-	secretive("a socket", f.raw)
+	checkHidden("a socket", f.raw)
 	if f.Code != "internal" || !strings.Contains(f.raw, "retry_after_ms") {
 		t.Errorf("got %s", f.raw)
 	}
@@ -146,7 +147,7 @@ func TestD55DatabaseErrorsAreNotExposed(t *testing.T) {
 		f.Response.Code != "internal" {
 		t.Errorf("got %s", f.raw)
 	} else {
-		secretive("an old client's socket", f.raw)
+		checkHidden("an old client's socket", f.raw)
 	}
 	if err := pg.Exec("postgres", "ALTER TABLE elsewhere RENAME TO messages"); err != nil {
 		t.Fatal(err)
@@ -154,18 +155,18 @@ func TestD55DatabaseErrorsAreNotExposed(t *testing.T) {
 	ada.send(id, "after")
 }
 
-// TestD56NoBuiltInKeyAndNoLoggedSecrets, at the most talkative level.
+// TestD56NoBuiltInKeyAndNoLoggedSecrets runs with log level debug.
 func TestD56NoBuiltInKeyAndNoLoggedSecrets(t *testing.T) {
 	t.Parallel()
 	if out, err := command(
 		t, "serve", "--auth=jwt", "--listen=127.0.0.1:0", "--ops.listen=off", "--data-dir="+t.TempDir(),
 	).CombinedOutput(); err == nil || !strings.Contains(string(out), "jwt") {
-		t.Errorf("tokens are checked with no key: %v %s", err, out)
+		t.Errorf("a server without a key started: %v %s", err, out)
 	}
 	s := serve(t, "log.level=debug", "auth.signup=invite")
 	ada := s.signUp("ada@example.org", "Ada", "L")
 	secrets := []string{ada.token, ada.password}
-	// Forged with what other servers had in their source.
+	// Tokens signed with keys that other servers had in their source code.
 	for _, guess := range []string{"your-secret-key-change-in-production", "secret", "change-me", ""} {
 		forged := testkit.JWT(t, jwt.SigningMethodHS256, []byte(guess),
 			jwt.MapClaims{"sub": ada.id, "exp": time.Now().Add(time.Hour).Unix()})
@@ -202,18 +203,19 @@ func TestD56NoBuiltInKeyAndNoLoggedSecrets(t *testing.T) {
 		"email": "ada@example.org", "password": changed + "x",
 	})
 	s.must(http.StatusOK, http.MethodPost, "/auth/password-reset-request", "", map[string]any{"email": "ada@example.org"})
-	_, numbers := fetch(t, s.ops+"/metrics")
+	_, metrics := fetch(t, s.ops+"/metrics")
 	for _, secret := range append(secrets, changed) {
 		if secret == "" || secret == "<nil>" {
-			t.Fatalf("nothing to look for among %q", secrets)
+			t.Fatalf("an empty secret among %q", secrets)
 		}
-		if strings.Contains(s.Log.Text(), secret) || strings.Contains(numbers, secret) {
+		if strings.Contains(s.Log.Text(), secret) || strings.Contains(metrics, secret) {
 			t.Errorf("%q is in the log or the metrics", secret)
 		}
 	}
 }
 
-// TestD57NoPrivilegeEscalation, and who left has nothing.
+// TestD57NoPrivilegeEscalation checks that members cannot grant a role above their
+// own, and that former members have no rights.
 func TestD57NoPrivilegeEscalation(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -248,7 +250,7 @@ func TestD57NoPrivilegeEscalation(t *testing.T) {
 			t.Errorf("got %s", f.raw)
 		}
 		if got := s.history("owner", id); len(got) != 1 || got[0] != "mine" {
-			t.Errorf("the history is %q", got)
+			t.Errorf("the history is %q, want only \"mine\"", got)
 		}
 	})
 }

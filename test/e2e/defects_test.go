@@ -8,13 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// The rows of the old system's defects that a server can have, each by its id.
+// Rows of docs/defects.md that concern a server; each test has the id of its row.
 
-// TestD01SimultaneousDisconnects: any number of sockets closed at the same moment
-// leave the server as it was.
+// TestD01SimultaneousDisconnects closes many sockets at the same moment; the server
+// must keep working.
 func TestD01SimultaneousDisconnects(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -24,31 +26,32 @@ func TestD01SimultaneousDisconnects(t *testing.T) {
 			for i := range n {
 				clients = append(clients, s.dial([]string{"ada", "bob"}[i%2]))
 			}
-			var going sync.WaitGroup
+			var closing sync.WaitGroup
 			for i, c := range clients {
-				going.Go(func() {
+				closing.Go(func() {
 					if i%2 == 0 {
-						_ = c.conn.CloseNow() // the cable is pulled
+						_ = c.conn.CloseNow() // without a close handshake
 					} else {
 						_ = c.conn.Close(1000, "")
 					}
 				})
 			}
-			going.Wait()
-			newcomer := s.dial("ada")
-			newcomer.send(id, fmt.Sprint(n))
+			closing.Wait()
+			next := s.dial("ada")
+			next.send(id, fmt.Sprint(n))
 		}
 	})
 }
 
-// TestD02ReconnectLoopIsBounded is bounded, and nobody else notices.
+// TestD02ReconnectLoopIsBounded opens sockets of one user without closing any; other
+// users are not affected.
 func TestD02ReconnectLoopIsBounded(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "loop")
 		ada := s.dial("ada")
 		refused := 0
-		for range 30 { // and none is ever closed
+		for range 30 { // none of them is closed
 			if _, resp, err := s.tryDial("/ws/loop", "loop", chat.Protocol); err != nil {
 				refused++
 				if resp == nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
@@ -63,8 +66,8 @@ func TestD02ReconnectLoopIsBounded(t *testing.T) {
 	}, "limits.sockets-per-user=10")
 }
 
-// TestD03StalledReaderAffectsNoOtherClient takes nothing from anybody: not a connection, not an
-// ack.
+// TestD03StalledReaderAffectsNoOtherClient checks that acks, deliveries and new
+// connections continue while one client does not read.
 func TestD03StalledReaderAffectsNoOtherClient(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -80,7 +83,7 @@ func TestD03StalledReaderAffectsNoOtherClient(t *testing.T) {
 		for range n {
 			bob.expect("message", nil)
 		}
-		s.dial("bob") // newcomers come in
+		s.dial("bob") // new sockets can connect
 		s.must(http.StatusOK, http.MethodGet, "/channels/", "bob", nil)
 		seqs := stalled.seqs(t, n)
 		for i, seq := range seqs {
@@ -97,8 +100,8 @@ func TestD16ConnectsAndDisconnectsDuringBroadcast(t *testing.T) {
 		id := s.channel("ada", "bob", "eve")
 		ada, bob := s.dial("ada"), s.dial("bob")
 		stop := make(chan struct{})
-		var coming sync.WaitGroup
-		coming.Go(func() {
+		var connecting sync.WaitGroup
+		connecting.Go(func() {
 			for {
 				select {
 				case <-stop:
@@ -113,7 +116,7 @@ func TestD16ConnectsAndDisconnectsDuringBroadcast(t *testing.T) {
 			ada.send(id, fmt.Sprint(i))
 		}
 		close(stop)
-		coming.Wait()
+		connecting.Wait()
 		for i := range 200 {
 			if got := bob.expect("message", nil); got.Seq != int64(i)+2 {
 				t.Fatalf("got seq %d, want %d", got.Seq, i+2)
@@ -146,9 +149,14 @@ func TestD25SocketSendKeepsThreadTypeAndMentions(t *testing.T) {
 		}).Response.MessageID
 		var m chat.Message
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+reply, "bob", nil).into(t, &m)
-		if m.ParentMessageID == nil || m.ParentMessageID.String() != parent || m.MessageType != chat.Source ||
-			len(m.MentionedUserIDs) != 1 {
-			t.Errorf("got %+v", m)
+		if m.ParentMessageID == nil || m.ParentMessageID.String() != parent {
+			t.Errorf("the parent is %v, want %s", m.ParentMessageID, parent)
+		}
+		if m.MessageType != chat.Source {
+			t.Errorf("the type is %s, want code", m.MessageType)
+		}
+		if diff := cmp.Diff([]chat.UserID{"bob"}, m.MentionedUserIDs); diff != "" {
+			t.Errorf("mentions (-want +got):\n%s", diff)
 		}
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+parent, "bob", nil).into(t, &m)
 		if m.ThreadReplyCount != 1 || m.ThreadLastReplyAt == nil {
@@ -157,7 +165,7 @@ func TestD25SocketSendKeepsThreadTypeAndMentions(t *testing.T) {
 		var thread []chat.Message
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages?parent_id="+parent, "bob", nil).into(t, &thread)
 		if len(thread) != 1 || thread[0].Content != "answer" { // D-19
-			t.Errorf("the thread is %+v", thread)
+			t.Errorf("the thread is %+v, want only the answer", thread)
 		}
 	})
 }
@@ -173,7 +181,7 @@ func TestD32ReceiptsAreStoredAndCannotBeForged(t *testing.T) {
 			{"channel_id": id, "message_id": there.Response.MessageID},
 		} {
 			if f := bob.ask("read_receipt", data); f.Code != "not_found" {
-				t.Errorf("%v: %s", data, f.raw)
+				t.Errorf("receipt %v: got %s, want not_found", data, f.raw)
 			}
 		}
 		bob.write(`{"type":"read_receipt","id":"x","data":{"channel_id":"` + id + `","message_id":{"x":1}}}`)
@@ -184,7 +192,7 @@ func TestD32ReceiptsAreStoredAndCannotBeForged(t *testing.T) {
 		again := s.dial("bob")
 		for _, st := range again.hello.Channels {
 			if st.ID.String() == id && st.LastReadSeq != here.Response.Seq {
-				t.Errorf("after a reconnect: %s", again.hello.raw)
+				t.Errorf("the receipt is not stored; after a reconnect: %s", again.hello.raw)
 			}
 		}
 	})
@@ -201,18 +209,17 @@ func TestD33ReactionCountsOnceAndCanBeRemoved(t *testing.T) {
 			ada.ok("message_reaction", react)
 		}
 		var m chat.Message
-		look := func() *chat.Message {
+		load := func() {
 			m = chat.Message{}
 			s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages/"+mid, "bob", nil).into(t, &m)
-			return &m
 		}
-		if look(); m.ReactionCount != 1 || len(m.Reactions) != 1 || m.Reactions[0].Emoji != "👍" {
-			t.Errorf("got %+v", m)
+		if load(); m.ReactionCount != 1 || len(m.Reactions) != 1 || m.Reactions[0].Emoji != "👍" {
+			t.Errorf("%d reactions: %+v; want one 👍", m.ReactionCount, m.Reactions)
 		}
 		ada.ok("remove_reaction", react)
 		ada.ok("remove_reaction", react)
-		if look(); m.ReactionCount != 0 || len(m.Reactions) != 0 {
-			t.Errorf("got %+v", m)
+		if load(); m.ReactionCount != 0 || len(m.Reactions) != 0 {
+			t.Errorf("%d reactions: %+v; want none", m.ReactionCount, m.Reactions)
 		}
 	})
 }
@@ -227,11 +234,11 @@ func TestD41DeletedAndArchivedAreReadOnly(t *testing.T) {
 		if f := ada.ask("edit_message", map[string]any{
 			"channel_id": id, "message_id": mid, "content": "back",
 		}); f.Code != "not_found" {
-			t.Errorf("editing what is deleted: %s", f.raw)
+			t.Errorf("editing a deleted message: got %s, want not_found", f.raw)
 		}
 		s.must(http.StatusOK, http.MethodPatch, "/channels/"+id, "ada", map[string]any{"is_archived": true})
 		if f := ada.ask("new_message", map[string]any{"channel_id": id, "content": "late"}); f.Code != "conflict" {
-			t.Errorf("sending to an archived channel: %s", f.raw)
+			t.Errorf("sending to an archived channel: got %s, want conflict", f.raw)
 		}
 	})
 }
@@ -260,7 +267,7 @@ func TestD44OneDirectChannelPerPair(t *testing.T) {
 			opening.Wait()
 			for _, id := range ids {
 				if id != ids[0] {
-					t.Fatalf("two direct channels: %v", ids)
+					t.Fatalf("the users have several direct channels: %v", ids)
 				}
 			}
 		}
@@ -268,7 +275,7 @@ func TestD44OneDirectChannelPerPair(t *testing.T) {
 		if r := s.request(
 			http.MethodPost, "/channels/direct", "a0", map[string]any{"user_id": "a0"},
 		); r.status != http.StatusUnprocessableEntity {
-			t.Errorf("a direct channel with oneself: %d %s", r.status, r.body)
+			t.Errorf("a direct channel with oneself: status %d, want 422: %s", r.status, r.body)
 		}
 		s.must(http.StatusOK, http.MethodGet, "/channels/", "a0", nil)
 	})
@@ -279,7 +286,7 @@ func TestD46TimesIncludeAZone(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *server) {
 		ada := s.dial("ada")
 		if _, err := time.Parse("2006-01-02T15:04:05.000000Z", ada.hello.Timestamp); err != nil {
-			t.Errorf("timestamp %q", ada.hello.Timestamp)
+			t.Errorf("the timestamp %q is not in UTC with microseconds", ada.hello.Timestamp)
 		}
 	})
 }
@@ -299,14 +306,14 @@ func TestD52RemovedMemberReceivesNothing(t *testing.T) {
 			"new_message": {"channel_id": id, "content": "x"}, "typing": {"channel_id": id}, "join_channel": {"channel_id": id},
 		} {
 			if f := bob.ask(event, data); f.Code != "forbidden" || f.Message != chat.TextAccessDenied {
-				t.Errorf("%s by one who was removed: %s", event, f.raw)
+				t.Errorf("%s by a removed member: got %s, want forbidden", event, f.raw)
 			}
 		}
 		again := s.dial("bob")
 		ada.send(id, "secret too")
 		again.ask("ping", nil)
 		if strings.Contains(bob.dump()+again.dump(), "secret") {
-			t.Error("one who was removed heard on")
+			t.Error("the removed member received a later message")
 		}
 		s.must(http.StatusForbidden, http.MethodGet, "/channels/"+id+"/messages", "bob", nil)
 	})
@@ -325,17 +332,18 @@ func TestD54NonMembersCannotChangeAnything(t *testing.T) {
 			"delete_message":   {"channel_id": own, "message_id": mid},
 		} {
 			if f := eve.ask(event, data); f.Code != "not_found" {
-				t.Errorf("%s through another channel: %s", event, f.raw)
+				t.Errorf("%s through another channel: got %s, want not_found", event, f.raw)
 			}
 			data["channel_id"] = id
 			if f := eve.ask(event, data); f.Code != "forbidden" {
-				t.Errorf("%s: %s", event, f.raw)
+				t.Errorf("%s by a non-member: got %s, want forbidden", event, f.raw)
 			}
 		}
 	})
 }
 
-// TestD60D63OldClientsReceiveRefusalsInAcks and new ones by errors.
+// TestD60D63OldClientsReceiveRefusalsInAcks checks refusals of a client without
+// subprotocol; clients with one receive errors.
 func TestD60D63OldClientsReceiveRefusalsInAcks(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {

@@ -16,17 +16,17 @@ func TestTwoUsersChat(t *testing.T) {
 		ada, second, bob := s.dial("ada"), s.dial("ada"), s.dial("bob")
 		if len(ada.hello.Channels) != 1 || ada.hello.Channels[0].ID.String() != id || ada.hello.Status != "connected" ||
 			ada.hello.Epoch == "" {
-			t.Fatalf("the connection frame says %s", ada.hello.raw)
+			t.Fatalf("the connection frame is %s", ada.hello.raw)
 		}
 		ack := ada.ok("new_message", map[string]any{"channel_id": id, "content": "hello", "client_id": "k-1"})
 		for _, c := range []*client{ada, second, bob} {
 			got := c.expect("message", nil)
 			if got.Data.Content != "hello" || got.Data.ID != ack.Response.MessageID || got.Seq != ack.Response.Seq ||
 				got.ChannelID != id {
-				t.Errorf("got %s for %s", got.raw, ack.raw)
+				t.Errorf("got %s for the ack %s", got.raw, ack.raw)
 			}
 			if own := got.Data.ClientID == "k-1"; own != (c != bob) {
-				t.Errorf("client_id %q where it does not belong: %s", got.Data.ClientID, got.raw)
+				t.Errorf("client_id %q: only the sender's sockets receive it: %s", got.Data.ClientID, got.raw)
 			}
 		}
 
@@ -63,12 +63,13 @@ func TestTwoUsersChat(t *testing.T) {
 			t.Errorf("got %s", got.raw)
 		}
 		if f := ada.ask("ping", nil); f.Type != "pong" {
-			t.Errorf("ping was answered by %s", f.raw)
+			t.Errorf("the reply to ping is %s", f.raw)
 		}
 	})
 }
 
-// TestWhatRESTDoesIsHeardOnSockets, in the same order and with the same checks.
+// TestD11D40RESTChangesReachSockets checks that each change made over REST is sent to
+// sockets.
 func TestD11D40RESTChangesReachSockets(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -107,7 +108,7 @@ func TestD10NewChannelsAreJoinedAutomatically(t *testing.T) {
 		if got := s.must(http.StatusOK, http.MethodGet, "/channel/"+id+"/online-members", "ada", nil).field(
 			t, "online_members",
 		); got != "[bob]" {
-			t.Errorf("online members: %s", got)
+			t.Errorf("online members: got %s, want [bob]", got)
 		}
 	})
 }
@@ -123,23 +124,23 @@ func TestD14SameClientIDIsOneMessage(t *testing.T) {
 			again := ada.ok("new_message", data)
 			if again.Response.MessageID != first.Response.MessageID || again.Response.Seq != first.Response.Seq ||
 				!again.Response.Duplicate || first.Response.Duplicate {
-				t.Errorf("first %s, again %s", first.raw, again.raw)
+				t.Errorf("the first reply is %s, the second %s", first.raw, again.raw)
 			}
 			rest := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{
 				"content": "once", "client_id": key,
 			})
 			if rest.field(t, "id") != first.Response.MessageID {
-				t.Errorf("REST made another message: %s", rest.body)
+				t.Errorf("REST created another message: %s", rest.body)
 			}
 			data["content"] = "another"
 			if f := ada.ask("new_message", data); f.Code != "conflict" {
-				t.Errorf("another content under the same client_id: %s", f.raw)
+				t.Errorf("other content with the same client_id: got %s, want conflict", f.raw)
 			}
 			if key != "my own key" {
 				if f := bob.ask("new_message", map[string]any{
 					"channel_id": id, "content": "once", "client_id": key,
 				}); f.Code != "conflict" {
-					t.Errorf("another user's id: %s", f.raw)
+					t.Errorf("the id of another user's message: got %s, want conflict", f.raw)
 				}
 			}
 		}
@@ -149,7 +150,7 @@ func TestD14SameClientIDIsOneMessage(t *testing.T) {
 	})
 }
 
-// history is the contents of a channel's newest page, oldest first.
+// history returns the contents of a channel's latest messages, oldest first.
 func (s *server) history(user, channel string) []string {
 	s.t.Helper()
 	var page []chat.Message
@@ -161,7 +162,8 @@ func (s *server) history(user, channel string) []string {
 	return contents
 }
 
-// TestD15ResumeDeliversMissedMessages after a reconnect, in order, without hole or repeat.
+// TestD15ResumeDeliversMissedMessages checks that missed messages arrive after a
+// reconnect, in order, without gaps or duplicates.
 func TestD15ResumeDeliversMissedMessages(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -186,11 +188,11 @@ func TestD15ResumeDeliversMissedMessages(t *testing.T) {
 		}
 		bob.ok("resume", map[string]any{"epoch": "another", "cursors": map[string]any{id: last}})
 		if got := bob.expect("error", nil); got.Code != "resync" || got.ChannelID != id {
-			t.Errorf("another epoch: %s", got.raw)
+			t.Errorf("another epoch: got %s, want resync", got.raw)
 		}
 		bob.ok("resume", map[string]any{"epoch": bob.hello.Epoch, "cursors": map[string]any{id: last + 1000}})
 		if got := bob.expect("error", nil); got.Code != "resync" {
-			t.Errorf("a cursor from the future: %s", got.raw)
+			t.Errorf("a cursor beyond the head: got %s, want resync", got.raw)
 		}
 	})
 }
@@ -201,13 +203,13 @@ func TestJoinAndLeaveAffectOneSocket(t *testing.T) {
 		id := s.channel("ada", "bob")
 		ada, bob := s.dial("ada"), s.dial("bob")
 		bob.ok("leave_channel", map[string]any{"channel_id": id})
-		ada.send(id, "unheard")
+		ada.send(id, "while left")
 		joined := bob.ok("join_channel", map[string]any{"channel_id": id})
 		if joined.Response.Status != "joined" || joined.Response.LastSeq != 2 {
 			t.Errorf("got %s", joined.raw)
 		}
-		ada.send(id, "heard")
-		if got := bob.expect("message", nil); got.Data.Content != "heard" {
+		ada.send(id, "while joined")
+		if got := bob.expect("message", nil); got.Data.Content != "while joined" {
 			t.Errorf("got %s", got.raw)
 		}
 		s.Log.Await(t, `"joined channel"`, id, `"bob"`)
@@ -237,13 +239,13 @@ func TestD35PresenceOnlyWithinSharedChannels(t *testing.T) {
 			t.Errorf("got %s", f.raw)
 		}
 		if got := ada.ok("subscribe_presence", map[string]any{}); len(got.Response.Online) != 0 {
-			t.Errorf("an empty subscription reports everyone who is online: %s", got.raw)
+			t.Errorf("an empty subscription returns online users: %s", got.raw)
 		}
-		// D-51: ids are not given away.
+		// D-51: the ids of other users are not disclosed.
 		if got := s.must(
 			http.StatusOK, http.MethodGet, "/online-users", "ada", nil,
 		).field(t, "online_users"); got != "[ada]" {
-			t.Errorf("online users: %s", got)
+			t.Errorf("online users: got %s, want [ada]", got)
 		}
 		s.must(http.StatusNotFound, http.MethodGet, "/user/eve/status", "ada", nil)
 	})
@@ -261,21 +263,21 @@ func TestD30D31UnreadCountsAndActivity(t *testing.T) {
 				third = ack
 			}
 		}
-		look := func(user string) (c chat.Channel) {
+		channelOf := func(user string) (c chat.Channel) {
 			var all []chat.Channel
 			s.must(http.StatusOK, http.MethodGet, "/channels/", user, nil).into(t, &all)
 			return all[0]
 		}
-		if c := look("bob"); c.UnreadCount != 5 || c.MyMembership.UnreadCount != 5 || c.MessageCount != 5 ||
+		if c := channelOf("bob"); c.UnreadCount != 5 || c.MyMembership.UnreadCount != 5 || c.MessageCount != 5 ||
 			c.LastMessageAt == nil {
-			t.Errorf("bob sees %+v, %+v", c, c.MyMembership)
+			t.Errorf("bob sees %+v, %+v; want 5 unread of 5 messages", c, c.MyMembership)
 		}
-		if c := look("ada"); c.UnreadCount != 0 {
-			t.Errorf("ada has %d unread of her own", c.UnreadCount)
+		if c := channelOf("ada"); c.UnreadCount != 0 {
+			t.Errorf("ada has %d unread messages, all of them her own", c.UnreadCount)
 		}
 		bob := s.dial("bob")
 		if n := bob.hello.Channels[0].UnreadCount; n != 5 {
-			t.Errorf("the connection frame says %d unread", n)
+			t.Errorf("the connection frame has %d unread messages, want 5", n)
 		}
 		if got := bob.ok("read_receipt", map[string]any{
 			"channel_id": id, "message_id": third.Response.MessageID,
@@ -283,8 +285,8 @@ func TestD30D31UnreadCountsAndActivity(t *testing.T) {
 			t.Errorf("got %s", got.raw)
 		}
 		ada.ok("delete_message", map[string]any{"channel_id": id, "message_id": ada.send(id, "gone").Response.MessageID})
-		if c := look("bob"); c.UnreadCount != 2 {
-			t.Errorf("a deleted message counts as unread: %d", c.UnreadCount)
+		if c := channelOf("bob"); c.UnreadCount != 2 {
+			t.Errorf("a deleted message counts as unread: %d, want 2", c.UnreadCount)
 		}
 	})
 }

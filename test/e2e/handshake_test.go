@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestSlowHandshakesTimeOut: a client that sends a byte now and then holds a
-// connection for as long as a header may take, and others do not notice.
+// TestSlowHandshakesTimeOut opens connections whose request arrives byte by byte: the
+// server closes them after its time limit, and other clients can connect meanwhile.
 func TestSlowHandshakesTimeOut(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -40,39 +40,39 @@ func TestSlowHandshakesTimeOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal("a handshake that never ends is waited for")
+			t.Fatal("the server did not close an incomplete handshake")
 		}
 	}
 }
 
-// TestFileDescriptorExhaustion: clients that open connections and say nothing may take all
-// that there are, and what runs goes on.
+// TestFileDescriptorExhaustion opens more idle connections than the server may have
+// descriptors; existing sockets continue to work.
 func TestFileDescriptorExhaustion(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("there is no such limit")
+		t.Skip("Windows has no such limit")
 	}
 	t.Parallel()
-	few := []string{"sh", "-c", `ulimit -n 300 && exec "$0" "$@"`}
-	s := serveThrough(t, few, "auth=none", "log.level=debug")
+	limited := []string{"sh", "-c", `ulimit -n 300 && exec "$0" "$@"`}
+	s := serveThrough(t, limited, "auth=none", "log.level=debug")
 	ada := s.dial("ada")
-	var taken []net.Conn
+	var idle []net.Conn
 	for range 400 {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		taken = append(taken, conn)
+		idle = append(idle, conn)
 	}
 	for range 20 {
 		if status, _ := s.readiness(); status != http.StatusOK {
-			t.Errorf("/readyz says %d", status)
+			t.Errorf("/readyz: status %d, want 200", status)
 		}
 		ada.exchange("ping", nil, true)
 	}
 	if text := s.Log.Text(); strings.Contains(text, "too many open files") {
-		t.Error("it ran out of descriptors")
+		t.Error("the server ran out of descriptors")
 	}
-	for _, conn := range taken {
+	for _, conn := range idle {
 		_ = conn.Close()
 	}
 	s.dial("bob")

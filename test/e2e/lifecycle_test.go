@@ -18,8 +18,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// TestSIGTERMDrains: clients are told and closed with 1012, what was acknowledged is
-// there after a restart, and the exit is clean.
+// TestSIGTERMDrains checks that clients receive a notice and close code 1012,
+// acknowledged messages are stored, and the exit code is 0.
 func TestSIGTERMDrains(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
@@ -60,12 +60,13 @@ func TestSIGTERMDrains(t *testing.T) {
 		}
 		again := serve(t, database, "auth=none")
 		if last := again.dial("bob").hello.Channels[0].LastSeq; last < acked.Load() {
-			t.Errorf("seq %d was acknowledged, %d is there", acked.Load(), last)
+			t.Errorf("seq %d was acknowledged, the stored head is %d", acked.Load(), last)
 		}
 	})
 }
 
-// TestKilledServerKeepsAcknowledgedMessages, and clients carry on from their cursors.
+// TestKilledServerKeepsAcknowledgedMessages checks that clients can resume from their
+// cursors after a restart.
 func TestKilledServerKeepsAcknowledgedMessages(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
@@ -81,7 +82,7 @@ func TestKilledServerKeepsAcknowledgedMessages(t *testing.T) {
 		s = serve(t, database, "auth=none")
 		bob = s.dial("bob")
 		if bob.hello.Epoch != epoch {
-			t.Errorf("the epoch was %s and is %s", epoch, bob.hello.Epoch)
+			t.Errorf("the epoch changed from %s to %s", epoch, bob.hello.Epoch)
 		}
 		bob.ok("resume", map[string]any{"epoch": epoch, "cursors": map[string]any{id: 1}})
 		for seq := int64(2); seq <= last.Response.Seq; seq++ {
@@ -92,8 +93,8 @@ func TestKilledServerKeepsAcknowledgedMessages(t *testing.T) {
 	})
 }
 
-// TestD07DatabaseOutage: nobody waits for long, typing goes on, and the server
-// comes back with the database by itself.
+// TestD07DatabaseOutage checks that requests fail fast, typing continues, and the
+// server recovers with the database.
 func TestD07DatabaseOutage(t *testing.T) {
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
@@ -125,10 +126,10 @@ func TestD07DatabaseOutage(t *testing.T) {
 	bob.expect("typing", nil)
 	if _, resp, err := s.tryDial("/ws/eve", "eve", chat.Protocol); err == nil || resp == nil ||
 		resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("a newcomer without a database: %v, %v", resp, err)
+		t.Errorf("a new socket without a database: %v, %v; want status 503 and Retry-After", resp, err)
 	}
 	if r, err := http.Get(s.url + "/readyz"); err != nil || r.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("readyz: %v, %v", r, err)
+		t.Errorf("readyz: %v, %v; want status 503", r, err)
 	}
 	pg.Start()
 	for {
@@ -136,13 +137,13 @@ func TestD07DatabaseOutage(t *testing.T) {
 		if f.Type == "ack" {
 			break
 		}
-		<-time.After(time.Duration(f.RetryAfter) * time.Millisecond) // or haste would close the socket
+		<-time.After(time.Duration(f.RetryAfter) * time.Millisecond) // too many errors would close the socket
 	}
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "after" })
 }
 
-// TestLogRecordsConnections, with the total, as the incident's own verification
-// looked for it.
+// TestLogRecordsConnections checks the lines and the total that operators of the old
+// system searched for.
 func TestLogRecordsConnections(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -166,11 +167,11 @@ func TestInvalidHandshakes(t *testing.T) {
 		change map[string]string
 		status int
 	}{
-		{"no upgrade", map[string]string{"Upgrade": "h2c"}, 400},
-		{"no connection", map[string]string{"Connection": "keep-alive"}, 400},
-		{"another version", map[string]string{"Sec-WebSocket-Version": "8"}, 426},
-		{"no key", map[string]string{"Sec-WebSocket-Key": ""}, 400},
-		{"a short key", map[string]string{"Sec-WebSocket-Key": "c2hvcnQ="}, 400},
+		{"missing Upgrade", map[string]string{"Upgrade": "h2c"}, 400},
+		{"missing Connection", map[string]string{"Connection": "keep-alive"}, 400},
+		{"unsupported version", map[string]string{"Sec-WebSocket-Version": "8"}, 426},
+		{"missing key", map[string]string{"Sec-WebSocket-Key": ""}, 400},
+		{"short key", map[string]string{"Sec-WebSocket-Key": "c2hvcnQ="}, 400},
 	} {
 		var header []string
 		for i := 0; i < len(good); i += 2 {
@@ -192,7 +193,8 @@ func TestDevelopmentModeRequiresLoopback(t *testing.T) {
 	fails(t, "auth.allow-insecure", "serve", "--auth=none", "--listen=0.0.0.0:0", "--data-dir="+t.TempDir())
 }
 
-// TestTwoServersCannotShareOneSQLiteFile: the second would publish to its own sockets only.
+// TestTwoServersCannotShareOneSQLiteFile checks that a second server does not start:
+// it would publish only to its own sockets.
 func TestTwoServersCannotShareOneSQLiteFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "chowk.db")
@@ -200,9 +202,10 @@ func TestTwoServersCannotShareOneSQLiteFile(t *testing.T) {
 	fails(t, "another chowk", "serve", "--auth=none", "--listen=127.0.0.1:0", "--database-url=sqlite:"+file)
 }
 
-// TestDrainUnderLoadLosesNothing: each send is acknowledged, refused, or left open
-// by the socket's end, and what was acknowledged is there, once; what was left open
-// is there once after it is sent again.
+// TestDrainUnderLoadLosesNothing checks that each send is acknowledged, refused, or
+// left unanswered when the socket ends. An acknowledged message is stored once, a
+// refused one is not stored, and an unanswered one is stored once after it is sent
+// again.
 func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
@@ -218,7 +221,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 		type outcome struct {
 			acked   map[string]int64 // seq by client_id
 			refused map[string]bool
-			open    []string
+			open    []string // unanswered
 		}
 		outcomes := make([]outcome, senders)
 		var running sync.WaitGroup
@@ -247,9 +250,9 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 				if code := c.ended(); code != websocket.StatusServiceRestart {
 					t.Errorf("%s was closed with %v", u, code)
 				}
-				told := false
+				noticed := false
 				for _, f := range c.frames {
-					told = told || f.Type == "notice" && f.Code == "draining"
+					noticed = noticed || f.Type == "notice" && f.Code == "draining"
 					switch {
 					case f.Type == "ack" && f.Event == "new_message":
 						out.acked[f.ID] = f.Response.Seq
@@ -257,8 +260,8 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 						out.refused[f.ID] = true
 					}
 				}
-				if !told {
-					t.Errorf("%s was closed without having been told", u)
+				if !noticed {
+					t.Errorf("%s was closed without a notice", u)
 				}
 				for _, cid := range sent {
 					if out.acked[cid] == 0 && !out.refused[cid] {
@@ -280,50 +283,50 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 		}
 
 		s = serve(t, database, "auth=none", "limits.commands-per-second=100000", "limits.commands-burst=100000")
-		there := make(map[string]int64)
+		stored := make(map[string]int64)
 		ada := s.dial("ada")
 		ada.ok("resume", map[string]any{"epoch": ada.hello.Epoch, "cursors": map[string]any{id: 0}})
 		for seq := int64(1); seq <= ada.hello.Channels[0].LastSeq; seq++ {
 			f := ada.wait("entry", func(f *frame) bool { return f.ChannelID == id && f.Seq > 0 })
 			if f == nil || f.Seq != seq {
-				t.Fatalf("%+v where seq %d should be", f, seq)
+				t.Fatalf("got %+v, want seq %d", f, seq)
 			}
 			if f.Type == "message" {
-				if there[f.Data.Content] != 0 {
-					t.Errorf("%s is there twice", f.Data.Content)
+				if stored[f.Data.Content] != 0 {
+					t.Errorf("%s is stored twice", f.Data.Content)
 				}
-				there[f.Data.Content] = seq
+				stored[f.Data.Content] = seq
 			}
 		}
-		acked, refused, open, stored := 0, 0, 0, 0
+		acked, refused, open, lost := 0, 0, 0, 0
 		for i, out := range outcomes {
 			acked, refused, open = acked+len(out.acked), refused+len(out.refused), open+len(out.open)
 			for cid, seq := range out.acked {
-				if there[cid] != seq {
-					t.Errorf("%s was acknowledged as %d and is there as %d", cid, seq, there[cid])
+				if stored[cid] != seq {
+					t.Errorf("%s was acknowledged with seq %d and is stored with seq %d", cid, seq, stored[cid])
 				}
 			}
 			for cid := range out.refused {
-				if there[cid] != 0 {
-					t.Errorf("%s was refused and is there", cid)
+				if stored[cid] != 0 {
+					t.Errorf("%s was refused and is stored", cid)
 				}
 			}
 			for _, cid := range out.open {
-				if there[cid] != 0 {
-					stored++
+				if stored[cid] != 0 {
+					lost++
 				}
 			}
 			if len(out.open) > 0 {
 				cid := out.open[0]
 				f := s.dial(users[i]).ok("new_message", map[string]any{"channel_id": id, "content": cid, "client_id": cid})
-				if before := there[cid]; before != 0 && f.Response.Seq != before {
-					t.Errorf("%s is %d, and sent again %d", cid, before, f.Response.Seq)
+				if before := stored[cid]; before != 0 && f.Response.Seq != before {
+					t.Errorf("%s is stored with seq %d, and has seq %d when sent again", cid, before, f.Response.Seq)
 				}
 			}
 		}
-		t.Logf("%d acknowledged, %d refused, %d left open by the end of the socket", acked, refused, open)
-		if stored > 0 {
-			t.Errorf("%d of the %d that were left open had been carried out: the answer was lost", stored, open)
+		t.Logf("%d acknowledged, %d refused, %d unanswered when the socket ended", acked, refused, open)
+		if lost > 0 {
+			t.Errorf("%d of the %d unanswered messages were stored: their acks were lost", lost, open)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 
 const nodesSecret = "relay.secret=0123456789abcdef"
 
-// nodes are two servers on one database, and the way between them.
+// nodes starts two servers on one database, connected through a proxy.
 func nodes(t *testing.T, settings ...string) (a, b *server, between *testkit.Proxy) {
 	t.Helper()
 	database := "database-url=" + pgtest.Database(t)
@@ -28,16 +28,17 @@ func nodes(t *testing.T, settings ...string) (a, b *server, between *testkit.Pro
 	return a, b, between
 }
 
-// joined waits until all hear each other.
+// joined waits until all servers are connected to each other.
 func joined(servers ...*server) {
 	for _, s := range servers {
-		s.until("it hears the other nodes", func() bool {
+		s.until("the node is connected to the others", func() bool {
 			return s.metric("chowk_relay_peers") == float64(len(servers)-1) && s.metric("chowk_relay_degraded") == 0
 		})
 	}
 }
 
-// TestTwoNodesActAsOneService: nobody can tell on which of them anybody else is.
+// TestTwoNodesActAsOneService checks that users on different nodes can do everything
+// that users on one node can.
 func TestTwoNodesActAsOneService(t *testing.T) {
 	t.Parallel()
 	a, b, _ := nodes(t, "auth=none")
@@ -48,7 +49,10 @@ func TestTwoNodesActAsOneService(t *testing.T) {
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "from here" })
 	bob.send(id, "from there")
 	ada.expect("message", func(f *frame) bool { return f.Data.Content == "from there" })
-	b.until("it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > 0 })
+	b.until(
+		"the message came through the relay",
+		func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > 0 },
+	)
 
 	ada.ok("typing", map[string]any{"channel_id": id, "is_typing": true})
 	bob.expect("typing", func(f *frame) bool { return f.UserID == "ada" && f.IsTyping })
@@ -64,11 +68,11 @@ func TestTwoNodesActAsOneService(t *testing.T) {
 	ada.send(id, "not for eve")
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "not for eve" })
 	if strings.Contains(eve.dump(), "not for eve") {
-		t.Error("eve was told of what came after she was removed")
+		t.Error("eve received a message sent after she was removed")
 	}
 
 	if got := ada.ok("subscribe_presence", map[string]any{"user_ids": []string{"bob"}}); len(got.Response.Online) != 1 {
-		t.Errorf("who is online: %s", got.raw)
+		t.Errorf("online users: got %s, want bob", got.raw)
 	}
 	_ = bob.conn.CloseNow()
 	ada.expect("presence", func(f *frame) bool { return f.UserID == "bob" && !f.IsOnline })
@@ -76,30 +80,31 @@ func TestTwoNodesActAsOneService(t *testing.T) {
 	ada.expect("presence", func(f *frame) bool { return f.UserID == "bob" && f.IsOnline })
 	b.kill()
 	ada.expect("presence", func(f *frame) bool { return f.UserID == "bob" && !f.IsOnline })
-	ada.send(id, "nobody holds anything up")
+	ada.send(id, "after the other node was killed")
 	if status, r := a.readiness(); status != http.StatusOK || !r.Ready {
-		t.Errorf("a node whose other node was killed is not ready: %+v", r)
+		t.Errorf("the node is not ready after the other was killed: %+v", r)
 	}
 }
 
-// TestDisconnectedNodesUseTheDatabase are told by the database, until they do again.
+// TestDisconnectedNodesUseTheDatabase cuts the connection between two nodes: they
+// learn of changes through the database until it is restored.
 func TestDisconnectedNodesUseTheDatabase(t *testing.T) {
 	t.Parallel()
 	a, b, between := nodes(t, "auth=none")
 	id := a.channel("ada", "bob")
 	ada, bob := a.dial("ada"), b.dial("bob")
 	between.Sever()
-	a.until("it notices", func() bool { return a.metric("chowk_relay_degraded") == 1 })
+	a.until("the node is degraded", func() bool { return a.metric("chowk_relay_degraded") == 1 })
 	status, r := a.readiness()
 	if status != http.StatusOK || !r.Ready || r.Checks["nodes"].State != "warning" {
-		t.Errorf("readiness: %d %+v", status, r)
+		t.Errorf("readiness: status %d, %+v; want a warning about nodes", status, r)
 	}
 	ada.send(id, "through the database")
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the database" })
 	bob.send(id, "and back")
 	ada.expect("message", func(f *frame) bool { return f.Data.Content == "and back" })
 	if b.metric(`chowk_relay_reconciled_total{kind="channels"}`) == 0 {
-		t.Error("what the database told is not counted")
+		t.Error("reconciled changes are not counted")
 	}
 	between.Restore()
 	joined(a, b)
@@ -107,12 +112,13 @@ func TestDisconnectedNodesUseTheDatabase(t *testing.T) {
 	ada.send(id, "through the relay")
 	bob.expect("message", func(f *frame) bool { return f.Data.Content == "through the relay" })
 	b.until(
-		"it came through the relay", func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > before },
+		"the message came through the relay",
+		func() bool { return b.metric(`chowk_relay_received_total{kind="events"}`) > before },
 	)
 }
 
-// TestSecondServerWithoutRelay, started on a database in good faith, misses nothing,
-// and both say what they need.
+// TestSecondServerWithoutRelay starts a second server on a database without
+// configuring a relay: no message is lost, and both servers warn.
 func TestSecondServerWithoutRelay(t *testing.T) {
 	t.Parallel()
 	database := "database-url=" + pgtest.Database(t)
@@ -124,24 +130,25 @@ func TestSecondServerWithoutRelay(t *testing.T) {
 	bob.send(id, "and back")
 	ada.expect("message", func(f *frame) bool { return f.Data.Content == "and back" })
 	for _, s := range []*server{a, b} {
-		s.until("it says so", func() bool {
+		s.until("readiness warns about the missing relay", func() bool {
 			_, r := s.readiness()
 			return r.Ready && r.Checks["nodes"].State == "warning" && strings.Contains(r.Checks["nodes"].Detail, "has no relay")
 		})
 		if s.metric("chowk_relay_degraded") != 1 {
-			t.Error("there would be no alert")
+			t.Error("chowk_relay_degraded is not 1, so no alert would fire")
 		}
 	}
 	b.kill()
-	a.until("it is alone again", func() bool { return a.metric("chowk_relay_degraded") == 0 })
+	a.until("the node no longer sees another one", func() bool { return a.metric("chowk_relay_degraded") == 0 })
 }
 
-// TestAccessEndsOnEveryNode, whether they hear each other or not.
+// TestAccessEndsOnEveryNode ends log-ins and accounts while the nodes are connected
+// and while they are not.
 func TestAccessEndsOnEveryNode(t *testing.T) {
 	t.Parallel()
 	a, b, between := nodes(t)
 	admin := a.signUp("admin@example.org", "A", "B")
-	for _, how := range []string{"they hear each other", "they do not"} {
+	for _, how := range []string{"connected", "disconnected"} {
 		out, off := a.signUp(
 			strings.ReplaceAll(how, " ", ".")+"@example.org", "Ada", "L",
 		), a.signUp(strings.ReplaceAll(how, " ", ".")+"2@example.org", "Bob", "L")
@@ -163,11 +170,11 @@ func TestAccessEndsOnEveryNode(t *testing.T) {
 		between.Sever()
 	}
 	if b.metric(`chowk_relay_reconciled_total{kind="revocations"}`) == 0 {
-		t.Error("what the database told is not counted")
+		t.Error("reconciled changes are not counted")
 	}
 }
 
-// TestDoctorChecksNodes of a set-up in work, and what is wrong with a wrong one.
+// TestDoctorChecksNodes runs chowk doctor with the right secret and with a wrong one.
 func TestDoctorChecksNodes(t *testing.T) {
 	t.Parallel()
 	database := "--database-url=" + pgtest.Database(t)
@@ -182,7 +189,7 @@ func TestDoctorChecksNodes(t *testing.T) {
 			t, "doctor", "--json", "--nodes=2", database, "--relay.listen="+address, "--relay.secret="+secret, "--ops.listen=",
 		)
 		out, err := cmd.Output()
-		if _, ended := err.(*exec.ExitError); err != nil && !ended { //nolint:errorlint // it is given as it is
+		if _, ended := err.(*exec.ExitError); err != nil && !ended { //nolint:errorlint // Output does not wrap its error
 			t.Fatal(err)
 		}
 		return string(out)

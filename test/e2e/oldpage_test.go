@@ -13,13 +13,13 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// What the published front-end of the old system does, request by request and
-// frame by frame: no subprotocol, no token on the socket, the user's id in its
-// path, and every field that it reads.
+// These tests make the requests of the old system's published web page: no subprotocol,
+// no token on the socket, the user's id in its path. They check every field that the
+// page reads.
 
 const pageOrigin = "https://www.campuspandit.example"
 
-// shape says of each field what the old page takes it for; ? lets it be null.
+// shape has the type that the old page expects of each field; a ? allows null.
 type shape map[string]string
 
 var (
@@ -39,7 +39,7 @@ var (
 		"created_by":  "string", "tutor_id": "string?", "subject": "string?", "topic": "string?", "member_count": "int",
 		"message_count":   "int",
 		"last_message_at": "time?", "created_at": "time", "updated_at": "time", "my_membership": "object",
-		"unread_count": "int", "is_starred": "bool", // where the page looks for them
+		"unread_count": "int", "is_starred": "bool", // the page reads these fields
 	}
 	oldMessage = shape{
 		"id": "uuid", "channel_id": "uuid", "user_id": "string", "content": "string", "message_type": "string",
@@ -67,19 +67,19 @@ var (
 	}
 )
 
-// fits fails the test where an object is not of the shape. It may have more.
-func (s shape) fits(t *testing.T, what string, v any) {
+// check fails the test for each field that is not of the shape. Other fields are allowed.
+func (s shape) check(t *testing.T, what string, v any) {
 	t.Helper()
 	object, ok := v.(map[string]any)
 	if !ok {
-		t.Errorf("%s is no object: %v", what, v)
+		t.Errorf("%s is not an object: %v", what, v)
 		return
 	}
 	for field, kind := range s {
 		value, there := object[field]
 		kind, nullable := strings.CutSuffix(kind, "?")
 		if !there || value == nil && !nullable || value != nil && !isKind(value, kind) {
-			t.Errorf("%s: %s should be %s, and is %v", what, field, kind, value)
+			t.Errorf("%s: the field %s is not a %s: %v", what, field, kind, value)
 		}
 	}
 }
@@ -114,22 +114,22 @@ func (r response) value(t *testing.T) (v any) {
 	return v
 }
 
-// fits holds a frame against the old shape of its type.
-func (f frame) fits(t *testing.T) frame {
+// check validates a frame against the old shape of its type.
+func (f frame) check(t *testing.T) frame {
 	t.Helper()
 	var v any
 	if err := json.Unmarshal([]byte(f.raw), &v); err != nil {
 		t.Fatal(err)
 	}
-	oldFrames[f.Type].fits(t, "the frame "+f.Type, v)
+	oldFrames[f.Type].check(t, "the frame "+f.Type, v)
 	if f.Type == "message" {
-		oldMessageData.fits(t, "the frame's data", v.(map[string]any)["data"])
+		oldMessageData.check(t, "the frame's data", v.(map[string]any)["data"])
 	}
 	return f
 }
 
-// old sends an event as the page does, without an id, and gives the next answer.
-func (c *client) old(kind string, data map[string]any) frame {
+// askOld sends a command as the page does, without an id, and returns the next reply.
+func (c *client) askOld(kind string, data map[string]any) frame {
 	c.t.Helper()
 	envelope := map[string]any{"type": kind}
 	if data != nil {
@@ -143,82 +143,82 @@ func (c *client) old(kind string, data map[string]any) frame {
 	from := len(c.frames)
 	c.mu.Unlock()
 	c.write(string(b))
-	return c.answer("", from).fits(c.t)
+	return c.answer("", from).check(c.t)
 }
 
-// TestOldPageChats: two pages of the old system in one channel.
+// TestOldPageChats opens two pages of the old system in one channel.
 func TestOldPageChats(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada, bob := s.dialOld("ada"), s.dialOld("bob")
-		ada.hello.fits(t)
+		ada.hello.check(t)
 		for _, c := range []*client{ada, bob} {
-			if f := c.old("join_channel", map[string]any{"channel_id": id}); f.Event != "join_channel" ||
+			if f := c.askOld("join_channel", map[string]any{"channel_id": id}); f.Event != "join_channel" ||
 				f.Response.Status != "joined" || !strings.Contains(f.raw, id) {
 				t.Errorf("got %s", f.raw)
 			}
 		}
-		if f := ada.old("ping", nil); f.Type != "pong" {
+		if f := ada.askOld("ping", nil); f.Type != "pong" {
 			t.Errorf("got %s", f.raw)
 		}
 		for _, isTyping := range []bool{true, false} {
-			if f := ada.old("typing", map[string]any{"channel_id": id, "is_typing": isTyping}); f.Response.Status != "sent" {
+			if f := ada.askOld("typing", map[string]any{"channel_id": id, "is_typing": isTyping}); f.Response.Status != "sent" {
 				t.Errorf("got %s", f.raw)
 			}
-			bob.expect("typing", func(f *frame) bool { return f.IsTyping == isTyping }).fits(t)
+			bob.expect("typing", func(f *frame) bool { return f.IsTyping == isTyping }).check(t)
 		}
 
 		sent := s.must(http.StatusCreated, http.MethodPost, "/channels/"+id+"/messages", "ada", map[string]any{
 			"content": "by REST", "message_type": "text",
 		})
-		oldMessage.fits(t, "the answer to a send", sent.value(t))
+		oldMessage.check(t, "the answer to a send", sent.value(t))
 		mid := sent.field(t, "id")
 		for _, c := range []*client{ada, bob} {
-			if f := c.expect("message", nil).fits(t); f.Data.ID != mid || f.Data.Content != "by REST" {
+			if f := c.expect("message", nil).check(t); f.Data.ID != mid || f.Data.Content != "by REST" {
 				t.Errorf("got %s", f.raw)
 			}
 		}
 
-		ack := ada.old("new_message", map[string]any{"channel_id": id, "content": "by socket"})
+		ack := ada.askOld("new_message", map[string]any{"channel_id": id, "content": "by socket"})
 		if ack.Event != "new_message" || ack.Response.Status != "sent" || ack.Response.MessageID == "" {
 			t.Errorf("got %s", ack.raw)
 		}
-		bob.expect("message", func(f *frame) bool { return f.Data.ID == ack.Response.MessageID }).fits(t)
+		bob.expect("message", func(f *frame) bool { return f.Data.ID == ack.Response.MessageID }).check(t)
 
-		if f := bob.old("read_receipt", map[string]any{"channel_id": id, "message_id": mid}); f.Response.Status != "sent" {
+		if f := bob.askOld("read_receipt", map[string]any{"channel_id": id, "message_id": mid}); f.Response.Status != "sent" {
 			t.Errorf("got %s", f.raw)
 		}
-		ada.expect("read_receipt", func(f *frame) bool { return f.UserID == "bob" && f.MessageID == mid }).fits(t)
-		if f := bob.old("message_reaction", map[string]any{
+		ada.expect("read_receipt", func(f *frame) bool { return f.UserID == "bob" && f.MessageID == mid }).check(t)
+		if f := bob.askOld("message_reaction", map[string]any{
 			"channel_id": id, "message_id": mid, "emoji": "👍",
 		}); f.Response.Status != "sent" {
 			t.Errorf("got %s", f.raw)
 		}
-		for _, c := range []*client{ada, bob} { // the reactor too
-			c.expect("message_reaction", func(f *frame) bool { return f.MessageID == mid && f.Emoji == "👍" }).fits(t)
+		for _, c := range []*client{ada, bob} { // including the author of the reaction
+			c.expect("message_reaction", func(f *frame) bool { return f.MessageID == mid && f.Emoji == "👍" }).check(t)
 		}
 
 		s.must(http.StatusOK, http.MethodPatch, "/channels/"+id+"/messages/"+mid, "ada", map[string]any{"content": "edited"})
-		bob.expect("message_updated", func(f *frame) bool { return f.MessageID == mid && f.Content == "edited" }).fits(t)
+		bob.expect("message_updated", func(f *frame) bool { return f.MessageID == mid && f.Content == "edited" }).check(t)
 		s.must(http.StatusOK, http.MethodDelete, "/channels/"+id+"/messages/"+mid, "ada", nil)
-		bob.expect("message_deleted", func(f *frame) bool { return f.MessageID == mid }).fits(t)
+		bob.expect("message_deleted", func(f *frame) bool { return f.MessageID == mid }).check(t)
 
-		if f := bob.old("leave_channel", map[string]any{"channel_id": id}); f.Response.Status != "left" {
+		if f := bob.askOld("leave_channel", map[string]any{"channel_id": id}); f.Response.Status != "left" {
 			t.Errorf("got %s", f.raw)
 		}
 	}, "compat.campuspandit-page=true")
 }
 
-// TestD21D22OldPageReceivesOneChannel: only the channel last joined brings it
-// messages, its own once.
+// TestD21D22OldPageReceivesOneChannel checks that the page receives messages only of
+// the channel it joined last, and its own messages once.
 func TestD21D22OldPageReceivesOneChannel(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		first, second := s.channel("ada", "bob"), s.channel("ada", "bob")
 		bob := s.dialOld("bob")
-		bob.old("join_channel", map[string]any{"channel_id": first})
-		bob.old("join_channel", map[string]any{"channel_id": second})
+		bob.askOld("join_channel", map[string]any{"channel_id": first})
+		bob.askOld("join_channel", map[string]any{"channel_id": second})
 		own := s.must(
 			http.StatusCreated, http.MethodPost, "/channels/"+second+"/messages", "bob", map[string]any{"content": "own"},
 		).field(t, "id")
@@ -232,18 +232,18 @@ func TestD21D22OldPageReceivesOneChannel(t *testing.T) {
 				t.Errorf("got %s, want %s", f.raw, want)
 			}
 		}
-		bob.old("join_channel", map[string]any{"channel_id": first})
+		bob.askOld("join_channel", map[string]any{"channel_id": first})
 		s.must(http.StatusCreated, http.MethodPost, "/channels/"+first+"/messages", "ada", map[string]any{"content": "last"})
 		if f := bob.expect("message", nil); f.Data.Content != "last" || f.ChannelID != first {
 			t.Errorf("got %s", f.raw)
 		}
 		if n := strings.Count(bob.dump(), own); n != 1 {
-			t.Errorf("the own message came %d times", n)
+			t.Errorf("the user's own message arrived %d times, want once", n)
 		}
 	}, "compat.campuspandit-page=true")
 }
 
-// TestD20OldPageHistoryIsOldestFirst: oldest first, page by page.
+// TestD20OldPageHistoryIsOldestFirst checks the order within each page.
 func TestD20OldPageHistoryIsOldestFirst(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -256,18 +256,18 @@ func TestD20OldPageHistoryIsOldestFirst(t *testing.T) {
 		var page []chat.Message
 		s.must(http.StatusOK, http.MethodGet, "/channels/"+id+"/messages?limit=3", "ada", nil).into(t, &page)
 		if got := contents(page); got != "2 3 4" {
-			t.Errorf("the newest page is %s", got)
+			t.Errorf("the latest page is %s, want 2 3 4", got)
 		}
 		s.must(
 			http.StatusOK, http.MethodGet, "/channels/"+id+"/messages?limit=3&before="+page[0].CreatedAt.String(), "ada", nil,
 		).into(t, &page)
 		if got := contents(page); got != "0 1" {
-			t.Errorf("the page before is %s", got)
+			t.Errorf("the page before is %s, want 0 1", got)
 		}
 		if r := s.must(
 			http.StatusOK, http.MethodDelete, "/channels/"+id+"/messages/"+page[0].ID.String(), "ada", nil,
 		); string(r.body) != "{}" || r.header.Get("Content-Type") != "application/json" {
-			t.Errorf("a deletion is answered with %q", r.body) // the page reads JSON from every success
+			t.Errorf("the reply to a deletion is %q, want {}", r.body) // the page parses every success as JSON
 		}
 	}, "compat.campuspandit-page=true")
 }
@@ -280,7 +280,7 @@ func contents(page []chat.Message) string {
 	return strings.Join(texts, " ")
 }
 
-// TestOldPageRefusalTexts have the texts that the old clients knew.
+// TestOldPageRefusalTexts checks the error texts that old clients know.
 func TestOldPageRefusalTexts(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -309,8 +309,8 @@ func TestOldPageRefusalTexts(t *testing.T) {
 				"Access denied to channel",
 			},
 		} {
-			if f := eve.old(c.kind, c.data); f.Type != "ack" || f.Event != c.kind || f.Response.Error != c.want {
-				t.Errorf("%s %v: %s", c.kind, c.data, f.raw)
+			if f := eve.askOld(c.kind, c.data); f.Type != "ack" || f.Event != c.kind || f.Response.Error != c.want {
+				t.Errorf("%s %v: got %s, want %q", c.kind, c.data, f.raw, c.want)
 			}
 		}
 		for sent, want := range map[string]string{
@@ -318,14 +318,15 @@ func TestOldPageRefusalTexts(t *testing.T) {
 			`{`: "Invalid JSON format", `[]`: "Invalid JSON format",
 		} {
 			eve.write(sent)
-			if f := eve.expect("error", nil).fits(t); f.Message != want {
-				t.Errorf("%s: %s", sent, f.raw)
+			if f := eve.expect("error", nil).check(t); f.Message != want {
+				t.Errorf("%s: got %s, want %q", sent, f.raw, want)
 			}
 		}
 	})
 }
 
-// TestOldPageReconnectLoopIsBounded: it opens a socket on every render and closes few.
+// TestOldPageReconnectLoopIsBounded opens sockets as the page does: one with every
+// render, of which it closes few.
 func TestOldPageReconnectLoopIsBounded(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "limits.sockets-per-user=5", "compat.campuspandit-page=true")
@@ -335,17 +336,17 @@ func TestOldPageReconnectLoopIsBounded(t *testing.T) {
 	for range 40 {
 		if c, resp, err := s.tryDial("/ws/loop", "", ""); err == nil {
 			opened++
-			if opened%2 == 0 { // it replaces one, which it then forgets to close
+			if opened%2 == 0 { // the page closes only some of its sockets
 				_ = c.conn.Close(websocket.StatusNormalClosure, "")
 			}
 		} else if resp == nil || resp.StatusCode != http.StatusTooManyRequests {
-			t.Fatalf("%v, %v", resp, err)
+			t.Fatalf("refused with %v, %v; want status 429", resp, err)
 		} else {
 			refused++
 		}
 	}
 	if refused == 0 || s.metric("chowk_sockets") > 6 {
-		t.Errorf("%d refused, %v open", refused, s.metric("chowk_sockets"))
+		t.Errorf("%d sockets were refused and %v are open, want at most 6 open", refused, s.metric("chowk_sockets"))
 	}
 	ada.send(id, "undisturbed")
 }

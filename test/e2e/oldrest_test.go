@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestOldRESTResponses, field by field and text by text.
+// TestOldRESTResponses checks the fields and texts of the old REST API.
 func TestOldRESTResponses(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -19,25 +19,25 @@ func TestOldRESTResponses(t *testing.T) {
 			"name": "algebra", "description": "d", "channel_type": "subject", "is_private": true, "subject": "maths",
 			"topic": "t", "member_ids": []string{"bob"}, "tutor_id": "ada",
 		})
-		oldChannel.fits(t, "a new channel", created.value(t))
-		oldMembership.fits(t, "its my_membership", created.value(t).(map[string]any)["my_membership"])
+		oldChannel.check(t, "a new channel", created.value(t))
+		oldMembership.check(t, "its my_membership", created.value(t).(map[string]any)["my_membership"])
 		id := created.field(t, "id")
 		direct := s.must(http.StatusOK, http.MethodPost, "/channels/direct", "ada", map[string]any{"user_id": "bob"})
-		oldChannel.fits(t, "a direct channel", direct.value(t))
+		oldChannel.check(t, "a direct channel", direct.value(t))
 		if direct.field(t, "name") != "DM-ada-bob" || direct.field(t, "channel_type") != "direct" ||
 			direct.field(t, "member_count") != "2" {
-			t.Errorf("a direct channel is %s", direct.body)
+			t.Errorf("a direct channel is %s, want DM-ada-bob with 2 members", direct.body)
 		}
 		for _, path := range []string{"/channels", "/channels/", "/channels/?include_archived=true"} {
 			r := s.unfollowed(path, "bob")
 			if r.status != http.StatusOK {
-				t.Errorf("%s: %d", path, r.status)
+				t.Errorf("%s: status %d, want 200", path, r.status)
 			}
 			list := r.value(t).([]any)
 			if len(list) != 2 {
-				t.Errorf("%s: %s", path, r.body)
+				t.Errorf("%s: got %s, want 2 channels", path, r.body)
 			}
-			oldChannel.fits(t, "a listed channel", list[0])
+			oldChannel.check(t, "a listed channel", list[0])
 		}
 		c := "/channels/" + id
 		sent := s.must(http.StatusCreated, http.MethodPost, c+"/messages", "ada", map[string]any{
@@ -45,17 +45,17 @@ func TestOldRESTResponses(t *testing.T) {
 			"file_url":  "https://files.example/a.pdf",
 			"file_name": "a.pdf", "file_type": "application/pdf", "file_size": 12, "reply_to_nobody": 1,
 		})
-		oldMessage.fits(t, "a message", sent.value(t))
+		oldMessage.check(t, "a message", sent.value(t))
 		m := c + "/messages/" + sent.field(t, "id")
-		oldMessage.fits(
+		oldMessage.check(
 			t, "an edited message",
 			s.must(http.StatusOK, http.MethodPatch, m, "ada", map[string]any{"content": "seen"}).value(t),
 		)
-		oldMessage.fits(
+		oldMessage.check(
 			t, "a message in history", s.must(http.StatusOK, http.MethodGet, c+"/messages", "bob", nil).value(t).([]any)[0],
 		)
 
-		const none = "0190a5e2-7b1c-7d3e-8f00-0123456789ab" // the id of nothing
+		const none = "0190a5e2-7b1c-7d3e-8f00-0123456789ab" // an id that does not exist
 		for _, e := range []struct {
 			method, path, as string
 			body             any
@@ -113,7 +113,7 @@ func TestOldRESTResponses(t *testing.T) {
 				t.Errorf("%s %s as %q: %d %q, want %d %q", e.method, e.path, e.as, r.status, got, e.status, e.text)
 			}
 			if r.status == 401 && r.header.Get("WWW-Authenticate") != "Bearer" {
-				t.Errorf("%s %s: no challenge", e.method, e.path)
+				t.Errorf("%s %s: no WWW-Authenticate header", e.method, e.path)
 			}
 			if seconds, err := strconv.ParseFloat(r.header.Get("X-Process-Time"), 64); err != nil || seconds < 0 {
 				t.Errorf("%s %s: X-Process-Time %q", e.method, e.path, r.header.Get("X-Process-Time"))
@@ -127,15 +127,15 @@ func TestOldRESTResponses(t *testing.T) {
 		} {
 			r := s.must(http.StatusOK, http.MethodGet, path, "ada", nil)
 			r.into(t, &status)
-			want.fits(t, path, r.value(t))
+			want.check(t, path, r.value(t))
 		}
 		if status, body := fetch(t, s.url+"/health"); status != http.StatusOK || body == "" {
-			t.Errorf("health: %d %s", status, body)
+			t.Errorf("health: status %d: %s", status, body)
 		}
 	})
 }
 
-// unfollowed is a GET that follows no redirect.
+// unfollowed makes a GET request that follows no redirect.
 func (s *server) unfollowed(path, token string) response {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+"/api/v1"+path, nil)
@@ -148,8 +148,8 @@ func (s *server) unfollowed(path, token string) response {
 	)
 }
 
-// TestOldPageLogIn: the cookie that a log-in sets opens the socket, whose
-// address has no more than the user's id.
+// TestOldPageLogIn checks that the cookie set by a log-in opens the socket, whose path
+// has only the user's id.
 func TestOldPageLogIn(t *testing.T) {
 	t.Parallel()
 	databases(t, func(t *testing.T, database string) {
@@ -160,24 +160,24 @@ func TestOldPageLogIn(t *testing.T) {
 		}
 		first := s.request(http.MethodPost, "/auth/signup", "", signup, page...)
 		if first.status != http.StatusCreated {
-			t.Fatalf("signing up: %d %s", first.status, first.body)
+			t.Fatalf("first sign-up: status %d: %s", first.status, first.body)
 		}
 		if again := s.request(http.MethodPost, "/auth/signup", "", signup, page...); again.status < 400 ||
 			again.field(t, "detail") != "Email already registered" {
-			t.Errorf("signing up twice: %d %s", again.status, again.body)
+			t.Errorf("second sign-up: status %d: %s", again.status, again.body)
 		}
 		login := map[string]any{"email": "ada@example.org", "password": "wrong"}
 		if r := s.request(http.MethodPost, "/auth/login", "", login, page...); r.status != 401 ||
 			r.field(t, "detail") != "Invalid email or password" {
-			t.Errorf("a wrong password: %d %s", r.status, r.body)
+			t.Errorf("wrong password: status %d: %s", r.status, r.body)
 		}
 		login["password"] = "Sup3rsecret"
-		// The page sends the token that it still has, whatever became of it.
+		// The page sends its previous token, even if it is no longer valid.
 		in := s.request(http.MethodPost, "/auth/login", "a.stale.token", login, page...)
 		for _, r := range []response{first, in} {
 			v := r.value(t).(map[string]any)
-			oldToken.fits(t, "a log-in", v)
-			oldUser.fits(t, "its user", v["user"])
+			oldToken.check(t, "a log-in", v)
+			oldUser.check(t, "its user", v["user"])
 			if v["token_type"] != "bearer" {
 				t.Errorf("token_type %v", v["token_type"])
 			}
@@ -194,7 +194,7 @@ func TestOldPageLogIn(t *testing.T) {
 		}
 		if got := in.header.Get("Access-Control-Allow-Origin"); got != pageOrigin ||
 			in.header.Get("Access-Control-Allow-Credentials") != "true" {
-			t.Errorf("a log-in is readable for %q", got)
+			t.Errorf("the log-in allows the origin %q, want %q", got, pageOrigin)
 		}
 		s.must(http.StatusOK, http.MethodGet, "/channels/", token.AccessToken, nil)
 
@@ -204,18 +204,18 @@ func TestOldPageLogIn(t *testing.T) {
 			header     []string
 			status     int // 0: the socket opens
 		}{
-			{"the cookie, from the same host", token.User.ID, []string{"Cookie", sent, "Origin", s.url}, 0},
-			{"the cookie, from the page's origin", token.User.ID, []string{"Cookie", sent, "Origin", pageOrigin}, 0},
-			{"the cookie, from elsewhere", token.User.ID, []string{"Cookie", sent, "Origin", "https://evil.example"}, 403},
-			{"another's path", "somebody", []string{"Cookie", sent, "Origin", pageOrigin}, 403},
-			{"the id alone", token.User.ID, page, 401},
-			{"a cookie that is none", token.User.ID, []string{"Cookie", "access_token=chowk_x", "Origin", pageOrigin}, 401},
+			{"cookie, same host", token.User.ID, []string{"Cookie", sent, "Origin", s.url}, 0},
+			{"cookie, origin of the page", token.User.ID, []string{"Cookie", sent, "Origin", pageOrigin}, 0},
+			{"cookie, foreign origin", token.User.ID, []string{"Cookie", sent, "Origin", "https://evil.example"}, 403},
+			{"path of another user", "another", []string{"Cookie", sent, "Origin", pageOrigin}, 403},
+			{"no cookie", token.User.ID, page, 401},
+			{"invalid cookie", token.User.ID, []string{"Cookie", "access_token=chowk_x", "Origin", pageOrigin}, 401},
 		} {
 			socket, resp, err := s.tryDial("/ws/"+c.user, "", "", c.header...)
 			if c.status == 0 {
 				if err != nil {
 					t.Errorf("%s: %v, %v", c.name, resp, err)
-				} else if socket.hello.fits(t); socket.hello.UserID != token.User.ID {
+				} else if socket.hello.check(t); socket.hello.UserID != token.User.ID {
 					t.Errorf("%s: %s", c.name, socket.hello.raw)
 				}
 			} else if err == nil || resp == nil || resp.StatusCode != c.status {
@@ -225,7 +225,8 @@ func TestOldPageLogIn(t *testing.T) {
 	})
 }
 
-// TestD58ErrorsCarryCORSHeaders, and by no others.
+// TestD58ErrorsCarryCORSHeaders checks that pages of an allowed origin can read
+// errors, and pages of other origins cannot.
 func TestD58ErrorsCarryCORSHeaders(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "cors.origins="+pageOrigin)
@@ -262,25 +263,25 @@ func TestD58ErrorsCarryCORSHeaders(t *testing.T) {
 			}
 		}
 	}
-	ask := []string{
+	headers := []string{
 		"Origin", pageOrigin, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers",
 		"authorization,content-type",
 	}
-	r := s.preflight("/channels/"+id, ask...)
+	r := s.preflight("/channels/"+id, headers...)
 	allowed := strings.ToLower(r.header.Get("Access-Control-Allow-Headers"))
 	if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") != pageOrigin ||
 		!regexp.MustCompile(`\bPATCH\b`).MatchString(r.header.Get("Access-Control-Allow-Methods")) ||
 		!strings.Contains(allowed, "authorization") || !strings.Contains(allowed, "content-type") {
-		t.Errorf("a preflight: %d %v", r.status, r.header)
+		t.Errorf("preflight: status %d, %v", r.status, r.header)
 	}
-	ask[1] = "https://evil.example"
-	if r := s.preflight("/channels/"+id, ask...); r.status != http.StatusForbidden ||
+	headers[1] = "https://evil.example"
+	if r := s.preflight("/channels/"+id, headers...); r.status != http.StatusForbidden ||
 		r.header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("a preflight from elsewhere: %d %v", r.status, r.header)
+		t.Errorf("preflight of a foreign origin: status %d, want 403: %v", r.status, r.header)
 	}
 }
 
-// preflight asks what a browser asks before a request of another origin.
+// preflight makes the request that a browser makes before a cross-origin request.
 func (s *server) preflight(path string, header ...string) response {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodOptions, s.url+"/api/v1"+path, nil)

@@ -12,16 +12,16 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Every answer that these tests get under /api/v1 is held against the OpenAPI
-// document that the server itself hands out: the document is what people
-// generate clients from, so it must not say less or more than what comes.
+// Every response of these tests under /api/v1 is validated against the OpenAPI document
+// that the server serves. Clients are generated from that document, so it must describe
+// exactly what the server sends.
 
-// description is that document, read once: all servers here are one binary.
+// description is that document. It is read once, because all servers run one binary.
 type description struct {
 	paths    map[string]map[string]struct{ Responses map[string]any }
 	compiler *jsonschema.Compiler
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	schemas map[string]*jsonschema.Schema
 }
 
@@ -66,8 +66,8 @@ func readDescription(raw []byte) (*description, error) {
 	return d, nil
 }
 
-// closeObjects makes what the document leaves open, for clients of other
-// versions, closed: a field that it does not name fails the test.
+// closeObjects disallows fields that the document does not describe. The document
+// allows them, for clients of other versions.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -97,7 +97,8 @@ func (d *description) schema(pointer string) (*jsonschema.Schema, error) {
 	return s, err
 }
 
-// operation finds the path's template, the one with most words of its own.
+// operation returns the template of a path. If several match, it is the one with the
+// most literal segments.
 func (d *description) operation(method, path string) (template string, found bool) {
 	path, _, _ = strings.Cut(path, "?")
 	want := strings.Split(strings.Trim("/api/v1"+path, "/"), "/")
@@ -114,7 +115,8 @@ func (d *description) operation(method, path string) (template string, found boo
 	return template, best >= 0
 }
 
-// matching counts the parts that are the same; -1 when the path does not match.
+// matching returns the number of literal segments that are equal, or -1 if the path
+// does not match.
 func matching(template, path []string) (literal int) {
 	if len(template) != len(path) {
 		return -1
@@ -130,18 +132,18 @@ func matching(template, path []string) (literal int) {
 	return literal
 }
 
-// check says where an answer is not what the document promises.
+// check returns an error if a response differs from the document.
 func (d *description) check(method, path string, r response) error {
 	const problem = "/components/schemas/Problem"
 	if r.status == http.StatusInternalServerError {
-		return fmt.Errorf("an internal error")
+		return fmt.Errorf("internal error")
 	}
 	contentType, pointer := "application/problem+json", problem
 	template, found := d.operation(method, path)
 	switch documented := found && d.paths[template][strings.ToLower(method)].Responses[fmt.Sprint(r.status)] != nil; {
 	case documented && r.status == http.StatusNoContent:
 		if len(r.body) > 0 {
-			return fmt.Errorf("a body with status 204")
+			return fmt.Errorf("status 204 with a body")
 		}
 		return nil
 	case documented:
@@ -152,7 +154,7 @@ func (d *description) check(method, path string, r response) error {
 	case found && method == http.MethodDelete && r.status == http.StatusOK && string(r.body) == "{}":
 		return nil // compat.campuspandit-page
 	case r.status < http.StatusBadRequest:
-		return fmt.Errorf("the status %d is not in the description", r.status)
+		return fmt.Errorf("the document does not describe status %d", r.status)
 	}
 	if got := r.header.Get("Content-Type"); got != contentType {
 		return fmt.Errorf("the content type is %q, want %q", got, contentType)
@@ -168,19 +170,20 @@ func (d *description) check(method, path string, r response) error {
 	return schema.Validate(body)
 }
 
-// describe fails the test when the answer is not as the description says.
-// Handshakes, the description itself and its page are not calls of it.
+// describe fails the test if a response differs from the document. Handshakes and the
+// document itself are not part of it.
 func (s *server) describe(method, path string, r response) {
 	s.t.Helper()
 	if strings.HasPrefix(path, "/ws") || strings.HasPrefix(path, "/openapi.") || path == "/docs" {
 		return
 	}
 	if err := s.description().check(method, path, r); err != nil && !s.broken {
-		s.t.Errorf("%s %s: %d breaks the description: %v\n%s", method, path, r.status, err, r.body)
+		s.t.Errorf(
+			"%s %s: the response with status %d differs from the OpenAPI document: %v\n%s", method, path, r.status, err, r.body,
+		)
 	}
 }
 
-// TestOpenAPICheckRejectsWrongResponses: the check itself can fail.
 func TestOpenAPICheckRejectsWrongResponses(t *testing.T) {
 	t.Parallel()
 	d := serve(t, "auth=none").description()
@@ -189,17 +192,17 @@ func TestOpenAPICheckRejectsWrongResponses(t *testing.T) {
 	}
 	const ok = "application/json"
 	for name, r := range map[string]response{
-		"another type":       answer(200, ok, `{"user_id":7,"is_online":true}`),
-		"a field is missing": answer(200, ok, `{"user_id":"u"}`),
-		"one too many":       answer(200, ok, `{"user_id":"u","is_online":true,"password":"x"}`),
-		"another status":     answer(201, ok, `{"user_id":"u","is_online":true}`),
-		"plain text":         answer(200, "text/plain", `{"user_id":"u","is_online":true}`),
-		"a bare error":       answer(404, "text/plain", "404 page not found\n"),
-		"an error's gap":     answer(404, "application/problem+json", `{"detail":"x"}`),
-		"an internal error":  answer(500, "application/problem+json", `{}`),
+		"wrong type":           answer(200, ok, `{"user_id":7,"is_online":true}`),
+		"missing field":        answer(200, ok, `{"user_id":"u"}`),
+		"unknown field":        answer(200, ok, `{"user_id":"u","is_online":true,"password":"x"}`),
+		"wrong status":         answer(201, ok, `{"user_id":"u","is_online":true}`),
+		"plain text":           answer(200, "text/plain", `{"user_id":"u","is_online":true}`),
+		"error is not JSON":    answer(404, "text/plain", "404 page not found\n"),
+		"error without fields": answer(404, "application/problem+json", `{"detail":"x"}`),
+		"internal error":       answer(500, "application/problem+json", `{}`),
 	} {
 		if d.check(http.MethodGet, "/user/u/status", r) == nil {
-			t.Errorf("%s was taken", name)
+			t.Errorf("%s was accepted", name)
 		}
 	}
 	if err := d.check(http.MethodGet, "/user/u/status", answer(200, ok, `{"user_id":"u","is_online":true}`)); err != nil {

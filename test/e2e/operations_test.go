@@ -14,7 +14,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// fetch gets a page without the API's clothes.
+// fetch makes a GET request outside the API.
 func fetch(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -29,7 +29,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-// metric reads one number, 0 when it is not there.
+// metric returns the value of a metric, or 0 if it does not exist.
 func (s *server) metric(name string) float64 {
 	s.t.Helper()
 	_, body := fetch(s.t, s.ops+"/metrics")
@@ -44,12 +44,12 @@ func (s *server) metric(name string) float64 {
 	return v
 }
 
-// until waits for what can only be asked for.
+// until polls until f returns true.
 func (s *server) until(what string, f func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(waitTimeout); !f(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not so: %s\n%s", what, s.Log.Text())
+			s.t.Fatalf("timed out waiting until %s\n%s", what, s.Log.Text())
 		}
 	}
 }
@@ -68,7 +68,8 @@ func (s *server) readiness() (status int, r readiness) {
 	return status, r
 }
 
-// TestOperationsUseASeparateListener, and nothing of them is public.
+// TestOperationsUseASeparateListener checks that metrics, profiles and sockets are not
+// served on the public listener.
 func TestOperationsUseASeparateListener(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -76,7 +77,7 @@ func TestOperationsUseASeparateListener(t *testing.T) {
 	ada, bob := s.dial("ada"), s.dial("bob")
 	ada.send(id, "hello")
 	bob.expect("message", nil)
-	for name, least := range map[string]float64{
+	for name, minimum := range map[string]float64{
 		"chowk_sockets": 2,
 		`chowk_commands_total{command="new_message",result="ok"}`:                1,
 		"chowk_delivery_lag_seconds_count":                                       1,
@@ -87,39 +88,47 @@ func TestOperationsUseASeparateListener(t *testing.T) {
 		`chowk_db_hold_seconds_count{unit="commit"}`:                             1,
 		`chowk_command_duration_seconds_bucket{command="new_message",le="+Inf"}`: 1,
 	} {
-		if got := s.metric(name); got < least {
-			t.Errorf("%s is %v, want at least %v", name, got, least)
+		if got := s.metric(name); got < minimum {
+			t.Errorf("%s is %v, want at least %v", name, got, minimum)
 		}
 	}
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/sockets"} {
 		if status, body := fetch(t, s.url+path); status == http.StatusOK && !strings.Contains(body, "<html") ||
 			strings.Contains(body, "chowk_sockets") {
-			t.Errorf("%s is public: %d %.100s", path, status, body)
+			t.Errorf("%s is public: status %d: %.100s", path, status, body)
 		}
 	}
 	if status, body := fetch(t, s.url+"/readyz"); status != http.StatusOK || strings.TrimSpace(body) != "ok" {
-		t.Errorf("the public readyz says too much: %d %s", status, body)
+		t.Errorf("the public readyz: status %d, want 200 with ok: %s", status, body)
 	}
-	if status, r := s.readiness(); status != http.StatusOK || !r.Ready ||
-		!strings.Contains(r.Checks["database"].Detail, "disk") || len(r.Checks) < 4 {
-		t.Errorf("%d %+v", status, r)
+	status, r := s.readiness()
+	if status != http.StatusOK || !r.Ready || len(r.Checks) < 4 {
+		t.Errorf("readiness: status %d, %+v; want ready with at least 4 checks", status, r)
+	}
+	if detail := r.Checks["database"].Detail; !strings.Contains(detail, "disk") {
+		t.Errorf("the database check does not mention the durability: %q", detail)
 	}
 	var list struct {
 		Open, Users int
 		Sockets     []struct{ User, Connection string }
 	}
 	_, body := fetch(t, s.ops+"/debug/sockets?limit=1")
-	if err := json.Unmarshal([]byte(body), &list); err != nil || list.Open != 2 || list.Users != 2 ||
-		len(list.Sockets) != 1 || list.Sockets[0].User == "" {
-		t.Errorf("%v: %s", err, body)
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.Open != 2 || list.Users != 2 {
+		t.Errorf("%d sockets of %d users, want 2 of 2", list.Open, list.Users)
+	}
+	if len(list.Sockets) != 1 || list.Sockets[0].User == "" {
+		t.Errorf("the listed sockets are %+v, want one with its user", list.Sockets)
 	}
 	if status, body := fetch(t, s.ops+"/debug/pprof/goroutine?debug=1"); status != http.StatusOK ||
 		!strings.Contains(body, "goroutine profile") {
-		t.Errorf("%d %.100s", status, body)
+		t.Errorf("pprof: status %d: %.100s", status, body)
 	}
 }
 
-// TestReadinessReportsFailingChecks: the database is away.
+// TestReadinessReportsFailingChecks stops the database.
 func TestReadinessReportsFailingChecks(t *testing.T) {
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none")
@@ -127,15 +136,16 @@ func TestReadinessReportsFailingChecks(t *testing.T) {
 	status, r := s.readiness()
 	if status != http.StatusServiceUnavailable || r.Ready || r.Checks["database"].State != "failing" ||
 		r.Checks["draining"].State != "ok" {
-		t.Errorf("%d %+v", status, r)
+		t.Errorf("readiness: status %d, %+v; want 503 and a failing database", status, r)
 	}
 	if got := s.metric(`chowk_health{check="database"}`); got != 2 {
-		t.Errorf("chowk_health is %v", got)
+		t.Errorf("chowk_health is %v, want 2", got)
 	}
 	pg.Start()
 }
 
-// TestReadinessFailsBeforeDraining: a stopping server says so before it turns anybody away.
+// TestReadinessFailsBeforeDraining checks that a stopping server reports not ready
+// while it still accepts sockets.
 func TestReadinessFailsBeforeDraining(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none", "drain.delay=10m", "drain.window=0s", "heartbeat=1s")
@@ -144,20 +154,21 @@ func TestReadinessFailsBeforeDraining(t *testing.T) {
 	}
 	s.Log.Await(t, `"draining"`)
 	if status, r := s.readiness(); status != http.StatusServiceUnavailable || r.Checks["draining"].State != "failing" {
-		t.Errorf("%d %+v", status, r)
+		t.Errorf("readiness: status %d, %+v; want 503 and failing for draining", status, r)
 	}
 	if status, _ := fetch(t, s.url+"/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("the public readyz says %d", status)
+		t.Errorf("the public readyz: status %d, want 503", status)
 	}
 	if s.metric("chowk_draining") != 1 {
 		t.Error("chowk_draining is not 1")
 	}
-	c := s.dial("ada") // whom a balancer sends that has not noticed
+	c := s.dial("ada") // from a load balancer that has not noticed yet
 	c.ask("ping", nil)
 	s.kill()
 }
 
-// TestConfiguredOpsAddressMustBeFree: only one that was asked for must be free.
+// TestConfiguredOpsAddressMustBeFree checks that a server does not start if ops.listen
+// is in use, and that ops.listen=off works.
 func TestConfiguredOpsAddressMustBeFree(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -170,11 +181,12 @@ func TestConfiguredOpsAddressMustBeFree(t *testing.T) {
 	}
 	off := serve(t, "auth=none", "ops.listen=off")
 	if off.dial("ada").hello.Status != "connected" {
-		t.Error("without operations nothing works")
+		t.Error("a server without the ops listener does not accept sockets")
 	}
 }
 
-// TestCanaryUsesThePublicListener, and no user meets the canary.
+// TestCanaryUsesThePublicListener checks that the canary works with every kind of
+// authentication, and that users cannot see it.
 func TestCanaryUsesThePublicListener(t *testing.T) {
 	for _, mode := range []string{"auth=none", "auth=accounts", "auth=jwt"} {
 		t.Run(mode, func(t *testing.T) {
@@ -184,11 +196,11 @@ func TestCanaryUsesThePublicListener(t *testing.T) {
 				settings = append(settings, "auth.jwt-secret=5Qm9zX2vT7yK1wRb8NcE4uHj6LpD3sGa0FiV")
 			}
 			s := serve(t, settings...)
-			s.until("the canary is well", func() bool {
+			s.until("the canary succeeds", func() bool {
 				return s.metric("chowk_canary_ok") == 1 && s.metric("chowk_canary_round_trip_seconds_count") > 5
 			})
 			if got := s.metric("chowk_sockets"); got != 0 {
-				t.Errorf("%v sockets", got)
+				t.Errorf("chowk_sockets is %v, want 0: it counts the canary", got)
 			}
 			if _, body := fetch(t, s.ops+"/debug/sockets"); strings.Contains(body, "canary") {
 				t.Error(body)
@@ -205,31 +217,31 @@ func TestCanaryUsesThePublicListener(t *testing.T) {
 				}
 			}
 			if r := s.request(http.MethodGet, "/channels/", "chowk.canary", nil); r.status != http.StatusUnauthorized {
-				t.Errorf("somebody is the canary: %d %s", r.status, r.body)
+				t.Errorf("a user can be the canary: status %d: %s", r.status, r.body)
 			}
 		})
 	}
 }
 
-// TestCanaryFollowsTheDatabase, sings again with it, and again after a
-// restart, in the same channel.
+// TestCanaryFollowsTheDatabase checks that the canary fails with the database,
+// recovers with it, and continues in its channel after a restart.
 func TestCanaryFollowsTheDatabase(t *testing.T) {
 	pg := pgtest.Start(t)
 	s := serve(t, "database-url="+pg.URL(), "auth=none", "canary.interval=20ms")
-	well := func() bool { return s.metric("chowk_canary_ok") == 1 }
-	s.until("the canary is well", well)
+	succeeds := func() bool { return s.metric("chowk_canary_ok") == 1 }
+	s.until("the canary succeeds", succeeds)
 	pg.Stop()
-	s.until("the canary is not", func() bool {
-		return !well() && s.metric(
+	s.until("the canary fails", func() bool {
+		return !succeeds() && s.metric(
 			`chowk_canary_failures_total{stage="send"}`,
 		)+s.metric(`chowk_canary_failures_total{stage="connect"}`) > 0
 	})
 	pg.Start()
-	s.until("the canary is well again", well)
+	s.until("the canary succeeds again", succeeds)
 	s.stop()
 	s = serve(t, "database-url="+pg.URL(), "auth=none", "canary.interval=20ms")
-	s.until("the canary is well after a restart", well)
+	s.until("the canary succeeds after a restart", succeeds)
 	if n := s.metric(`chowk_canary_failures_total{stage="order"}`); n != 0 {
-		t.Errorf("%v out of order", n)
+		t.Errorf("%v canary messages were out of order", n)
 	}
 }

@@ -24,12 +24,12 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// proxy is one of those in deploy/proxies, and how its example is made to run here:
-// at another address, with a certificate of the test's.
+// proxy describes an example of deploy/proxies and how to run it here, with other
+// addresses and certificates.
 type proxy struct {
 	example string
-	// local makes what is read of the example, in which addresses and certificates
-	// are the test's already.
+	// local returns the configuration for this test. In example, addresses and
+	// certificates have been replaced already.
 	local func(dir, example string) string
 	args  func(dir, config string) []string
 }
@@ -62,8 +62,8 @@ var proxies = map[string]proxy{
 	},
 }
 
-// TestProxies opens sockets through each of the proxies that the guides have an
-// example for, set up by the example itself.
+// TestProxies opens sockets through each proxy that deploy/proxies has an example for,
+// configured by that example.
 func TestProxies(t *testing.T) {
 	for name, p := range proxies {
 		t.Run(name, func(t *testing.T) {
@@ -86,35 +86,34 @@ func TestProxies(t *testing.T) {
 				ada.send(id, fmt.Sprint(i))
 				bob.expect("message", func(f *frame) bool { return f.Data.Content == fmt.Sprint(i) })
 			}
-			// Whoever comes through is known by his own address, whatever he claims.
+			// The server sees the address of the client, whatever X-Forwarded-For the client sent.
 			var list struct {
 				Sockets []struct{ User, Address string }
 			}
 			_, body := fetch(t, s.ops+"/debug/sockets")
 			if err := json.Unmarshal([]byte(body), &list); err != nil || len(list.Sockets) != 2 {
-				t.Fatalf("%v: %s", err, body)
+				t.Fatalf("sockets: %v: %s, want 2 sockets", err, body)
 			}
 			for _, socket := range list.Sockets {
 				if socket.Address != elsewhere {
-					t.Errorf("%s comes from %s, want %s", socket.User, socket.Address, elsewhere)
+					t.Errorf("the socket of %s has the address %s, want %s", socket.User, socket.Address, elsewhere)
 				}
 			}
 			if r := via.request(http.MethodGet, "/channels/", "", nil); r.status != http.StatusUnauthorized ||
 				r.header.Get("WWW-Authenticate") == "" {
-				t.Errorf("without a token: %d %s", r.status, r.body)
+				t.Errorf("without a token: status %d, want 401 and WWW-Authenticate: %s", r.status, r.body)
 			}
 			if r := via.request(http.MethodGet, "/channels/"+id+"/messages", "ada", nil); r.status != http.StatusOK {
-				t.Errorf("REST: %d %s", r.status, r.body)
+				t.Errorf("REST: status %d, want 200: %s", r.status, r.body)
 			}
 		})
 	}
 }
 
-// elsewhere is another address of this machine, from which clients come; the
-// proxies have 127.0.0.1.
+// elsewhere is the address of the clients. The proxies connect from 127.0.0.1.
 const elsewhere = "127.0.0.2"
 
-// fromElsewhere comes from there, and believes the test's own certificates.
+// fromElsewhere connects from that address and accepts the test's certificates.
 var fromElsewhere = &http.Client{Transport: &http.Transport{
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	DialContext:     (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(elsewhere)}}).DialContext,
@@ -129,7 +128,7 @@ func findProgram(name string) (string, error) {
 	return path, err
 }
 
-// startProxy runs the example with this upstream and gives its port.
+// startProxy runs the example with this upstream and returns its port.
 func startProxy(t *testing.T, p proxy, program, upstream string) (port string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -162,8 +161,8 @@ func startProxy(t *testing.T, p proxy, program, upstream string) (port string) {
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
-		if said, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("%s\n%s", said, text)
+		if output, _ := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("%s\n%s", output, text)
 		}
 	})
 	for deadline := time.Now().Add(waitTimeout); ; time.Sleep(20 * time.Millisecond) {

@@ -13,13 +13,13 @@ import (
 	wsframe "github.com/chowk-chat/chowk/internal/frame"
 )
 
-// rawClient is a peer that reads only when it is told to.
+// rawClient is a client that reads only when a test calls seqs.
 type rawClient struct {
 	conn   net.Conn
 	reader *bufio.Reader
 }
 
-// dialRaw opens a socket and reads nothing of it but the handshake's answer.
+// dialRaw opens a socket and reads only the response to the handshake.
 func dialRaw(t *testing.T, s *server, user string) *rawClient {
 	t.Helper()
 	dialer := net.Dialer{Timeout: waitTimeout}
@@ -41,15 +41,15 @@ func dialRaw(t *testing.T, s *server, user string) *rawClient {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("handshake: %v, %v", resp, err)
 	}
-	// The key and the answer of RFC 6455 section 1.3.
+	// The example of RFC 6455, section 1.3.
 	if got := resp.Header.Get("Sec-Websocket-Accept"); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-		t.Errorf("the handshake's answer is %q", got)
+		t.Errorf("Sec-WebSocket-Accept is %q", got)
 	}
 	_ = resp.Body.Close()
 	return &rawClient{conn, r}
 }
 
-// seqs reads until n messages have come and gives their seqs.
+// seqs reads until n messages have arrived and returns their seqs.
 func (c *rawClient) seqs(t *testing.T, n int) []int64 {
 	t.Helper()
 	if err := c.conn.SetReadDeadline(time.Now().Add(2 * waitTimeout)); err != nil {

@@ -9,63 +9,65 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// resumeFrom opens a socket whose handshake resumes.
+// resumeFrom opens a socket with a resume in its handshake.
 func (s *server) resumeFrom(user, compact string) *client {
 	s.t.Helper()
 	return s.dialAs("/ws?resume="+url.QueryEscape(compact), user, chat.Protocol)
 }
 
-// TestReconnectTakesOneRoundTrip: with a resume in the handshake the first frame says
-// what will be served, and what was missed comes without another word.
+// TestReconnectTakesOneRoundTrip resumes in the handshake: the first frame has the
+// ranges that the server sends, and the missed messages follow without another
+// command.
 func TestReconnectTakesOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada, bob := s.dial("ada"), s.dial("bob")
-		ada.send(id, "heard")
-		heard := bob.expect("message", nil)
+		ada.send(id, "received")
+		received := bob.expect("message", nil)
 		_ = bob.conn.CloseNow()
 		for _, text := range []string{"missed 1", "missed 2"} {
 			ada.send(id, text)
 		}
 		again := s.resumeFrom(
-			"bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): heard.Seq}),
+			"bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): received.Seq}),
 		)
-		if got := again.hello.Resumed[id]; got != (chat.SeqRange{From: heard.Seq, To: heard.Seq + 2}) {
-			t.Errorf("the connection frame says %+v", got)
+		if got := again.hello.Resumed[id]; got != (chat.SeqRange{From: received.Seq, To: received.Seq + 2}) {
+			t.Errorf("the connection frame resumes %+v", got)
 		}
 		ada.send(id, "live")
 		for i, want := range []string{"missed 1", "missed 2", "live"} {
-			if got := again.expect("message", nil); got.Data.Content != want || got.Seq != heard.Seq+1+int64(i) {
+			if got := again.expect("message", nil); got.Data.Content != want || got.Seq != received.Seq+1+int64(i) {
 				t.Fatalf("got %s, want %q", got.raw, want)
 			}
 		}
 	})
 }
 
-// TestReaddedMemberMissesTheTimeBetween, however far back the
-// cursor is with which he resumes after he came back.
+// TestReaddedMemberMissesTheTimeBetween checks that a member who was removed and added
+// again while away never receives entries of the time between, whatever cursor they
+// resume from.
 func TestReaddedMemberMissesTheTimeBetween(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
 		id := s.channel("ada", "bob")
 		ada, bob := s.dial("ada"), s.dial("bob")
 		ada.send(id, "for both")
-		heard := bob.expect("message", nil)
+		received := bob.expect("message", nil)
 		_ = bob.conn.CloseNow()
 		s.must(http.StatusNoContent, http.MethodDelete, "/channels/"+id+"/members/bob", "ada", nil)
 		ada.send(id, "secret")
 		s.must(http.StatusOK, http.MethodPost, "/channels/"+id+"/members", "ada", map[string]any{"user_ids": []string{"bob"}})
 		ada.send(id, "welcome back")
-		for _, from := range []int64{0, heard.Seq, heard.Seq + 1} {
+		for _, from := range []int64{0, received.Seq, received.Seq + 1} {
 			again := s.resumeFrom("bob", chat.FormatCursors(bob.hello.Epoch, map[chat.ID]chat.Seq{chat.MustParseID(id): from}))
 			if got := again.expect(
-				"message", func(f *frame) bool { return f.Seq > heard.Seq },
+				"message", func(f *frame) bool { return f.Seq > received.Seq },
 			); got.Data.Content != "welcome back" {
-				t.Errorf("from %d: got %s", from, got.raw)
+				t.Errorf("resumed from %d: got %s, want welcome back", from, got.raw)
 			}
 			if strings.Contains(again.dump(), "secret") {
-				t.Errorf("from %d: heard what was said while he was away", from)
+				t.Errorf("resumed from %d: received a message of the time between", from)
 			}
 		}
 	})
@@ -94,26 +96,27 @@ func TestResumeErrors(t *testing.T) {
 		refused(s.resumeFrom("ada", chat.FormatCursors("another", map[chat.ID]chat.Seq{id: 1})), "resync", id)
 
 		for name, cursors := range map[string]any{
-			"an array": []int{1}, "not an id": map[string]int{"x": 1}, "a text": map[string]string{id.String(): "1"},
+			"an array": []int{1}, "not an id": map[string]int{"x": 1}, "a string": map[string]string{id.String(): "1"},
 			"negative":   map[string]int{id.String(): -1},
 			"a fraction": map[string]float64{id.String(): 1.5},
 		} {
 			if f := ada.askInvalid("resume", map[string]any{"epoch": epoch, "cursors": cursors}); f.Type != "error" ||
 				f.Code != "bad_request" {
-				t.Errorf("%s: %s", name, f.raw)
+				t.Errorf("%s: got %s, want bad_request", name, f.raw)
 			}
 		}
 		for _, compact := range []string{"x", epoch + ".###", epoch + ".AAAA"} {
 			_, resp, err := s.tryDial("/ws?resume="+url.QueryEscape(compact), "ada", chat.Protocol)
 			if err == nil || resp.StatusCode != http.StatusUnprocessableEntity {
-				t.Errorf("resume=%s: %v, %v", compact, resp, err)
+				t.Errorf("resume=%s: %v, %v; want status 422", compact, resp, err)
 			}
 		}
-		ada.ok("new_message", map[string]any{"channel_id": id.String(), "content": "the socket is as it was"})
+		ada.ok("new_message", map[string]any{"channel_id": id.String(), "content": "the socket still works"})
 	})
 }
 
-// TestTenThousandCursorsInOneResume for each reason, and one more is too many.
+// TestTenThousandCursorsInOneResume checks that there is one error for each reason,
+// and that one cursor more is refused.
 func TestTenThousandCursorsInOneResume(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, s *server) {
@@ -128,13 +131,13 @@ func TestTenThousandCursorsInOneResume(t *testing.T) {
 			t.Errorf("%d channels were resumed", len(got.Response.Channels))
 		}
 		if f := ada.expect("error", nil); f.Code != "forbidden" || len(f.ChannelIDs) != chat.MaxCursors-1 {
-			t.Errorf("%d channels were refused with %s", len(f.ChannelIDs), f.Code)
+			t.Errorf("%d channels were refused with %s, want all but one with forbidden", len(f.ChannelIDs), f.Code)
 		}
 		cursors[chat.NewID().String()] = 1
 		if f := ada.askInvalid("resume", map[string]any{
 			"epoch": ada.hello.Epoch, "cursors": cursors,
 		}); f.Code != "bad_request" || f.Field != "cursors" {
-			t.Errorf("one too many: %s", f.raw)
+			t.Errorf("one cursor too many: got %s, want bad_request", f.raw)
 		}
 	}, "limits.message-bytes=1MiB")
 }

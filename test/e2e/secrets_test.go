@@ -11,8 +11,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// TestLogsContainNoSecrets: a run in which every kind of secret goes through the
-// server, well and badly, at the most talkative level.
+// TestLogsContainNoSecrets sends every kind of secret to a server with log level
+// debug, in valid and invalid requests.
 func TestLogsContainNoSecrets(t *testing.T) {
 	pg := pgtest.Start(t)
 	const dsnPassword = "dsn-hUsh-9a8b7c"
@@ -79,7 +79,7 @@ func TestLogsContainNoSecrets(t *testing.T) {
 	s.request(http.MethodPost, "/auth/password-reset-confirm", "", map[string]any{
 		"token": garbage, "new_password": wrong, "password": wrong,
 	})
-	pg.Stop() // errors of the database are logged
+	pg.Stop() // database errors are logged
 	s.request(http.MethodGet, "/channels/", token, nil)
 	fetch(t, s.url+"/readyz")
 	pg.Start()
@@ -87,7 +87,7 @@ func TestLogsContainNoSecrets(t *testing.T) {
 
 	log := s.Log.Text()
 	if !strings.Contains(log, "user connected") {
-		t.Fatalf("the run was not what it should be:\n%s", log)
+		t.Fatalf("no user connected:\n%s", log)
 	}
 	for what, secret := range map[string]string{
 		"the database's password": dsnPassword, "the JWT secret": jwtSecret, "the mail server's password": smtpPassword,
@@ -95,22 +95,22 @@ func TestLogsContainNoSecrets(t *testing.T) {
 		"the secret part of a token": strings.TrimPrefix(token, "chowk_"),
 		"a JWT":                      jwt, "a JWT's signature": jwt[strings.LastIndexByte(jwt, '.')+1:],
 		"a bad token": garbage, "a cookie": "access_token=",
-		"anything hushed": "hUsh",
+		"any marked text": "hUsh",
 	} {
 		if i := strings.Index(log, secret); i >= 0 {
-			t.Errorf("the log holds %s:\n%s", what, log[max(0, i-200):min(len(log), i+200)])
+			t.Errorf("the log contains %s:\n%s", what, log[max(0, i-200):min(len(log), i+200)])
 		}
 	}
-	// A start that fails says why without the password.
+	// A failed start reports the reason without the password.
 	failed := command(t, "serve", "--auth=none", "--listen=127.0.0.1:0", "--ops.listen=off",
 		"--database-url=postgres://chowk:"+dsnPassword+"@127.0.0.1:1/x")
 	if out, err := failed.CombinedOutput(); err == nil || strings.Contains(string(out), dsnPassword) {
-		t.Errorf("%v: %s", err, out)
+		t.Errorf("a failed start: %v, or the password in its output: %s", err, out)
 	}
 }
 
-// TestLogHasOneLinePerSocketAndNonePerMessage, with figures by which they can be
-// searched.
+// TestLogHasOneLinePerSocketAndNonePerMessage checks also that the line has the fields
+// that operators search for.
 func TestLogHasOneLinePerSocketAndNonePerMessage(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "auth=none")
@@ -122,7 +122,7 @@ func TestLogHasOneLinePerSocketAndNonePerMessage(t *testing.T) {
 		ada.send(id, "x")
 	}
 	if after := strings.Count(s.Log.Text(), "\n"); after != before {
-		t.Errorf("%d lines for 100 messages", after-before)
+		t.Errorf("100 messages added %d lines to the log", after-before)
 	}
 	_ = ada.conn.CloseNow()
 	line := s.Log.Await(t, `"user disconnected"`, `"ada"`)
@@ -132,6 +132,6 @@ func TestLogHasOneLinePerSocketAndNonePerMessage(t *testing.T) {
 		}
 	}
 	if line["events"] != 100.0 {
-		t.Errorf("%v events", line["events"])
+		t.Errorf("the line has %v events, want 100", line["events"])
 	}
 }

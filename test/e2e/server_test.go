@@ -1,5 +1,4 @@
-// Package e2e tests chowk as its users meet it: the built binary, real sockets,
-// both databases.
+// Package e2e tests the built binary over real sockets, on both databases.
 package e2e
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// waitTimeout bounds every wait of these tests; nothing is expected to take that long.
+// waitTimeout limits every wait of these tests. No wait is expected to take that long.
 const waitTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(testkit.HeavyMain(m, "-race")) }
@@ -32,19 +31,19 @@ type server struct {
 	*testkit.Server
 	t      *testing.T
 	url    string       // http://127.0.0.1:PORT
-	ops    string       // the same, of the operations listener
+	ops    string       // the URL of the operations listener
 	client *http.Client // nil for the default one
-	broken bool         // a test made it answer internal errors
+	broken bool         // the test causes internal errors
 }
 
-// serve starts a server with settings such as "auth=none". It has no canary, whose
-// statements would be counted, unless a setting turns it on.
+// serve starts a server with settings such as "auth=none". The canary is off unless a
+// setting turns it on, because its statements would be counted.
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
 	return serveThrough(t, nil, settings...)
 }
 
-// serveThrough starts a server by a command that becomes it.
+// serveThrough starts a server with a command that executes it.
 func serveThrough(t *testing.T, through []string, settings ...string) *server {
 	t.Helper()
 	s := &server{t: t, Server: testkit.NewServer(testkit.Options{
@@ -66,7 +65,8 @@ func (s *server) in(t *testing.T) *server {
 	return &c
 }
 
-// command is a call of the built binary, in a directory without a settings file.
+// command returns a command that runs the built binary in a directory without a
+// settings file.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
@@ -76,7 +76,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// stop ends the server as a supervisor does, and checks that it ends well.
+// stop sends SIGTERM, and checks the exit code and that there was no data race.
 func (s *server) stop() {
 	s.t.Helper()
 	if err := s.Stop(); err != nil {
@@ -87,10 +87,10 @@ func (s *server) stop() {
 	}
 }
 
-// kill ends the server as a power failure of the process would.
+// kill sends SIGKILL.
 func (s *server) kill() { s.Kill() }
 
-// databases runs a test against each database.
+// databases runs a test on each database.
 func databases(t *testing.T, f func(t *testing.T, database string)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -102,14 +102,15 @@ func databases(t *testing.T, f func(t *testing.T, database string)) {
 	})
 }
 
-// everywhere runs a test against a fresh server without passwords, on each database.
+// everywhere runs a test on each database, with a fresh server that accepts any user
+// id as a token.
 func everywhere(t *testing.T, f func(t *testing.T, s *server), settings ...string) {
 	databases(t, func(t *testing.T, database string) {
 		f(t, serve(t, append([]string{database, "auth=none"}, settings...)...))
 	})
 }
 
-// response is an answer of the REST API.
+// response is a response of the REST API.
 type response struct {
 	status int
 	header http.Header
@@ -123,7 +124,7 @@ func (r response) into(t *testing.T, v any) {
 	}
 }
 
-// field reads one string of a JSON object.
+// field returns a field of a JSON object as text.
 func (r response) field(t *testing.T, name string) string {
 	t.Helper()
 	var m map[string]any
@@ -131,7 +132,7 @@ func (r response) field(t *testing.T, name string) string {
 	return fmt.Sprint(m[name])
 }
 
-// request calls the REST API; token is the bearer, "" for none.
+// request calls the REST API with a bearer token, or without one if token is "".
 func (s *server) request(method, path, token string, body any, header ...string) response {
 	s.t.Helper()
 	var payload io.Reader
@@ -176,7 +177,7 @@ func (s *server) roundTrip(c *http.Client, r *http.Request) response {
 	return response{resp.StatusCode, resp.Header, b}
 }
 
-// must is request with a status that it must have.
+// must is request for a call that must have a status.
 func (s *server) must(status int, method, path, token string, body any) response {
 	s.t.Helper()
 	r := s.request(method, path, token, body)
@@ -186,7 +187,8 @@ func (s *server) must(status int, method, path, token string, body any) response
 	return r
 }
 
-// channel makes a private channel of which the users are members, the first its owner.
+// channel creates a private channel with these members, of whom the first is the
+// owner.
 func (s *server) channel(owner string, others ...string) string {
 	s.t.Helper()
 	for _, u := range others {

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestSubtestsReportTheirOwnFailures: a server or client of an enclosing test fails
-// that test, and ends the subtest's goroutine without its failures. In a subtest use
-// in(t).
+// TestSubtestsReportTheirOwnFailures checks that subtests do not use a server or
+// client of an enclosing test: that fails the enclosing test, and ends the subtest's
+// goroutine without failing the subtest. Subtests use in(t).
 func TestSubtestsReportTheirOwnFailures(t *testing.T) {
 	t.Parallel()
 	fset := token.NewFileSet()
@@ -58,7 +58,7 @@ func test(t *T) {
 	}
 }
 
-// parse parses this package's tests.
+// parse returns the syntax trees of this package's tests.
 func parse(t *testing.T, fset *token.FileSet) (files []*ast.File) {
 	t.Helper()
 	paths, err := filepath.Glob("*_test.go")
@@ -75,17 +75,17 @@ func parse(t *testing.T, fset *token.FileSet) (files []*ast.File) {
 	return files
 }
 
-// noImports leaves every import unresolved: this package's own types are enough.
+// noImports resolves no import: the types of this package are enough.
 type noImports struct{}
 
 func (noImports) Import(string) (*types.Package, error) { return nil, errors.New("not resolved") }
 
-// outerUses returns where subtests call methods on, or pass on, a server or client
-// that was declared outside of them.
+// outerUses returns the positions at which subtests call methods on, or pass on, a
+// server or client declared outside them.
 func outerUses(fset *token.FileSet, files []*ast.File) (uses []token.Pos) {
 	info := &types.Info{Uses: make(map[*ast.Ident]types.Object)}
 	conf := types.Config{Importer: noImports{}, Error: func(error) {}}
-	_, _ = conf.Check("e2e", fset, files, info) // errors are those of the imports
+	_, _ = conf.Check("e2e", fset, files, info) // the errors are about imports
 	for _, f := range files {
 		ast.Inspect(f, func(n ast.Node) bool {
 			subtest := asSubtest(n)
@@ -104,7 +104,7 @@ func outerUses(fset *token.FileSet, files []*ast.File) (uses []token.Pos) {
 	return uses
 }
 
-// asSubtest returns the function of a call of Run, nil for other nodes.
+// asSubtest returns the function passed to Run, or nil for other nodes.
 func asSubtest(n ast.Node) *ast.FuncLit {
 	call, ok := n.(*ast.CallExpr)
 	if !ok || len(call.Args) != 2 {
@@ -117,8 +117,8 @@ func asSubtest(n ast.Node) *ast.FuncLit {
 	return f
 }
 
-// outerInCall returns the receiver and the arguments of a call that are servers or
-// clients from outside of the subtest.
+// outerInCall returns the positions of the receiver and arguments of a call that are
+// servers or clients from outside the subtest.
 func outerInCall(info *types.Info, subtest *ast.FuncLit, call *ast.CallExpr) (uses []token.Pos) {
 	candidates := call.Args
 	if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name != "in" {
@@ -140,7 +140,7 @@ func outerInCall(info *types.Info, subtest *ast.FuncLit, call *ast.CallExpr) (us
 	return uses
 }
 
-// failsTests reports whether a type holds the test that it fails.
+// failsTests reports whether a type contains a testing.T that it fails.
 func failsTests(t types.Type) bool {
 	p, ok := t.(*types.Pointer)
 	if !ok {

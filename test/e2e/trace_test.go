@@ -23,19 +23,19 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// collector receives traces as an OpenTelemetry collector does.
+// collector receives spans like an OpenTelemetry collector.
 type collector struct {
 	*httptest.Server
-	t       *testing.T
-	mu      sync.Mutex // guards what follows
-	spans   []*otlp.Span
-	about   map[string]string // the resource
-	raw     bytes.Buffer      // everything, unpacked
-	changed chan struct{}
+	t        *testing.T
+	mu       sync.Mutex // guards the fields below
+	spans    []*otlp.Span
+	resource map[string]string // its attributes
+	raw      bytes.Buffer      // all requests, decompressed
+	changed  chan struct{}
 }
 
 func collect(t *testing.T) *collector {
-	c := &collector{t: t, about: make(map[string]string), changed: make(chan struct{})}
+	c := &collector{t: t, resource: make(map[string]string), changed: make(chan struct{})}
 	c.Server = httptest.NewServer(c)
 	t.Cleanup(c.Close)
 	return c
@@ -49,16 +49,16 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b, err := io.ReadAll(unpacked)
-	var data otlp.TracesData // the same on the wire as a request to export
+	var data otlp.TracesData // has the encoding of an export request
 	if err != nil || proto.Unmarshal(b, &data) != nil {
-		c.t.Errorf("spans that cannot be read: %v", err)
+		c.t.Errorf("the spans cannot be decoded: %v", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.raw.Write(b)
 	for _, from := range data.GetResourceSpans() {
 		for _, a := range from.GetResource().GetAttributes() {
-			c.about[a.GetKey()] = a.GetValue().GetStringValue()
+			c.resource[a.GetKey()] = a.GetValue().GetStringValue()
 		}
 		for _, scope := range from.GetScopeSpans() {
 			c.spans = append(c.spans, scope.GetSpans()...)
@@ -69,7 +69,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-// all waits until the spans that have come are what f wants.
+// all waits until f accepts the spans received, and returns them.
 func (c *collector) all(what string, f func([]*otlp.Span) bool) []*otlp.Span {
 	c.t.Helper()
 	deadline := time.After(waitTimeout)
@@ -83,7 +83,7 @@ func (c *collector) all(what string, f func([]*otlp.Span) bool) []*otlp.Span {
 		select {
 		case <-changed:
 		case <-deadline:
-			c.t.Fatalf("no %s came; got:\n%s", what, describe(spans))
+			c.t.Fatalf("no %s arrived; received:\n%s", what, describe(spans))
 		}
 	}
 }
@@ -122,7 +122,7 @@ func attr(s *otlp.Span, key string) string {
 	return ""
 }
 
-// tree is one trace.
+// tree has the spans of one trace.
 type tree struct {
 	t     *testing.T
 	spans []*otlp.Span
@@ -149,7 +149,7 @@ func (c *collector) traceWith(what string, f func(*otlp.Span) bool) tree {
 	return tr
 }
 
-// under is the span of that name right under another one.
+// under returns the span of that name whose parent is the given span.
 func (tr tree) under(parent *otlp.Span, name string) *otlp.Span {
 	tr.t.Helper()
 	for _, s := range tr.spans {
@@ -167,7 +167,7 @@ func linked(from, to *otlp.Span) bool {
 	)
 }
 
-// TestSendIsOneTrace from the socket's event to those who hear it.
+// TestSendIsOneTrace checks the spans from the command to the fan-out.
 func TestSendIsOneTrace(t *testing.T) {
 	databases(t, func(t *testing.T, database string) {
 		c := collect(t)
@@ -189,14 +189,14 @@ func TestSendIsOneTrace(t *testing.T) {
 			!strings.Contains(ada.hello.raw, `"`+attr(event, "chowk.connection.id")+`"`) ||
 			attr(event, "chowk.channel.id") != channel || attr(event, "chowk.command") != "new_message" ||
 			attr(event, "chowk.result") != "ok" {
-			t.Errorf("the event: %s", describe([]*otlp.Span{event}))
+			t.Errorf("the span of the command: %s", describe([]*otlp.Span{event}))
 		}
 		tr.under(event, "journal queue")
 		tr.under(event, "ack")
 		tr.under(event, "hub fan-out")
 		commit, group := tr.under(event, "journal commit"), tr.under(event, "journal group")
 		if !linked(group, event) || !linked(commit, group) || attr(group, "chowk.group.size") != "1" {
-			t.Errorf("the group: %s", describe([]*otlp.Span{commit, group}))
+			t.Errorf("the spans of the group: %s", describe([]*otlp.Span{commit, group}))
 		}
 		tr.under(group, "pool wait")
 		unit := tr.under(group, "unit of work commit")
@@ -217,22 +217,23 @@ func TestSendIsOneTrace(t *testing.T) {
 		for _, sp := range tr.spans {
 			if sp.GetEndTimeUnixNano() < sp.GetStartTimeUnixNano() || sp != event &&
 				sp.GetStartTimeUnixNano() < event.GetStartTimeUnixNano() {
-				t.Errorf("times: %v", sp)
+				t.Errorf("a span with impossible times: %v", sp)
 			}
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.about["service.name"] != "chowk" || c.about["service.version"] == "" || c.about["service.instance.id"] == "" {
-			t.Errorf("the resource: %v", c.about)
+		if c.resource["service.name"] != "chowk" || c.resource["service.version"] == "" ||
+			c.resource["service.instance.id"] == "" {
+			t.Errorf("the resource attributes are %v", c.resource)
 		}
 		if bytes.Contains(c.raw.Bytes(), []byte(content)) {
-			t.Error("what was said is in a span")
+			t.Error("a span contains the message")
 		}
 	})
 }
 
-// TestRequestJoinsCallersTrace, by the W3C header, whatever the ratio; and what
-// a caller does not trace is not.
+// TestRequestJoinsCallersTrace checks that the traceparent header decides, whatever
+// the ratio is.
 func TestRequestJoinsCallersTrace(t *testing.T) {
 	c := collect(t)
 	s := serve(t, "auth=none", "trace.endpoint="+c.URL, "trace.ratio=0")
@@ -264,30 +265,30 @@ func TestRequestJoinsCallersTrace(t *testing.T) {
 	for _, sp := range tr.spans {
 		switch {
 		case hex.EncodeToString(sp.GetTraceId()) != theirs || sp.GetTraceState() != "":
-			t.Errorf("a span of another trace: %v", sp)
+			t.Errorf("a span outside the caller's trace: %v", sp)
 		case sp.GetName() == route:
 			requests++
 			if hex.EncodeToString(sp.GetParentSpanId()) != "b7ad6b7169203331" ||
 				attr(sp, "http.response.status_code") != "201" || attr(sp, "http.route") == "" {
-				t.Errorf("the request: %s", describe([]*otlp.Span{sp}))
+				t.Errorf("the span of the request: %s", describe([]*otlp.Span{sp}))
 			}
 			tr.under(sp, "journal group")
 		case sp.GetName() == "GET /api/v1/ws/{user_id}":
 			if attr(sp, "http.response.status_code") != "101" || attr(sp, "chowk.connection.id") == "" {
-				t.Errorf("the handshake: %s", describe([]*otlp.Span{sp}))
+				t.Errorf("the span of the handshake: %s", describe([]*otlp.Span{sp}))
 			}
 		}
 	}
 	if requests != 1 || len(tr.spans) != len(c.all("nothing", func([]*otlp.Span) bool { return true })) {
-		t.Errorf("%d requests in\n%s", requests, describe(tr.spans))
+		t.Errorf("%d requests, want 1, in\n%s", requests, describe(tr.spans))
 	}
 }
 
-// TestTracesContainNoSecrets, whatever goes wrong.
+// TestTracesContainNoSecrets sends secrets in valid and invalid requests.
 func TestTracesContainNoSecrets(t *testing.T) {
 	c := collect(t)
 	s := serve(t, "auth=accounts", "trace.endpoint="+c.URL, "trace.ratio=1", "trusted-proxies=127.0.0.1")
-	const password, mail, said = "Correct-hUsh-battery-7", "ada.hush@example.org", "Words-hUsh-of-a-message"
+	const password, mail, content = "Correct-hUsh-battery-7", "ada.hush@example.org", "Words-hUsh-of-a-message"
 	s.must(http.StatusCreated, http.MethodPost, "/auth/signup", "", map[string]any{
 		"email": mail, "password": password, "name": "Ada", "full_name": "Ada",
 	})
@@ -296,37 +297,37 @@ func TestTracesContainNoSecrets(t *testing.T) {
 	}).field(t, "access_token")
 	id := s.must(http.StatusOK, http.MethodGet, "/auth/me", token, nil).field(t, "id")
 	channel := s.must(
-		http.StatusCreated, http.MethodPost, "/channels/", token, map[string]any{"name": said},
+		http.StatusCreated, http.MethodPost, "/channels/", token, map[string]any{"name": content},
 	).field(t, "id")
 	a, _, err := s.tryDial("/ws/"+id, token, chat.Protocol)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.send(channel, said)
-	a.askInvalid("new_message", map[string]any{"channel_id": token, "content": said})
-	a.askInvalid(token, map[string]any{"content": said})
-	a.ask("new_message", map[string]any{"channel_id": chat.NewID().String(), "content": said})
-	s.request(http.MethodGet, "/users/search?q="+said, token, nil)
+	a.send(channel, content)
+	a.askInvalid("new_message", map[string]any{"channel_id": token, "content": content})
+	a.askInvalid(token, map[string]any{"content": content})
+	a.ask("new_message", map[string]any{"channel_id": chat.NewID().String(), "content": content})
+	s.request(http.MethodGet, "/users/search?q="+content, token, nil)
 	s.request(http.MethodGet, "/"+token, token, nil)
 	s.request("HUSH"+strings.ToUpper(token[:8]), "/channels/", token, nil)
-	for _, sub := range []string{"/ws?access_token=" + token, "/ws/" + said} {
+	for _, sub := range []string{"/ws?access_token=" + token, "/ws/" + content} {
 		if conn, _, err := s.tryDial(sub, "", chat.Protocol); err == nil {
 			_ = conn.conn.CloseNow()
 		}
 	}
-	s.stop() // which sends the last of them
+	s.stop() // sends the remaining spans
 	spans := c.all("spans", func(all []*otlp.Span) bool { return len(all) > 20 })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	raw := strings.ToLower(c.raw.String())
-	for _, secret := range []string{password, mail, said, token, token[:8], id, "battery", "hush"} {
+	for _, secret := range []string{password, mail, content, token, token[:8], id, "battery", "hush"} {
 		if strings.Contains(raw, strings.ToLower(secret)) {
-			t.Errorf("%q is in a span:\n%s", secret, describe(spans))
+			t.Errorf("a span contains %q:\n%s", secret, describe(spans))
 		}
 	}
 }
 
-// TestNothingIsTracedByDefault even if the caller asks for it.
+// TestNothingIsTracedByDefault sends a request with a sampled traceparent.
 func TestNothingIsTracedByDefault(t *testing.T) {
 	s := serve(t, "auth=none")
 	channel := s.channel("ada")
@@ -341,15 +342,15 @@ func TestNothingIsTracedByDefault(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.Log.Text(), `"tracing"`) {
-		t.Error("the log says that it traces")
+		t.Error("the log reports that tracing is on")
 	}
 }
 
-// TestUnavailableCollector is one that nobody listens at, or that takes a request
-// and never answers: events go on, the rest is dropped and counted, and the server
-// stops in time.
+// TestUnavailableCollector tries an address without a listener, and one that accepts
+// connections but never replies: commands succeed, spans are dropped and counted, and
+// the server stops in time.
 func TestUnavailableCollector(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections, and nobody reads
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections that are never read
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,11 +367,11 @@ func TestUnavailableCollector(t *testing.T) {
 				"limits.user-commands-burst=400000")
 			channel := s.channel("ada")
 			ada := s.dial("ada")
-			for i := range 600 { // each of eight spans and more
+			for i := range 600 { // each has at least eight spans
 				ada.send(channel, fmt.Sprint(i))
 			}
 			s.until("spans are "+c.result, func() bool { return s.metric(`chowk_trace_spans_total{result="`+c.result+`"}`) > 0 })
-			s.stop() // in time: each of the batches that wait may take ten seconds
+			s.stop() // must not wait for all batches: each may take ten seconds
 			s.Log.Await(t, `"stopped"`, `"clean":true`)
 		})
 	}
