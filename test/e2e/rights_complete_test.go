@@ -12,9 +12,9 @@ import (
 // inTemplate matches a parameter in the template of a path.
 var inTemplate = regexp.MustCompile(`\\\{\w+\\\}`)
 
-// TestTheRightsMatrixIsComplete: every command, and every REST call on a channel, is
-// tried by an operation of the matrix.
-func TestTheRightsMatrixIsComplete(t *testing.T) {
+// TestPermissionMatrixIsComplete checks that the matrix tries every command, and every
+// REST call on a channel.
+func TestPermissionMatrixIsComplete(t *testing.T) {
 	marks := cell{channel: "c", mine: "m", others: "o", spare: "s", fresh: "f"}
 	commands, calls := make(map[string]bool), make(map[string]bool)
 	for _, o := range operations {
@@ -49,6 +49,7 @@ func TestTheRightsMatrixIsComplete(t *testing.T) {
 	}
 }
 
+// tried reports whether one of the calls has the method and a path that matches.
 func tried(calls map[string]bool, method string, path *regexp.Regexp) bool {
 	for call := range calls {
 		if rest, ok := strings.CutPrefix(call, method+" "); ok && path.MatchString(rest) {
