@@ -51,7 +51,8 @@ type Options struct {
 	Trace    *trace.Tracer
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults returns o with its defaults filled in.
+func (o Options) WithDefaults() Options {
 	setDefault(&o.HoldSoft, time.Second)
 	setDefault(&o.HoldHard, 5*time.Second)
 	setDefault(&o.SlowQuery, 100*time.Millisecond)
@@ -93,7 +94,7 @@ type backend interface {
 // Open connects, brings the schema up to date, and finds out how durable a commit is.
 // Several nodes may open one PostgreSQL database at the same time.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	c := newCommon(o)
 	b, err := openBackend(ctx, o, c)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // newTestLeases returns leases without limits on how long they are held.
 func newTestLeases(connections int) *leases {
 	o := Options{HoldSoft: time.Hour, HoldHard: time.Hour, Priority: []string{"commit", "commit_reads"}}
-	return newLeases(connections, "pool limit", newCommon(o.withDefaults()))
+	return newLeases(connections, "pool limit", newCommon(o.WithDefaults()))
 }
 
 // mustAcquire returns a lease and how long it took.

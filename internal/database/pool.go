@@ -22,7 +22,8 @@ type Pool struct {
 	MaxIdleTime time.Duration
 }
 
-func (p Pool) withDefaults() Pool {
+// WithDefaults returns p with its defaults filled in.
+func (p Pool) WithDefaults() Pool {
 	if p.Size == 0 {
 		p.Size = 10
 	}

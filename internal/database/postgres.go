@@ -43,7 +43,7 @@ const (
 var errURL = errors.New("not a valid PostgreSQL URL, such as postgres://user:password@host/name")
 
 func openPostgres(ctx context.Context, o Options, c common) (*postgresDB, error) {
-	db := &postgresDB{url: o.URL, options: o.Pool.withDefaults(), common: c}
+	db := &postgresDB{url: o.URL, options: o.Pool.WithDefaults(), common: c}
 	if err := db.checkReachable(ctx); err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func openSQLite(ctx context.Context, path string, o Options, c common) (*sqliteD
 		return sqlitePool{make(chan *sqlite.Conn, n), newLeases(n, limit, c)}
 	}
 	db := &sqliteDB{
-		path: path, timeouts: o.Pool.withDefaults(), common: c, lock: lock, closed: make(chan struct{}),
+		path: path, timeouts: o.Pool.WithDefaults(), common: c, lock: lock, closed: make(chan struct{}),
 		writer:  pool(1, "limit of 1 SQLite writer"),
 		readers: pool(readers, fmt.Sprintf("limit of %d SQLite readers", readers)),
 		apart:   pool(1, "limit of 1 connection kept apart"),

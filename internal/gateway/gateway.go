@@ -43,7 +43,8 @@ type Limits struct {
 	Frame                  frame.Limits
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns l with its defaults filled in.
+func (l Limits) WithDefaults() Limits {
 	for _, d := range []struct {
 		limit *int
 		value int
@@ -118,7 +119,7 @@ type Gateway struct {
 
 // New returns a Gateway. Drain or Close stops it.
 func New(c Config) *Gateway {
-	c.Limits = c.Limits.withDefaults()
+	c.Limits = c.Limits.WithDefaults()
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 30 * time.Second
 	}

@@ -45,7 +45,8 @@ type Config struct {
 	ReadTimeout time.Duration
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with its defaults filled in.
+func (c Config) WithDefaults() Config {
 	if c.Workers == 0 {
 		c.Workers = 2
 	}
@@ -106,7 +107,7 @@ type channelShard struct {
 
 // Start returns a running Hub.
 func Start(c Config) *Hub {
-	h := &Hub{config: c.withDefaults(), behind: newQueue[*Socket](), gaps: newQueue[*channel]()}
+	h := &Hub{config: c.WithDefaults(), behind: newQueue[*Socket](), gaps: newQueue[*channel]()}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.rings.max = h.config.RingBytes
 	h.rings.gauge = h.config.Metrics.RingBytes

@@ -16,7 +16,7 @@ import (
 // busy channel may use what the others leave, and the budget holds.
 func TestRingsShareTheirBudget(t *testing.T) {
 	const budget = 1 << 20
-	h := &Hub{config: Config{}.withDefaults()}
+	h := &Hub{config: Config{}.WithDefaults()}
 	h.rings.max, h.rings.gauge = budget, metric.New().Hub.RingBytes
 	for i := range h.channels {
 		h.channels[i].m = make(map[chat.ID]*channel)

@@ -62,7 +62,8 @@ type Config struct {
 	ReadDelay time.Duration
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with its defaults filled in.
+func (c Config) WithDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, 2)
 	c.GroupSize = cmp.Or(c.GroupSize, 512)
 	c.QueueChanges = cmp.Or(c.QueueChanges, 8192)
@@ -91,7 +92,7 @@ type Journal struct {
 
 // Start returns a journal that accepts changes.
 func Start(c Config) *Journal {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	ctx, stop := context.WithCancel(context.Background())
 	j := &Journal{config: c, stop: stop, reads: newReads(c)}
 	for range c.Workers {

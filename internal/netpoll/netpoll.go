@@ -9,6 +9,7 @@
 package netpoll
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -114,14 +115,16 @@ type Poller struct {
 	conns          table
 }
 
+// WithDefaults returns o with its defaults filled in.
+func (o Options) WithDefaults() Options {
+	o.Heartbeat = cmp.Or(o.Heartbeat, 30*time.Second)
+	o.PartialTimeout = cmp.Or(o.PartialTimeout, 30*time.Second)
+	return o
+}
+
 // New returns a Poller that is running.
 func New(o Options) (*Poller, error) {
-	if o.Heartbeat == 0 {
-		o.Heartbeat = 30 * time.Second
-	}
-	if o.PartialTimeout == 0 {
-		o.PartialTimeout = 30 * time.Second
-	}
+	o = o.WithDefaults()
 	if o.Heartbeat < 0 || o.PartialTimeout < 0 {
 		return nil, fmt.Errorf("negative heartbeat %v or partial timeout %v", o.Heartbeat, o.PartialTimeout)
 	}
