@@ -24,7 +24,7 @@ type MessageBody struct {
 	// ClientID is the sender's key for the message: sending again with the same key
 	// never creates a second message. A version 7 UUID becomes the message's id.
 	ClientID         string      `json:"client_id,omitempty" max:"client_id" doc:"Makes sending again safe"`
-	MessageType      MessageType `json:"message_type,omitempty" enum:"text,file,image,video,audio,code" doc:"Default: text"`
+	MessageType      MessageType `json:"message_type,omitempty" enum:"text,file,image,video,audio,code" doc:"Default text"`
 	ParentMessageID  *ID         `json:"parent_message_id,omitempty" doc:"The message that this one replies to"`
 	MentionedUserIDs []UserID    `json:"mentioned_user_ids,omitempty" max:"mentions"`
 	AttachmentIDs    []ID        `json:"attachment_ids,omitempty"`
@@ -37,7 +37,7 @@ type MessageBody struct {
 // TypingRequest reports that the user started or stopped typing.
 type TypingRequest struct {
 	ChannelID ID    `json:"channel_id"`
-	IsTyping  *bool `json:"is_typing,omitempty" doc:"Default: true"`
+	IsTyping  *bool `json:"is_typing,omitempty" doc:"Default true"`
 }
 
 // ReadRequest reports how far the user has read: up to a message, up to a seq, or,
@@ -89,7 +89,7 @@ type WatchRequest struct {
 type CreateChannelRequest struct {
 	Name        string      `json:"name" minLength:"1" max:"name"`
 	Description *string     `json:"description,omitempty" max:"description"`
-	ChannelType ChannelType `json:"channel_type,omitempty" enum:"group,tutor_student,class,subject" doc:"Default: group"`
+	ChannelType ChannelType `json:"channel_type,omitempty" enum:"group,tutor_student,class,subject" doc:"Default group"`
 	IsPrivate   bool        `json:"is_private,omitempty"`
 	Subject     *string     `json:"subject,omitempty" max:"topic"`
 	Topic       *string     `json:"topic,omitempty" max:"topic"`
@@ -101,5 +101,5 @@ type CreateChannelRequest struct {
 type AddMembersRequest struct {
 	ChannelID ID       `json:"-"`
 	UserIDs   []UserID `json:"user_ids" max:"add_members"`
-	Role      Role     `json:"role,omitempty" doc:"Default: member"`
+	Role      Role     `json:"role,omitempty" doc:"Default member"`
 }

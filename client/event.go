@@ -6,20 +6,20 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Resync is the type of an event that the client makes itself: of the channel it
-// names, what the application knows does not lead on to what follows. Everything
-// up to and including Seq is to be loaded again; the events after Seq follow.
+// Resync is the type of an event that the client itself creates: what the application
+// knows of the channel does not connect with what follows. Load everything up to and
+// including Seq again; the events after Seq follow.
 const Resync chat.EventType = "resync"
 
-// Reason says why a channel is to be loaded again.
+// Reason is why a channel must be loaded again.
 type Reason string
 
 // The reasons of a Resync.
 const (
-	// ReasonEpoch: the server's history is another one: its database was restored,
-	// or a fail-over lost commits.
+	// ReasonEpoch: the server has another history, because its database was restored or
+	// a failover lost commits.
 	ReasonEpoch Reason = "epoch"
-	// ReasonAhead: the client has seen more of the channel than the server has.
+	// ReasonAhead: the client has received more of the channel than the server has.
 	ReasonAhead Reason = "ahead"
 	// ReasonHistory: the server no longer keeps the changes since then.
 	ReasonHistory Reason = "history"
@@ -46,22 +46,22 @@ type Event struct {
 	Reason Reason `json:"-"` // for Resync
 }
 
-// resyncEvent is the event for a channel that must be loaded again up to seq.
+// resyncEvent returns the event for a channel that must be loaded again up to seq.
 func resyncEvent(channel chat.ID, seq chat.Seq, at chat.Time, reason Reason) Event {
 	return Event{Entry: chat.Entry{Type: Resync, ChannelID: channel, Seq: seq, At: at}, Reason: reason}
 }
 
-// leftEvent is the event for a membership that ended while the client was away.
+// leftEvent returns the event for a membership that ended while the client was away.
 func leftEvent(channel chat.ID, at chat.Time) Event {
 	return Event{Entry: chat.Entry{Type: chat.EventChannelLeft, ChannelID: channel, At: at}}
 }
 
-// incoming is any frame of the server's.
+// incoming is anything that the server sends.
 type incoming struct {
 	Event
 	Response jsontext.Value `json:"response"`
 	ID       string         `json:"id"`
-	About    string         `json:"event"` // the kind of request that an ack or an error answers
+	About    string         `json:"event"` // the type of the command that an ack or an error answers
 
 	ChannelIDs       []chat.ID `json:"channel_ids"`
 	Code             string    `json:"code"`

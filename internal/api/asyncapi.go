@@ -132,7 +132,8 @@ func (a *asyncDoc) eventFields(e chat.EventSpec) object {
 		return fields
 	}
 	for name, t := range map[string]reflect.Type{
-		"channel_id": reflect.TypeFor[chat.ID](), "seq": reflect.TypeFor[chat.Seq](), "timestamp": reflect.TypeFor[chat.Time](),
+		"channel_id": reflect.TypeFor[chat.ID](), "seq": reflect.TypeFor[chat.Seq](),
+		"timestamp": reflect.TypeFor[chat.Time](),
 	} {
 		fields[name] = a.schemas.Schema(t, true, "")
 	}

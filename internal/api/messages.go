@@ -164,7 +164,8 @@ func (h *handler) messageCalls() {
 			}
 			return ActionResult{"Reaction added"}, err
 		})
-	add(h, messageCall("DELETE "+messagePath+"/reactions/{emoji}", "removeReaction", "Remove your reaction from a message"),
+	add(h, messageCall("DELETE "+messagePath+"/reactions/{emoji}", "removeReaction",
+		"Remove your reaction from a message"),
 		func(ctx context.Context, a caller, in *removeReaction) (ActionResult, error) {
 			_, err := s.RemoveReaction(ctx, a.Caller, chat.ReactionRequest{
 				ChannelID: in.ID, MessageID: in.Message, Emoji: in.Emoji,

@@ -36,7 +36,7 @@ type Problem struct {
 	Title  string          `json:"title"`
 	Status int             `json:"status"`
 	Detail string          `json:"detail" doc:"What was wrong, for people"`
-	Code   chat.Code       `json:"code" doc:"What was wrong, for programs" enum:"bad_json,unknown_event,bad_request,unauthorized,forbidden,not_found,conflict,too_large,rate_limited,overloaded,unavailable,resync,internal"`
+	Code   chat.Code       `json:"code" doc:"What was wrong, for programs"`
 	Errors []ProblemDetail `json:"errors,omitempty"`
 
 	retryAfter time.Duration

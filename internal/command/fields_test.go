@@ -35,7 +35,11 @@ func TestFieldsBeyondTheirLimitsAreRefused(t *testing.T) {
 		{request{Bytes: "\xff"}, "bytes", "bytes is not valid UTF-8"},
 		{request{Characters: ptr(strings.Repeat("x", 101))}, "characters", "characters is too long: at most 100 characters"},
 		{request{Users: make([]chat.UserID, 51)}, "users", "users has too many entries: at most 50"},
-		{request{Users: []chat.UserID{"ada", "a b"}}, "users", "users contains an invalid user id: a user id has " + userIDRule},
+		{
+			request{Users: []chat.UserID{"ada", "a b"}},
+			"users",
+			"users contains an invalid user id: a user id has " + userIDRule,
+		},
 		{request{User: "a b"}, "user", "user must be a user id: " + userIDRule},
 		{request{Kind: "b", Role: role(chat.RoleGuest)}, "", ""},
 		{request{Kind: "c"}, "kind", "kind must be one of a, b"},

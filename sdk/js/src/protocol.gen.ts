@@ -589,7 +589,7 @@ export interface SendRequest {
   content: string;
   /** Makes sending again safe */
   client_id?: string;
-  /** Default: text */
+  /** Default text */
   message_type?: 'text' | 'file' | 'image' | 'video' | 'audio' | 'code';
   /** The message that this one replies to */
   parent_message_id?: string;
@@ -647,7 +647,7 @@ export interface ReadReply {
 
 export interface TypingRequest {
   channel_id: string;
-  /** Default: true */
+  /** Default true */
   is_typing?: boolean;
 }
 
@@ -883,7 +883,7 @@ export interface OnlineMembers {
 export interface CreateChannelRequest {
   name: string;
   description?: string;
-  /** Default: group */
+  /** Default group */
   channel_type?: 'group' | 'tutor_student' | 'class' | 'subject';
   is_private?: boolean;
   subject?: string;
@@ -913,7 +913,7 @@ export interface Member {
 
 export interface AddMembersRequest {
   user_ids: string[];
-  /** Default: member */
+  /** Default member */
   role?: Role;
 }
 
@@ -966,7 +966,7 @@ export interface MessageBody {
   content: string;
   /** Makes sending again safe */
   client_id?: string;
-  /** Default: text */
+  /** Default text */
   message_type?: 'text' | 'file' | 'image' | 'video' | 'audio' | 'code';
   /** The message that this one replies to */
   parent_message_id?: string;
