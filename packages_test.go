@@ -68,6 +68,7 @@ var imports = map[string][]string{
 	"deploy/gen":                   {},
 	"internal/protocolgen":         {"internal/command", "internal/api"},
 	"internal/testkit":             {},
+	"internal/testkit/natstest":    {"internal/testkit"},
 	"internal/testkit/pgtest":      {},
 	"internal/testkit/faultresult": {"internal/history"},
 	"cmd/chowk-lab": {

@@ -2,8 +2,8 @@
 
 // Package alerts proves on real servers that every alert of
 // deploy/prometheus/chowk.rules.yml fires when something is wrong, ends when it is
-// right again, and keeps silent under ordinary load. A real Prometheus looks at the
-// servers with the same rules, whose clocks run faster.
+// repaired, and stays silent under ordinary load. A real Prometheus scrapes the servers
+// with the same rules, whose clocks run faster.
 package alerts
 
 import (
@@ -17,41 +17,41 @@ import (
 	"time"
 )
 
-// speed is how much faster the rules' clocks run: an alert that waits for five
+// speed is how much faster the clocks of the rules run: an alert that waits for five
 // minutes waits for ten seconds.
 const speed = 30
 
-// fault is something that goes wrong, and the alerts that must say so.
+// fault is something that goes wrong, and the alerts that have to fire.
 type fault struct {
 	name  string // of the test
 	what  string // for the table
 	fires []string
-	speed int  // when another one than usual
-	quick bool // it is for every run of the tests
-	alone bool // nothing else may fire
-	// arrange starts what is needed and gives what breaks it, which gives what
-	// mends it.
-	arrange func(t *testing.T, st *stage) (breakIt func() (mend func()))
+	speed int  // if it differs
+	quick bool // part of every run of the tests
+	alone bool // no other alert may fire
+	// setup starts what the fault needs, and returns a function that injects it, which
+	// returns one that repairs it.
+	setup func(t *testing.T, st *scene) (inject func() (repair func()))
 }
 
-// stage is what a fault is played on.
-type stage struct {
+// scene is where a fault is injected.
+type scene struct {
 	speed   int
-	targets []string // operations listeners, when they are not that of the one server
+	targets []string // operations listeners, if there are several servers
 	prom    *prometheus
 	server  *server
 }
 
-// serve starts the server that is looked at.
-func (st *stage) serve(t *testing.T, database string, settings ...string) *server {
+// serve starts the server that Prometheus scrapes.
+func (st *scene) serve(t *testing.T, database string, settings ...string) *server {
 	t.Helper()
 	st.server = serve(t, st.speed, database, settings...)
-	st.look(t)
+	st.watch(t)
 	return st.server
 }
 
-// look starts Prometheus.
-func (st *stage) look(t *testing.T) {
+// watch starts Prometheus.
+func (st *scene) watch(t *testing.T) {
 	t.Helper()
 	if len(st.targets) == 0 {
 		st.targets = []string{st.server.ops}
@@ -59,8 +59,8 @@ func (st *stage) look(t *testing.T) {
 	st.prom = watch(t, st.speed, st.targets...)
 }
 
-// after waits as long as d would be for the rules.
-func (st *stage) after(d time.Duration) { time.Sleep(d / time.Duration(st.speed)) }
+// after waits for as long as the rules take for d.
+func (st *scene) after(d time.Duration) { time.Sleep(d / time.Duration(st.speed)) }
 
 func TestEveryAlertFiresAndEnds(t *testing.T) {
 	program(t, "prometheus")
@@ -73,42 +73,41 @@ func TestEveryAlertFiresAndEnds(t *testing.T) {
 		}
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			f.play(t)
+			f.run(t)
 		})
 	}
 }
 
-func (f fault) play(t *testing.T) {
-	st := &stage{speed: speed}
+func (f fault) run(t *testing.T) {
+	st := &scene{speed: speed}
 	if f.speed != 0 {
 		st.speed = f.speed
 	}
-	breakIt := f.arrange(t, st)
-	// What is unusual at a start must be over, and the rates must have something to
-	// look back at.
+	inject := f.setup(t, st)
+	// The start must be over for the rules, and rates need a past.
 	st.after(2 * time.Minute)
 	for _, name := range f.fires {
 		if a := st.prom.firing(name); a != nil {
 			t.Errorf("%s fires before anything is wrong: %+v", name, a)
 		}
 	}
-	broken := time.Now()
-	mend := sync.OnceFunc(breakIt())
-	t.Cleanup(mend)
+	injected := time.Now()
+	repair := sync.OnceFunc(inject())
+	t.Cleanup(repair)
 	f.each(st, "fires", func(name string) bool {
 		fired := st.prom.firing(name)
 		if fired != nil {
-			results.fired(name, f, st.speed, time.Since(broken))
+			results.fired(name, f, st.speed, time.Since(injected))
 			fired.check(t)
 		}
 		return fired != nil
 	})
-	mend()
-	mended := time.Now()
+	repair()
+	repaired := time.Now()
 	f.each(st, "ends", func(name string) bool {
 		ended := st.prom.firing(name) == nil
 		if ended {
-			results.ended(name, f, time.Since(mended))
+			results.ended(name, f, time.Since(repaired))
 		}
 		return ended
 	})
@@ -116,7 +115,7 @@ func (f fault) play(t *testing.T) {
 	t.Logf("seen: %s", strings.Join(seen, ", "))
 	for _, s := range seen {
 		if name, fired := strings.CutSuffix(s, " firing"); f.alone && fired && !slices.Contains(f.fires, name) {
-			t.Errorf("%s fires, though nobody notices anything", name)
+			t.Errorf("%s fires, although no client notices anything", name)
 		}
 	}
 	if t.Failed() && st.server != nil {
@@ -124,8 +123,8 @@ func (f fault) play(t *testing.T) {
 	}
 }
 
-// each waits until something has been found of every alert.
-func (f fault) each(st *stage, what string, found func(name string) bool) {
+// each waits until found has returned true for every alert.
+func (f fault) each(st *scene, what string, found func(name string) bool) {
 	left := slices.Clone(f.fires)
 	st.prom.await(fmt.Sprintf("each of %v %s", f.fires, what), func() bool {
 		left = slices.DeleteFunc(left, found)
@@ -133,15 +132,16 @@ func (f fault) each(st *stage, what string, found func(name string) bool) {
 	})
 }
 
-// check looks at what the one who is woken reads.
+// check checks the texts of a firing alert.
 func (a *alert) check(t *testing.T) {
 	t.Helper()
 	said := a.Annotations["description"]
 	for what, wrong := range map[string]bool{
-		"no severity":                   a.Labels["severity"] == "",
-		"no job":                        a.Labels["job"] == "" && strings.Contains(said, "of  "),
-		"no summary":                    a.Annotations["summary"] == "",
-		"a value that is missing":       strings.Contains(said, "<no value>") || strings.Contains(said, "NaN") || strings.Contains(said, "Inf"),
+		"no severity": a.Labels["severity"] == "",
+		"no job":      a.Labels["job"] == "" && strings.Contains(said, "of  "),
+		"no summary":  a.Annotations["summary"] == "",
+		"a value that is missing": strings.Contains(said, "<no value>") || strings.Contains(said, "NaN") ||
+			strings.Contains(said, "Inf"),
 		"a label that is missing":       regexp.MustCompile(`^ |  | $| [.,:]|\( ?\)`).MatchString(said),
 		"no instance nor all of a job":  a.Labels["instance"] == "" && a.Labels["job"] == "",
 		"a runbook that does not exist": !exists("../../docs/runbook/" + a.name() + ".md"),
@@ -157,21 +157,21 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// unprovable are alerts that no fault from outside makes fire, with the reason. Their
-// cases in deploy/prometheus/chowk.test.yml are all there is.
+// unprovable are alerts that no fault from outside can trigger, with the reason. They
+// have only their cases in deploy/prometheus/chowk.test.yml.
 var unprovable = map[string]string{
-	// The hub appends only the next number to a channel, and the log is read only up to
-	// a hole: rows that are lost stop the channel, which ChowkCanaryFailing tells. That
-	// the canary notices is tested in internal/canary, with a false server.
-	"ChowkOutOfOrder": "the server tells nothing beyond a hole",
-	// No code outside of the store can have a connection, and no unit of work calls
-	// anybody. That a write is noticed is tested in internal/store, with a unit of work
-	// that only tests have.
+	// The hub appends only the next seq to a channel, and the log is read only up to a
+	// gap: lost rows stop the channel, which ChowkCanaryFailing reports. internal/canary
+	// tests with a fake server that the canary notices.
+	"ChowkOutOfOrder": "the server delivers nothing after a gap",
+	// No code outside of internal/database can hold a connection, and a unit of work calls
+	// no other package. internal/database tests that a write is noticed, with a unit of
+	// work that exists only in tests.
 	"ChowkHeldAcrossWrite": "no unit of work can write to a socket",
 }
 
-// TestNoAlertIsForgotten: each has a fault here, or a reason, and the runbook's table
-// says which.
+// TestNoAlertIsForgotten checks that each alert has a fault here or a reason, and that
+// the runbook's table says which.
 func TestNoAlertIsForgotten(t *testing.T) {
 	page, err := os.ReadFile("../../docs/runbook/README.md")
 	if err != nil {
@@ -204,7 +204,7 @@ func TestNoAlertIsForgotten(t *testing.T) {
 	}
 }
 
-// results are what the faults took, for the table in docs/runbook.
+// results are the times of the faults, for the table in docs/runbook.
 var results table
 
 type table struct {
@@ -251,7 +251,8 @@ func (r *table) write(path string) error {
 		real := func(d time.Duration) string {
 			return fmt.Sprintf("%.1f s = %v", d.Seconds(), (d * time.Duration(a.speed)).Round(5*time.Second))
 		}
-		fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s | %s | x %d |\n", a.alert, a.alert, a.what, real(a.fire), real(a.end), a.speed)
+		fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s | %s | x %d |\n", a.alert, a.alert, a.what, real(a.fire), real(a.end),
+			a.speed)
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o600)
 }

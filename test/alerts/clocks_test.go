@@ -17,21 +17,22 @@ import (
 const rulesFile = "../../deploy/prometheus/chowk.rules.yml"
 
 var (
-	// A duration of Prometheus's: 1h30m.
+	// A duration of Prometheus, such as 1h30m.
 	promDuration = `(?:\d+(?:ms|[smhdwy]))+`
-	// Where a rule has a clock: how long it looks back, and how long it waits.
+	// Where rules have clocks: in ranges and offsets, and in for, keep_firing_for and
+	// interval.
 	ranges = regexp.MustCompile(`\[(` + promDuration + `)(:(?:` + promDuration + `)?)?\]`)
 	shifts = regexp.MustCompile(`(offset )(` + promDuration + `)`)
 	waits  = regexp.MustCompile(`(?m)^( *(?:for|keep_firing_for|interval): *)(` + promDuration + `)( *)$`)
 	// An age compared with seconds: time() - process_start_time_seconds < 600.
 	ages = regexp.MustCompile(`(time\(\) - \w+ *[<>]=? *)(\d+)`)
-	// Any of them that is left would run at the old speed.
+	// Any other such comparison would run at the old speed.
 	anyDuration = regexp.MustCompile(`\b` + promDuration + `\b`)
 )
 
-// faster makes rules whose clocks run n times as fast. What is compared with a rate
-// stays, since a rate is a second's; and so do the seconds of a histogram, for the
-// server's clock stays as well.
+// faster returns rules whose clocks run n times as fast. Comparisons with rates stay,
+// because a rate is per second, and so do the seconds of histograms, because the
+// server's clock stays.
 func faster(rules string, n int) string {
 	rules = ranges.ReplaceAllStringFunc(rules, func(r string) string {
 		m := ranges.FindStringSubmatch(r)
@@ -52,14 +53,14 @@ func faster(rules string, n int) string {
 	replace(ages, func(seconds string) string {
 		s, err := strconv.Atoi(seconds)
 		if err != nil {
-			panic(err) // digits, and not so many
+			panic(err) // a few digits
 		}
 		return strconv.FormatFloat(float64(s)/float64(n), 'f', -1, 64)
 	})
 	return rules
 }
 
-// shorter is an nth of a duration, in milliseconds.
+// shorter returns an nth of a duration, in milliseconds.
 func shorter(d string, n int) string {
 	return fmt.Sprintf("%dms", seconds(d).Milliseconds()/int64(n))
 }
@@ -88,7 +89,7 @@ func readRules(t *testing.T) string {
 	return string(b)
 }
 
-// alertNames are the names of all alerts, in the order of the file.
+// alertNames returns the names of all alerts, in the order of the file.
 func alertNames(t *testing.T) (names []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)^ *- alert: (\w+)$`).FindAllStringSubmatch(readRules(t), -1) {
@@ -119,10 +120,10 @@ description: '5 minutes'`
 	}
 }
 
-// TestNoRuleKeepsAClock: a duration written in a way that faster does not know would
-// make a rule that takes an hour in these tests, or proves nothing.
+// TestNoRuleKeepsAClock: a duration in a form that faster does not know would make a
+// rule take an hour in these tests, or prove nothing.
 func TestNoRuleKeepsAClock(t *testing.T) {
-	const n = 1_000_000 // nothing in the rules is as long that a millisecond would be left
+	const n = 1_000_000 // the rules have no duration that long in seconds
 	for i, line := range strings.Split(faster(readRules(t), n), "\n") {
 		if regexp.MustCompile(`summary|description|runbook_url|^ *#`).MatchString(line) {
 			continue
@@ -133,7 +134,7 @@ func TestNoRuleKeepsAClock(t *testing.T) {
 			}
 		}
 		if strings.Contains(line, "time()") && !ages.MatchString(line) {
-			t.Errorf("line %d compares the time in a way that is not known here: %s", i+1, strings.TrimSpace(line))
+			t.Errorf("line %d compares the time in an unknown way: %s", i+1, strings.TrimSpace(line))
 		}
 	}
 }
@@ -145,12 +146,13 @@ func TestFasterRulesAreRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", path).CombinedOutput()
-	if want := fmt.Sprintf("SUCCESS: %d rules found", len(alertNames(t))); err != nil || !strings.Contains(string(out), want) {
+	if want := fmt.Sprintf("SUCCESS: %d rules found", len(alertNames(t))); err != nil ||
+		!strings.Contains(string(out), want) {
 		t.Errorf("%v: %s, want %s", err, out, want)
 	}
 }
 
-// program finds one of Prometheus's.
+// program returns the path of one of Prometheus's programs.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

@@ -11,17 +11,18 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// smallPool is one that a few people can take.
+// smallPool is a pool that a few requests can exhaust.
 var smallPool = []string{"--pool.size=2", "--pool.overflow=1"}
 
 var databaseFaults = []fault{
 	{
-		name: "PostgreSQL is away", what: "PostgreSQL is stopped",
-		fires: []string{"ChowkDatabaseUnreachable", "ChowkCanaryFailing", "ChowkRefusesSends", "ChowkHandshakesRefused"}, quick: true,
-		arrange: func(t *testing.T, st *stage) func() func() {
+		name: "PostgreSQL is down", what: "PostgreSQL is stopped",
+		fires: []string{"ChowkDatabaseUnreachable", "ChowkCanaryFailing", "ChowkRefusesSends", "ChowkHandshakesRefused"},
+		quick: true,
+		setup: func(t *testing.T, st *scene) func() func() {
 			pg := pgtest.Start(t)
-			c := newCrowd(t, st.serve(t, pg.URL()))
-			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			c := newUsers(t, st.serve(t, pg.URL()))
+			c.send(4, c.channel(4), 100*time.Millisecond, 100)
 			c.visit(100 * time.Millisecond)
 			return func() func() {
 				pg.Stop()
@@ -30,12 +31,13 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "PostgreSQL is frozen", what: "PostgreSQL is frozen (`SIGSTOP` to all its processes): it accepts connections and answers nothing",
-		fires: []string{"ChowkDatabaseUnreachable", "ChowkRefusesSends"}, speed: 5, // a look at the server takes up to 2 s
-		arrange: func(t *testing.T, st *stage) func() func() {
+		name:  "PostgreSQL is frozen",
+		what:  "PostgreSQL is frozen (`SIGSTOP` to all its processes): it accepts connections and answers nothing",
+		fires: []string{"ChowkDatabaseUnreachable", "ChowkRefusesSends"}, speed: 5, // a scrape of the server takes up to 2 s
+		setup: func(t *testing.T, st *scene) func() func() {
 			pg := pgtest.Start(t)
-			c := newCrowd(t, st.serve(t, pg.URL()))
-			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			c := newUsers(t, st.serve(t, pg.URL()))
+			c.send(4, c.channel(4), 100*time.Millisecond, 100)
 			return func() func() {
 				pg.Pause()
 				return pg.Continue
@@ -44,11 +46,14 @@ var databaseFaults = []fault{
 	},
 	{
 		name: "messages are locked", what: "`LOCK TABLE messages` in a session that stays open",
-		fires: []string{"ChowkRefusesSends", "ChowkJournalRefuses", "ChowkConnectionHeldTooLong", "ChowkConnectionsHeldLong", "ChowkCommitSlow"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		fires: []string{
+			"ChowkRefusesSends", "ChowkJournalRefuses", "ChowkConnectionHeldTooLong", "ChowkConnectionsHeldLong",
+			"ChowkCommitSlow",
+		},
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
-			c := newCrowd(t, st.serve(t, url))
-			c.talk(4, c.channel(4), 100*time.Millisecond, 100)
+			c := newUsers(t, st.serve(t, url))
+			c.send(4, c.channel(4), 100*time.Millisecond, 100)
 			st.after(5 * time.Minute) // ChowkConnectionHeldTooLong compares with that time
 			return func() func() { return pgtest.Lock(t, url, "messages") }
 		},
@@ -56,30 +61,30 @@ var databaseFaults = []fault{
 	{
 		name: "users are locked", what: "`LOCK TABLE users` while twelve people search for users, with a pool of 2 + 1",
 		fires: []string{"ChowkPoolExhausted", "ChowkPoolQueuePersists"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
-			c := newCrowd(t, st.serve(t, url, smallPool...))
-			c.look(12, 20*time.Millisecond)
+			c := newUsers(t, st.serve(t, url, smallPool...))
+			c.search(12, 20*time.Millisecond)
 			return func() func() { return pgtest.Lock(t, url, "users") }
 		},
 	},
 	{
-		name: "users are locked for moments", what: "`LOCK TABLE users` for 200 ms, repeatedly, with a pool of 2 + 1",
+		name: "users are locked briefly", what: "`LOCK TABLE users` for 200 ms, repeatedly, with a pool of 2 + 1",
 		fires: []string{"ChowkPoolWaits"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
-			c := newCrowd(t, st.serve(t, url, smallPool...))
-			c.look(12, 20*time.Millisecond)
-			return func() func() { return lockInTurns(t, url, "users", 200*time.Millisecond) }
+			c := newUsers(t, st.serve(t, url, smallPool...))
+			c.search(12, 20*time.Millisecond)
+			return func() func() { return lockRepeatedly(t, url, "users", 200*time.Millisecond) }
 		},
 	},
 	{
-		name: "one unit is held once", what: "`LOCK TABLE users` for 2 s, once, while one person searches for users",
+		name: "one unit of work is held once", what: "`LOCK TABLE users` for 2 s, once, while one person searches for users",
 		fires: []string{"ChowkConnectionHeldTooLong"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
-			c := newCrowd(t, st.serve(t, url))
-			c.look(1, 100*time.Millisecond)
+			c := newUsers(t, st.serve(t, url))
+			c.search(1, 100*time.Millisecond)
 			st.after(5 * time.Minute) // the alert compares with that time
 			return func() func() {
 				letGo := pgtest.Lock(t, url, "users")
@@ -92,26 +97,28 @@ var databaseFaults = []fault{
 	{
 		name: "commits are slow", what: "a trigger on messages that takes 0.3 s, like a very slow disk",
 		fires: []string{"ChowkCommitSlow"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
-			c := newCrowd(t, st.serve(t, url))
-			c.talk(2, c.channel(2), 200*time.Millisecond, 100)
+			c := newUsers(t, st.serve(t, url))
+			c.send(2, c.channel(2), 200*time.Millisecond, 100)
 			return func() func() {
-				pgtest.Query(t, url, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+				pgtest.Query(t, url, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+						AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
 					CREATE TRIGGER slow AFTER INSERT ON messages FOR EACH STATEMENT EXECUTE FUNCTION slow()`)
 				return func() { pgtest.Query(t, url, "DROP TRIGGER slow ON messages") }
 			}
 		},
 	},
 	{
-		name: "a replica is late", what: "a replica that replays nothing (`pg_wal_replay_pause()`), while people read what was just written",
+		name:  "a replica is late",
+		what:  "a replica that replays nothing (`pg_wal_replay_pause()`), while people read what was just written",
 		fires: []string{"ChowkReplicaNotUsed"}, alone: true,
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			primary := pgtest.Start(t)
 			replica := primary.Replica(t)
-			c := newCrowd(t, st.serve(t, primary.URL(), "--database-read-url="+replica.URL()))
+			c := newUsers(t, st.serve(t, primary.URL(), "--database-read-url="+replica.URL()))
 			channel := c.channel(4)
-			c.talk(2, channel, 200*time.Millisecond, 100)
+			c.send(2, channel, 200*time.Millisecond, 100)
 			c.read(4, channel, 100*time.Millisecond)
 			return func() func() {
 				pgtest.Query(t, replica.URL(), "SELECT pg_wal_replay_pause()")
@@ -120,14 +127,14 @@ var databaseFaults = []fault{
 		},
 	},
 	{
-		name: "a replica is away", what: "the replica is stopped",
+		name: "a replica is down", what: "the replica is stopped",
 		fires: []string{"ChowkReplicaNotUsed"}, alone: true,
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			primary := pgtest.Start(t)
 			replica := primary.Replica(t)
-			c := newCrowd(t, st.serve(t, primary.URL(), "--database-read-url="+replica.URL()))
+			c := newUsers(t, st.serve(t, primary.URL(), "--database-read-url="+replica.URL()))
 			channel := c.channel(4)
-			c.talk(1, channel, time.Second, 100)
+			c.send(1, channel, time.Second, 100)
 			c.read(4, channel, 100*time.Millisecond)
 			return func() func() {
 				replica.Stop()
@@ -138,11 +145,12 @@ var databaseFaults = []fault{
 	{
 		name: "commits are not on disk", what: "`ALTER DATABASE … SET synchronous_commit = off`, and a restart",
 		fires: []string{"ChowkDurabilityIsOS"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
 			s := st.serve(t, url)
 			set := func(value string) {
-				pgtest.Query(t, url, fmt.Sprintf("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET synchronous_commit = %s', current_database()); END $$", value))
+				pgtest.Query(t, url, fmt.Sprintf(
+					"DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET synchronous_commit = %s', current_database()); END $$", value))
 				s.restart()
 			}
 			return func() func() {
@@ -153,8 +161,8 @@ var databaseFaults = []fault{
 	},
 }
 
-// lockInTurns locks a table again and again.
-func lockInTurns(t *testing.T, url, table string, locked time.Duration) (end func()) {
+// lockRepeatedly locks a table again and again.
+func lockRepeatedly(t *testing.T, url, table string, locked time.Duration) (end func()) {
 	stop := make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() { // ends when stop is closed

@@ -10,7 +10,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// faults are all that is broken. An alert may be in several.
+// faults are all faults. An alert may be in several.
 var faults = slicesOf(databaseFaults, serviceFaults, socketFaults, machineFaults, nodeFaults)
 
 func slicesOf(all ...[]fault) (joined []fault) {
@@ -23,7 +23,7 @@ func slicesOf(all ...[]fault) (joined []fault) {
 var serviceFaults = []fault{
 	{
 		name: "a server is killed", what: "`kill -9`", fires: []string{"ChowkDown"}, quick: true,
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t))
 			return func() func() {
 				s.Kill()
@@ -32,9 +32,10 @@ var serviceFaults = []fault{
 		},
 	},
 	{
-		name: "rows are lost", what: "a channel's last seq is raised by hand in the database, so that entries are missing; ended by a restart",
+		name: "rows are lost", what: "a channel's last seq is raised by hand in the database, so that entries are missing; " +
+			"ended by a restart",
 		fires: []string{"ChowkCanaryFailing"}, speed: 5, // the canary waits 5 s for each message
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
 			s := st.serve(t, url)
 			return func() func() {
@@ -46,10 +47,10 @@ var serviceFaults = []fault{
 	{
 		name: "a table is missing", what: "`ALTER TABLE messages RENAME` under a running server",
 		fires: []string{"ChowkInternalErrors", "ChowkDatabaseErrors"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
-			c := newCrowd(t, st.serve(t, url))
-			c.talk(4, c.channel(4), 200*time.Millisecond, 100)
+			c := newUsers(t, st.serve(t, url))
+			c.send(4, c.channel(4), 200*time.Millisecond, 100)
 			return func() func() {
 				pgtest.Query(t, url, "ALTER TABLE messages RENAME TO gone")
 				return func() { pgtest.Query(t, url, "ALTER TABLE gone RENAME TO messages") }
@@ -57,14 +58,15 @@ var serviceFaults = []fault{
 		},
 	},
 	{
-		name: "a process gets no CPU", what: "the process is stopped (`SIGSTOP`) for 1.2 s and runs for 30 ms, repeatedly, with 500 sockets in a channel",
+		name:  "a process gets no CPU",
+		what:  "the process is stopped (`SIGSTOP`) for 1.2 s and runs for 30 ms, repeatedly, with 500 sockets in a channel",
 		fires: []string{"ChowkDeliveryLag"}, speed: 10,
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0")
-			c := newCrowd(t, s)
+			c := newUsers(t, s)
 			channel := c.channel(10)
 			c.stay(500, func(i int) string { return user(i % 10) })
-			c.talk(10, channel, 20*time.Millisecond, 100)
+			c.send(10, channel, 20*time.Millisecond, 100)
 			return func() func() {
 				stop, stopped := make(chan struct{}), make(chan struct{})
 				go func() { // ends when stop is closed
@@ -88,9 +90,10 @@ var serviceFaults = []fault{
 		},
 	},
 	{
-		name: "a backup is restored", what: "the history changes while the server is down, as after a restore, and clients reconnect",
+		name:  "a backup is restored",
+		what:  "the history changes while the server is down, as after a restore, and clients reconnect",
 		fires: []string{"ChowkHistoryChanged"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			url := pgtest.Database(t)
 			s := st.serve(t, url)
 			reconnecting(t, s)

@@ -19,18 +19,18 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// crowd are people who use a server until the test ends, whatever it answers.
-type crowd struct {
+// users are clients that use a server until the test ends, whatever it answers.
+type users struct {
 	t      *testing.T
 	server *server
 	ctx    context.Context
-	leave  func() // ends what they do and closes their sockets
+	leave  func() // stops all clients and closes their sockets
 	all    sync.WaitGroup
 }
 
-func newCrowd(t *testing.T, s *server) *crowd {
+func newUsers(t *testing.T, s *server) *users {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &crowd{t: t, server: s, ctx: ctx}
+	c := &users{t: t, server: s, ctx: ctx}
 	c.leave = func() {
 		cancel()
 		c.all.Wait()
@@ -39,8 +39,8 @@ func newCrowd(t *testing.T, s *server) *crowd {
 	return c
 }
 
-// each does something again and again.
-func (c *crowd) each(pause time.Duration, do func(ctx context.Context)) {
+// each does something repeatedly.
+func (c *users) each(pause time.Duration, do func(ctx context.Context)) {
 	c.all.Go(func() { // ends with the test
 		t := time.NewTicker(pause)
 		defer t.Stop()
@@ -54,8 +54,8 @@ func (c *crowd) each(pause time.Duration, do func(ctx context.Context)) {
 	})
 }
 
-// call asks over REST.
-func (c *crowd) call(ctx context.Context, user, method, path string, body, into any) error {
+// call calls the REST API.
+func (c *users) call(ctx context.Context, user, method, path string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var b []byte
@@ -89,8 +89,8 @@ func (c *crowd) call(ctx context.Context, user, method, path string, body, into 
 	return json.Unmarshal(answer, into)
 }
 
-// channel makes a channel of n people, u0 to u(n-1).
-func (c *crowd) channel(n int) chat.ID {
+// channel creates a channel of n users, u0 to u(n-1).
+func (c *users) channel(n int) chat.ID {
 	c.t.Helper()
 	var others []chat.UserID
 	for i := range n {
@@ -104,7 +104,10 @@ func (c *crowd) channel(n int) chat.ID {
 	var made struct {
 		ID chat.ID `json:"id"`
 	}
-	if err := c.call(c.ctx, user(0), "POST", "/channels/", chat.CreateChannelRequest{Name: "a channel", IsPrivate: true, MemberIDs: others}, &made); err != nil {
+	if err := c.call(c.ctx, user(0), "POST", "/channels/", chat.CreateChannelRequest{
+		Name: "a channel", IsPrivate: true,
+		MemberIDs: others,
+	}, &made); err != nil {
 		c.t.Fatal(err)
 	}
 	return made.ID
@@ -112,9 +115,9 @@ func (c *crowd) channel(n int) chat.ID {
 
 func user(i int) string { return fmt.Sprint("u", i) }
 
-// talk lets n people send a message each pause, without waiting for answers, and
-// come back when they are cut off.
-func (c *crowd) talk(n int, channel chat.ID, pause time.Duration, size int) {
+// send lets n users send a message each pause, without waiting for answers, and
+// reconnect when they are disconnected.
+func (c *users) send(n int, channel chat.ID, pause time.Duration, size int) {
 	content := string(bytes.Repeat([]byte("x"), size))
 	for i := range n {
 		var p *peer
@@ -127,7 +130,7 @@ func (c *crowd) talk(n int, channel chat.ID, pause time.Duration, size int) {
 				c.all.Go(p.discard) // ends with the socket
 			}
 			id := chat.NewID().String()
-			if err := p.event("new_message", id, chat.SendRequest{
+			if err := p.command("new_message", id, chat.SendRequest{
 				ChannelID: channel, MessageBody: chat.MessageBody{Content: content, ClientID: id},
 			}); err != nil {
 				_ = p.conn.Close()
@@ -137,15 +140,15 @@ func (c *crowd) talk(n int, channel chat.ID, pause time.Duration, size int) {
 	}
 }
 
-// look lets n people look for others, which the database must answer.
-func (c *crowd) look(n int, pause time.Duration) {
+// search lets n users search for others, which the database has to answer.
+func (c *users) search(n int, pause time.Duration) {
 	for i := range n {
 		c.each(pause, func(ctx context.Context) { _ = c.call(ctx, user(i), "GET", "/users?query=u", nil, nil) })
 	}
 }
 
-// read lets n people load the newest page of a channel.
-func (c *crowd) read(n int, channel chat.ID, pause time.Duration) {
+// read lets n users load the newest page of a channel.
+func (c *users) read(n int, channel chat.ID, pause time.Duration) {
 	for i := range n {
 		c.each(pause, func(ctx context.Context) {
 			_ = c.call(ctx, user(i), "GET", "/channels/"+channel.String()+"/messages", nil, nil)
@@ -153,25 +156,25 @@ func (c *crowd) read(n int, channel chat.ID, pause time.Duration) {
 	}
 }
 
-// visit lets somebody open and close sockets, one each pause.
-func (c *crowd) visit(pause time.Duration) {
+// visit lets a user open and close sockets, one each pause.
+func (c *users) visit(pause time.Duration) {
 	c.each(pause, func(context.Context) {
 		if p, err := c.open("visitor"); err == nil {
-			_ = p.say(opClose, []byte{0x03, 0xe8}) // 1000: a goodbye
+			_ = p.frame(opClose, []byte{0x03, 0xe8}) // close code 1000
 			p.discard()
 		}
 	})
 }
 
-// stay opens n sockets that take what they are sent. They are open when it returns,
-// and closed when the test ends.
-func (c *crowd) stay(n int, user func(i int) string) []*peer {
+// stay opens n sockets that read what they are sent. They are open when it returns, and
+// closed when the test ends.
+func (c *users) stay(n int, user func(i int) string) []*peer {
 	c.t.Helper()
 	return c.openAll(n, func(i int) (*peer, error) { return c.open(user(i)) })
 }
 
 // openAll does so with any kind of socket.
-func (c *crowd) openAll(n int, open func(i int) (*peer, error)) []*peer {
+func (c *users) openAll(n int, open func(i int) (*peer, error)) []*peer {
 	c.t.Helper()
 	var mu sync.Mutex
 	var peers []*peer
@@ -194,7 +197,7 @@ func (c *crowd) openAll(n int, open func(i int) (*peer, error)) []*peer {
 }
 
 // open opens a socket, which is closed when the test ends.
-func (c *crowd) open(user string) (*peer, error) {
+func (c *users) open(user string) (*peer, error) {
 	p, err := dial(c.ctx, c.server, user)
 	if err == nil {
 		context.AfterFunc(c.ctx, func() { _ = p.conn.Close() })
@@ -202,16 +205,16 @@ func (c *crowd) open(user string) (*peer, error) {
 	return p, err
 }
 
-// live lets sockets say each half second that they are there.
-func (c *crowd) live(peers func() []*peer) {
+// live lets sockets send something every half second.
+func (c *users) live(peers func() []*peer) {
 	c.each(500*time.Millisecond, func(context.Context) {
 		for _, p := range peers() {
-			_ = p.say(opPong, nil)
+			_ = p.frame(opPong, nil)
 		}
 	})
 }
 
-// peer is a socket that does only what it is told to: it answers no ping.
+// peer is a socket without any behavior of its own: it answers no ping.
 type peer struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -236,14 +239,16 @@ func dial(ctx context.Context, s *server, user string) (*peer, error) {
 	p := &peer{conn: conn, reader: bufio.NewReaderSize(conn, 4096)}
 	until, _ := ctx.Deadline()
 	_ = conn.SetDeadline(until)
-	_, err = fmt.Fprintf(conn, "GET /api/v1/ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nAuthorization: Bearer %s\r\n\r\n", s.address, chat.Protocol, user)
+	_, err = fmt.Fprintf(conn,
+		"GET /api/v1/ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+		s.address, chat.Protocol, user)
 	var resp *http.Response
 	if err == nil {
 		resp, err = http.ReadResponse(p.reader, nil)
 	}
 	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		err = fmt.Errorf("the door answers %s", resp.Status)
+		err = fmt.Errorf("the server answers the handshake with %s", resp.Status)
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -253,12 +258,13 @@ func dial(ctx context.Context, s *server, user string) (*peer, error) {
 	return p, nil
 }
 
-// say sends a frame, masked with zeros.
-func (p *peer) say(opcode byte, payload []byte) error {
-	return p.frame(final|opcode, payload)
+// frame sends a complete message.
+func (p *peer) frame(opcode byte, payload []byte) error {
+	return p.write(final|opcode, payload)
 }
 
-func (p *peer) frame(first byte, payload []byte) error {
+// write sends a frame with the first byte given, masked with zeros.
+func (p *peer) write(first byte, payload []byte) error {
 	head := []byte{first}
 	switch n := len(payload); {
 	case n < 126:
@@ -275,15 +281,15 @@ func (p *peer) frame(first byte, payload []byte) error {
 	return err
 }
 
-func (p *peer) event(kind, id string, data any) error {
+func (p *peer) command(kind, id string, data any) error {
 	b, err := json.Marshal(map[string]any{"type": kind, "id": id, "data": data})
 	if err != nil {
 		return err
 	}
-	return p.say(opText, b)
+	return p.frame(opText, b)
 }
 
-// discard takes whatever comes until the socket ends.
+// discard reads until the socket ends.
 func (p *peer) discard() {
 	_, _ = io.Copy(io.Discard, p.reader)
 	_ = p.conn.Close()

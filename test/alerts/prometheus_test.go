@@ -20,17 +20,17 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// interval is how often Prometheus looks in deploy/prometheus/prometheus.yml.
+// interval is the scrape interval in deploy/prometheus/prometheus.yml.
 const interval = 15 * time.Second
 
-// prometheus is one of its own for a test, whose clocks run speed times as fast.
+// prometheus is a Prometheus for one test, whose clocks run speed times as fast.
 type prometheus struct {
 	t     *testing.T
 	url   string
 	speed int
 }
 
-// watch starts a Prometheus that looks at the targets with the rules.
+// watch starts a Prometheus that scrapes the targets and evaluates the rules.
 func watch(t *testing.T, speed int, targets ...string) *prometheus {
 	t.Helper()
 	binary, dir := program(t, "prometheus"), t.TempDir()
@@ -45,8 +45,10 @@ scrape_configs: [{job_name: chowk, static_configs: [{targets: ["%s"]}]}]
 		}
 	}
 	address := testkit.FreeAddress(t)
-	cmd := exec.Command(binary, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--log.level=warn", fmt.Sprintf("--query.lookback-delta=%dms", 5*time.Minute.Milliseconds()/int64(speed)))
+	cmd := exec.Command(binary, "--config.file="+filepath.Join(dir, "prometheus.yml"),
+		"--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--log.level=warn",
+		fmt.Sprintf("--query.lookback-delta=%dms", 5*time.Minute.Milliseconds()/int64(speed)))
 	var log tail
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
@@ -57,14 +59,14 @@ scrape_configs: [{job_name: chowk, static_configs: [{targets: ["%s"]}]}]
 		_ = cmd.Wait()
 	})
 	p := &prometheus{t: t, url: "http://" + address, speed: speed}
-	p.await("Prometheus looks at the servers: "+log.String(), func() bool {
+	p.await("Prometheus scrapes the servers: "+log.String(), func() bool {
 		up, err := p.query("sum(up)")
 		return err == nil && len(up) == 1 && up[0].number() == float64(len(targets))
 	})
 	return p
 }
 
-// sample is one of the values that a query gives.
+// sample is one value of a query.
 type sample struct {
 	Metric map[string]string `json:"metric"`
 	Value  [2]any            `json:"value"`
@@ -84,7 +86,7 @@ func (p *prometheus) query(expr string) ([]sample, error) {
 	return answer.Result, p.get("/api/v1/query?query="+url.QueryEscape(expr), &answer)
 }
 
-// alert is one that is pending or firing.
+// alert is a pending or firing alert.
 type alert struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -99,11 +101,11 @@ func (p *prometheus) alerts() ([]alert, error) {
 	return answer.Alerts, p.get("/api/v1/alerts", &answer)
 }
 
-// firing gives an alert of the name that fires, nil when there is none.
+// firing returns a firing alert of that name, nil if there is none.
 func (p *prometheus) firing(name string) *alert {
 	all, err := p.alerts()
 	if err != nil {
-		p.t.Logf("ask Prometheus: %v", err)
+		p.t.Logf("query Prometheus: %v", err)
 		return nil
 	}
 	if i := slices.IndexFunc(all, func(a alert) bool { return a.name() == name && a.State == "firing" }); i >= 0 {
@@ -112,8 +114,8 @@ func (p *prometheus) firing(name string) *alert {
 	return nil
 }
 
-// states are the names of alerts that have been in a state since the start, each
-// with that state.
+// states returns the names of the alerts that have been in a state since the start,
+// each with that state.
 func (p *prometheus) states() (seen []string) {
 	found, err := p.query("count by (alertname, alertstate) (count_over_time(ALERTS[1h]))")
 	if err != nil {
@@ -146,7 +148,7 @@ func (p *prometheus) get(path string, into any) error {
 	return nil
 }
 
-// await waits until it holds, and gives how long that took.
+// await waits until a condition holds, and returns how long that took.
 func (p *prometheus) await(what string, holds func() bool) time.Duration {
 	p.t.Helper()
 	const glance = 50 * time.Millisecond
@@ -155,12 +157,12 @@ func (p *prometheus) await(what string, holds func() bool) time.Duration {
 			return time.Since(start)
 		}
 		if time.Since(start) > patience {
-			p.t.Fatalf("after %v not yet: %s", patience, what)
+			p.t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
 
-// tail keeps the end of what a program writes.
+// tail keeps the end of a program's output.
 type tail struct {
 	mu sync.Mutex // guards what follows
 	b  []byte

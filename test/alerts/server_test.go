@@ -17,8 +17,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
-// patience bounds every wait. The longest alert waits for an hour, which is two
-// minutes here.
+// patience bounds every wait. The longest alert waits for an hour, which is two minutes
+// here.
 const patience = 3 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -30,7 +30,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer forget()
-	// They wait more than they work.
+	// These tests mostly wait.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -47,9 +47,9 @@ func run(m *testing.M) int {
 // version returns the flags of go build for a server of that version.
 func version(name string) []string { return []string{"-ldflags", "-X main.version=" + name} }
 
-// useMemory puts databases into memory where there is room for it. A disk that
-// others keep busy stalls for a second now and then, which the rules would take for
-// half a minute.
+// useMemory puts databases into memory if there is enough. A disk that other programs
+// keep busy stalls for a second now and then, which the rules would take for half a
+// minute.
 func useMemory() (forget func(), err error) {
 	const memory, enough = "/dev/shm", 4 << 30
 	var s unix.Statfs_t
@@ -61,14 +61,14 @@ func useMemory() (forget func(), err error) {
 		return nil, err
 	}
 	forget = func() { _ = os.RemoveAll(dir) }
-	// PostgreSQL runs as another user when the tests are root's.
+	// PostgreSQL runs as another user if the tests run as root.
 	return forget, errors.Join(os.Chmod(dir, 0o755), os.Setenv("TMPDIR", dir)) //nolint:gosec // for all to pass through
 }
 
-// everything says whether all faults are wanted, which takes minutes.
+// everything reports whether all faults are wanted, which takes minutes.
 func everything() bool { return os.Getenv("CHOWK_ALERTS") == "all" }
 
-// server is a chowk that can be ended, and started again at the same addresses.
+// server is a chowk that can be stopped, and started again at the same addresses.
 type server struct {
 	*testkit.Server
 	t            *testing.T
@@ -76,8 +76,7 @@ type server struct {
 	database     string
 }
 
-// serve starts a server with settings whose clocks fit the rules' speed: the
-// canary's and the heartbeat.
+// serve starts a server whose canary and heartbeat fit the rules' speed.
 func serve(t *testing.T, speed int, database string, settings ...string) *server {
 	t.Helper()
 	s := prepare(t, speed, database, settings...)
@@ -112,7 +111,7 @@ func (s *server) signal(sig os.Signal) {
 	}
 }
 
-// restart ends and starts the server, with what was changed in between.
+// restart stops and starts the server, with the settings that were changed in between.
 func (s *server) restart() {
 	s.Kill()
 	s.start()

@@ -16,19 +16,20 @@ import (
 var socketFaults = []fault{
 	{
 		name: "a node is nearly full", what: "18 sockets with a limit of 20", fires: []string{"ChowkSocketsNearLimit"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets=20")
 			return func() func() {
-				peers := newCrowd(t, s).stay(18, user)
+				peers := newUsers(t, s).stay(18, user)
 				return func() { closeAll(peers) }
 			}
 		},
 	},
 	{
-		name: "a node is full", what: "20 sockets with a limit of 20, and further attempts", fires: []string{"ChowkHandshakesRefused"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		name: "a node is full", what: "20 sockets with a limit of 20, and further attempts",
+		fires: []string{"ChowkHandshakesRefused"},
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets=20", "--canary.interval=0")
-			c := newCrowd(t, s)
+			c := newUsers(t, s)
 			c.visit(100 * time.Millisecond)
 			return func() func() {
 				var peers []*peer
@@ -43,13 +44,14 @@ var socketFaults = []fault{
 		},
 	},
 	{
-		name: "clients reconnect without end", what: "30 handshakes a second, after 1 a second for more than an hour", fires: []string{"ChowkReconnectStorm"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		name: "clients reconnect in a loop", what: "30 handshakes a second, after 1 a second for more than an hour",
+		fires: []string{"ChowkReconnectStorm"},
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t))
-			newCrowd(t, s).visit(time.Second)
+			newUsers(t, s).visit(time.Second)
 			st.after(75 * time.Minute)
 			return func() func() {
-				storm := newCrowd(t, s)
+				storm := newUsers(t, s)
 				for range 3 {
 					storm.visit(100 * time.Millisecond)
 				}
@@ -58,28 +60,31 @@ var socketFaults = []fault{
 		},
 	},
 	{
-		name: "sockets are cut silently", what: "two sockets a second that become silent", fires: []string{"ChowkHalfOpenSockets"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		name: "sockets are cut silently", what: "two sockets a second that become silent",
+		fires: []string{"ChowkHalfOpenSockets"},
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t))
-			newCrowd(t, s).visit(2 * time.Second)
+			newUsers(t, s).visit(2 * time.Second)
 			return func() func() {
-				c := newCrowd(t, s)
+				c := newUsers(t, s)
 				c.each(500*time.Millisecond, func(context.Context) { _, _ = c.open("silent") })
 				return c.leave
 			}
 		},
 	},
 	{
-		name: "clients read slowly", what: "10 of 110 sockets take 40 KB a second of 500 (a socket that accepts nothing at all is closed after two heartbeats)",
+		name: "clients read slowly",
+		what: "10 of 110 sockets take 40 KB a second of 500 " +
+			"(a socket that accepts nothing at all is closed after two heartbeats)",
 		fires: []string{"ChowkSocketsBacklogged"},
-		arrange: func(t *testing.T, st *stage) func() func() {
+		setup: func(t *testing.T, st *scene) func() func() {
 			s := st.serve(t, sqlite(t), "--limits.sockets-per-user=0")
-			c := newCrowd(t, s)
+			c := newUsers(t, s)
 			channel := c.channel(2)
 			c.stay(100, user)
-			c.talk(1, channel, 20*time.Millisecond, 10_000)
+			c.send(1, channel, 20*time.Millisecond, 10_000)
 			return func() func() {
-				slow := newCrowd(t, s)
+				slow := newUsers(t, s)
 				var peers []*peer
 				for range 10 {
 					p, err := slow.open(user(1))
@@ -105,10 +110,10 @@ func closeAll(peers []*peer) {
 	}
 }
 
-// reconnecting opens the sockets of clients that come back and go on where they
-// were, and returns when they have something to go on from.
+// reconnecting opens the sockets of clients that reconnect and resume, and returns when
+// they have something to resume from.
 func reconnecting(t *testing.T, s *server) {
-	c := newCrowd(t, s)
+	c := newUsers(t, s)
 	channel := c.channel(3)
 	for i := range 3 {
 		cl, err := client.Dial(t.Context(), client.Options{URL: "http://" + s.address, Token: client.StaticToken(user(i))})
@@ -126,10 +131,10 @@ func reconnecting(t *testing.T, s *server) {
 }
 
 // half opens a socket and sends the first half of a message.
-func (c *crowd) half(user string, size int) (*peer, error) {
+func (c *users) half(user string, size int) (*peer, error) {
 	p, err := c.open(user)
 	if err == nil {
-		err = p.frame(opText, bytes.Repeat([]byte(" "), size))
+		err = p.write(opText, bytes.Repeat([]byte(" "), size))
 	}
 	return p, err
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/chowk-chat/chowk/internal/history"
 )
 
-// What people do.
+// This file is what users do.
 
 // once does one thing.
 func (p *person) once() {
-	ch, mine, heard := p.pick()
+	ch, mine, seen := p.pick()
 	if ch.IsZero() {
 		return
 	}
 	switch n := p.random.IntN(100); {
-	case n < 84 || heard.IsZero():
+	case n < 84 || seen.IsZero():
 		p.send(ch)
 	case n < 88 && !mine.IsZero():
 		p.change(ch, history.Edit, func(ctx context.Context) (chat.Seq, error) {
@@ -29,9 +29,11 @@ func (p *person) once() {
 	case n < 89 && !mine.IsZero():
 		p.change(ch, history.Deletion, func(ctx context.Context) (chat.Seq, error) { return p.client.Delete(ctx, ch, mine) })
 	case n < 93:
-		p.change(ch, history.Reaction, func(ctx context.Context) (chat.Seq, error) { return p.client.React(ctx, ch, heard, "👍") })
+		p.change(ch, history.Reaction,
+			func(ctx context.Context) (chat.Seq, error) { return p.client.React(ctx, ch, seen, "👍") })
 	case n < 96:
-		p.change(ch, history.ReactionRemoval, func(ctx context.Context) (chat.Seq, error) { return p.client.Unreact(ctx, ch, heard, "👍") })
+		p.change(ch, history.ReactionRemoval,
+			func(ctx context.Context) (chat.Seq, error) { return p.client.Unreact(ctx, ch, seen, "👍") })
 	case n < 97:
 		p.client.Typing(ch, true)
 	case n < 98:
@@ -43,9 +45,9 @@ func (p *person) once() {
 	}
 }
 
-// pick chooses a channel of which he is a member, with a message of his own there
-// and one of anybody's.
-func (p *person) pick() (ch, mine, heard chat.ID) {
+// pick chooses a channel of which the user is a member, with a message of their own
+// there and one of any member.
+func (p *person) pick() (ch, mine, seen chat.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.at) == 0 {
@@ -64,19 +66,24 @@ func (p *person) pick() (ch, mine, heard chat.ID) {
 	if ids := p.mine[ch]; len(ids) > 0 {
 		mine = ids[p.random.IntN(len(ids))]
 	}
-	if ids := p.heard[ch]; len(ids) > 0 {
-		heard = ids[p.random.IntN(len(ids))]
+	if ids := p.seen[ch]; len(ids) > 0 {
+		seen = ids[p.random.IntN(len(ids))]
 	}
-	return ch, mine, heard
+	return ch, mine, seen
 }
 
-// send sends a message, and does not rest until its fate is known.
+// send sends a message, and returns when its outcome is known.
 func (p *person) send(ch chat.ID) {
-	m := client.Message{ChannelID: ch, Content: fmt.Sprintf("%s says %d", p.id, p.random.Uint64()), ClientID: chat.NewID().String()}
-	r := history.Record{Kind: history.Invoked, What: history.Message, Flags: history.FlagSend, ID: chat.MustParseID(m.ClientID)}
+	m := client.Message{ChannelID: ch, Content: fmt.Sprintf("%s says %d", p.id, p.random.Uint64()), ClientID: chat.NewID().
+		String()}
+	r := history.Record{
+		Kind: history.Invoked, What: history.Message, Flags: history.FlagSend,
+		ID: chat.MustParseID(m.ClientID),
+	}
 	p.log.Add(r, ch)
 	for until := time.Now().Add(patience); time.Now().Before(until); {
-		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond+time.Duration(p.random.IntN(4000))*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(),
+			500*time.Millisecond+time.Duration(p.random.IntN(4000))*time.Millisecond)
 		sent, err := p.client.Send(ctx, m)
 		cancel()
 		var unknown *client.UnknownError
@@ -106,7 +113,7 @@ func (p *person) send(ch chat.ID) {
 	}
 }
 
-// change asks for something that may be asked for again.
+// change requests a change that may be requested again.
 func (p *person) change(ch chat.ID, what history.What, do func(context.Context) (chat.Seq, error)) {
 	r := history.Record{Kind: history.Invoked, What: what, ID: chat.NewID()}
 	p.log.Add(r, ch)
@@ -125,7 +132,8 @@ func (p *person) change(ch chat.ID, what history.What, do func(context.Context) 
 	p.log.Add(r, ch)
 }
 
-// remove takes somebody out of a channel of his own, or takes somebody back.
+// remove removes a member from one of the user's own channels, or adds a removed one
+// again.
 func (p *person) remove() {
 	for i, ch := range p.w.channels {
 		if p.w.people[i%len(p.w.people)] != p {
@@ -149,7 +157,7 @@ func (p *person) remove() {
 		err := p.client.RemoveMember(ctx, ch, u.id)
 		cancel()
 		p.mu.Lock()
-		p.out[ch] = u.id // even if that is not known: taking back does no harm
+		p.out[ch] = u.id // even if the outcome is unknown: adding again does no harm
 		p.mu.Unlock()
 		_ = err
 		return

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// cable is a wire between two network namespaces of our own, the server's and the
-// clients', with which packets can be lost: below TCP, which a proxy cannot do.
+// cable is a wire between two network namespaces, the server's and the clients', that
+// can lose packets: below TCP, where a proxy cannot.
 type cable struct {
 	t               *testing.T
 	server, clients string   // names of the namespaces
@@ -31,8 +31,8 @@ const (
 	clientAddress = "10.213.0.2"
 )
 
-// rules drop packets, both ways, by two sets of the clients' ports: one in twenty of
-// those in lossy, and all of those in gone.
+// rules drop packets in both directions, by two sets of the clients' ports: one in
+// twenty of those in lossy, and all of those in gone.
 const rules = `table inet faults {
 	set lossy { type inet_service; flags interval; }
 	set gone { type inet_service; }
@@ -48,7 +48,7 @@ const rules = `table inet faults {
 	}
 }`
 
-// newCable lays one, or skips the test where that cannot be done.
+// newCable creates a cable, or skips the test where that is impossible.
 func newCable(t *testing.T) *cable {
 	t.Helper()
 	for _, tool := range []string{"ip", "nft", "ss", "tc"} {
@@ -57,10 +57,13 @@ func newCable(t *testing.T) *cable {
 		}
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("only root may make network namespaces")
+		t.Skip("only root may create network namespaces")
 	}
 	sweepCables()
-	c := &cable{t: t, server: fmt.Sprint(cablePrefix, os.Getpid(), "-s"), clients: fmt.Sprint(cablePrefix, os.Getpid(), "-c")}
+	c := &cable{
+		t: t, server: fmt.Sprint(cablePrefix, os.Getpid(), "-s"),
+		clients: fmt.Sprint(cablePrefix, os.Getpid(), "-c"),
+	}
 	t.Cleanup(func() {
 		if c.end != nil {
 			_ = c.end.Close()
@@ -72,11 +75,13 @@ func newCable(t *testing.T) *cable {
 	for _, line := range []string{
 		"ip netns add " + c.server, "ip netns add " + c.clients,
 		"ip link add s0 netns " + c.server + " type veth peer name c0 netns " + c.clients,
-		"ip -n " + c.server + " addr add " + serverAddress + "/24 dev s0", "ip -n " + c.clients + " addr add " + clientAddress + "/24 dev c0",
-		"ip -n " + c.server + " link set s0 up", "ip -n " + c.clients + " link set c0 up", "ip -n " + c.server + " link set lo up",
+		"ip -n " + c.server + " addr add " + serverAddress + "/24 dev s0", "ip -n " + c.clients + " addr add " +
+			clientAddress + "/24 dev c0",
+		"ip -n " + c.server + " link set s0 up", "ip -n " + c.clients + " link set c0 up",
+		"ip -n " + c.server + " link set lo up",
 	} {
 		if _, err := output("", strings.Fields(line)...); err != nil {
-			t.Skipf("network namespaces cannot be made here: %v", err)
+			t.Skipf("network namespaces cannot be created here: %v", err)
 		}
 	}
 	if _, err := output(rules, c.inServer("nft", "-f", "-")...); err != nil {
@@ -89,7 +94,7 @@ func newCable(t *testing.T) *cable {
 	return c
 }
 
-// sweepCables removes what processes left that were killed.
+// sweepCables removes the namespaces of killed processes.
 func sweepCables() {
 	left, _ := filepath.Glob(filepath.Join("/var/run/netns", cablePrefix+"*"))
 	for _, path := range left {
@@ -124,10 +129,10 @@ func (c *cable) run(args ...string) string {
 	return out
 }
 
-// dial connects from the clients' namespace: a socket belongs to the one in which
-// its thread was when it made it.
+// dial connects from the clients' namespace: a socket belongs to the namespace of the
+// thread that creates it.
 func (c *cable) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	runtime.LockOSThread() // and where the thread cannot come back, it ends with the goroutine
+	runtime.LockOSThread() // a thread that cannot return ends with its goroutine
 	own, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, err
@@ -144,13 +149,16 @@ func (c *cable) dial(ctx context.Context, network, address string) (net.Conn, er
 	return conn, err
 }
 
-// client makes HTTP requests through the cable. It keeps no connection for the next
-// one: then all that stay open are sockets.
+// client returns an HTTP client that uses the cable. It keeps no connections alive, so
+// that the open ones are sockets.
 func (c *cable) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: c.dial, ResponseHeaderTimeout: 10 * time.Second, DisableKeepAlives: true}}
+	return &http.Client{Transport: &http.Transport{
+		DialContext: c.dial, ResponseHeaderTimeout: 10 * time.Second,
+		DisableKeepAlives: true,
+	}}
 }
 
-// lost is how many packets were, at random.
+// lost returns how many packets were dropped at random.
 func (c *cable) lost() (packets int) {
 	_, counters, _ := strings.Cut(c.run("nft", "list", "table", "inet", "faults"), "chain in")
 	for _, counter := range strings.Split(counters, "counter packets ")[1:] {
@@ -164,7 +172,7 @@ func (c *cable) lost() (packets int) {
 	return packets
 }
 
-// ports are the clients' of the connections that the server has.
+// ports returns the clients' ports of the server's connections.
 func (c *cable) ports(server string) (ports []string) {
 	for line := range strings.Lines(c.run("ss", "-Htn", "state", "established", "sport", "= :"+port(server))) {
 		fields := strings.Fields(line)

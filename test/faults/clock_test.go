@@ -11,11 +11,11 @@ import (
 	"github.com/chowk-chat/chowk/internal/auth"
 )
 
-// secret is what the server and whoever makes its tokens share.
+// secret signs the tokens.
 const secret = "q7Jw2ZkX0vT9cR4mL8sB1nYh6dFgAeU3"
 
-// token is a credential of the user's that expires by the clock: in hours, so that a
-// clock an hour off ends none.
+// token returns a user's token. It expires in hours, so that a clock that is an hour
+// off ends none.
 func token(user string) string {
 	t, err := auth.MintJWT(secret, "", "", chat.UserID(user), time.Now(), 12*time.Hour)
 	if err != nil {
@@ -24,8 +24,8 @@ func token(user string) string {
 	return t
 }
 
-// setClock sets the clock of the running server to so many seconds beside the true
-// one, and returns when the server says so itself.
+// setClock sets the clock of the running server ahead by a number of seconds, and
+// returns when the server shows it.
 func (s *server) setClock(seconds int) {
 	next := s.clock + ".next"
 	err := os.WriteFile(next, []byte(strconv.Itoa(seconds)), 0o600)
@@ -42,7 +42,7 @@ func (s *server) setClock(seconds int) {
 	for {
 		c, err := client.Dial(ctx, client.Options{URL: "http://" + s.address, Token: client.StaticToken(token("clock"))})
 		if err != nil {
-			s.t.Errorf("ask for the time: %v", err)
+			s.t.Errorf("read the server's time: %v", err)
 			return
 		}
 		off := time.Until(c.Hello().Timestamp.Std())
@@ -51,7 +51,7 @@ func (s *server) setClock(seconds int) {
 			return
 		}
 		if ctx.Err() != nil {
-			s.t.Errorf("the server's clock is off by %v, and should be by %v", off, want)
+			s.t.Errorf("the server's clock is off by %v, but should be by %v", off, want)
 			return
 		}
 	}

@@ -19,14 +19,14 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// fault breaks something and mends it. It returns when it is mended.
+// fault breaks something and repairs it, then returns.
 type fault struct {
 	name string
-	only string // a kind of database, "" for both
+	only string // a kind of database; "" for both
 	do   func(w *world, r *rand.Rand)
 }
 
-// between is a random time.
+// between returns a random duration.
 func between(r *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(r.Int64N(int64(to-from)))
 }
@@ -63,7 +63,8 @@ var faults = []fault{
 	}},
 	{"database connections cut", "postgres", func(w *world, r *rand.Rand) {
 		for range 1 + r.IntN(5) {
-			err := w.postgres().Exec("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+w.db.(postgres).name+"'")
+			err := w.postgres().Exec("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+
+				w.db.(postgres).name+"'")
 			if err != nil {
 				w.t.Errorf("cut connections: %v", err)
 			}
@@ -117,46 +118,52 @@ var faults = []fault{
 		}
 		w.server.setClock(0)
 	})},
-	{"clients sleep", "", func(w *world, r *rand.Rand) {
+	{"clock a second back and forth", "", func(w *world, r *rand.Rand) {
 		var some []*person
 		for _, p := range w.people {
 			if r.IntN(3) == 0 {
 				some = append(some, p)
-				p.asleep.Store(true)
+				p.paused.Store(true)
 			}
 		}
 		pause(r, time.Second, 4*time.Second)
 		for _, p := range some {
-			p.asleep.Store(false)
+			p.paused.Store(false)
 		}
 	}},
 }
 
-// undisturbed is a fault that nobody is to notice: sockets stay, and what is sent is
-// acknowledged meanwhile. (A busy machine makes a few clients impatient.)
+// undisturbed is a fault that clients must not notice: sockets stay, and messages are
+// acknowledged meanwhile. (A busy machine makes a few clients reconnect.)
 func undisturbed(do func(w *world, r *rand.Rand)) func(w *world, r *rand.Rand) {
 	return func(w *world, r *rand.Rand) {
 		connected, acked := w.connected.Load(), w.acked.Load()
 		do(w, r)
 		if !w.alone {
-			return // others are still coming back from the fault before
+			return // others are still coming back from the previous fault
 		}
 		if n := w.connected.Load() - connected; n > int64(len(w.people)/5) {
-			w.t.Errorf("%d of %d clients had to connect again", n, len(w.people))
+			w.t.Errorf("%d of %d clients had to reconnect", n, len(w.people))
 		}
 		if w.acked.Load() == acked {
-			w.t.Error("nothing was acknowledged meanwhile")
+			w.t.Error("nothing was acknowledged during the fault")
 		}
 	}
 }
 
 // short is what plain go test runs: all faults mixed, on both databases.
-var short = size{users: 40, channels: 20, members: 6, think: 30 * time.Millisecond, time: 12 * time.Second, quiet: 500 * time.Millisecond}
+var short = size{
+	users: 40, channels: 20, members: 6, think: 30 * time.Millisecond, time: 12 * time.Second,
+	quiet: 500 * time.Millisecond,
+}
 
 // long is what make test-faults runs, for each fault.
-var long = size{users: 200, channels: 100, members: 4, think: 25 * time.Millisecond, time: 35 * time.Second, quiet: time.Second}
+var long = size{
+	users: 200, channels: 100, members: 4, think: 25 * time.Millisecond, time: 35 * time.Second,
+	quiet: time.Second,
+}
 
-// seed gives a run's own seed: the same choices come from the same seed.
+// seed returns the seed of a run: the same seed makes the same choices.
 func seed(t *testing.T, name string) uint64 {
 	t.Helper()
 	base := uint64(time.Now().UnixNano())
@@ -174,7 +181,7 @@ func seed(t *testing.T, name string) uint64 {
 	return base
 }
 
-// isLong asks for the long form, and for how long each run lasts.
+// isLong reports whether the long form is wanted, and the length of each run.
 func isLong(t *testing.T) bool {
 	t.Helper()
 	s := os.Getenv("CHOWK_FAULTS_TIME")
@@ -189,10 +196,9 @@ func isLong(t *testing.T) bool {
 	return true
 }
 
-// TestFaults breaks one thing after the other while people talk, and proves that
-// nobody lost anything. The short form mixes all faults; with CHOWK_FAULTS_TIME, the
-// length of a run, each fault has a run of its own, and the mixture one of twice
-// the length.
+// TestFaults injects one fault after another while users act, and proves that nothing
+// was lost. The short form mixes all faults. With CHOWK_FAULTS_TIME, the length of a
+// run, each fault has a run of its own, and the mixture one of twice the length.
 func TestFaults(t *testing.T) {
 	z, alone := short, false
 	if isLong(t) {
@@ -226,8 +232,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestTheDiskIsFull: while there is no room nothing is acknowledged, what was is
-// kept, and when there is room again the server goes on by itself.
+// TestTheDiskIsFull: while the disk is full nothing is acknowledged, and what was
+// acknowledged is kept; when there is space again, the server goes on by itself.
 func TestTheDiskIsFull(t *testing.T) {
 	z := short
 	if isLong(t) {
@@ -251,7 +257,7 @@ func TestTheDiskIsFull(t *testing.T) {
 		}
 		for piece := make([]byte, 64<<10); len(piece) > 0; {
 			if _, err := f.Write(piece); err != nil {
-				piece = piece[:len(piece)/2] // into the last corner
+				piece = piece[:len(piece)/2] // to the last byte
 			}
 		}
 		_ = f.Close()
@@ -263,7 +269,7 @@ func TestTheDiskIsFull(t *testing.T) {
 	play(t, "sqlite", full.name, []fault{full}, z, sqliteFile{filepath.Join(dir, "chowk.db")})
 }
 
-// opener gives each run an empty database.
+// opener returns an empty database for each run.
 func opener(t *testing.T, kind string) func(t *testing.T) database {
 	if kind == "sqlite" {
 		return func(t *testing.T) database { return sqliteFile{filepath.Join(t.TempDir(), "chowk.db")} }
@@ -293,12 +299,14 @@ func playOn(t *testing.T, c *cable, kind, name string, fit []fault, z size, db d
 	pause(r, time.Second, 2*time.Second)
 	report := w.finish()
 	result := faultresult.Of(report)
-	result.Database, result.Fault, result.Seed, result.Clients, result.Load, result.Times = kind, name, w.seed, len(w.people), z.time, broken
+	result.Database, result.Fault, result.Seed, result.Clients, result.Load, result.Times = kind, name, w.seed,
+		len(w.people), z.time, broken
 	so, err := results.add(result)
 	if err != nil {
 		t.Error(err)
 	}
-	t.Logf("%s, %s, %d times:\n%v%d messages acknowledged in all runs so far, in %v", kind, name, broken, report, so, time.Since(results.start).Round(time.Second))
+	t.Logf("%s, %s, %d times:\n%v%d messages acknowledged in all runs so far, in %v", kind, name, broken, report, so,
+		time.Since(results.start).Round(time.Second))
 	if report.Messages == 0 {
 		t.Error("nothing was acknowledged")
 	}
@@ -314,8 +322,8 @@ type gathered struct {
 	all []faultresult.Result
 }
 
-// add keeps a result, in the file that CHOWK_FAULTS_RESULTS names as well, and gives
-// the messages acknowledged so far.
+// add records a result, also in the file CHOWK_FAULTS_RESULTS, and returns how many
+// messages were acknowledged so far.
 func (g *gathered) add(r faultresult.Result) (messages int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

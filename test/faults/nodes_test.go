@@ -2,8 +2,6 @@ package faults
 
 import (
 	"math/rand/v2"
-	"net"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,22 +10,23 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/natstest"
 )
 
-// layout is how many nodes there are, and how they hear each other.
+// layout is the number of nodes, and how they are linked.
 type layout struct {
-	name  string
-	nodes int
-	apart bool // through a proxy
-	nats  bool // by a NATS that is none of theirs
-	mute  bool // not at all: each has from the database what the other commits
+	name     string
+	nodes    int
+	apart    bool // through a proxy
+	nats     bool // over a NATS server that is not in a node
+	unlinked bool // not linked: each reads from the database what the others commit
 }
 
 var layouts = []layout{
 	{name: "3 nodes", nodes: 3},
 	{name: "2 nodes", nodes: 2, apart: true},
 	{name: "2 nodes on NATS", nodes: 2, nats: true},
-	{name: "2 nodes, no relay", nodes: 2, mute: true},
+	{name: "2 nodes, no relay", nodes: 2, unlinked: true},
 }
 
 var nodeFaults = []fault{
@@ -39,7 +38,7 @@ var nodeFaults = []fault{
 	}},
 	{"three nodes restarted in turn", "3 nodes", func(w *world, r *rand.Rand) {
 		for _, s := range w.servers() {
-			w.proxy.Avoid(s.address) // it says that it is not ready, before it stops
+			w.proxy.Avoid(s.address) // a balancer notices that it is not ready, before it stops
 			s.stop()
 			s.start()
 			w.proxy.Avoid("")
@@ -62,9 +61,9 @@ var nodeFaults = []fault{
 		w.way.Delay(0)
 	}},
 	{"NATS killed", "2 nodes on NATS", func(w *world, r *rand.Rand) {
-		w.nats.stop()
+		w.nats.Stop()
 		pause(r, 0, 4*time.Second)
-		w.nats.start()
+		w.nats.Start()
 	}},
 	{"one of two nodes frozen", "2 nodes on NATS", func(w *world, r *rand.Rand) {
 		s := w.any(r)
@@ -81,10 +80,13 @@ var nodeFaults = []fault{
 }
 
 // shortNodes is short for several nodes.
-var shortNodes = size{users: 24, channels: 12, members: 5, think: 40 * time.Millisecond, time: 9 * time.Second, quiet: 500 * time.Millisecond}
+var shortNodes = size{
+	users: 24, channels: 12, members: 5, think: 40 * time.Millisecond, time: 9 * time.Second,
+	quiet: 500 * time.Millisecond,
+}
 
-// TestFaultsOfNodes is TestFaults for what can happen to several nodes on one
-// PostgreSQL. Clients go to any of them.
+// TestFaultsOfNodes is TestFaults for several nodes on one PostgreSQL. Clients connect
+// to any of them.
 func TestFaultsOfNodes(t *testing.T) {
 	z, alone := shortNodes, false
 	if isLong(t) {
@@ -137,17 +139,17 @@ func (w *world) serve() {
 	case l.nats:
 		w.nats = startNATS(w.t)
 		for range l.nodes {
-			settings = append(settings, []string{"--relay.url=nats://" + w.nats.address})
+			settings = append(settings, []string{"--relay.url=" + w.nats.URL()})
 		}
 	case l.apart:
 		settings = w.apart()
-	case l.mute:
+	case l.unlinked:
 		settings = make([][]string, l.nodes)
 	default:
 		settings = together(w.t, l.nodes)
 	}
 	for _, s := range settings {
-		if !l.mute {
+		if !l.unlinked {
 			s = append(s, "--relay.secret=0123456789abcdef")
 		}
 		w.others = append(w.others, serve(w.t, w.db, s...))
@@ -155,7 +157,7 @@ func (w *world) serve() {
 	w.server, w.others = w.others[0], w.others[1:]
 }
 
-// apart is two nodes with a proxy between them.
+// apart returns the settings of two nodes with a proxy between them.
 func (w *world) apart() [][]string {
 	first := testkit.FreeAddress(w.t)
 	var err error
@@ -163,10 +165,14 @@ func (w *world) apart() [][]string {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.way.Close)
-	return [][]string{{"--relay.listen=" + first}, {"--relay.listen=" + testkit.FreeAddress(w.t), "--relay.routes=" + w.way.Address()}}
+	return [][]string{
+		{"--relay.listen=" + first},
+		{"--relay.listen=" + testkit.FreeAddress(w.t), "--relay.routes=" + w.way.Address()},
+	}
 }
 
-// together is nodes of which each has the addresses of all, its own among them.
+// together returns the settings of nodes that each have the addresses of all, including
+// their own.
 func together(t *testing.T, n int) (settings [][]string) {
 	t.Helper()
 	var all []string
@@ -179,44 +185,11 @@ func together(t *testing.T, n int) (settings [][]string) {
 	return settings
 }
 
-// nats is a NATS that is none of the nodes'. Who does not take what it has for him
-// it cuts off soon.
-type nats struct {
-	t       *testing.T
-	address string
-	server  *natsd.Server
-}
+// maxPending is how much NATS buffers for a client before it disconnects the client;
+// messages are never larger.
+const maxPending = 1 << 20
 
-const slowAt = 1 << 20 // NATS has no message larger than that
-
-func startNATS(t *testing.T) *nats {
+func startNATS(t *testing.T) *natstest.Server {
 	t.Helper()
-	n := &nats{t: t, address: testkit.FreeAddress(t)}
-	n.start()
-	t.Cleanup(func() { n.stop() })
-	return n
-}
-
-func (n *nats) start() {
-	host, text, err := net.SplitHostPort(n.address)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.server, err = natsd.NewServer(&natsd.Options{Host: host, Port: port, NoSigs: true, NoLog: true, MaxPending: slowAt, Authorization: "0123456789abcdef"})
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.server.Start()
-	if !n.server.ReadyForConnections(patience) {
-		n.t.Error("NATS does not start")
-	}
-}
-
-func (n *nats) stop() {
-	n.server.Shutdown()
-	n.server.WaitForShutdown()
+	return natstest.Start(t, natsd.Options{MaxPending: maxPending, Authorization: "0123456789abcdef"})
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// packetFaults are those that are below TCP, for so long.
+// packetFaults are faults below TCP, each for a given time.
 func packetFaults(long bool) []fault {
 	lossy := 3 * time.Second
 	if long {
@@ -38,12 +38,12 @@ func packetFaults(long bool) []fault {
 	}
 }
 
-// reaped is within what time the server must be rid of peers of whom it hears
-// nothing: two heartbeats, and what a busy machine takes.
+// reaped is how long the server may keep silent peers: two heartbeats, and some time
+// for a busy machine.
 const reaped = 2*heartbeat + 4*time.Second
 
-// vanish cuts a third of the connections off without a word, until the server has
-// given them up and their descriptors are back.
+// vanish silently cuts off a third of the connections, until the server has closed them
+// and released their descriptors.
 func vanish(w *world, r *rand.Rand) {
 	before := descriptors(w.server.Pid())
 	gone := w.cable.ports(w.server.address)
@@ -62,7 +62,7 @@ func vanish(w *world, r *rand.Rand) {
 		}
 		took := time.Since(start)
 		if left == 0 {
-			w.t.Logf("%d half-open connections were given up after %v", len(gone), took.Round(10*time.Millisecond))
+			w.t.Logf("%d half-open connections were closed after %v", len(gone), took.Round(10*time.Millisecond))
 			break
 		}
 		if took > reaped {
@@ -72,11 +72,12 @@ func vanish(w *world, r *rand.Rand) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	for until := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		// Whoever was cut off is back, on one connection, and one or two come for REST.
+		// The clients that were cut off are back, with one connection each, and one or two
+		// more are open for REST.
 		if n := descriptors(w.server.Pid()); n <= before+before/10+8 {
 			break
 		} else if time.Now().After(until) {
-			w.t.Errorf("the server had %d descriptors and has %d", before, n)
+			w.t.Errorf("the server had %d descriptors, and has %d", before, n)
 			break
 		}
 	}
@@ -88,8 +89,8 @@ func descriptors(pid int) int {
 	return len(all)
 }
 
-// TestPackets breaks the network below TCP: between namespaces of the test's own.
-// The short form mixes its faults, on SQLite.
+// TestPackets breaks the network below TCP, between namespaces of its own. The short
+// form mixes the faults, on SQLite.
 func TestPackets(t *testing.T) {
 	z, kinds := short, []string{"sqlite"}
 	z.time = 8 * time.Second

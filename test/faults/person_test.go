@@ -15,7 +15,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/history"
 )
 
-// person is one user: a client, somebody who reads, and somebody who acts.
+// person is one user: a client, a reader, and an actor.
 type person struct {
 	w      *world
 	id     chat.UserID
@@ -23,20 +23,20 @@ type person struct {
 	log    *history.Log
 	random *rand.Rand
 
-	asleep atomic.Bool // takes no events
+	paused atomic.Bool // reads no events
 
-	mu    sync.Mutex              // guards what follows
-	at    map[chat.ID]chat.Seq    // channels of which he is a member, and how far he has read
-	mine  map[chat.ID][]chat.ID   // his newest messages
-	heard map[chat.ID][]chat.ID   // the newest messages of anybody
-	news  chan struct{}           // closed at every event
-	out   map[chat.ID]chat.UserID // whom he has removed and not yet taken back
+	mu   sync.Mutex              // guards what follows
+	at   map[chat.ID]chat.Seq    // the channels of the user, and how far they have read
+	mine map[chat.ID][]chat.ID   // the user's latest messages
+	seen map[chat.ID][]chat.ID   // the latest messages of all members
+	news chan struct{}           // closed at every event
+	out  map[chat.ID]chat.UserID // members who were removed, and not yet added again
 }
 
 func (w *world) join(name string, i int) *person {
 	p := &person{
 		w: w, id: chat.UserID(name), random: rand.New(rand.NewPCG(w.seed, uint64(i))), log: w.rec.Session(chat.UserID(name)),
-		at: make(map[chat.ID]chat.Seq), mine: make(map[chat.ID][]chat.ID), heard: make(map[chat.ID][]chat.ID),
+		at: make(map[chat.ID]chat.Seq), mine: make(map[chat.ID][]chat.ID), seen: make(map[chat.ID][]chat.ID),
 		news: make(chan struct{}), out: make(map[chat.ID]chat.UserID),
 	}
 	return p
@@ -51,7 +51,8 @@ func (p *person) options() client.Options {
 	}
 	return client.Options{
 		URL: url, HTTPClient: via, Token: client.StaticToken(token(string(p.id))), Buffer: 64,
-		Backoff: client.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}, PingAfter: time.Second, PongWithin: time.Second,
+		Backoff: client.Backoff{Base: 100 * time.Millisecond, Cap: 2 * time.Second}, PingAfter: time.Second,
+		PongWithin: time.Second,
 		Trace: client.Trace{
 			Connected: func(hello *chat.ConnectionFrame) {
 				p.w.connected.Add(1)
@@ -82,7 +83,7 @@ func (p *person) options() client.Options {
 	}
 }
 
-// record puts an event in the store's words.
+// record converts an event to a record.
 func (p *person) record(kind history.Kind, ev *client.Event) history.Record {
 	r := history.Record{Kind: kind, What: history.WhatOf(ev.Type), Seq: ev.Seq, ID: ev.MessageID}
 	switch ev.Type {
@@ -101,7 +102,7 @@ func (p *person) record(kind history.Kind, ev *client.Event) history.Record {
 	return r
 }
 
-// await waits for a condition that events bring about; it is looked at under mu.
+// await waits for a condition that events bring about; it is checked with mu held.
 func (p *person) await(ctx context.Context, done func() bool) bool {
 	for {
 		p.mu.Lock()
@@ -118,10 +119,10 @@ func (p *person) await(ctx context.Context, done func() bool) bool {
 	}
 }
 
-// read takes events until the client is closed.
+// read reads events until the client is closed.
 func (p *person) read() {
 	for {
-		for p.asleep.Load() {
+		for p.paused.Load() {
 			time.Sleep(20 * time.Millisecond)
 		}
 		ev, err := p.client.Next(context.Background())
@@ -158,7 +159,7 @@ func (p *person) take(ev *client.Event) {
 		p.at[ev.ChannelID] = ev.Seq
 	}
 	if ev.Type == chat.EventMessage {
-		p.heard[ev.ChannelID] = keep(p.heard[ev.ChannelID], ev.Message.ID)
+		p.seen[ev.ChannelID] = keep(p.seen[ev.ChannelID], ev.Message.ID)
 	}
 	close(p.news)
 	p.news = make(chan struct{})
@@ -185,9 +186,9 @@ func (p *person) act(ctx context.Context) {
 	}
 }
 
-// level waits until he has everything of every channel of which he is a member. (If
-// he never gets it, the proof says so.)
-func (p *person) level(ctx context.Context) {
+// catchUp waits until the user has everything of all their channels. (If that never
+// happens, the proof reports it.)
+func (p *person) catchUp(ctx context.Context) {
 	channels, err := p.client.Channels(ctx)
 	if err != nil {
 		p.w.t.Errorf("list the channels of %s: %v\n%s", p.id, err, p.w.server.tail())

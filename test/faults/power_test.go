@@ -15,13 +15,13 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// mains is a file system whose power can be cut: internal/testkit/powercut in front of a
-// directory.
+// mains is a file system whose power can be cut: internal/testkit/powercut in front of
+// a directory.
 type mains struct {
 	t       *testing.T
 	program string
-	at, on  string // where it is to be seen, and the disk
-	of      string // a regular expression: the files of which a cut is to take something
+	at, on  string // where it is mounted, and the disk
+	of      string // a regular expression for the files that a cut has to damage
 	lying   bool
 	cmd     *exec.Cmd
 	says    *bufio.Scanner
@@ -30,16 +30,19 @@ type mains struct {
 	took, all int64 // bytes that were lost, of those files and of all
 }
 
-// newMains makes one that is not mounted yet, or skips the test where that cannot be
-// done. Everybody may get at it: PostgreSQL does not run as root.
+// newMains returns a file system that is not mounted yet, or skips the test where that
+// is impossible. All users may access it: PostgreSQL does not run as root.
 func newMains(t *testing.T, of string) *mains {
 	t.Helper()
 	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil || os.Geteuid() != 0 {
-		t.Skipf("only root, and with FUSE in the kernel, may mount the file system whose power is cut: %v", err)
+		t.Skipf("only root may mount the file system whose power is cut, and the kernel needs FUSE: %v", err)
 	}
 	_ = fuse.Close()
-	m := &mains{t: t, program: filepath.Join(t.TempDir(), "powercut"), at: openDir(t), on: openDir(t), of: of, lying: os.Getenv("CHOWK_FAULTS_LYING") != ""}
+	m := &mains{
+		t: t, program: filepath.Join(t.TempDir(), "powercut"), at: openDir(t), on: openDir(t), of: of,
+		lying: os.Getenv("CHOWK_FAULTS_LYING") != "",
+	}
 	build := exec.Command("go", "build", "-o", m.program, ".")
 	build.Dir = "../../internal/testkit/powercut"
 	if out, err := build.CombinedOutput(); err != nil {
@@ -93,7 +96,7 @@ func (m *mains) unmount() {
 	}
 }
 
-// cut cuts the power, and adds up how many bytes had been written and not flushed.
+// cut cuts the power, and adds up how many bytes had been written but not flushed.
 func (m *mains) cut() {
 	_ = m.cmd.Process.Signal(syscall.SIGUSR1)
 	var took, all int64
@@ -108,12 +111,12 @@ func (m *mains) cut() {
 	m.t.Error("the power could not be cut")
 }
 
-// TestThePowerIsCut: the database ends with -9, and the disk has nothing but what was
-// flushed, and perhaps some sectors of what was not. What was acknowledged was. (With
-// CHOWK_FAULTS_LYING the disk says so a second before it is true, and the test has to
-// fail.) SQLite's power is the server's as well; PostgreSQL has a machine of its own,
-// and the server goes on. Every cut comes while something of the log that a commit rests
-// on is not flushed.
+// TestThePowerIsCut: the database is killed, and the disk has only what was flushed,
+// and perhaps some sectors of what was not. What was acknowledged had been flushed.
+// (With CHOWK_FAULTS_LYING the disk reports flushes a second too early, and the test
+// has to fail.) SQLite's power is the server's as well; PostgreSQL has a machine of its
+// own, and the server goes on. Every cut comes while part of the log that a commit
+// depends on is not flushed.
 func TestThePowerIsCut(t *testing.T) {
 	z := short
 	z.time = 6 * time.Second
@@ -129,23 +132,24 @@ func TestThePowerIsCut(t *testing.T) {
 		}
 		m := newMains(t, `\.db-wal$`)
 		m.begin()
-		cutsPower(t, m, z, sqliteFile{filepath.Join(m.at, "chowk.db")}, func(w *world) { w.server.kill() }, func(w *world) { w.server.start() })
+		cutsPower(t, m, z, sqliteFile{filepath.Join(m.at, "chowk.db")}, func(w *world) { w.server.kill() },
+			func(w *world) { w.server.start() })
 	})
 	t.Run("postgres", func(t *testing.T) {
 		if !alone {
 			t.Parallel()
 		}
 		m := newMains(t, `/pg_wal/[0-9A-F]{24}$`)
-		// With so little memory and WAL pages are written early, and WAL files again.
+		// With little memory and WAL, pages are written early, and WAL files are reused.
 		pg := pgtest.StartOn(t, m.on, m.at, m.begin, "shared_buffers=4MB", "min_wal_size=2MB", "max_wal_size=8MB",
-			"recovery_init_sync_method=syncfs") // of what was mounted a moment ago nothing is dirty
-		db := postgres{server: pg, name: "postgres"} // another database is 300 files more to mount each time
+			"recovery_init_sync_method=syncfs") // nothing is dirty of what was just mounted
+		db := postgres{server: pg, name: "postgres"} // another database is 300 more files to mount each time
 		cutsPower(t, m, z, db, func(w *world) { w.postgres().Kill() }, func(w *world) { w.postgres().Start() })
 	})
 }
 
-// cutsPower is one run of power cuts: kill ends what is on the disk, start is after
-// the power is back.
+// cutsPower is one run of power cuts: kill ends the database on the disk, start runs
+// after the power is back.
 func cutsPower(t *testing.T, m *mains, z size, db database, kill, start func(w *world)) {
 	t.Helper()
 	kind := "sqlite"
@@ -160,12 +164,12 @@ func cutsPower(t *testing.T, m *mains, z size, db database, kill, start func(w *
 		m.mount()
 		start(w)
 		if t.Failed() {
-			t.FailNow() // everybody would go on asking for minutes
+			t.FailNow() // all clients would retry for minutes
 		}
 	}}
 	play(t, kind, power.name, []fault{power}, z, db)
-	t.Logf("%d power cuts took %d bytes that had not been flushed, %d of them of %s", m.times, m.all, m.took, m.of)
+	t.Logf("%d power cuts lost %d bytes that had not been flushed, %d of them of %s", m.times, m.all, m.took, m.of)
 	if m.took == 0 {
-		t.Error("the power cuts took nothing: they were no more than kills")
+		t.Error("the power cuts lost nothing: they were only kills")
 	}
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// TestEverybodyResumesAtOnce: clients that missed thousands of changes come back in
-// one moment, and each gets every one of them, in order.
+// TestEverybodyResumesAtOnce: clients that missed thousands of changes come back at one
+// moment, and each receives every change, in order.
 func TestEverybodyResumesAtOnce(t *testing.T) {
 	users, perChannel, missed := 40, 10, 1_000
 	if isLong(t) {
@@ -51,7 +51,7 @@ func TestEverybodyResumesAtOnce(t *testing.T) {
 
 func name(i int) string { return fmt.Sprintf("u%03d", i) }
 
-// fill makes channels of perChannel users and their messages, with no server on.
+// fill creates channels of perChannel users with messages, while no server runs.
 func fill(t *testing.T, db database, users, perChannel, messages int) (channels []chat.ID) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -68,11 +68,17 @@ func fill(t *testing.T, db database, users, perChannel, messages int) (channels 
 		}
 	}
 	for first := 0; first < users; first += perChannel {
-		ch := state.Change{Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor(chat.UserID(name(first))), At: 1}
+		ch := state.Change{
+			Kind: state.CreateChannel, ID: chat.NewID(), Actor: model.UserActor(chat.UserID(name(first))),
+			At: 1,
+		}
 		ch.ChannelID = ch.ID
 		ch.Channel = &chat.Channel{ID: ch.ID, Name: "c", ChannelType: chat.Group, CreatedBy: ch.Actor.User, IsPrivate: true}
 		for i := first; i < first+perChannel; i++ {
-			if _, err := s.EnsureUser(ctx, chat.User{ID: chat.UserID(name(i)), Name: name(i), IsActive: true, CreatedAt: 1}); err != nil {
+			if _, err := s.EnsureUser(ctx, chat.User{
+				ID: chat.UserID(name(i)), Name: name(i), IsActive: true,
+				CreatedAt: 1,
+			}); err != nil {
 				t.Fatal(err)
 			}
 			ch.Members = append(ch.Members, state.InitialMember{UserID: chat.UserID(name(i)), Role: chat.RoleOwner})
@@ -83,7 +89,11 @@ func fill(t *testing.T, db database, users, perChannel, messages int) (channels 
 			var group []state.Change
 			for ; n < messages && len(group) < 500; n++ {
 				c := state.Change{Kind: state.SendMessage, ID: chat.NewID(), ChannelID: ch.ID, Actor: ch.Actor, At: 1}
-				c.Message = &chat.Message{ID: c.ID, ChannelID: ch.ID, UserID: ch.Actor.User, Content: fmt.Sprintf("message %d of a hundred bytes or so, as people write them to each other every day", n), MessageType: chat.Text}
+				c.Message = &chat.Message{
+					ID: c.ID, ChannelID: ch.ID, UserID: ch.Actor.User,
+					Content:     fmt.Sprintf("message %d of a hundred bytes or so, as people write them to each other every day", n),
+					MessageType: chat.Text,
+				}
 				group = append(group, c)
 			}
 			commit(group)
@@ -126,15 +136,14 @@ func resumeAll(t *testing.T, s *server, i int, channel chat.ID, epoch string, mi
 			continue
 		}
 		if ev.Seq != want || ev.ChannelID != channel {
-			t.Errorf("%s got seq %d, want %d", name(i), ev.Seq, want)
+			t.Errorf("%s received seq %d, want %d", name(i), ev.Seq, want)
 			return
 		}
 		want++
 	}
 }
 
-// watchConnections looks at how many connections the database has, and gives the
-// most that it saw.
+// watchConnections polls the number of database connections, and returns the maximum.
 func watchConnections(t *testing.T, db database) (most func() string) {
 	t.Helper()
 	p, ok := db.(postgres)
@@ -151,7 +160,9 @@ func watchConnections(t *testing.T, db database) (most func() string) {
 	done.Go(func() { // ends when most is called
 		for ctx.Err() == nil {
 			var o, a int
-			err := conn.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity WHERE datname = $1`, p.name).Scan(&o, &a)
+			err := conn.QueryRow(ctx,
+				`SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity WHERE datname = $1`, p.name).
+				Scan(&o, &a)
 			if err == nil {
 				open, active = max(open, o), max(active, a)
 			}
@@ -165,12 +176,12 @@ func watchConnections(t *testing.T, db database) (most func() string) {
 	t.Cleanup(end)
 	return func() string {
 		end()
-		return fmt.Sprintf("at most %d open, %d at work", open, active)
+		return fmt.Sprintf("at most %d open, %d active", open, active)
 	}
 }
 
-// TestBadResumes: cursors of the future, of other people's channels and of none,
-// and what is no cursor at all. Each is answered, and nobody else notices.
+// TestBadResumes: cursors of the future, of other users' channels and of channels that
+// do not exist, and invalid cursors. Each is answered, and no other client notices.
 func TestBadResumes(t *testing.T) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {
@@ -192,23 +203,23 @@ func TestBadResumes(t *testing.T) {
 				name   string
 				data   any
 				answer string // a code, or "" for an ack
-				resync int    // channels told to resync
-				denied int    // channels told that they are not his
+				resync int    // channels with a resync
+				denied int    // channels refused because the user is not a member
 			}{
 				{"from the future", at(map[string]any{own.String(): int64(1) << 62}), "", 1, 0},
 				{"one ahead", at(map[string]any{own.String(): 12}), "", 1, 0},
 				{"of another epoch", map[string]any{"epoch": "another", "cursors": map[string]any{own.String(): 3}}, "", 1, 0},
-				{"of somebody else's channel", at(map[string]any{foreign.String(): 3}), "", 0, 1},
-				{"of 10,000 channels that are not", at(many), "", 0, chat.MaxCursors},
+				{"of another user's channel", at(map[string]any{foreign.String(): 3}), "", 0, 1},
+				{"of 10,000 channels that do not exist", at(many), "", 0, chat.MaxCursors},
 				{"of one channel too many", at(tooMany), "bad_request", 0, 0},
 				{"negative", at(map[string]any{own.String(): -1}), "bad_request", 0, 0},
 				{"a fraction", at(map[string]any{own.String(): 1.5}), "bad_request", 0, 0},
 				{"beyond 64 bits", at(map[string]any{own.String(): 1e30}), "bad_request", 0, 0},
 				{"a text", at(map[string]any{own.String(): "3"}), "bad_request", 0, 0},
-				{"of no id", at(map[string]any{"x": 3}), "bad_request", 0, 0},
+				{"of an invalid id", at(map[string]any{"x": 3}), "bad_request", 0, 0},
 				{"a list", at([]int{1}), "bad_request", 0, 0},
 				{"nothing", nil, "", 0, 0},
-				{"no object", 7, "bad_request", 0, 0},
+				{"not an object", 7, "bad_request", 0, 0},
 			} {
 				t.Run(c.name, func(t *testing.T) {
 					raw := dialRaw(t, s)
@@ -216,9 +227,9 @@ func TestBadResumes(t *testing.T) {
 					if answer != c.answer || codes["resync"] != c.resync || codes["forbidden"] != c.denied {
 						t.Errorf("answered %q, %v", answer, codes)
 					}
-					// The socket still works, from where a good client is.
+					// The socket still works from a valid cursor.
 					if _, answer := raw.ask(t, "resume", at(map[string]any{own.String(): 11})); answer != "" {
-						t.Errorf("a good resume afterwards: %q", answer)
+						t.Errorf("a valid resume afterwards: %q", answer)
 					}
 				})
 			}
@@ -227,7 +238,7 @@ func TestBadResumes(t *testing.T) {
 	}
 }
 
-// rawSocket says what a client library would not.
+// rawSocket sends what a client library would not.
 type rawSocket struct {
 	conn *websocket.Conn
 	ctx  context.Context
@@ -238,7 +249,8 @@ func dialRaw(t *testing.T, s *server) *rawSocket {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+token(name(0)), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
+	conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+token(name(0)),
+		&websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
 	if err != nil {
 		t.Fatalf("dial: %v, %v", err, resp)
 	}
@@ -248,8 +260,8 @@ func dialRaw(t *testing.T, s *server) *rawSocket {
 }
 
 // ask sends a request and reads up to its answer: "" for an ack, else the code. It
-// counts the codes of errors that name a channel, as many as come by the answer to
-// a ping that follows.
+// counts the codes of errors that name a channel, up to the answer to a ping that
+// follows.
 func (r *rawSocket) ask(t *testing.T, kind string, data any) (codes map[string]int, answer string) {
 	t.Helper()
 	r.n++
@@ -287,7 +299,8 @@ func (r *rawSocket) ask(t *testing.T, kind string, data any) (codes map[string]i
 	}
 }
 
-// floodResumes sends 10,000 bad ones from some sockets, while two others talk.
+// floodResumes sends 10,000 bad resumes from some sockets, while two other clients
+// exchange messages.
 func floodResumes(t *testing.T, s *server, own, foreign chat.ID, epoch string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -332,7 +345,8 @@ func floodResumes(t *testing.T, s *server, own, foreign chat.ID, epoch string) {
 		`{"type":"resume","id":"x","data":{"epoch":"` + epoch + `","cursors":{"` + own.String() + `":4611686018427387904}}}`,
 		`{"type":"resume","id":"x","data":{"epoch":"` + epoch + `","cursors":{"` + foreign.String() + `":1}}}`,
 		`{"type":"resume","id":"x","data":{"epoch":"` + epoch + `","cursors":{"` + own.String() + `":0}}}`,
-		`{"type":"resume","id":"x","data":{"epoch":"` + strings.Repeat("e", 4096) + `","cursors":{"` + own.String() + `":1}}}`,
+		`{"type":"resume","id":"x","data":{"epoch":"` + strings.Repeat("e", 4096) + `","cursors":{"` + own.String() +
+			`":1}}}`,
 		`{"type":"resume","id":"x","data":{"cursors":{"` + own.String() + `":-7}}}`,
 		`{"type":"resume","id":"x","data":{"cursors":{"x":1}}}`,
 		`{"type":"resume","id":"x","data":{"cursors":`,
@@ -346,13 +360,14 @@ func floodResumes(t *testing.T, s *server, own, foreign chat.ID, epoch string) {
 	talking.Wait()
 }
 
-// flood sends n requests on as many sockets as that takes: the server closes one
-// that does nothing but wrong.
+// flood sends n requests, on as many sockets as it takes: the server closes sockets
+// that send only errors.
 func flood(t *testing.T, ctx context.Context, s *server, r *rand.Rand, bad []string, n int) {
 	for n > 0 {
-		conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+token(name(0)), &websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
+		conn, resp, err := websocket.Dial(ctx, "ws://"+s.address+"/api/v1/ws/"+name(0)+"?access_token="+token(name(0)),
+			&websocket.DialOptions{Subprotocols: []string{chat.Protocol}})
 		if err != nil {
-			if resp != nil && resp.StatusCode == http.StatusTooManyRequests { // its user has as many as he may
+			if resp != nil && resp.StatusCode == http.StatusTooManyRequests { // the user has reached the limit
 				continue
 			}
 			t.Errorf("dial: %v", err)

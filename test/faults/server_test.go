@@ -23,10 +23,10 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// patience bounds every wait; nothing is expected to take that long.
+// patience bounds every wait; nothing is expected to take this long.
 const patience = 60 * time.Second
 
-// heartbeat is after how much silence the server asks whether a peer is there.
+// heartbeat is the silence after which the server pings a client.
 const heartbeat = 2 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -42,13 +42,12 @@ func run(m *testing.M) int {
 	return code
 }
 
-// database is where a server keeps its data, and how the proof reads it.
+// database is a server's database, which the proof also reads.
 type database interface {
 	url() string
 	// read reads the logs of the channels.
 	read(rec *history.Recorder, channels []chat.ID) error
-	// forgetEpoch makes the history another one, as a restore does, while no server
-	// is on.
+	// forgetEpoch gives the database a new epoch, as a restore does, while no server runs.
 	forgetEpoch(t *testing.T)
 }
 
@@ -96,10 +95,10 @@ func (s *server) start() {
 
 func (s *server) tail() string { return s.Log.Tail(30) }
 
-// kill ends the server with no chance to do anything.
+// kill kills the server.
 func (s *server) kill() { s.Kill() }
 
-// stop ends it as a supervisor does.
+// stop stops it as a supervisor does.
 func (s *server) stop() {
 	if err := s.Stop(); errors.Is(err, testkit.ErrNotStopped) {
 		s.t.Error(err)
@@ -144,7 +143,8 @@ func (f sqliteFile) forgetEpoch(t *testing.T) {
 }
 
 func (p postgres) forgetEpoch(t *testing.T) {
-	if err := p.server.Exec(p.name, "UPDATE meta SET value = decode(md5(random()::text), 'hex') WHERE name = 'epoch'"); err != nil {
+	if err := p.server.Exec(p.name,
+		"UPDATE meta SET value = decode(md5(random()::text), 'hex') WHERE name = 'epoch'"); err != nil {
 		t.Errorf("change the epoch: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func (p postgres) forgetEpoch(t *testing.T) {
 type postgres struct {
 	server *pgtest.Server
 	name   string
-	socket bool // the server comes by the Unix socket
+	socket bool // the server connects through the Unix socket
 }
 
 var databases atomic.Int64
@@ -202,60 +202,65 @@ func (p postgres) read(rec *history.Recorder, channels []chat.ID) error {
 	}, "replace(%s::text, '-', '')")
 }
 
-// readRows reads logs with a connection of its own. (The server has channels of its
-// own, whose old messages it forgets.)
-func readRows(rec *history.Recorder, channels []chat.ID, query func(string, func(func(...any) error) error) error, hexOf string) error {
+// readRows reads the logs over its own connection. (The server has channels of its own,
+// whose old messages it deletes.)
+func readRows(rec *history.Recorder, channels []chat.ID, query func(string, func(func(...any) error) error) error,
+	hexOf string,
+) error {
 	ours := make(map[chat.ID]bool)
 	for _, ch := range channels {
 		ours[ch] = true
 	}
 	id := func(column string) string { return fmt.Sprintf(hexOf, column) }
-	err := query("SELECT "+id("channel_id")+", seq, "+id("id")+", user_id FROM messages ORDER BY channel_id, seq", func(scan func(...any) error) error {
-		var channel, message, user string
-		r := history.Record{Kind: history.Stored, What: history.Message}
-		if err := scan(&channel, &r.Seq, &message, &user); err != nil {
-			return err
-		}
-		if !ours[parse(channel)] {
+	err := query("SELECT "+id("channel_id")+", seq, "+id("id")+", user_id FROM messages ORDER BY channel_id, seq",
+		func(scan func(...any) error) error {
+			var channel, message, user string
+			r := history.Record{Kind: history.Stored, What: history.Message}
+			if err := scan(&channel, &r.Seq, &message, &user); err != nil {
+				return err
+			}
+			if !ours[parse(channel)] {
+				return nil
+			}
+			r.Channel, r.ID, r.User = rec.Channel(parse(channel)), parse(message), rec.User(chat.UserID(user))
+			rec.Store(r)
 			return nil
-		}
-		r.Channel, r.ID, r.User = rec.Channel(parse(channel)), parse(message), rec.User(chat.UserID(user))
-		rec.Store(r)
-		return nil
-	})
+		})
 	if err != nil {
 		return err
 	}
-	return query("SELECT "+id("channel_id")+", seq, type, user_id, payload FROM changes ORDER BY channel_id, seq", func(scan func(...any) error) error {
-		var channel, kind, user, text string
-		r := history.Record{Kind: history.Stored}
-		if err := scan(&channel, &r.Seq, &kind, &user, &text); err != nil {
-			return err
-		}
-		if !ours[parse(channel)] {
+	return query("SELECT "+id("channel_id")+", seq, type, user_id, payload FROM changes ORDER BY channel_id, seq",
+		func(scan func(...any) error) error {
+			var channel, kind, user, text string
+			r := history.Record{Kind: history.Stored}
+			if err := scan(&channel, &r.Seq, &kind, &user, &text); err != nil {
+				return err
+			}
+			if !ours[parse(channel)] {
+				return nil
+			}
+			var p struct {
+				MessageID *chat.ID      `json:"message_id"`
+				Subject   chat.UserID   `json:"subject"`
+				Founders  []chat.UserID `json:"founders"`
+			}
+			if err := json.Unmarshal([]byte(text), &p); err != nil {
+				return err
+			}
+			r.What, r.Channel, r.User = history.WhatOf(chat.EventType(kind)), rec.Channel(parse(channel)),
+				rec.User(chat.UserID(user))
+			if p.MessageID != nil {
+				r.ID = *p.MessageID
+			}
+			if p.Subject != "" {
+				r.User = rec.User(p.Subject)
+			}
+			rec.Store(r)
+			for _, u := range p.Founders {
+				rec.Store(history.Record{Kind: history.InitialMember, Channel: r.Channel, Seq: r.Seq, User: rec.User(u)})
+			}
 			return nil
-		}
-		var p struct {
-			MessageID *chat.ID      `json:"message_id"`
-			Subject   chat.UserID   `json:"subject"`
-			Founders  []chat.UserID `json:"founders"`
-		}
-		if err := json.Unmarshal([]byte(text), &p); err != nil {
-			return err
-		}
-		r.What, r.Channel, r.User = history.WhatOf(chat.EventType(kind)), rec.Channel(parse(channel)), rec.User(chat.UserID(user))
-		if p.MessageID != nil {
-			r.ID = *p.MessageID
-		}
-		if p.Subject != "" {
-			r.User = rec.User(p.Subject)
-		}
-		rec.Store(r)
-		for _, u := range p.Founders {
-			rec.Store(history.Record{Kind: history.InitialMember, Channel: r.Channel, Seq: r.Seq, User: rec.User(u)})
-		}
-		return nil
-	})
+		})
 }
 
 func parse(hex string) chat.ID {

@@ -2,5 +2,5 @@ package faults
 
 import "golang.org/x/sys/unix"
 
-// setns takes the calling thread into a network namespace.
+// setns moves the calling thread into a network namespace.
 func setns(fd uintptr) error { return unix.Setns(int(fd), unix.CLONE_NEWNET) }

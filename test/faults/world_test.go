@@ -16,35 +16,36 @@ import (
 	"github.com/chowk-chat/chowk/client"
 	"github.com/chowk-chat/chowk/internal/history"
 	"github.com/chowk-chat/chowk/internal/testkit"
+	"github.com/chowk-chat/chowk/internal/testkit/natstest"
 )
 
-// size is how much goes on.
+// size is the amount of load.
 type size struct {
 	users, channels, members int
 	think                    time.Duration // between two changes of one user, on average
 	time                     time.Duration // of load and faults
 	quiet                    time.Duration // between two faults: up to three times as long
-	layout                   layout        // of several nodes; zero is one server
+	layout                   layout        // of several nodes; zero for one server
 }
 
-// world is a server, a network and people.
+// world is a server, a network and users.
 type world struct {
 	t      *testing.T
 	size   size
 	seed   uint64
 	db     database
 	server *server
-	others []*server      // nodes beside it
-	way    *testkit.Proxy // between two nodes; nil when there is none
-	nats   *nats          // nil when nodes have their own
-	proxy  *testkit.Proxy // nil when there is a cable
-	cable  *cable         // nil when there is a proxy
+	others []*server        // further nodes
+	way    *testkit.Proxy   // between two nodes; nil without one
+	nats   *natstest.Server // nil if nodes link directly
+	proxy  *testkit.Proxy   // nil with a cable
+	cable  *cable           // nil with a proxy
 	rec    *history.Recorder
 	marks  *history.Log // faults
 	people []*person
 
 	channels []chat.ID // channels[i] is owned by people[i % users]
-	alone    bool      // there is one kind of fault
+	alone    bool      // only one kind of fault is injected
 
 	connected, acked atomic.Int64 // by all clients, so far
 
@@ -53,13 +54,13 @@ type world struct {
 	reading sync.WaitGroup
 }
 
-// epochID makes an id of an epoch's name.
+// epochID returns an id for an epoch's name.
 func epochID(epoch string) chat.ID {
 	sum := sha256.Sum256([]byte(epoch))
 	return chat.ID(sum[:16])
 }
 
-// newWorld connects everybody and makes the channels.
+// newWorld connects all clients and creates the channels.
 func newWorld(t *testing.T, c *cable, z size, seed uint64, db database) *world {
 	t.Helper()
 	w := &world{t: t, size: z, seed: seed, db: db, cable: c, rec: history.NewRecorder()}
@@ -71,7 +72,7 @@ func newWorld(t *testing.T, c *cable, z size, seed uint64, db database) *world {
 		}
 		t.Cleanup(w.proxy.Close)
 	}
-	w.marks = w.rec.Session("the one who breaks things")
+	w.marks = w.rec.Session("the injector of faults")
 	for i := range z.users {
 		w.people = append(w.people, w.join(fmt.Sprintf("u%03d", i), i))
 	}
@@ -91,7 +92,7 @@ func (w *world) connect() {
 			defer cancel()
 			var err error
 			if p.client, err = client.Dial(ctx, p.options()); err == nil {
-				_, err = p.client.Channels(ctx) // so that the user exists
+				_, err = p.client.Channels(ctx) // creates the user
 			}
 			if err != nil {
 				w.t.Errorf("connect %s: %v", p.id, err)
@@ -111,7 +112,7 @@ func (w *world) connect() {
 	})
 }
 
-// found makes the channels, and waits until everybody knows of them.
+// found creates the channels, and waits until all clients know them.
 func (w *world) found() {
 	random := rand.New(rand.NewPCG(w.seed, 1<<40))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -125,7 +126,10 @@ func (w *world) found() {
 				others = append(others, p.id)
 			}
 		}
-		ch, err := owner.client.CreateChannel(ctx, chat.CreateChannelRequest{Name: fmt.Sprint("channel ", i), IsPrivate: true, MemberIDs: others})
+		ch, err := owner.client.CreateChannel(ctx, chat.CreateChannelRequest{
+			Name: fmt.Sprint("channel ", i), IsPrivate: true,
+			MemberIDs: others,
+		})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -134,17 +138,17 @@ func (w *world) found() {
 			members[u] = append(members[u], ch.ID)
 		}
 	}
-	// Only now: without a relay somebody on another node hears of it seconds later.
+	// Only now: without a relay, clients on other nodes learn it seconds later.
 	for _, p := range w.people {
 		for _, id := range members[p.id] {
 			if !p.await(ctx, func() bool { return p.at[id] > 0 }) {
-				w.t.Fatalf("%s does not hear that he is a member of %s", p.id, id)
+				w.t.Fatalf("%s does not learn of being a member of %s", p.id, id)
 			}
 		}
 	}
 }
 
-// start makes everybody act until the world is stopped.
+// start lets all users act until the world is stopped.
 func (w *world) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
@@ -153,25 +157,25 @@ func (w *world) start() {
 	}
 }
 
-// finish heals the network, lets everybody finish and catch up, and proves it.
+// finish repairs the network, lets all clients finish and catch up, and proves the run.
 func (w *world) finish() *history.Report {
 	w.t.Helper()
 	if w.proxy != nil {
 		w.proxy.Delay(0)
 	}
 	for _, p := range w.people {
-		p.asleep.Store(false)
+		p.paused.Store(false)
 	}
 	w.stop()
 	w.acting.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for i := 0; i < len(w.channels) && ctx.Err() == nil; i++ { // each waits long for a server that is no more
+	for i := 0; i < len(w.channels) && ctx.Err() == nil; i++ { // each waits long for a server that is down
 		w.people[i%len(w.people)].send(w.channels[i])
 	}
 	var all sync.WaitGroup
 	for _, p := range w.people {
-		all.Go(func() { p.level(ctx) })
+		all.Go(func() { p.catchUp(ctx) })
 	}
 	all.Wait()
 	for _, p := range w.people {
@@ -188,12 +192,12 @@ func (w *world) finish() *history.Report {
 	}
 	if w.t.Failed() {
 		w.save(h)
-		w.t.Logf("the server said last:\n%s", w.server.tail())
+		w.t.Logf("the end of the server's log:\n%s", w.server.tail())
 	}
 	return report
 }
 
-// save keeps a history that failed, for another look.
+// save keeps a history that failed.
 func (w *world) save(h *history.History) {
 	dir := os.Getenv("CHOWK_FAULTS_KEEP")
 	if dir == "" {
