@@ -9,19 +9,19 @@ import (
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestAutoscalingKeepsPods: who turns it on, or changes something else while it
-// is on, keeps the pods there are. A chart that merely stops to say how many makes it
-// one pod, until the controller looks again: every socket has moved then.
+// TestAutoscalingKeepsPods checks that turning autoscaling on, and upgrades while it
+// is on, keep the number of pods. A chart that only omitted the number would scale to
+// one pod until the controller acts, and every socket would have moved.
 func TestAutoscalingKeepsPods(t *testing.T) {
 	for _, serverSide := range []bool{true, false} {
 		t.Run(fmt.Sprintf("server side %v", serverSide), func(t *testing.T) {
 			t.Parallel()
 			h := newTool(t, serverSide)
-			if err := h.settles(h.install(load(t), values(t, "{ existingSecret: chat, replicaCount: 5 }"))); err != nil {
+			if err := h.checkAfter(h.install(load(t), values(t, "{ existingSecret: chat, replicaCount: 5 }"))); err != nil {
 				t.Fatal(err)
 			}
 			upgrade := func(text string) func() error {
-				return func() error { return h.settles(h.upgrade(load(t), values(t, text))) }
+				return func() error { return h.checkAfter(h.upgrade(load(t), values(t, text))) }
 			}
 			const on = "existingSecret: chat, autoscaling: { enabled: true }"
 			for _, step := range []struct {
@@ -29,30 +29,30 @@ func TestAutoscalingKeepsPods(t *testing.T) {
 				do   func() error
 				want int32
 			}{
-				{"on", upgrade("{ " + on + " }"), 5},
-				{"another change", upgrade("{ " + on + ", config: { auth: jwt } }"), 5},
+				{"turn on", upgrade("{ " + on + " }"), 5},
+				{"another setting changes", upgrade("{ " + on + ", config: { auth: jwt } }"), 5},
 				{"the controller scales", func() error { return h.scale(7) }, 5},
-				{"a change after that", upgrade("{ " + on + ", config: {} }"), 7},
-				{"one more", upgrade("{ " + on + ", drain: { delaySeconds: 5 } }"), 7},
-				{"a step back", func() error { return h.rollback(4) }, 7},
-				{"off", func() error {
-					h.force = serverSide // else the number is the autoscaler's
+				{"a setting changes after that", upgrade("{ " + on + ", config: {} }"), 7},
+				{"another setting changes after that", upgrade("{ " + on + ", drain: { delaySeconds: 5 } }"), 7},
+				{"rollback", func() error { return h.rollback(4) }, 7},
+				{"turn off", func() error {
+					h.force = serverSide // otherwise the autoscaler owns the number
 					return upgrade("{ existingSecret: chat, replicaCount: 6 }")()
 				}, 6},
 			} {
-				least, err := h.least(step.do)
+				least, err := h.minReplicas(step.do)
 				if err != nil {
 					t.Fatalf("%s: %v", step.what, err)
 				}
 				if least != step.want {
-					t.Errorf("%s: at one moment %d pods are asked for, want %d", step.what, least, step.want)
+					t.Errorf("%s: at one time %d pods were requested, want %d", step.what, least, step.want)
 				}
 			}
 		})
 	}
 }
 
-// scale does what the controller does.
+// scale sets the number of pods as the controller does.
 func (s *space) scale(n int32) error {
 	_, err := s.client.AppsV1().Deployments(s.name).UpdateScale(s.ctx, "chat-chowk", &autoscaling.Scale{
 		ObjectMeta: v1.ObjectMeta{Name: "chat-chowk", Namespace: s.name},
@@ -61,8 +61,8 @@ func (s *space) scale(n int32) error {
 	return err
 }
 
-// least is the lowest number of pods that is asked for while something is done.
-func (s *space) least(do func() error) (int32, error) {
+// minReplicas returns the lowest number of pods requested while do runs.
+func (s *space) minReplicas(do func() error) (int32, error) {
 	deployments := s.client.AppsV1().Deployments(s.name)
 	before, err := deployments.Get(s.ctx, "chat-chowk", v1.GetOptions{})
 	if err != nil {
@@ -84,10 +84,10 @@ func (s *space) least(do func() error) (int32, error) {
 	for d := before; d.Generation < after.Generation; least = min(least, *d.Spec.Replicas) {
 		e, ok := <-w.ResultChan()
 		if !ok {
-			return 0, fmt.Errorf("the watch has ended")
+			return 0, fmt.Errorf("the watch ended")
 		}
 		if d, ok = e.Object.(*apps.Deployment); !ok {
-			return 0, fmt.Errorf("the watch says %v", e.Object)
+			return 0, fmt.Errorf("unexpected object of the watch: %v", e.Object)
 		}
 	}
 	return least, nil

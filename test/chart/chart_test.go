@@ -1,5 +1,6 @@
-// Package chart gives the Helm chart to a Kubernetes API server with its controllers,
-// which `make test-chart` builds. It is a module of its own: chowk needs none of them.
+// Package chart tests the Helm chart against a Kubernetes API server with its
+// controllers, which `make test-chart` builds. It is a separate module, because chowk
+// itself needs none of their dependencies.
 package chart
 
 import (
@@ -8,15 +9,15 @@ import (
 	"testing"
 )
 
-// variants are what the chart makes, of every kind and with every value that shows.
+// variants have values that change every part of the chart.
 var variants = []struct {
 	name, values string
-	alone        bool // no upgrade leads there: a claim keeps its class
+	alone        bool // no upgrade to it is possible: a claim keeps its storage class
 }{
 	{"PostgreSQL", `existingSecret: chat`, false},
 	{"SQLite", `persistence: { enabled: true }`, false},
 	{
-		"a NATS of their own",
+		"external NATS",
 		`{ existingSecret: chat, relay: { external: true }, podDisruptionBudget: { maxUnavailable: 50% } }`, false,
 	},
 	{
@@ -31,7 +32,7 @@ var variants = []struct {
 		false,
 	},
 	{"monitoring", `{ existingSecret: chat, metrics: { operator: true, labels: { release: prometheus } } }`, false},
-	{"nothing that can be left out", `
+	{"minimal", `
 existingSecret: chat
 replicaCount: 1
 config: {}
@@ -72,8 +73,8 @@ metrics: { operator: true }
 
 const digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// TestServerAcceptsChart: without an error, without a warning, and what comes of it
-// works.
+// TestServerAcceptsChart checks that there is no error and no warning, and that the
+// objects work together.
 func TestServerAcceptsChart(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
@@ -82,14 +83,15 @@ func TestServerAcceptsChart(t *testing.T) {
 			if err := s.create(all); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.works(all); err != nil {
+			if err := s.checkRelease(all); err != nil {
 				t.Fatal(err)
 			}
 		})
 	}
 }
 
-// TestReleaseNames: what helm takes as a name, the server takes in what comes of it.
+// TestReleaseNames checks names that helm accepts: the API server must accept the
+// objects named after them.
 func TestReleaseNames(t *testing.T) {
 	for _, release := range []string{
 		"chowk", "chat.example.org", "a-chowk.b", strings.Repeat("long", 13), strings.Repeat("l", 49) + ".a",
@@ -107,7 +109,7 @@ func TestReleaseNames(t *testing.T) {
 				err = s.create(all)
 			}
 			if err == nil {
-				err = s.works(all)
+				err = s.checkRelease(all)
 			}
 			if err != nil {
 				t.Error(err)
@@ -116,66 +118,70 @@ func TestReleaseNames(t *testing.T) {
 	}
 }
 
-// TestChartMistakesAreDetected: a mistake of each kind in the chart is found.
+// TestChartMistakesAreDetected checks that these tests detect a mistake of each kind
+// in the chart.
 func TestChartMistakesAreDetected(t *testing.T) {
 	for _, c := range []struct{ what, file, from, to, values, want string }{
 		{
-			"a field that does not exist", "deployment", "failureThreshold: 60", "failureTreshold: 60", "",
+			"unknown field", "deployment", "failureThreshold: 60", "failureTreshold: 60", "",
 			`unknown field "spec.template.spec.containers[0].startupProbe.failureTreshold"`,
 		},
 		{
-			"a field twice", "deployment", "          imagePullPolicy:", "          name: chowk\n          imagePullPolicy:", "",
+			"duplicate field", "deployment", "          imagePullPolicy:", "          name: chowk\n          imagePullPolicy:",
+			"",
 			`key "name" already set`,
 		},
 		{
-			"a wrong type", "deployment", "name: ops, containerPort: 8081", "name: ops, containerPort: ops", "", "containerPort",
+			"wrong type", "deployment", "name: ops, containerPort: 8081", "name: ops, containerPort: ops", "", "containerPort",
 		},
 		{
-			"a negative number", "deployment", "periodSeconds: 10", "periodSeconds: -10", "",
+			"negative number", "deployment", "periodSeconds: 10", "periodSeconds: -10", "",
 			"livenessProbe.periodSeconds: Invalid value: -10",
 		},
-		{"a number without quotes", "deployment", `value: ":8080"`, "value: 8080", "", "env"},
+		{"number without quotes", "deployment", `value: ":8080"`, "value: 8080", "", "env"},
 		{"root", "deployment", "runAsNonRoot: true", "runAsNonRoot: false", "", "would violate PodSecurity"},
 		{"privileges", "deployment", "drop: [ALL]", "drop: [NET_RAW]", "", "would violate PodSecurity"},
 		{
-			"an old API", "service", "publishNotReadyAddresses: true",
+			"deprecated field", "service", "publishNotReadyAddresses: true",
 			"publishNotReadyAddresses: true\n  externalIPs: [192.0.2.1]", "", "the server warns",
 		},
 		{
-			"a bound of the budget", "scaling", "maxUnavailable: {{", "minAvailable: 1\n  maxUnavailable: {{", "",
+			"conflicting fields of the budget", "scaling", "maxUnavailable: {{", "minAvailable: 1\n  maxUnavailable: {{", "",
 			"minAvailable and maxUnavailable cannot be both set",
 		},
 		{
-			"a bound of the scaling", "scaling", "stabilizationWindowSeconds: 1800", "stabilizationWindowSeconds: 18000",
+			"limit of the scaling", "scaling", "stabilizationWindowSeconds: 1800", "stabilizationWindowSeconds: 18000",
 			"autoscaling: { enabled: true }", "must be less than or equal to 3600",
 		},
 		{
-			"no interval", "monitoring", "interval: 15s", "interval: a while", "metrics: { operator: true }",
+			"invalid interval", "monitoring", "interval: 15s", "interval: a while", "metrics: { operator: true }",
 			"spec.endpoints[0].interval",
 		},
 		{
-			"a field that a monitor does not have", "monitoring", "scrapeTimeout:", "timeout:", "metrics: { operator: true }",
+			"unknown field of a monitor", "monitoring", "scrapeTimeout:", "timeout:", "metrics: { operator: true }",
 			`unknown field "spec.endpoints[0].timeout"`,
 		},
 		{
-			"a port that pods do not have", "service", "targetPort: http", "targetPort: web", "",
-			"port http leads to no port of the pods (web)",
+			"port missing in pods", "service", "targetPort: http", "targetPort: web", "",
+			"port http refers to a port that pods do not have (web)",
 		},
 		{
-			"a port that the service does not have", "ingress", "port: { name: http }", "port: { name: web }",
-			"ingress: { enabled: true, host: a.example }", "leads to chat-chowk, port web",
+			"port missing in the service", "ingress", "port: { name: http }", "port: { name: web }",
+			"ingress: { enabled: true, host: a.example }", "refers to chat-chowk, port web, which does not exist",
 		},
 		{
-			"a port that nobody may reach", "relay", "ports: [{ port: relay }]", "ports: [{ port: nodes }]", "",
+			"port without access", "relay", "ports: [{ port: relay }]", "ports: [{ port: nodes }]", "",
 			"closes port relay",
 		},
 		{
-			"other pods", "scaling", `include "chowk.selector" .`, `include "chowk.labels" . | replace "chowk" "chowks"`, "",
-			"PodDisruptionBudget chat-chowk: of 2 pods it counts 0",
+			"selector matches no pods", "scaling", `include "chowk.selector" .`,
+			`include "chowk.labels" . | replace "chowk" "chowks"`, "",
+			"PodDisruptionBudget chat-chowk: it counts 0 of 2 pods",
 		},
 		{
-			"no service account", "deployment", `serviceAccountName: {{ include "chowk.name" . }}`, "serviceAccountName: chat",
-			"", "no pod comes of the template",
+			"missing service account", "deployment", `serviceAccountName: {{ include "chowk.name" . }}`,
+			"serviceAccountName: chat",
+			"", "the template creates no pod",
 		},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -184,21 +190,21 @@ func TestChartMistakesAreDetected(t *testing.T) {
 			for _, f := range broken.Templates {
 				if f.Name == "templates/"+c.file+".yaml" {
 					if !bytes.Contains(f.Data, []byte(c.from)) {
-						t.Fatalf("%s has no %q any more", f.Name, c.from)
+						t.Fatalf("%s no longer contains %q", f.Name, c.from)
 					}
 					f.Data = bytes.Replace(f.Data, []byte(c.from), []byte(c.to), 1)
 				}
 			}
 			s := newSpace(t)
-			s.patience = impatience
+			s.timeout = negativeTimeout
 			all, err := rendered(broken, name, values(t, "existingSecret: chat\n"+c.values))
 			if err == nil {
 				if err = s.create(all); err == nil {
-					err = s.works(all)
+					err = s.checkRelease(all)
 				}
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%v, want %q", err, c.want)
+				t.Errorf("got error %v, want one that contains %q", err, c.want)
 			}
 		})
 	}

@@ -31,17 +31,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// programs is where `make test-chart` puts what it builds.
+// programs is the directory into which `make test-chart` builds the programs.
 const programs = "../../bin/cluster"
 
-// What should come has long to come; what should not is not waited for as long.
+// Time limits of waits that should succeed, and of waits that should not.
 const (
-	patience   = 90 * time.Second
-	impatience = 10 * time.Second
+	waitTimeout     = 90 * time.Second
+	negativeTimeout = 10 * time.Second
 )
 
-// cluster is what the tests of this process share: a store, an API server and the
-// controllers, on loopback. It has no machines; standIn acts for them.
+// cluster is shared by all tests of this process: etcd, an API server and the
+// controllers, on loopback. It has no nodes; simulateNodes acts for them.
 type cluster struct {
 	dir        string
 	kubeconfig string
@@ -52,7 +52,7 @@ type cluster struct {
 var shared *cluster
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // of helm
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // discards the log of helm
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "chowk-cluster-")
 		if err != nil {
@@ -68,17 +68,17 @@ func TestMain(m *testing.M) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		machines, err := standIn(ctx, kubernetes.NewForConfigOrDie(shared.config))
+		nodes, err := simulateNodes(ctx, kubernetes.NewForConfigOrDie(shared.config))
 		if err == nil {
-			err = shared.learn(ctx)
-			defer func() { cancel(); <-machines }()
+			err = shared.addMonitoringKinds(ctx)
+			defer func() { cancel(); <-nodes }()
 		}
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "furnish the cluster:", err)
+			fmt.Fprintln(os.Stderr, "prepare the cluster:", err)
 			return 1
 		}
 		code := m.Run()
-		if err := shared.runs(); err != nil {
+		if err := shared.checkRunning(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -90,9 +90,10 @@ type program struct {
 	name string
 	cmd  *exec.Cmd
 	log  bytes.Buffer
-	done chan struct{} // closed once it has ended
+	done chan struct{} // closed when it has exited
 }
 
+// run starts a program.
 func (c *cluster) run(name string, args ...string) error {
 	path, err := filepath.Abs(filepath.Join(programs, name))
 	if err != nil {
@@ -101,7 +102,7 @@ func (c *cluster) run(name string, args ...string) error {
 	p := &program{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = c.dir, &p.log, &p.log
 	if err := startTied(p.cmd); err != nil {
-		return fmt.Errorf("start %s, which make test-chart builds: %w", name, err)
+		return fmt.Errorf("start %s (run make test-chart, which builds it): %w", name, err)
 	}
 	c.running = append(c.running, p)
 	go func() { // ends when the program does
@@ -111,6 +112,7 @@ func (c *cluster) run(name string, args ...string) error {
 	return nil
 }
 
+// start starts all programs.
 func (c *cluster) start() error {
 	ports, err := freePorts(3)
 	if err != nil {
@@ -132,17 +134,17 @@ func (c *cluster) start() error {
 		"--service-account-signing-key-file=accounts.key"); err != nil {
 		return err
 	}
-	if err := c.answers(); err != nil {
+	if err := c.waitReady(); err != nil {
 		return err
 	}
 	return c.run("kube-controller-manager", "--kubeconfig="+c.kubeconfig, "--secure-port=0", "--leader-elect=false",
-		"--controllers=*,-node-lifecycle-controller", // which waits for heartbeats of machines
+		"--controllers=*,-node-lifecycle-controller", // needs heartbeats of nodes
 		"--service-account-private-key-file=accounts.key", "--horizontal-pod-autoscaler-sync-period=1s",
 		"--root-ca-file="+filepath.Join(c.dir, "certs", "apiserver.crt"))
 }
 
-// learn makes the server know the kinds of the Prometheus operator.
-func (c *cluster) learn(ctx context.Context) error {
+// addMonitoringKinds creates the resource definitions of the Prometheus operator.
+func (c *cluster) addMonitoringKinds(ctx context.Context) error {
 	client, err := dynamic.NewForConfig(c.config)
 	if err != nil {
 		return err
@@ -163,19 +165,19 @@ func (c *cluster) learn(ctx context.Context) error {
 			return err
 		}
 		listed := client.Resource(schema.GroupVersionResource{Group: "monitoring.coreos.com", Version: "v1", Resource: kind})
-		if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(
+		if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, waitTimeout, true, func(
 			ctx context.Context,
 		) (bool, error) {
 			_, err := listed.List(ctx, v1.ListOptions{})
 			return err == nil, nil
 		}); err != nil {
-			return fmt.Errorf("learn %s: %w", kind, err)
+			return fmt.Errorf("wait for kind %s: %w", kind, err)
 		}
 	}
 	return nil
 }
 
-// write makes the key that signs for service accounts, and the administrator's token.
+// write writes the key that signs for service accounts, and the administrator's token.
 func (c *cluster) write(server string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -189,7 +191,7 @@ func (c *cluster) write(server string) error {
 	for name, text := range map[string]string{
 		"accounts.key": string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})),
 		"tokens":       token + `,admin,admin,system:masters`,
-		// The server makes its certificate when it starts.
+		// The server creates its certificate when it starts.
 		"kubeconfig": fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters: [{ name: test, cluster: { server: %q, certificate-authority: certs/apiserver.crt } }]
@@ -205,16 +207,16 @@ current-context: test
 	return nil
 }
 
-// answers waits for the API server.
-func (c *cluster) answers() error {
+// waitReady waits for the API server.
+func (c *cluster) waitReady() error {
 	var last error
-	err := wait.PollUntilContextTimeout(context.Background(), 100*time.Millisecond, patience, true, func(
+	err := wait.PollUntilContextTimeout(context.Background(), 100*time.Millisecond, waitTimeout, true, func(
 		ctx context.Context,
 	) (bool, error) {
-		if err := c.runs(); err != nil {
+		if err := c.checkRunning(); err != nil {
 			return false, err
 		}
-		last = c.ask(ctx)
+		last = c.checkReady(ctx)
 		return last == nil, nil
 	})
 	if wait.Interrupted(err) {
@@ -223,8 +225,8 @@ func (c *cluster) answers() error {
 	return err
 }
 
-// ask asks the API server, whose certificate must be there, whether it is ready.
-func (c *cluster) ask(ctx context.Context) error {
+// checkReady checks that the API server has its certificate and is ready.
+func (c *cluster) checkReady(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(c.dir, "certs", "apiserver.crt")); err != nil {
 		return err
 	}
@@ -242,19 +244,19 @@ func (c *cluster) ask(ctx context.Context) error {
 	return err
 }
 
-// runs says which program has ended by itself.
-func (c *cluster) runs() error {
+// checkRunning returns an error if a program has exited.
+func (c *cluster) checkRunning() error {
 	for _, p := range c.running {
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s has ended: %s", p.name, p.tail())
+			return fmt.Errorf("%s has exited: %s", p.name, p.tail())
 		default:
 		}
 	}
 	return nil
 }
 
-// stop ends the programs, the last one first, and waits for them.
+// stop stops the programs, the last one first, and waits for them.
 func (c *cluster) stop() {
 	for i := len(c.running) - 1; i >= 0; i-- {
 		p := c.running[i]
@@ -268,7 +270,7 @@ func (c *cluster) stop() {
 	}
 }
 
-// tail is what a program said last, once it has ended.
+// tail returns the last lines of output of a program that has ended.
 func (p *program) tail() string {
 	lines := strings.Split(strings.TrimSpace(p.log.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
@@ -281,7 +283,7 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // after the others are chosen, so that they differ
+		defer l.Close() // kept open until all are chosen, so that they differ
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		ports = append(ports, port)
 	}

@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	folder = "../../deploy/helm/chowk"
-	name   = "chat" // of the release
+	chartDir = "../../deploy/helm/chowk"
+	name     = "chat" // of the release
 )
 
 func load(t *testing.T) *chart.Chart {
 	t.Helper()
-	c, err := loader.Load(folder)
+	c, err := loader.Load(chartDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func values(t *testing.T, text string) map[string]any {
 	return v
 }
 
-// render gives the objects as helm template does, without a server.
+// render returns the objects as helm template does, without a server.
 func render(t *testing.T, c *chart.Chart, text string) []*unstructured.Unstructured {
 	t.Helper()
 	all, err := rendered(c, name, values(t, text))
@@ -89,7 +89,7 @@ func parse(manifest string) (all []*unstructured.Unstructured, err error) {
 			return nil, err
 		}
 		o := new(unstructured.Unstructured)
-		if err := yaml.UnmarshalStrict(text, &o.Object); err != nil { // a key twice is an error
+		if err := yaml.UnmarshalStrict(text, &o.Object); err != nil { // a duplicate key is an error
 			return nil, err
 		}
 		if len(o.Object) > 0 {
@@ -98,10 +98,10 @@ func parse(manifest string) (all []*unstructured.Unstructured, err error) {
 	}
 }
 
-// tool is helm, as its program has it: with --wait, which waits for pods.
+// tool runs helm as its program does, with --wait, which waits for pods.
 type tool struct {
 	*space
-	// serverSide is helm 4's way to change objects, the other one helm 3's.
+	// serverSide selects how objects are changed: as helm 4 does, or as helm 3 does.
 	serverSide bool
 	force      bool // --force-conflicts
 	config     *action.Configuration
@@ -122,40 +122,40 @@ func newTool(t *testing.T, serverSide bool) *tool {
 func (h *tool) install(c *chart.Chart, v map[string]any) (*helm.Release, error) {
 	i := action.NewInstall(h.config)
 	i.ReleaseName, i.Namespace, i.ServerSideApply = name, h.space.name, h.serverSide
-	i.WaitStrategy, i.Timeout = kube.StatusWatcherStrategy, patience
+	i.WaitStrategy, i.Timeout = kube.StatusWatcherStrategy, waitTimeout
 	made, err := i.RunWithContext(h.ctx, c, v)
 	if err != nil {
 		return nil, err
 	}
-	return made.(*helm.Release), h.heard.err()
+	return made.(*helm.Release), h.warnings.err()
 }
 
 func (h *tool) upgrade(c *chart.Chart, v map[string]any) (*helm.Release, error) {
 	u := action.NewUpgrade(h.config)
-	u.Namespace, u.WaitStrategy, u.Timeout = h.space.name, kube.StatusWatcherStrategy, patience
+	u.Namespace, u.WaitStrategy, u.Timeout = h.space.name, kube.StatusWatcherStrategy, waitTimeout
 	u.ForceConflicts = h.force
 	made, err := u.RunWithContext(h.ctx, name, c, v)
 	if err != nil {
 		return nil, err
 	}
-	return made.(*helm.Release), h.heard.err()
+	return made.(*helm.Release), h.warnings.err()
 }
 
 func (h *tool) rollback(version int) error {
 	r := action.NewRollback(h.config)
-	r.Version, r.WaitStrategy, r.Timeout = version, kube.StatusWatcherStrategy, patience
-	return errors.Join(r.Run(name), h.heard.err())
+	r.Version, r.WaitStrategy, r.Timeout = version, kube.StatusWatcherStrategy, waitTimeout
+	return errors.Join(r.Run(name), h.warnings.err())
 }
 
 func (h *tool) uninstall() error {
 	u := action.NewUninstall(h.config)
-	u.WaitStrategy, u.Timeout = kube.StatusWatcherStrategy, patience
+	u.WaitStrategy, u.Timeout = kube.StatusWatcherStrategy, waitTimeout
 	_, err := u.Run(name)
-	return errors.Join(err, h.heard.err())
+	return errors.Join(err, h.warnings.err())
 }
 
-// settles looks whether what helm has done works.
-func (h *tool) settles(r *helm.Release, err error) error {
+// checkAfter checks that the objects of a release work, unless helm returned an error.
+func (h *tool) checkAfter(r *helm.Release, err error) error {
 	if err != nil {
 		return err
 	}
@@ -163,5 +163,5 @@ func (h *tool) settles(r *helm.Release, err error) error {
 	if err != nil {
 		return err
 	}
-	return h.works(all)
+	return h.checkRelease(all)
 }

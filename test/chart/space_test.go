@@ -21,31 +21,33 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// space is a namespace that admits restricted pods alone, and those who talk to it.
+// space is a namespace that admits only restricted pods, with its clients.
 type space struct {
-	name    string
-	ctx     context.Context
-	flags   *genericclioptions.ConfigFlags
-	client  kubernetes.Interface
-	objects dynamic.Interface
-	mapper  meta.RESTMapper
-	heard   *warnings
-	// patience is how long what should come may take.
-	patience time.Duration
+	name     string
+	ctx      context.Context
+	flags    *genericclioptions.ConfigFlags
+	client   kubernetes.Interface
+	objects  dynamic.Interface
+	mapper   meta.RESTMapper
+	warnings *warningLog
+	// timeout limits each wait.
+	timeout time.Duration
 }
 
 var spaces atomic.Int64
 
 func newSpace(t *testing.T) *space {
 	t.Helper()
-	s := &space{name: fmt.Sprintf("space-%d", spaces.Add(1)), ctx: t.Context(), heard: new(warnings), patience: patience}
+	s := &space{
+		name: fmt.Sprintf("space-%d", spaces.Add(1)), ctx: t.Context(), warnings: new(warningLog), timeout: waitTimeout,
+	}
 	s.flags = genericclioptions.NewConfigFlags(true)
 	s.flags.KubeConfig, s.flags.Namespace = &shared.kubeconfig, &s.name
 	cacheDir := t.TempDir()
 	s.flags.CacheDir = &cacheDir
 	s.flags.WrapConfigFn = func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = -1, -1
-		c.WarningHandler = s.heard
+		c.WarningHandler = s.warnings
 		return c
 	}
 	config, err := s.flags.ToRESTConfig()
@@ -72,66 +74,66 @@ func newSpace(t *testing.T) *space {
 	return s
 }
 
-// warnings are what the API server says in Warning headers.
-type warnings struct {
-	mu   sync.Mutex // guards said
-	said []string
+// warningLog collects the Warning headers of the API server.
+type warningLog struct {
+	mu    sync.Mutex // guards texts
+	texts []string
 }
 
-// HandleWarningHeader is rest.WarningHandler's.
-func (w *warnings) HandleWarningHeader(_ int, _, text string) {
+// HandleWarningHeader implements rest.WarningHandler.
+func (w *warningLog) HandleWarningHeader(_ int, _, text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.said = append(w.said, text)
+	w.texts = append(w.texts, text)
 }
 
-func (w *warnings) err() error {
+func (w *warningLog) err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.said) == 0 {
+	if len(w.texts) == 0 {
 		return nil
 	}
-	return errors.New("the server warns: " + strings.Join(w.said, "; "))
+	return errors.New("the server warns: " + strings.Join(w.texts, "; "))
 }
 
-// of gives the resource of an object of this namespace.
-func (s *space) of(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
+// resource returns the client for objects of this kind in the namespace.
+func (s *space) resource(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	k := o.GroupVersionKind()
 	m, err := s.mapper.RESTMapping(k.GroupKind(), k.Version)
 	if err != nil {
 		return nil, err
 	}
 	if m.Scope.Name() != meta.RESTScopeNameNamespace {
-		return nil, fmt.Errorf("%s is no object of a namespace", k.Kind)
+		return nil, fmt.Errorf("%s is not a namespaced kind", k.Kind)
 	}
 	return s.objects.Resource(m.Resource).Namespace(s.name), nil
 }
 
-// create gives the objects to the server one by one, as kubectl create --validate=strict
-// does, and collects what it has against them.
+// create creates the objects one by one, as kubectl create --validate=strict does, and
+// returns all errors and warnings.
 func (s *space) create(all []*unstructured.Unstructured) error {
-	var wrong []error
+	var problems []error
 	for _, o := range all {
-		r, err := s.of(o)
+		r, err := s.resource(o)
 		if err == nil {
 			_, err = r.Create(s.ctx, o, v1.CreateOptions{FieldValidation: v1.FieldValidationStrict})
 		}
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s %s: %w", o.GetKind(), o.GetName(), err))
+			problems = append(problems, fmt.Errorf("%s %s: %w", o.GetKind(), o.GetName(), err))
 		}
 	}
-	return errors.Join(append(wrong, s.heard.err())...)
+	return errors.Join(append(problems, s.warnings.err())...)
 }
 
-// eventually waits until f has nothing against it, and gives what it had last. What f
-// wraps in hopeless does not get better.
+// eventually polls until f returns nil, and returns its last error. A permanentError
+// ends it.
 func (s *space) eventually(f func() error) error {
 	var last error
-	err := wait.PollUntilContextTimeout(s.ctx, 100*time.Millisecond, s.patience, true, func(
+	err := wait.PollUntilContextTimeout(s.ctx, 100*time.Millisecond, s.timeout, true, func(
 		context.Context,
 	) (bool, error) {
 		last = f()
-		if errors.As(last, new(hopeless)) {
+		if errors.As(last, new(permanentError)) {
 			return false, last
 		}
 		return last == nil, nil
@@ -142,4 +144,5 @@ func (s *space) eventually(f func() error) error {
 	return err
 }
 
-type hopeless struct{ error }
+// permanentError is an error that no retry resolves.
+type permanentError struct{ error }

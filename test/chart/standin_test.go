@@ -16,15 +16,15 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// machine is where all pods are.
-const machine = "stand-in"
+// nodeName is the node that all pods are assigned to.
+const nodeName = "simulated"
 
-// standIn acts for the machines that the cluster lacks: each pod runs and is ready at
-// once, ends at once, and a volume is there for each claim. Nothing is started. Its
-// channel is closed once it has ended.
-func standIn(ctx context.Context, client kubernetes.Interface) (<-chan struct{}, error) {
+// simulateNodes acts for the nodes that the cluster lacks: it marks each pod as
+// running and ready, deletes terminating pods, and provides a volume for each claim.
+// Nothing is started. The channel is closed when it has ended.
+func simulateNodes(ctx context.Context, client kubernetes.Interface) (<-chan struct{}, error) {
 	if _, err := client.CoreV1().Nodes().Create(
-		ctx, &core.Node{ObjectMeta: meta.ObjectMeta{Name: machine}}, meta.CreateOptions{},
+		ctx, &core.Node{ObjectMeta: meta.ObjectMeta{Name: nodeName}}, meta.CreateOptions{},
 	); err != nil {
 		return nil, err
 	}
@@ -33,29 +33,29 @@ func standIn(ctx context.Context, client kubernetes.Interface) (<-chan struct{},
 	act := func(what string, f func(any) error) cache.ResourceEventHandler {
 		handle := func(o any) {
 			if err := f(o); err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-				fmt.Fprintf(os.Stderr, "stand in for a %s: %v\n", what, err)
+				fmt.Fprintf(os.Stderr, "simulate a %s: %v\n", what, err)
 			}
 		}
 		return cache.ResourceEventHandlerFuncs{AddFunc: handle, UpdateFunc: func(_, o any) { handle(o) }}
 	}
-	_, _ = factory.Core().V1().Pods().Informer().AddEventHandler(act("machine", func(o any) error {
+	_, _ = factory.Core().V1().Pods().Informer().AddEventHandler(act("node", func(o any) error {
 		switch pod := o.(*core.Pod); {
 		case pod.Spec.NodeName == "":
 			return client.CoreV1().Pods(pod.Namespace).Bind(ctx, &core.Binding{
 				ObjectMeta: meta.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID},
-				Target:     core.ObjectReference{Kind: "Node", Name: machine},
+				Target:     core.ObjectReference{Kind: "Node", Name: nodeName},
 			}, meta.CreateOptions{})
 		case pod.DeletionTimestamp != nil:
 			return client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, *meta.NewDeleteOptions(0))
 		case pod.Status.PodIP == "":
 			n := addresses.Add(1)
-			return runs(ctx, client, pod, fmt.Sprintf("10.%d.%d.%d", 128+n>>16&127, n>>8&255, n&255))
+			return setRunning(ctx, client, pod, fmt.Sprintf("10.%d.%d.%d", 128+n>>16&127, n>>8&255, n&255))
 		}
 		return nil
 	}))
 	_, _ = factory.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(act("volume", func(o any) error {
 		if claim := o.(*core.PersistentVolumeClaim); claim.Spec.VolumeName == "" {
-			return provides(ctx, client, claim)
+			return provideVolume(ctx, client, claim)
 		}
 		return nil
 	}))
@@ -69,7 +69,7 @@ func standIn(ctx context.Context, client kubernetes.Interface) (<-chan struct{},
 	return done, nil
 }
 
-func runs(ctx context.Context, client kubernetes.Interface, pod *core.Pod, address string) error {
+func setRunning(ctx context.Context, client kubernetes.Interface, pod *core.Pod, address string) error {
 	status := core.PodStatus{Phase: core.PodRunning, PodIP: address, PodIPs: []core.PodIP{{IP: address}}}
 	for _, c := range []core.PodConditionType{core.PodInitialized, core.ContainersReady, core.PodReady} {
 		status.Conditions = append(status.Conditions, core.PodCondition{
@@ -86,7 +86,7 @@ func runs(ctx context.Context, client kubernetes.Interface, pod *core.Pod, addre
 	return err
 }
 
-func provides(ctx context.Context, client kubernetes.Interface, claim *core.PersistentVolumeClaim) error {
+func provideVolume(ctx context.Context, client kubernetes.Interface, claim *core.PersistentVolumeClaim) error {
 	volume := &core.PersistentVolume{
 		ObjectMeta: meta.ObjectMeta{Name: claim.Namespace + "-" + claim.Name},
 		Spec: core.PersistentVolumeSpec{

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// startTied starts a program that the kernel ends when this process does, however it
-// ends. The signal comes when the thread that started it ends, so that thread is kept.
+// startTied starts a program that the kernel kills when this process ends. The signal
+// is sent when the thread that started the program ends, so that thread is kept.
 func startTied(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() { // ends with the process: its thread must last as long as the program

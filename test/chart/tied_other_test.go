@@ -4,5 +4,5 @@ package chart
 
 import "os/exec"
 
-// startTied starts a program that ends with cluster.stop.
+// startTied starts a program that only cluster.stop ends.
 func startTied(cmd *exec.Cmd) error { return cmd.Start() }

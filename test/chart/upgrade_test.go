@@ -14,10 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// state is what the server has of the release, by kind, without what it gave to each.
+// state has the objects of a release, by kind and name, without fields that the server
+// assigns.
 type state map[string]map[string]any
 
-// kinds are those that any variant has.
+// kinds returns an object of each kind in any variant.
 func kinds(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
 	c, all := load(t), map[string]*unstructured.Unstructured{}
@@ -32,7 +33,7 @@ func kinds(t *testing.T) []*unstructured.Unstructured {
 func (s *space) state(kinds []*unstructured.Unstructured) (state, error) {
 	all := state{}
 	for _, kind := range kinds {
-		r, err := s.of(kind)
+		r, err := s.resource(kind)
 		if err != nil {
 			return nil, err
 		}
@@ -43,20 +44,20 @@ func (s *space) state(kinds []*unstructured.Unstructured) (state, error) {
 			return nil, err
 		}
 		for _, o := range list.Items {
-			all[o.GetKind()+"/"+o.GetName()] = bare(o)
+			all[o.GetKind()+"/"+o.GetName()] = normalize(o)
 		}
 	}
-	// The controller says how many.
+	// The controller sets the number of pods.
 	if all["HorizontalPodAutoscaler/chat-chowk"] != nil {
-		all[deployment] = uncounted(all[deployment])
+		all[deployment] = withoutReplicas(all[deployment])
 	}
 	return all, nil
 }
 
 const deployment = "Deployment/chat-chowk"
 
-// uncounted is a deployment that does not say how many.
-func uncounted(d map[string]any) map[string]any {
+// withoutReplicas returns a copy of a deployment without its number of pods.
+func withoutReplicas(d map[string]any) map[string]any {
 	d = maps.Clone(d)
 	spec := maps.Clone(d["spec"].(map[string]any))
 	delete(spec, "replicas")
@@ -64,8 +65,8 @@ func uncounted(d map[string]any) map[string]any {
 	return d
 }
 
-// bare takes away what differs from one namespace to the other.
-func bare(o unstructured.Unstructured) map[string]any {
+// normalize removes what differs between namespaces.
+func normalize(o unstructured.Unstructured) map[string]any {
 	annotations := o.GetAnnotations()
 	maps.DeleteFunc(annotations, func(k, _ string) bool {
 		return strings.HasPrefix(k, "meta.helm.sh/") || strings.HasPrefix(k, "deployment.kubernetes.io/") ||
@@ -75,9 +76,9 @@ func bare(o unstructured.Unstructured) map[string]any {
 	m["metadata"] = map[string]any{"labels": o.GetLabels(), "annotations": annotations}
 	delete(m, "status")
 	if spec, ok := m["spec"].(map[string]any); ok {
-		for _, given := range []string{"clusterIP", "clusterIPs", "healthCheckNodePort", "volumeName"} {
-			if spec[given] != core.ClusterIPNone {
-				delete(spec, given)
+		for _, assigned := range []string{"clusterIP", "clusterIPs", "healthCheckNodePort", "volumeName"} {
+			if spec[assigned] != core.ClusterIPNone {
+				delete(spec, assigned)
 			}
 		}
 		ports, _ := spec["ports"].([]any)
@@ -88,30 +89,31 @@ func bare(o unstructured.Unstructured) map[string]any {
 	return m
 }
 
-// unlike says where two states differ.
-func unlike(got, want state) error {
-	var wrong []string
+// diffStates returns an error that describes where two states differ.
+func diffStates(got, want state) error {
+	var problems []string
 	for _, k := range slices.Sorted(maps.Keys(want)) {
 		if got[k] == nil {
-			wrong = append(wrong, k+" is missing")
+			problems = append(problems, k+" is missing")
 		} else if !cmp.Equal(want[k], got[k]) {
-			wrong = append(wrong, k+" is not as (-) a fresh install has it, but (+)\n"+cmp.Diff(want[k], got[k]))
+			problems = append(problems, k+" differs from a fresh install (-want +got)\n"+cmp.Diff(want[k], got[k]))
 		}
 	}
 	for k := range got {
-		// All messages are in it: it stays.
+		// A claim is kept: it contains all messages.
 		if want[k] == nil && !strings.HasPrefix(k, "PersistentVolumeClaim/") {
-			wrong = append(wrong, k+" is left over")
+			problems = append(problems, k+" is left over")
 		}
 	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s", strings.Join(wrong, "\n"))
+	if len(problems) > 0 {
+		return fmt.Errorf("%s", strings.Join(problems, "\n"))
 	}
 	return nil
 }
 
-// TestUpgrades: from every variant to every other one and back ends where a fresh
-// install does, with helm 4's way to change objects and with helm 3's.
+// TestUpgrades upgrades from every variant to every other one, and rolls back. Each
+// step must end in the state of a fresh install, with helm 4's way to change objects
+// and with helm 3's.
 func TestUpgrades(t *testing.T) {
 	all := kinds(t)
 	var mu sync.Mutex
@@ -121,7 +123,7 @@ func TestUpgrades(t *testing.T) {
 			t.Run(v.name, func(t *testing.T) {
 				t.Parallel()
 				h := newTool(t, true)
-				if err := h.settles(h.install(load(t), values(t, v.values))); err != nil {
+				if err := h.checkAfter(h.install(load(t), values(t, v.values))); err != nil {
 					t.Fatal(err)
 				}
 				s, err := h.state(all)
@@ -136,7 +138,7 @@ func TestUpgrades(t *testing.T) {
 				}
 				s, err = h.state(all)
 				if err == nil {
-					err = unlike(s, nil)
+					err = diffStates(s, nil)
 				}
 				if err != nil {
 					t.Error(err)
@@ -146,7 +148,7 @@ func TestUpgrades(t *testing.T) {
 	})
 	for _, serverSide := range []bool{true, false} {
 		for _, from := range variants {
-			// Helm 3's way, once from little and once from much.
+			// Helm 3's way is tested from a small and from a large variant.
 			if from.alone || !serverSide && from.name != "PostgreSQL" && from.name != "everything" {
 				continue
 			}
@@ -163,41 +165,41 @@ func upgrades(
 ) {
 	h := newTool(t, serverSide)
 	first := values(t, text)
-	if err := h.settles(h.install(load(t), first)); err != nil {
+	if err := h.checkAfter(h.install(load(t), first)); err != nil {
 		t.Fatal(err)
 	}
 	const scaled = "autoscaling"
-	h.force = serverSide && from == scaled // as the guide says
-	now := func(what, variant string, uncertain bool) {
+	h.force = serverSide && from == scaled // as the guide describes
+	check := func(what, variant string, uncertain bool) {
 		t.Helper()
 		s, err := h.state(all)
 		want := fresh[variant]
 		if err == nil && uncertain {
-			// The autoscaler may act once more before helm takes it away.
+			// The autoscaler may act once more before helm removes it.
 			want = maps.Clone(want)
-			want[deployment] = uncounted(want[deployment])
-			s[deployment] = uncounted(s[deployment])
+			want[deployment] = withoutReplicas(want[deployment])
+			s[deployment] = withoutReplicas(s[deployment])
 		}
 		if err == nil {
-			err = unlike(s, want)
+			err = diffStates(s, want)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	now("install", from, false)
+	check("install", from, false)
 	for _, to := range variants {
 		if to.name == from || to.alone {
 			continue
 		}
 		what := "upgrade to " + to.name
-		if err := h.settles(h.upgrade(load(t), values(t, to.values))); err != nil {
+		if err := h.checkAfter(h.upgrade(load(t), values(t, to.values))); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		now(what, to.name, from == scaled)
+		check(what, to.name, from == scaled)
 		if err := h.rollback(1); err != nil {
-			t.Fatalf("back from %s: %v", to.name, err)
+			t.Fatalf("rollback from %s: %v", to.name, err)
 		}
-		now("back from "+to.name, from, to.name == scaled)
+		check("rollback from "+to.name, from, to.name == scaled)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// release is the chart's objects as the server has them.
+// release has the chart's objects as the server has them.
 type release struct {
 	*space
 	deployment *apps.Deployment
@@ -30,27 +30,27 @@ type release struct {
 	claims     map[string]bool
 }
 
-// works waits until pods have come from the chart's objects and looks whether the
-// objects know each other: the server takes one that names something that is not there.
-func (s *space) works(all []*unstructured.Unstructured) error {
+// checkRelease waits until the pods exist and checks that references between objects
+// are valid: the server accepts objects that refer to missing ones.
+func (s *space) checkRelease(all []*unstructured.Unstructured) error {
 	return s.eventually(func() error {
-		r, err := s.look(all)
+		r, err := s.load(all)
 		if err != nil {
 			return err
 		}
-		wrong := []error{r.template()}
+		problems := []error{r.checkTemplate()}
 		for _, o := range all {
 			if check := checks[o.GetKind()]; check != nil {
 				if err := check(r, o.GetName()); err != nil {
-					wrong = append(wrong, fmt.Errorf("%s %s: %w", o.GetKind(), o.GetName(), err))
+					problems = append(problems, fmt.Errorf("%s %s: %w", o.GetKind(), o.GetName(), err))
 				}
 			}
 		}
-		return errors.Join(wrong...)
+		return errors.Join(problems...)
 	})
 }
 
-func (s *space) look(all []*unstructured.Unstructured) (*release, error) {
+func (s *space) load(all []*unstructured.Unstructured) (*release, error) {
 	r := &release{
 		space: s, services: map[string]*core.Service{}, accounts: map[string]bool{}, configs: map[string]bool{},
 		claims: map[string]bool{},
@@ -70,19 +70,19 @@ func (s *space) look(all []*unstructured.Unstructured) (*release, error) {
 			r.claims[o.GetName()] = true
 		}
 		if err != nil {
-			return nil, hopeless{err}
+			return nil, permanentError{err}
 		}
 	}
 	d := r.deployment
 	for _, c := range d.Status.Conditions {
 		if c.Type == apps.DeploymentReplicaFailure && c.Status == core.ConditionTrue {
-			return nil, hopeless{errors.New("no pod comes of the template: " + c.Message)}
+			return nil, permanentError{errors.New("the template creates no pod: " + c.Message)}
 		}
 	}
 	if want := *d.Spec.Replicas; d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas != want ||
 		d.Status.AvailableReplicas != want || d.Status.Replicas != want {
 		return nil, fmt.Errorf(
-			"of %d pods there are %d, new %d, available %d", want, d.Status.Replicas, d.Status.UpdatedReplicas,
+			"%d pods are wanted; there are %d, %d updated, %d available", want, d.Status.Replicas, d.Status.UpdatedReplicas,
 			d.Status.AvailableReplicas,
 		)
 	}
@@ -93,68 +93,71 @@ func (s *space) look(all []*unstructured.Unstructured) (*release, error) {
 		return nil, err
 	}
 	if r.pods = list.Items; len(r.pods) != int(*d.Spec.Replicas) {
-		return nil, fmt.Errorf("%d pods are there", len(r.pods))
+		return nil, fmt.Errorf("there are %d pods", len(r.pods))
 	}
 	return r, nil
 }
 
-// template says what a pod needs that the chart does not make. Secrets are the user's.
-func (r *release) template() error {
-	var wrong []error
+// checkTemplate checks that the chart creates what a pod needs, except secrets, which
+// the user creates.
+func (r *release) checkTemplate() error {
+	var problems []error
 	pod := r.deployment.Spec.Template.Spec
 	if !r.accounts[pod.ServiceAccountName] {
-		wrong = append(wrong, fmt.Errorf("pods have the service account %q, which is not there", pod.ServiceAccountName))
+		problems = append(
+			problems, fmt.Errorf("pods have the service account %q, which does not exist", pod.ServiceAccountName),
+		)
 	}
 	for _, v := range pod.Volumes {
 		if v.ConfigMap != nil && !r.configs[v.ConfigMap.Name] || v.PersistentVolumeClaim != nil &&
 			!r.claims[v.PersistentVolumeClaim.ClaimName] {
-			wrong = append(wrong, fmt.Errorf("pods mount %q, which is not there", v.Name))
+			problems = append(problems, fmt.Errorf("pods mount %q, which does not exist", v.Name))
 		}
 	}
 	c := pod.Containers[0]
 	for name, p := range map[string]*core.Probe{
 		"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe,
 	} {
-		if port := p.HTTPGet.Port.String(); !r.port(port) {
-			wrong = append(wrong, fmt.Errorf("the %s probe asks port %q", name, port))
+		if port := p.HTTPGet.Port.String(); !r.hasPort(port) {
+			problems = append(problems, fmt.Errorf("the %s probe uses port %q, which does not exist", name, port))
 		}
 	}
 	for _, v := range c.Env {
 		if host, _, _ := strings.Cut(v.Value, ":"); v.Name == "CHOWK_RELAY_ROUTES" && r.services[host] == nil {
-			wrong = append(wrong, fmt.Errorf("pods look for each other at %q, which is not there", v.Value))
+			problems = append(problems, fmt.Errorf("relay.routes has %q, which does not exist", v.Value))
 		}
 	}
-	return errors.Join(wrong...)
+	return errors.Join(problems...)
 }
 
-// port says whether pods have a port of that name.
-func (r *release) port(name string) bool {
+// hasPort reports whether pods have a port of that name.
+func (r *release) hasPort(name string) bool {
 	return slices.ContainsFunc(
 		r.deployment.Spec.Template.Spec.Containers[0].Ports, func(p core.ContainerPort) bool { return p.Name == name },
 	)
 }
 
-// checks by the kind of object.
+// checks has the check for each kind of object.
 var checks = map[string]func(*release, string) error{
-	"Service":                 (*release).reaches,
-	"Ingress":                 (*release).leads,
-	"NetworkPolicy":           (*release).guards,
-	"PodDisruptionBudget":     (*release).keeps,
-	"HorizontalPodAutoscaler": (*release).scales,
-	"ServiceMonitor":          (*release).scrapes,
-	"PersistentVolumeClaim":   (*release).binds,
+	"Service":                 (*release).checkService,
+	"Ingress":                 (*release).checkIngress,
+	"NetworkPolicy":           (*release).checkPolicy,
+	"PodDisruptionBudget":     (*release).checkBudget,
+	"HorizontalPodAutoscaler": (*release).checkAutoscaler,
+	"ServiceMonitor":          (*release).checkMonitor,
+	"PersistentVolumeClaim":   (*release).checkClaim,
 }
 
-// reaches: the endpoints of a service are all pods, with every port.
-func (r *release) reaches(name string) error {
-	slices_, err := r.client.DiscoveryV1().EndpointSlices(r.name).List(r.ctx, v1.ListOptions{
+// checkService checks that the endpoints of a service are all pods, with every port.
+func (r *release) checkService(name string) error {
+	endpointSlices, err := r.client.DiscoveryV1().EndpointSlices(r.name).List(r.ctx, v1.ListOptions{
 		LabelSelector: discovery.LabelServiceName + "=" + name,
 	})
 	if err != nil {
 		return err
 	}
 	addresses, ports := 0, map[string]bool{}
-	for _, slice := range slices_.Items {
+	for _, slice := range endpointSlices.Items {
 		for _, e := range slice.Endpoints {
 			addresses += len(e.Addresses)
 		}
@@ -163,17 +166,17 @@ func (r *release) reaches(name string) error {
 		}
 	}
 	if addresses != len(r.pods) {
-		return fmt.Errorf("leads to %d of %d pods", addresses, len(r.pods))
+		return fmt.Errorf("has %d of %d pods", addresses, len(r.pods))
 	}
 	for _, p := range r.services[name].Spec.Ports {
 		if !ports[p.Name] {
-			return fmt.Errorf("port %s leads to no port of the pods (%s)", p.Name, p.TargetPort.String())
+			return fmt.Errorf("port %s refers to a port that pods do not have (%s)", p.Name, p.TargetPort.String())
 		}
 	}
 	return nil
 }
 
-func (r *release) leads(name string) error {
+func (r *release) checkIngress(name string) error {
 	ingress, err := r.client.NetworkingV1().Ingresses(r.name).Get(r.ctx, name, v1.GetOptions{})
 	if err != nil {
 		return err
@@ -181,25 +184,26 @@ func (r *release) leads(name string) error {
 	for _, rule := range ingress.Spec.Rules {
 		for _, p := range rule.HTTP.Paths {
 			to := p.Backend.Service
-			if service := r.services[to.Name]; service == nil || !has(service, to.Port.Name) {
-				return fmt.Errorf("leads to %s, port %s", to.Name, to.Port.Name)
+			if service := r.services[to.Name]; service == nil || !serviceHasPort(service, to.Port.Name) {
+				return fmt.Errorf("refers to %s, port %s, which does not exist", to.Name, to.Port.Name)
 			}
 		}
 	}
 	return nil
 }
 
-func has(s *core.Service, port string) bool {
+func serviceHasPort(s *core.Service, port string) bool {
 	return slices.ContainsFunc(s.Spec.Ports, func(p core.ServicePort) bool { return p.Name == port })
 }
 
-// guards: a policy is about the pods, and open ports are theirs.
-func (r *release) guards(name string) error {
+// checkPolicy checks that a policy applies to the pods, and opens their ports and no
+// others.
+func (r *release) checkPolicy(name string) error {
 	p, err := r.client.NetworkingV1().NetworkPolicies(r.name).Get(r.ctx, name, v1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	if err := r.selects(&p.Spec.PodSelector); err != nil {
+	if err := r.checkSelector(&p.Spec.PodSelector); err != nil {
 		return err
 	}
 	open := map[string]bool{}
@@ -208,14 +212,14 @@ func (r *release) guards(name string) error {
 			open[port.Port.String()] = true
 		}
 		for _, from := range rule.From {
-			if err := r.selects(from.PodSelector); err != nil {
+			if err := r.checkSelector(from.PodSelector); err != nil {
 				return err
 			}
 		}
 	}
 	for _, port := range r.deployment.Spec.Template.Spec.Containers[0].Ports {
 		if !open[port.Name] {
-			return fmt.Errorf("closes port %s to everybody", port.Name)
+			return fmt.Errorf("closes port %s to all clients", port.Name)
 		}
 		delete(open, port.Name)
 	}
@@ -225,59 +229,62 @@ func (r *release) guards(name string) error {
 	return nil
 }
 
-func (r *release) selects(by *v1.LabelSelector) error {
+func (r *release) checkSelector(by *v1.LabelSelector) error {
 	selector, err := v1.LabelSelectorAsSelector(by)
 	if err != nil {
 		return err
 	}
 	for _, pod := range r.pods {
 		if !selector.Matches(labels.Set(pod.Labels)) {
-			return fmt.Errorf("%s are not the pods", selector)
+			return fmt.Errorf("selector %s does not match the pods", selector)
 		}
 	}
 	return nil
 }
 
-// keeps: the controller counts the pods, and lets one go.
-func (r *release) keeps(name string) error {
+// checkBudget checks that the controller counts the pods, and allows one disruption.
+func (r *release) checkBudget(name string) error {
 	b, err := r.client.PolicyV1().PodDisruptionBudgets(r.name).Get(r.ctx, name, v1.GetOptions{})
 	if err != nil {
 		return err
 	}
 	if s := b.Status; int(s.ExpectedPods) != len(r.pods) || s.DisruptionsAllowed < 1 ||
-		s.ObservedGeneration != b.Generation || !met(b.Status.Conditions, policy.DisruptionAllowedCondition) {
-		return fmt.Errorf("of %d pods it counts %d, %d may go", len(r.pods), s.ExpectedPods, s.DisruptionsAllowed)
+		s.ObservedGeneration != b.Generation || !conditionIsTrue(b.Status.Conditions, policy.DisruptionAllowedCondition) {
+		return fmt.Errorf(
+			"it counts %d of %d pods, and allows %d disruptions", s.ExpectedPods, len(r.pods), s.DisruptionsAllowed,
+		)
 	}
 	return nil
 }
 
-func met(all []v1.Condition, name string) bool {
+func conditionIsTrue(all []v1.Condition, name string) bool {
 	return slices.ContainsFunc(all, func(c v1.Condition) bool { return c.Type == name && c.Status == v1.ConditionTrue })
 }
 
-// scales: the controller can scale the deployment, keeps to the bounds, and asks for
-// the metrics, which nobody has here.
-func (r *release) scales(name string) error {
+// checkAutoscaler checks that the controller can scale the deployment within its
+// limits, and requests the metrics, which do not exist here.
+func (r *release) checkAutoscaler(name string) error {
 	h, err := r.client.AutoscalingV2().HorizontalPodAutoscalers(r.name).Get(r.ctx, name, v1.GetOptions{})
 	if err != nil {
 		return err
 	}
 	if n := *r.deployment.Spec.Replicas; n < *h.Spec.MinReplicas || n > h.Spec.MaxReplicas {
-		return fmt.Errorf("%d pods, from %d to %d are asked for", n, *h.Spec.MinReplicas, h.Spec.MaxReplicas)
+		return fmt.Errorf("%d pods, want %d to %d", n, *h.Spec.MinReplicas, h.Spec.MaxReplicas)
 	}
-	said := map[autoscaling.HorizontalPodAutoscalerConditionType]string{}
+	conditions := map[autoscaling.HorizontalPodAutoscalerConditionType]string{}
 	for _, c := range h.Status.Conditions {
-		said[c.Type] = string(c.Status) + " " + c.Reason
+		conditions[c.Type] = string(c.Status) + " " + c.Reason
 	}
-	if able, active := said[autoscaling.AbleToScale], said[autoscaling.ScalingActive]; able != "True SucceededGetScale" ||
+	able, active := conditions[autoscaling.AbleToScale], conditions[autoscaling.ScalingActive]
+	if able != "True SucceededGetScale" ||
 		active != "False FailedGetPodsMetric" && active != "False FailedGetResourceMetric" {
 		return fmt.Errorf("able to scale: %s; active: %s", able, active)
 	}
 	return nil
 }
 
-// scrapes: the monitor finds one service, with its ports.
-func (r *release) scrapes(name string) error {
+// checkMonitor checks that a monitor selects one service, and a port of it.
+func (r *release) checkMonitor(name string) error {
 	o, err := r.objects.Resource(
 		monitoring.SchemeGroupVersion.WithResource(monitoring.ServiceMonitorName),
 	).Namespace(r.name).Get(
@@ -300,16 +307,16 @@ func (r *release) scrapes(name string) error {
 			found = append(found, s)
 		}
 	}
-	if len(found) != 1 || !has(found[0], m.Spec.Endpoints[0].Port) {
-		return fmt.Errorf("finds %d services", len(found))
+	if len(found) != 1 || !serviceHasPort(found[0], m.Spec.Endpoints[0].Port) {
+		return fmt.Errorf("selects %d services, want one with its port", len(found))
 	}
 	if found[0].Labels[m.Spec.JobLabel] != "chowk" {
-		return fmt.Errorf("the job is called %q", found[0].Labels[m.Spec.JobLabel])
+		return fmt.Errorf("the job is %q, want chowk", found[0].Labels[m.Spec.JobLabel])
 	}
 	return nil
 }
 
-func (r *release) binds(name string) error {
+func (r *release) checkClaim(name string) error {
 	c, err := r.client.CoreV1().PersistentVolumeClaims(r.name).Get(r.ctx, name, v1.GetOptions{})
 	if err == nil && c.Status.Phase != core.ClaimBound {
 		err = fmt.Errorf("the claim is %s", c.Status.Phase)

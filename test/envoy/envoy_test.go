@@ -1,5 +1,6 @@
-// Package envoy checks the example for Envoy against Envoy's own definitions of its
-// configuration. It is a module of its own: chowk needs none of them.
+// Package envoy validates the example for Envoy with Envoy's own definitions of its
+// configuration. It is a separate module, because chowk itself needs none of its
+// dependencies.
 package envoy
 
 import (
@@ -19,8 +20,8 @@ import (
 
 const example = "../../deploy/proxies/envoy.yaml"
 
-// parse reads a configuration as Envoy does: what it has no field for is an error,
-// and so is a value that is out of bounds, in typed_config as elsewhere.
+// parse reads a configuration as Envoy does: unknown fields and invalid values are
+// errors, in typed_config as elsewhere.
 func parse(text []byte) (*bootstrap.Bootstrap, error) {
 	js, err := yaml.YAMLToJSON(text)
 	if err != nil {
@@ -49,19 +50,19 @@ func validate(m proto.Message) error {
 		if f.IsList() {
 			for i := range v.List().Len() {
 				if failed == nil {
-					failed = inside(v.List().Get(i).Message().Interface())
+					failed = validateInside(v.List().Get(i).Message().Interface())
 				}
 			}
 		} else {
-			failed = inside(v.Message().Interface())
+			failed = validateInside(v.Message().Interface())
 		}
 		return failed == nil
 	})
 	return failed
 }
 
-// inside looks into what is packed.
-func inside(m proto.Message) error {
+// validateInside validates a message, and unpacks it first if it is an Any.
+func validateInside(m proto.Message) error {
 	packed, ok := m.(*anypb.Any)
 	if !ok {
 		return validate(m)
@@ -91,7 +92,7 @@ func TestExampleIsValid(t *testing.T) {
 	}
 	route := m.GetRouteConfig().VirtualHosts[0].Routes[0].GetRoute()
 	if route.GetTimeout().AsDuration() != 0 || route.GetTimeout() == nil {
-		t.Error("a socket ends after Envoy's timeout of a request, 15 s")
+		t.Error("the route has a request timeout (the default is 15 s), which would end sockets")
 	}
 	const heartbeat = 30
 	for name, d := range map[string]int64{
@@ -99,26 +100,27 @@ func TestExampleIsValid(t *testing.T) {
 		"idle_timeout of the route": route.GetIdleTimeout().GetSeconds(),
 	} {
 		if d <= 2*heartbeat {
-			t.Errorf("%s is %d s: sockets that are only quiet end before chowk's second heartbeat", name, d)
+			t.Errorf("%s is %d s: idle sockets would end before chowk's second heartbeat", name, d)
 		}
 	}
 }
 
-// TestConfigurationMistakesAreDetected: a mistake of each kind is found.
+// TestConfigurationMistakesAreDetected checks that these tests detect a mistake of
+// each kind.
 func TestConfigurationMistakesAreDetected(t *testing.T) {
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(map[string]any){
-		"an unknown field": func(o map[string]any) { o["static_resource"] = map[string]any{} },
-		"an unknown field in typed_config": func(o map[string]any) {
+		"unknown field": func(o map[string]any) { o["static_resource"] = map[string]any{} },
+		"unknown field in typed_config": func(o map[string]any) {
 			filter(o)["typed_config"].(map[string]any)["upgrade"] = "websocket"
 		},
-		"a value out of bounds": func(o map[string]any) {
+		"invalid value": func(o map[string]any) {
 			filter(o)["typed_config"].(map[string]any)["stat_prefix"] = ""
 		},
-		"an unknown extension": func(o map[string]any) {
+		"unknown extension": func(o map[string]any) {
 			filter(o)["typed_config"].(map[string]any)["@type"] = "type.googleapis.com/envoy.Nothing"
 		},
 	} {
@@ -133,7 +135,7 @@ func TestConfigurationMistakesAreDetected(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := parse(bad); err == nil {
-				t.Error("it was not seen")
+				t.Error("the mistake was not detected")
 			}
 		})
 	}
