@@ -80,7 +80,7 @@ func (cmd restoreCmd) newEpoch(ctx context.Context, c invocation, cfg *config) e
 	if cmd.File != "" {
 		return errors.New("--new-epoch does not take a file: restore it with PostgreSQL's own tools first")
 	}
-	x, err := store.Examine(ctx, cfg.DatabaseURL)
+	x, _, err := store.Examine(ctx, cfg.DatabaseURL)
 	switch {
 	case err != nil:
 		return err

@@ -104,7 +104,7 @@ func Restore(ctx context.Context, schema fs.FS, url, file string) (before string
 	return before, renameDurably(next, path)
 }
 
-// beginHistory gives a file a new epoch and removes the mark, because no server left
+// beginHistory stores a new epoch in a file and removes the mark, because no server left
 // the file there. The journal mode puts all into one file, whatever it was before.
 func beginHistory(c *sqlite.Conn) error {
 	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "DELETE FROM meta WHERE name = 'mark'"} {
@@ -136,7 +136,7 @@ func checkFile(ctx context.Context, schema fs.FS, path string) error {
 			return fmt.Errorf("%s is not a chowk database", path)
 		}
 		if newest := newestVersion(schema, "sqlite"); version > newest {
-			return fmt.Errorf("%s has version %d of the schema, and this chowk knows up to %d", path, version, newest)
+			return fmt.Errorf("%s has version %d of the schema, and this chowk supports up to %d", path, version, newest)
 		}
 		return nil
 	})

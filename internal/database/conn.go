@@ -52,8 +52,8 @@ type Repeater interface {
 	Repeat(sql string, n int, bind func(b Binder, i int), each func(c Columns, i int) error)
 }
 
-// holdConnection runs a unit of work. Whoever finds it in a goroutine's stack knows
-// that the goroutine holds a connection: tests look for it wherever something waits.
+// holdConnection runs a unit of work. A goroutine with this function in its stack holds a
+// connection: that is how metric.HoldsConnection detects it.
 //
 //go:noinline
 func holdConnection[C any](f func(C) error, c C) error { return f(c) }

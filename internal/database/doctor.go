@@ -17,7 +17,7 @@ type Examination struct {
 	Durability string            `json:"durability"`
 	Settings   map[string]string `json:"settings"` // those that decide Durability
 	// SchemaVersion is that of the database, 0 while there is no schema. SchemaNewest is
-	// the newest that this binary knows.
+	// the newest that this binary supports.
 	SchemaVersion, SchemaNewest int64
 	// Flush holds the durations of small commits that had to reach the disk, the
 	// shortest first.
@@ -37,11 +37,6 @@ type Examination struct {
 	Bytes   int64
 	// Damage is what the database reports to be wrong with its file.
 	Damage string
-	// Nodes are the nodes that share the database, by id with their versions. One that
-	// was killed remains for a while. NodesSpace is the name that separates them from
-	// the nodes of other databases.
-	Nodes      map[string]string
-	NodesSpace []byte
 }
 
 // Replica is a standby that follows the database.
@@ -67,12 +62,15 @@ type Session struct {
 var ErrNoDatabase = errors.New("there is no database yet")
 
 // Examine opens the database for a moment with one connection, changes nothing in it,
-// and reports its condition. It works on a schema of any age, while a server runs.
-func Examine(ctx context.Context, schema fs.FS, url string) (Examination, error) {
+// and reports its condition. It works on a schema of any age, while a server runs. read
+// reads more on the same connection, unless the database is damaged.
+func Examine(
+	ctx context.Context, schema fs.FS, url string, read func(c Conn, schemaVersion int64) error,
+) (Examination, error) {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		return examineSQLite(ctx, schema, strings.TrimPrefix(path, "//"))
+		return examineSQLite(ctx, schema, strings.TrimPrefix(path, "//"), read)
 	}
-	return examinePostgres(ctx, schema, url)
+	return examinePostgres(ctx, schema, url, read)
 }
 
 // flushes is how many commits are timed.

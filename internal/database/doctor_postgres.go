@@ -15,7 +15,9 @@ import (
 // examineTimeout bounds each statement.
 const examineTimeout = 8 * time.Second
 
-func examinePostgres(ctx context.Context, schema fs.FS, url string) (x Examination, err error) {
+func examinePostgres(
+	ctx context.Context, schema fs.FS, url string, read func(Conn, int64) error,
+) (x Examination, err error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		return x, fmt.Errorf("database URL: %w", errURL)
@@ -32,11 +34,14 @@ func examinePostgres(ctx context.Context, schema fs.FS, url string) (x Examinati
 		Kind: "postgres", SchemaNewest: newestVersion(schema, "postgres"), Settings: make(map[string]string),
 	}
 	for _, examine := range []func(context.Context, *pgx.Conn, *Examination) error{
-		examineServer, examineClock, examineSchema, examineReplicas, examineSessions, examineFlush, examineNodes,
+		examineServer, examineClock, examineSchema, examineReplicas, examineSessions, examineFlush,
 	} {
 		if err := examine(ctx, db, &x); err != nil {
 			return x, shortError(err)
 		}
+	}
+	if err := read(&postgresConn{unit: "examine", ctx: ctx, raw: db}, x.SchemaVersion); err != nil {
+		return x, shortError(err)
 	}
 	return x, nil
 }
@@ -189,29 +194,5 @@ func examineFlush(ctx context.Context, db *pgx.Conn, x *Examination) (err error)
 	if isCode(err, insufficientPrivilege) {
 		return nil // it remains unknown
 	}
-	return err
-}
-
-// nodesVersion is the version of the schema that adds the table of nodes.
-const nodesVersion = 3
-
-func examineNodes(ctx context.Context, db *pgx.Conn, x *Examination) error {
-	if x.SchemaVersion < nodesVersion {
-		return nil
-	}
-	err := db.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'relay_space'").Scan(&x.NodesSpace)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return err
-	}
-	rows, err := db.Query(ctx, "SELECT id, version FROM nodes")
-	if err != nil {
-		return err
-	}
-	x.Nodes = make(map[string]string)
-	var id, version string
-	_, err = pgx.ForEachRow(rows, []any{&id, &version}, func() error {
-		x.Nodes[id] = version
-		return nil
-	})
 	return err
 }

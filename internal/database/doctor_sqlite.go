@@ -15,7 +15,9 @@ import (
 // maxCheckedBytes is the size up to which a file is read completely to find damage.
 const maxCheckedBytes = 1 << 30
 
-func examineSQLite(ctx context.Context, schema fs.FS, path string) (x Examination, err error) {
+func examineSQLite(
+	ctx context.Context, schema fs.FS, path string, read func(Conn, int64) error,
+) (x Examination, err error) {
 	x = Examination{
 		Kind: "sqlite", Version: sqlite.Version, Durability: "disk",
 		SchemaNewest: newestVersion(schema, "sqlite"), Settings: map[string]string{},
@@ -27,7 +29,12 @@ func examineSQLite(ctx context.Context, schema fs.FS, path string) (x Examinatio
 		return x, err
 	}
 	x.Bytes = info.Size()
-	err = onFile(ctx, path, func(c *sqlite.Conn) error { return x.readFile(c) })
+	err = onFile(ctx, path, func(c *sqlite.Conn) error {
+		if err := x.readFile(c); err != nil || x.Damage != "" {
+			return err
+		}
+		return read(&sqliteConn{unit: "examine", raw: c}, x.SchemaVersion)
+	})
 	if err != nil || x.Damage != "" {
 		return x, err
 	}

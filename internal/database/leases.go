@@ -13,8 +13,8 @@ import (
 // one and who waits. A unit with a lease finds a connection in the pool, or room to
 // open one.
 //
-// Units get leases in the order in which they ask, except that units with priority go
-// before all others.
+// Units get leases in the order in which they arrive, except that units with priority go
+// first.
 type leases struct {
 	common
 	limit string // in words, such as "pool limit of size 10 overflow 20"

@@ -37,7 +37,7 @@ func migrate(ctx context.Context, schema fs.FS, dir, driver, dsn string, dialect
 		return err
 	}
 	if current > newest {
-		return fmt.Errorf("the database has version %d of the schema, and this chowk knows up to %d: "+
+		return fmt.Errorf("the database has version %d of the schema, and this chowk supports up to %d: "+
 			"run the newer chowk, or restore a backup made before the upgrade", current, newest)
 	}
 	return nil

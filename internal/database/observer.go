@@ -7,9 +7,9 @@ import "time"
 type Observer interface {
 	// Acquired is called when a unit of work is done.
 	Acquired(unit string, waited, held time.Duration)
-	// Executed is called for each round trip. The name is that of its statement, or
-	// that of the unit when several were sent together, of which only the total
-	// duration is known. Begin and commit do not count for the name.
+	// Executed is called for each round trip. The name is that of its statement, or that
+	// of the unit when several were sent together: only their total duration is known.
+	// Begin and commit do not count for the name.
 	Executed(name string, statements []string, took time.Duration, err error)
 	// Refused is called for a unit that got no connection, with the reason: queue_full,
 	// timeout, gave_up (its caller's time was over), unreachable, circuit_open.

@@ -92,7 +92,7 @@ func TestPoolOfOneIsOneConnection(t *testing.T) {
 	}
 }
 
-// exhausted is a world whose four connections wait for the lock on users.
+// exhausted returns a world with four connections that all wait for the lock on users.
 func exhausted(t *testing.T) (w *world, unlock func()) {
 	t.Helper()
 	url := pgtest.DatabaseUnlessShort(t)

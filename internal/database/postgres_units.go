@@ -27,8 +27,8 @@ const (
 // write retries a transaction that was rolled back through no fault of its own: after
 // a deadlock with another node, a cut connection, or a row that another transaction
 // inserted meanwhile. A cut connection may have committed, which is one more reason
-// why f must read before it writes. A unit that has not begun is refused at once: its
-// caller knows best whether to try again.
+// why f must read before it writes. A unit that has not begun is refused at once, so
+// that its caller decides whether to try again.
 func (db *postgresDB) write(ctx context.Context, unit string, f func(Conn) error) error {
 	uncertain := false // an attempt may have committed
 	for attempt := 1; ; attempt++ {

@@ -42,7 +42,7 @@ type marker struct {
 }
 
 // checkHistory checks whether the database is the one that a server left here, and
-// gives it a new epoch when it is not.
+// begins a new epoch when it is not.
 func (db *sqliteDB) checkHistory(ctx context.Context) error {
 	file := db.path + historySuffix
 	known, err := readMarks(file)

@@ -15,7 +15,7 @@ const databaseTimeout = 30 * time.Second
 func checkDatabase(ctx context.Context, s Subject) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
-	x, err := store.Examine(ctx, s.DatabaseURL)
+	x, nodes, err := store.Examine(ctx, s.DatabaseURL)
 	switch {
 	case errors.Is(err, store.ErrNoDatabase):
 		return []Finding{fine("database", "SQLite: none yet; the first start creates it")}
@@ -37,7 +37,7 @@ func checkDatabase(ctx context.Context, s Subject) []Finding {
 		all = append(all, clock(x), connections(x, s))
 		all = append(all, replicas(x)...)
 		all = append(all, sessions(x)...)
-		all = append(all, checkNodes(ctx, s, x)...)
+		all = append(all, checkNodes(ctx, s, nodes)...)
 	}
 	if x.Standby {
 		all = append(all, Finding{

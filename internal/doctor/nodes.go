@@ -21,23 +21,23 @@ type Relay struct {
 }
 
 // checkNodes joins the nodes for a moment.
-func checkNodes(ctx context.Context, s Subject, x store.Examination) []Finding {
+func checkNodes(ctx context.Context, s Subject, nodes store.Nodes) []Finding {
 	switch {
-	case !s.Relay.Link.IsSet() && len(x.Nodes) > 1:
+	case !s.Relay.Link.IsSet() && len(nodes.Versions) > 1:
 		return []Finding{{
 			"nodes", Warning,
 			fmt.Sprintf(
-				"%d nodes share this database without a relay, so each receives seconds late what others commit", len(x.Nodes),
+				"%d nodes share this database without a relay, so each receives seconds late what others commit", len(nodes.Versions),
 			),
 			"set relay.listen and relay.routes, or relay.url, on each of them (docs/nodes.md); if one was killed within two " +
 				"minutes, run this again",
 		}}
 	case !s.Relay.Link.IsSet():
 		return nil
-	case len(x.NodesSpace) == 0:
+	case len(nodes.ClusterID) == 0:
 		return []Finding{{"nodes", Unknown, "no node has ever started with a relay on this database", ""}}
 	}
-	result, err := relay.Probe(ctx, hex.EncodeToString(x.NodesSpace), s.Relay.link())
+	result, err := relay.Probe(ctx, hex.EncodeToString(nodes.ClusterID), s.Relay.link())
 	if err != nil {
 		return []Finding{{"nodes", Failure, "the other nodes cannot be reached: " + err.Error(), s.Relay.advice()}}
 	}
@@ -56,11 +56,11 @@ func checkNodes(ctx context.Context, s Subject, x store.Examination) []Finding {
 				"relay.listen address",
 		})
 	}
-	for _, id := range slices.Sorted(maps.Keys(x.Nodes)) {
+	for _, id := range slices.Sorted(maps.Keys(nodes.Versions)) {
 		if _, heard := result.Nodes[id]; !heard {
 			all = append(all, Finding{
 				"nodes", Warning,
-				fmt.Sprintf("node %s (%s) shares the database, but this machine does not hear it", id, x.Nodes[id]),
+				fmt.Sprintf("node %s (%s) shares the database, but this machine does not hear it", id, nodes.Versions[id]),
 				"if it was killed within two minutes, run this again; otherwise its address is blocked: see " +
 					"docs/runbook/ChowkRelayDown.md",
 			})

@@ -115,7 +115,7 @@ func (s *Store) Channels(
 	return all, err
 }
 
-// Channel returns a channel of which the viewer is a member, or a public one. See
+// Channel returns a public channel, or one that has the viewer as a member. See
 // command.Store.
 func (s *Store) Channel(ctx context.Context, id chat.ID, viewer chat.UserID) (found *chat.Channel, err error) {
 	err = s.db.Read(ctx, "channel", func(c conn) error {
@@ -163,7 +163,7 @@ func (s *Store) DirectChannel(
 	return found, err
 }
 
-// Browse lists public channels of which the viewer is not a member. See command.Store.
+// Browse lists public channels that the viewer has not joined. See command.Store.
 func (s *Store) Browse(
 	ctx context.Context, viewer chat.UserID, text string, limit int,
 ) (all []chat.Channel, err error) {

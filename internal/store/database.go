@@ -68,9 +68,11 @@ func (s *Store) PoolStats() PoolStats { return s.db.Stats() }
 func (s *Store) SlowQueries() []SlowQuery { return s.db.SlowQueries() }
 
 // Examine opens the database for a moment with one connection, changes nothing in it,
-// and reports its condition. It works on a schema of any age, while a server runs.
-func Examine(ctx context.Context, url string) (Examination, error) {
-	return database.Examine(ctx, migrations.Files, url)
+// and reports its condition and the nodes that share it. It works on a schema of any age,
+// while a server runs.
+func Examine(ctx context.Context, url string) (x Examination, n Nodes, err error) {
+	x, err = database.Examine(ctx, migrations.Files, url, n.read)
+	return x, n, err
 }
 
 // Backup writes the embedded database, as it is at one moment, to a new file. A server

@@ -39,7 +39,7 @@ func (g *gate) pass(what string) {
 	}
 }
 
-// gatedSocket is a socket whose writes block, unlike any real one's.
+// gatedSocket is a socket that blocks in writes, as no real one does.
 type gatedSocket struct{ gate *gate }
 
 func (s gatedSocket) Write([]byte) bool { s.gate.pass("a write to a socket"); return true }

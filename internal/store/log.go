@@ -36,7 +36,7 @@ func encodePayload(e *chat.Entry) string {
 	return string(b)
 }
 
-// decodePayload adds the payload to an entry whose columns were scanned.
+// decodePayload adds the payload to an entry after its columns were scanned.
 func decodePayload(e *chat.Entry, payload string) error {
 	if err := json.Unmarshal([]byte(payload), e); err != nil {
 		return fmt.Errorf("decode change %d of channel %s: %w", e.Seq, e.ChannelID, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/database"
 )
 
-// changeRow is a row of the changes table whose payload was read from the database.
+// changeRow is a row of the table changes, with a payload from the database.
 type changeRow struct {
 	kind    chat.EventType
 	payload string

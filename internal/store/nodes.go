@@ -10,6 +10,34 @@ import (
 // What nodes that share a database read from it about each other. Whatever carries entries
 // between them may lose some, so the database has the last word.
 
+// Nodes are the nodes that share a database.
+type Nodes struct {
+	// Versions are the nodes' versions, by id. A node that was killed remains for a while.
+	Versions map[string]string
+	// ClusterID separates the nodes from those of other databases. It is nil until a node
+	// has started with a relay.
+	ClusterID []byte
+}
+
+// nodesVersion is the version of the schema that added the table.
+const nodesVersion = 3
+
+func (n *Nodes) read(c conn, schemaVersion int64) error {
+	if schemaVersion < nodesVersion {
+		return nil
+	}
+	n.Versions = make(map[string]string)
+	c.Queue("-- name: cluster_id\nSELECT value FROM meta WHERE name = 'relay_space'", nil,
+		func(r row) error { return r.Scan(&n.ClusterID) })
+	c.Queue("-- name: node_versions\nSELECT id, version FROM nodes", nil, func(r row) error {
+		var id, version string
+		err := r.Scan(&id, &version)
+		n.Versions[id] = version
+		return err
+	})
+	return c.Flush()
+}
+
 // Heartbeat records that a node is alive. It returns how many heartbeats each node has
 // recorded, by id, without those that were forgotten.
 func (s *Store) Heartbeat(ctx context.Context, id, version string) (beats map[string]int64, err error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
-// replicated is a channel whose reads may go to a replica.
+// replicated is a channel on a database with a replica.
 type replicated struct {
 	t       *testing.T
 	w       *world

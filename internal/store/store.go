@@ -32,7 +32,7 @@ type Options struct {
 	// Pool configures PostgreSQL's pool. SQLite uses only its two timeouts.
 	Pool Pool
 	// SharedOpen opens a SQLite file that a running server may have open, for a command
-	// that changes nothing of which the server's sockets must be notified.
+	// whose changes the server's sockets need not know.
 	SharedOpen bool
 	// HoldSoft is how long a unit of work may hold its connection before it is logged,
 	// HoldHard before it is cancelled. Defaults 1 s and 5 s.

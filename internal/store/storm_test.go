@@ -164,7 +164,7 @@ func (w *world) createStormUsers(t *testing.T) (hashes []model.TokenHash) {
 	return hashes
 }
 
-// createStormChannels creates channels, in each of which a tenth of the users are.
+// createStormChannels creates channels. Each has a tenth of the users as members.
 func (w *world) createStormChannels(t *testing.T) {
 	t.Helper()
 	for first := 0; first < stormChannels; first += 5 { // a larger group would be held for too long

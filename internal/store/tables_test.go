@@ -72,7 +72,7 @@ func TestColumnsAreThoseOfTheSchema(t *testing.T) {
 	})
 }
 
-// sameInSQLite compares types, of which SQLite has fewer.
+// sameInSQLite compares types. SQLite has fewer of them.
 func sameInSQLite(a, b types) bool {
 	sqlite := strings.NewReplacer("bigint", "integer", "boolean", "integer", "uuid", "blob", "bytea", "blob")
 	return maps.EqualFunc(a, b, func(a, b string) bool { return sqlite.Replace(a) == sqlite.Replace(b) })

@@ -13,7 +13,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// Column describes a column of a table whose rows are held in a T.
+// Column describes a column of a table. A T holds a row.
 type Column[T any] struct {
 	Name string
 	Type string // in PostgreSQL

@@ -9,7 +9,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/database"
 )
 
-// Columns are some columns of a table whose rows are held in a T.
+// Columns are some columns of a table. A T holds a row.
 type Columns[T any] []Column[T]
 
 // Within returns the columns for rows that hold a T inside of an O.

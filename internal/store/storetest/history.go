@@ -9,7 +9,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// sendMany sends messages whose texts are their numbers from 0.
+// sendMany sends messages with the texts 0, 1, 2 …
 func (b *bench) sendMany(id chat.ID, n int) (sent []*chat.Message) {
 	b.t.Helper()
 	for i := range n {

@@ -42,8 +42,8 @@ CREATE TABLE tickets (
 );
 CREATE INDEX tickets_expiry ON tickets (expires_at);
 
--- last_seq and what else every message changes must never be indexed: an update
--- then stays within its page (a heap-only tuple), which fillfactor leaves room for.
+-- Nothing that every message changes, such as last_seq, may be indexed: an update then
+-- stays within its page (a heap-only tuple), for which fillfactor leaves room.
 CREATE TABLE channels (
     id              UUID PRIMARY KEY,
     name            TEXT NOT NULL,
@@ -59,8 +59,8 @@ CREATE TABLE channels (
     member_count    BIGINT NOT NULL,
     message_count   BIGINT NOT NULL,
     last_seq        BIGINT NOT NULL,
-    last_message_at BIGINT NOT NULL, -- 0 while there is none
-    log_floor       BIGINT NOT NULL DEFAULT 0, -- changes up to this seq may be forgotten
+    last_message_at BIGINT NOT NULL, -- 0 before the first one
+    log_floor       BIGINT NOT NULL DEFAULT 0, -- changes up to this seq may have been deleted
     created_at      BIGINT NOT NULL,
     updated_at      BIGINT NOT NULL
 ) WITH (fillfactor = 50);
@@ -74,16 +74,16 @@ CREATE TABLE members (
     notifications_enabled BOOLEAN NOT NULL DEFAULT true,
     notification_level    TEXT NOT NULL DEFAULT 'all',
     joined_at             BIGINT NOT NULL,
-    last_read_at          BIGINT NOT NULL, -- 0 while never
+    last_read_at          BIGINT NOT NULL, -- 0 before the first time
     last_read_seq         BIGINT NOT NULL,
-    joined_seq            BIGINT NOT NULL, -- the entry by which the membership began, 0 for a founder
+    joined_seq            BIGINT NOT NULL, -- of the entry by which they joined, 0 for an initial member
     read_ordinal          BIGINT NOT NULL, -- of the newest message at or before last_read_seq
     PRIMARY KEY (channel_id, user_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX members_user ON members (user_id);
 
--- The hot table: no foreign keys, one unique index beside the primary key. ordinal
--- counts the channel's messages: unread counts are differences of it.
+-- The hot table: no foreign keys, and only one unique index in addition to the primary
+-- key. ordinal counts the channel's messages: unread counts are differences of it.
 CREATE TABLE messages (
     channel_id           UUID NOT NULL,
     seq                  BIGINT NOT NULL,
@@ -95,7 +95,7 @@ CREATE TABLE messages (
     parent_id            UUID,
     mentions             TEXT NOT NULL, -- user ids, comma-separated
     client_id            TEXT NOT NULL,
-    body_hash            BIGINT NOT NULL, -- of what the sender wrote first
+    body_hash            BIGINT NOT NULL, -- of the message as it was sent
     file_url             TEXT,
     file_name            TEXT,
     file_type            TEXT,
@@ -134,5 +134,5 @@ CREATE TABLE changes (
     payload    TEXT NOT NULL, -- JSON
     PRIMARY KEY (channel_id, seq)
 );
--- Old ones are forgotten, where that is wanted.
+-- For deleting old changes, see the setting retention.changes.
 CREATE INDEX changes_at ON changes (at);

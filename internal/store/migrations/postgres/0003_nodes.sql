@@ -1,18 +1,18 @@
 -- +goose Up
--- Who shares this database. beats counts on while a node lives: others look whether
--- it does, by their own clocks.
+-- The nodes that share this database. beats grows while a node is alive: the others
+-- check that by their own clocks.
 CREATE TABLE nodes (
     id      TEXT PRIMARY KEY,
     beats   BIGINT NOT NULL,
     version TEXT NOT NULL
 );
 
--- What ended or resumed some user's access a while ago, so that every node closes
--- sockets even when nobody tells it to.
+-- What recently ended or restored a user's access, so that every node closes sockets
+-- even when it was not notified.
 CREATE TABLE revocations (
     id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id TEXT NOT NULL,
-    hash    BYTEA NOT NULL, -- of the session that was closed; all zero for all that the user has
-    enabled BOOLEAN NOT NULL, -- true takes back an earlier one of the whole user
+    hash    BYTEA NOT NULL, -- of the log-in that was closed; all zero for the whole user
+    enabled BOOLEAN NOT NULL, -- true revokes an earlier revocation of the whole user
     at      BIGINT NOT NULL
 );

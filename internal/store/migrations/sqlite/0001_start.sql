@@ -57,8 +57,8 @@ CREATE TABLE channels (
     member_count    INTEGER NOT NULL,
     message_count   INTEGER NOT NULL,
     last_seq        INTEGER NOT NULL,
-    last_message_at INTEGER NOT NULL, -- 0 while there is none
-    log_floor       INTEGER NOT NULL DEFAULT 0, -- changes up to this seq may be forgotten
+    last_message_at INTEGER NOT NULL, -- 0 before the first one
+    log_floor       INTEGER NOT NULL DEFAULT 0, -- changes up to this seq may have been deleted
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 );
@@ -72,16 +72,16 @@ CREATE TABLE members (
     notifications_enabled INTEGER NOT NULL DEFAULT 1,
     notification_level    TEXT NOT NULL DEFAULT 'all',
     joined_at             INTEGER NOT NULL,
-    last_read_at          INTEGER NOT NULL, -- 0 while never
+    last_read_at          INTEGER NOT NULL, -- 0 before the first time
     last_read_seq         INTEGER NOT NULL,
-    joined_seq            INTEGER NOT NULL, -- the entry by which the membership began, 0 for a founder
+    joined_seq            INTEGER NOT NULL, -- of the entry by which they joined, 0 for an initial member
     read_ordinal          INTEGER NOT NULL, -- of the newest message at or before last_read_seq
     PRIMARY KEY (channel_id, user_id)
 );
 CREATE INDEX members_user ON members (user_id);
 
--- The hot table: no foreign keys, one unique index beside the primary key. ordinal
--- counts the channel's messages: unread counts are differences of it.
+-- The hot table: no foreign keys, and only one unique index in addition to the primary
+-- key. ordinal counts the channel's messages: unread counts are differences of it.
 CREATE TABLE messages (
     channel_id           BLOB NOT NULL,
     seq                  INTEGER NOT NULL,
@@ -93,7 +93,7 @@ CREATE TABLE messages (
     parent_id            BLOB,
     mentions             TEXT NOT NULL, -- user ids, comma-separated
     client_id            TEXT NOT NULL,
-    body_hash            INTEGER NOT NULL, -- of what the sender wrote first
+    body_hash            INTEGER NOT NULL, -- of the message as it was sent
     file_url             TEXT,
     file_name            TEXT,
     file_type            TEXT,
@@ -132,5 +132,5 @@ CREATE TABLE changes (
     payload    TEXT NOT NULL, -- JSON
     PRIMARY KEY (channel_id, seq)
 );
--- Old ones are forgotten, where that is wanted.
+-- For deleting old changes, see the setting retention.changes.
 CREATE INDEX changes_at ON changes (at);
