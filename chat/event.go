@@ -33,7 +33,7 @@ const (
 	EventPong            EventType = "pong"
 )
 
-// EventKind says how events of a type reach clients.
+// EventKind is how events of a type reach clients.
 type EventKind uint8
 
 const (

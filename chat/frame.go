@@ -133,13 +133,13 @@ type ErrorFrame struct {
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }
 
-// ResyncFrame tells a client that it cannot be served from its cursors in the channels
-// and must load them again.
+// ResyncFrame returns the error for a client that cannot be served from its cursors in
+// the channels and must load them again.
 func ResyncFrame(why string, at Time, ids ...ID) ErrorFrame {
 	return refusedResume(Resync, why, at, ids)
 }
 
-// NoResumeFrame tells a client that it may not receive the channels it named.
+// NoResumeFrame returns the error for a client that named channels it may not receive.
 func NoResumeFrame(at Time, ids ...ID) ErrorFrame {
 	return refusedResume(Forbidden, TextAccessDenied, at, ids)
 }

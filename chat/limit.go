@@ -23,7 +23,7 @@ const (
 )
 
 // Limit is a line of the table of limits. The tag `max:"NAME"` on a field of a request
-// says which limit the field has.
+// names the limit of the field.
 type Limit struct {
 	Name string
 	Max  int

@@ -147,7 +147,7 @@ func (h *handler) memberCalls() {
 			return ActionResult{"Membership updated"}, s.SetMembership(ctx, a.Caller, in.ID, in.Body)
 		})
 	add(h, channelCall("PATCH /channels/{id}/members/{user_id}", "updateMember",
-		"Give a member another role (owner, admin)"),
+		"Change a member's role (owner, admin)"),
 		func(ctx context.Context, a caller, in *updateMember) (ActionResult, error) {
 			return ActionResult{"Member updated"}, s.UpdateMember(ctx, a.Caller, in.ID, in.User, in.Body.Role)
 		})

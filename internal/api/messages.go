@@ -147,7 +147,7 @@ func (h *handler) messageCalls() {
 		func(ctx context.Context, a caller, in *OfMessage) (*chat.Message, error) {
 			return s.Message(ctx, a.Caller, in.ID, in.Message)
 		})
-	add(h, messageCall("PATCH "+messagePath, "editMessage", "Give your own message new content"),
+	add(h, messageCall("PATCH "+messagePath, "editMessage", "Change the content of your own message"),
 		func(ctx context.Context, a caller, in *editMessage) (*chat.Message, error) {
 			m, _, err := s.EditMessage(ctx, a.Caller, chat.EditRequest{
 				ChannelID: in.ID, MessageID: in.Message, Content: in.Body.Content,

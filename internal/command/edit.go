@@ -9,7 +9,7 @@ import (
 
 var editFields = fieldsOf[chat.EditRequest]()
 
-// EditMessage gives the caller's own message new content. It returns the message as it
+// EditMessage changes the content of the caller's own message. It returns the message as it
 // is now. The reply has no seq if the message had this content already.
 func (s *Service) EditMessage(
 	ctx context.Context, c Caller, in chat.EditRequest,

@@ -8,7 +8,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/model"
 )
 
-// DefaultHistory is the number of messages in a page if the request does not say.
+// DefaultHistory is the number of messages in a page if the request names none.
 const DefaultHistory = 50
 
 // History returns a page of messages, newest first.

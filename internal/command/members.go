@@ -53,7 +53,7 @@ func (s *Service) RemoveMember(ctx context.Context, c Caller, channel chat.ID, u
 	return err
 }
 
-// UpdateMember gives a member another role.
+// UpdateMember changes the role of a member.
 func (s *Service) UpdateMember(ctx context.Context, c Caller, channel chat.ID, user chat.UserID, role chat.Role) error {
 	if err := validUser("user_id", user); err != nil {
 		return err

@@ -55,7 +55,7 @@ type Store interface {
 	SharesChannel(ctx context.Context, viewer chat.UserID, users []chat.UserID) ([]chat.UserID, error)
 }
 
-// Realtime knows who is connected. It reads memory only, never the database.
+// Realtime reports who is connected. It reads memory only, never the database.
 type Realtime interface {
 	// Typing notifies the channel's listeners, except the user's own sockets.
 	Typing(channel chat.ID, user chat.UserID, isTyping bool, at chat.Time)
@@ -64,8 +64,8 @@ type Realtime interface {
 	// Online returns those of the users who have an open socket; for nil, all users
 	// who have one, at most 10,000.
 	Online(users []chat.UserID) []chat.UserID
-	// IsMember reports what this node knows of a connected user's membership. ok is
-	// false if it knows nothing.
+	// IsMember reports what this node has in memory of a connected user's membership. ok
+	// is false if it has nothing.
 	IsMember(channel chat.ID, user chat.UserID) (member, ok bool)
 }
 
@@ -77,7 +77,7 @@ type Socket interface {
 	Leave(channel chat.ID)
 	// Resume makes the socket receive each channel's entries after the given seq, and
 	// returns the range that it is served first. Channels whose cursor is not valid are
-	// left out; the socket is told to load them again.
+	// left out, and the socket receives an error for them.
 	Resume(ctx context.Context, epoch string, cursors map[chat.ID]chat.Seq) (map[chat.ID]chat.SeqRange, error)
 	// Watch makes the socket receive the presence of these users, instead of those it
 	// watched before.

@@ -1,7 +1,7 @@
-// Package command carries out what clients ask for, over sockets and over REST: it
-// checks a request, makes a change of it or answers from the store. One command, one
-// file, one line in the table. It knows neither sockets nor SQL nor other nodes; who
-// may do what is decided in package state.
+// Package command executes what clients request, over sockets and over REST: it checks a
+// request, and either commits a change or answers from the store. Each command has a file
+// and a line in the table. The package contains neither sockets nor SQL, and package state
+// decides who may do what.
 package command
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/chowk-chat/chowk/internal/state"
 )
 
-// Service carries out commands. All of its fields must be set. It has no state of its
+// Service executes commands. All of its fields must be set. It has no state of its
 // own.
 type Service struct {
 	Journal  Journal

@@ -27,7 +27,7 @@ type Command struct {
 // commands is the table of commands, in the order of the documentation.
 var commands = []Command{
 	durable("new_message", "Send a message.", newMessage),
-	durable("edit_message", "Give your own message new content.", editMessage),
+	durable("edit_message", "Change the content of your own message.", editMessage),
 	durable("delete_message", "Delete a message: your own, or any if you manage the channel.", (*Service).DeleteMessage),
 	durable("message_reaction", "Add a reaction to a message.", (*Service).AddReaction),
 	durable("remove_reaction", "Remove your reaction from a message.", (*Service).RemoveReaction),

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,5 +34,22 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	}
 	for _, name := range stale {
 		t.Errorf("%s is the schema of something that no longer exists", name)
+	}
+}
+
+// TestAPageWithoutATableIsAnError, so that a table cannot silently disappear.
+func TestAPageWithoutATableIsAnError(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range tables {
+		mark := fmt.Sprintf(tableBegin, name)
+		if _, err := protocolPage(bytes.Replace(page, []byte(mark), nil, 1)); err == nil {
+			t.Errorf("a page without the table of %s is accepted", name)
+		}
+	}
+	if _, err := protocolPage(bytes.ReplaceAll(page, []byte(tableEnd), nil)); err == nil {
+		t.Error("a table without an end is accepted")
 	}
 }

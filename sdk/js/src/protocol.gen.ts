@@ -78,7 +78,7 @@ export type CommandType =
 export interface Commands {
   /** Send a message. */
   new_message: { data: SendRequest; response: SendReply };
-  /** Give your own message new content. */
+  /** Change the content of your own message. */
   edit_message: { data: EditRequest; response: StatusReply };
   /** Delete a message: your own, or any if you manage the channel. */
   delete_message: { data: MessageRequest; response: StatusReply };
@@ -487,7 +487,7 @@ export interface Calls {
     body: MembershipPatch;
     response: ActionResult;
   };
-  /** Give a member another role (owner, admin). */
+  /** Change a member's role (owner, admin). */
   updateMember: {
     call: 'PATCH /channels/{id}/members/{user_id}';
     path: { id: string; user_id: string };
@@ -520,7 +520,7 @@ export interface Calls {
     path: { id: string; message_id: string };
     response: Message;
   };
-  /** Give your own message new content. */
+  /** Change the content of your own message. */
   editMessage: {
     call: 'PATCH /channels/{id}/messages/{message_id}';
     path: { id: string; message_id: string };
