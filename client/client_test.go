@@ -108,7 +108,8 @@ func TestAReconnectCostsOneRoundTrip(t *testing.T) {
 			}
 			s.say(
 				fmt.Sprintf(
-					`{"type":"connection","epoch":"e","heartbeat_s":30,"channels":[{"id":%q,"last_seq":14}],"resumed":{%[1]q:{"from":12,"to":14}}}`,
+					`{"type":"connection","epoch":"e","heartbeat_s":30,"channels":[{"id":%q,"last_seq":14}],`+
+						`"resumed":{%[1]q:{"from":12,"to":14}}}`,
 					room,
 				),
 			)

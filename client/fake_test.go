@@ -83,13 +83,15 @@ func (s *talk) say(frames ...string) bool {
 }
 
 func (s *talk) hello(epoch string, last int) {
-	s.say(fmt.Sprintf(`{"type":"connection","status":"connected","user_id":"ada","epoch":%q,"durability":"disk","heartbeat_s":30,"channels":[{"id":%q,"last_seq":%d,"last_read_seq":0,"unread_count":0}]}`,
+	s.say(fmt.Sprintf(`{"type":"connection","status":"connected","user_id":"ada","epoch":%q,"durability":"disk",`+
+		`"heartbeat_s":30,"channels":[{"id":%q,"last_seq":%d,"last_read_seq":0,"unread_count":0}]}`,
 		epoch, room, last))
 }
 
 func message(seq int) string {
 	return fmt.Sprintf(
-		`{"type":"message","channel_id":%q,"seq":%d,"data":{"id":%q,"channel_id":%[1]q,"seq":%[2]d,"user_id":"bob","content":"%[2]d"}}`,
+		`{"type":"message","channel_id":%q,"seq":%d,"data":{"id":%q,"channel_id":%[1]q,`+
+			`"seq":%[2]d,"user_id":"bob","content":"%[2]d"}}`,
 		room, seq, chat.NewID(),
 	)
 }

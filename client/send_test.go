@@ -70,7 +70,9 @@ func TestTheErrorOfASend(t *testing.T) {
 	}{
 		{"a refusal is final", []func(*talk){refusing("forbidden", 1)}, chat.Forbidden, false},
 		{
-			"a refusal after a lost answer proves nothing", []func(*talk){losing, refusing("forbidden", 1)}, chat.Forbidden,
+			"a refusal after a lost answer proves nothing",
+			[]func(*talk){losing, refusing("forbidden", 1)},
+			chat.Forbidden,
 			true,
 		},
 		{"the client gives up after several internal errors", []func(*talk){refusing("internal", 1)}, chat.Internal, true},

@@ -51,25 +51,25 @@ func (c config) programs() (names []string) {
 }
 
 // round runs steps on both sides; the base is first in every other round.
-func (m *comparison) round(ctx context.Context, c config, n int, sel selection) error {
-	order := []*side{m.Base, m.Head}
+func (c *comparison) round(ctx context.Context, o config, n int, sel selection) error {
+	order := []*side{c.Base, c.Head}
 	if n%2 == 1 {
 		slices.Reverse(order)
 	}
 	found := make(map[*side][]figure)
 	for _, s := range order {
-		progress("round %d of %d: %s:%s of %s", n+1, c.rounds, sel.program, sel.expression, s.Name)
-		figures, err := s.run(ctx, programNamed(sel.program), sel.expression, c.args[sel.program])
+		progress("round %d of %d: %s:%s of %s", n+1, o.rounds, sel.program, sel.expression, s.Name)
+		figures, err := s.run(ctx, programNamed(sel.program), sel.expression, o.args[sel.program])
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", sel.program, s.Name, err)
 		}
 		found[s] = figures
 	}
-	pairs := match(found[m.Base], found[m.Head])
+	pairs := match(found[c.Base], found[c.Head])
 	if len(pairs) == 0 {
 		return fmt.Errorf("%s:%s: the two sides have no figure in common", sel.program, sel.expression)
 	}
-	m.add(sel.program, pairs)
+	c.add(sel.program, pairs)
 	return nil
 }
 

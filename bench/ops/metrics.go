@@ -134,7 +134,7 @@ func (b *bench) subject(ctx context.Context, withMetrics bool) (*subject, error)
 		return nil, err
 	}
 	s := &subject{cmd: exec.Command(self, innerServer,
-		string(order))} //nolint:gosec,noctx // this program; it ends when its input does
+		string(order))} //nolint:gosec // this program
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err

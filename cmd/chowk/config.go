@@ -93,7 +93,7 @@ func loadConfig(flags map[string]string, environ []string, file string) (config,
 // locate says of each setting that is wrong where its value comes from.
 func (c *config) locate(err error) error {
 	var refused *settings.Error
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error itself
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var located []error
 		for _, one := range several.Unwrap() {
 			located = append(located, c.locate(one))

@@ -142,28 +142,39 @@ func TestSignUpRefusals(t *testing.T) {
 		says string
 	}{
 		{
-			"taken, other case", SignupRequest{Email: "ADA@example.org", Password: "Correct1"}, chat.Conflict,
+			"taken, other case",
+			SignupRequest{Email: "ADA@example.org", Password: "Correct1"},
+			chat.Conflict,
 			"Email already registered",
 		},
 		{"no email", SignupRequest{Password: "Correct1"}, chat.BadRequest, "This is not a valid email address"},
 		{
-			"display name", SignupRequest{Email: "Eve <eve@example.org>", Password: "Correct1"}, chat.BadRequest,
+			"display name",
+			SignupRequest{Email: "Eve <eve@example.org>", Password: "Correct1"},
+			chat.BadRequest,
 			"This is not a valid email address",
 		},
 		{
-			"header injection", SignupRequest{Email: "eve@example.org\r\nBcc: all@example.org", Password: "Correct1"},
+			"header injection",
+			SignupRequest{Email: "eve@example.org\r\nBcc: all@example.org", Password: "Correct1"},
 			chat.BadRequest, "This is not a valid email address",
 		},
 		{
-			"long email", SignupRequest{Email: strings.Repeat("e", 250) + "@example.org", Password: "Correct1"}, chat.BadRequest,
+			"long email",
+			SignupRequest{Email: strings.Repeat("e", 250) + "@example.org", Password: "Correct1"},
+			chat.BadRequest,
 			"This is not a valid email address",
 		},
 		{
-			"weak", SignupRequest{Email: "eve@example.org", Password: "password"}, chat.BadRequest,
+			"weak",
+			SignupRequest{Email: "eve@example.org", Password: "password"},
+			chat.BadRequest,
 			"Password must contain at least one uppercase letter",
 		},
 		{
-			"role", SignupRequest{Email: "eve@example.org", Password: "Correct1", Role: "admin"}, chat.BadRequest,
+			"role",
+			SignupRequest{Email: "eve@example.org", Password: "Correct1", Role: "admin"},
+			chat.BadRequest,
 			"role must be student or tutor",
 		},
 	} {
@@ -234,7 +245,9 @@ func TestOnlyAccountsModeHasAccounts(t *testing.T) {
 		_, err3 := a.RequestPasswordReset(ctx, PasswordResetRequest{Email: "a@example.org"}, home)
 		_, err4 := a.ConfirmPasswordReset(ctx, PasswordResetConfirm{Token: "x", NewPassword: "Correct1"}, home)
 		_, err5 := a.VerifyEmail(ctx, VerifyEmailRequest{Token: "x"}, home)
-		_, err6 := a.ChangePassword(ctx, Identity{Actor: model.UserActor("a")}, ChangePasswordRequest{NewPassword: "Correct1"})
+		_, err6 := a.ChangePassword(ctx, Identity{
+			Actor: model.UserActor("a"),
+		}, ChangePasswordRequest{NewPassword: "Correct1"})
 		_, err7 := a.Invite(ctx, Identity{Actor: model.UserActor("a"), Admin: true}, InviteRequest{})
 		for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
 			wantCode(t, err, chat.Forbidden)

@@ -269,7 +269,9 @@ func (a *Authenticator) session(ctx context.Context, hash model.TokenHash) (Iden
 	case !u.IsActive || a.expired(s.ExpiresAt):
 		return Identity{}, ErrBadToken
 	}
-	return Identity{Actor: model.UserActor(u.ID), Name: u.Name, ExpiresAt: s.ExpiresAt, Session: hash, Admin: u.IsAdmin}, nil
+	return Identity{
+		Actor: model.UserActor(u.ID), Name: u.Name, ExpiresAt: s.ExpiresAt, Session: hash, Admin: u.IsAdmin,
+	}, nil
 }
 
 // ensure creates or updates the user that a token names. It omits an email that

@@ -107,7 +107,8 @@ func tries(t *testing.T, d *fakeServer, n int, timeout time.Duration) *metric.Ca
 	defer server.Close()
 	m := metric.New().Canary
 	c := &Canary{
-		URL: strings.Replace(server.URL, "http", "ws", 1), Token: "t", Channel: d.channel, Interval: time.Hour, Timeout: timeout,
+		URL: strings.Replace(server.URL, "http", "ws", 1), Token: "t", Channel: d.channel, Interval: time.Hour,
+		Timeout: timeout,
 		Metrics: m, Log: slog.New(slog.DiscardHandler), DeleteUpTo: func(context.Context, chat.Seq) error { return nil },
 	}
 	var s *socket

@@ -87,13 +87,3 @@ func snake(name string) string {
 	}
 	return strings.ToLower(b.String())
 }
-
-// camel returns a name of JSON as TypeScript has names of types: new_message becomes
-// NewMessage.
-func camel(name string) string {
-	var b strings.Builder
-	for word := range strings.SplitSeq(name, "_") {
-		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return b.String()
-}

@@ -56,7 +56,8 @@ type Reaction struct {
 
 func newRows() Rows {
 	return Rows{
-		Channels: make(map[chat.ID]*Channel), Roles: make(map[Membership]chat.Role), Owners: make(map[chat.ID]int64), Pins: make(map[chat.ID]int64),
+		Channels: make(map[chat.ID]*Channel), Roles: make(map[Membership]chat.Role), Owners: make(map[chat.ID]int64),
+		Pins:  make(map[chat.ID]int64),
 		Users: make(map[chat.UserID]*chat.User), Messages: make(map[chat.ID]*Message),
 		Committed: make(map[chat.ID]*chat.Entry), Reactions: make(map[Reaction]bool),
 		Emoji: make(map[chat.ID]map[string]int64), Directs: make(map[string]chat.ID),

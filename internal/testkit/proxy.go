@@ -188,7 +188,7 @@ func (p *Proxy) dial() (c net.Conn, err error) {
 			continue
 		}
 		if c, err = (&net.Dialer{Timeout: proxyDialTimeout}).
-			Dial("tcp", target); err == nil { //nolint:noctx // it has a timeout
+			Dial("tcp", target); err == nil {
 			return c, nil
 		}
 	}

@@ -80,7 +80,8 @@ const schema = `-- +goose Up
 	CREATE TABLE meta (name TEXT PRIMARY KEY, value BYTEA NOT NULL);
 	CREATE TABLE things (id UUID PRIMARY KEY, parent UUID, hash BYTEA NOT NULL, user_id TEXT NOT NULL, other TEXT,
 		kind TEXT NOT NULL, note TEXT, count BIGINT NOT NULL, size BIGINT, done BOOLEAN NOT NULL, at BIGINT NOT NULL,
-		edited_at BIGINT NOT NULL, tags TEXT NOT NULL, uses BIGINT NOT NULL, highest BIGINT NOT NULL, secret TEXT, computed BIGINT NOT NULL);
+		edited_at BIGINT NOT NULL, tags TEXT NOT NULL, uses BIGINT NOT NULL, highest BIGINT NOT NULL,
+		secret TEXT, computed BIGINT NOT NULL);
 `
 
 // ptr returns a pointer to a copy of v.
@@ -93,8 +94,9 @@ func usual(n byte) box {
 func unusual(n byte) box {
 	return box{secret: "s", thing: thing{
 		ID: chat.ID{15: n}, Parent: &chat.ID{1}, Hash: model.TokenHash{2}, User: "bob", Other: ptr(chat.UserID("cyd")),
-		Kind: "other", Note: ptr("a note"), Count: int64(n), Size: ptr(int64(9)), Done: true, At: 7, EditedAt: ptr(chat.Time(8)),
-		Tags: []string{"a", "b"}, Highest: 10, Uses: 3,
+		Kind: "other", Note: ptr("a note"), Count: int64(n), Size: ptr(int64(9)), Done: true, At: 7,
+		EditedAt: ptr(chat.Time(8)),
+		Tags:     []string{"a", "b"}, Highest: 10, Uses: 3,
 	}}
 }
 

@@ -178,9 +178,9 @@ func (s *Server) init(bin string, options []string) error {
 	if err := chown(s.dir); err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data, "-U", "chowk", "-A", "trust", "--no-sync",
-		"--locale=C", "-E", "UTF8") //nolint:noctx // bounded work
-	cmd.Args = append(cmd.Args, options...)
+	args := []string{"-D", s.data, "-U", "chowk", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"}
+	args = append(args, options...)
+	cmd := exec.Command(filepath.Join(bin, "initdb"), args...) //nolint:noctx // bounded work
 	cmd.Dir = s.dir
 	s.unprivileged(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -67,8 +67,8 @@ func Lock(t testing.TB, url, table string) (unlock func()) {
 		t.Fatal(err)
 	}
 	psql := program(bin, "psql")
-	cmd := exec.Command(psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
-		url) //nolint:noctx // it ends with its input
+	args := []string{"-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url}
+	cmd := exec.Command(psql, args...) //nolint:noctx // it ends with its input
 	cmd.Dir = os.TempDir()
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -42,9 +42,11 @@ func (s *Server) replica() (r *Server, err error) {
 	if err := chown(dir); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program(bin, "pg_basebackup"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "chowk",
-		//nolint:noctx // bounded work
-		"-D", r.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	args := []string{
+		"-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "chowk",
+		"-D", r.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+	}
+	cmd := exec.Command(program(bin, "pg_basebackup"), args...) //nolint:noctx // bounded work
 	cmd.Dir = dir
 	s.unprivileged(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
