@@ -89,35 +89,35 @@ func channelCall(route, id, summary string) call {
 }
 
 // channelCalls registers the calls about channels and their members.
-func (h *handler) channelCalls() {
-	s := h.Rules
-	add(h, channelCall("GET /channels/", "listChannels", "List your channels, those with the latest activity first"),
+func (d *handler) channelCalls() {
+	s := d.Rules
+	add(d, channelCall("GET /channels/", "listChannels", "List your channels, those with the latest activity first"),
 		func(ctx context.Context, a caller, in *listChannels) ([]chat.Channel, error) {
 			return s.Channels(ctx, a.Caller, in.IncludeArchived)
 		})
 	create := channelCall("POST /channels/", "createChannel", "Create a channel that you own")
 	create.status = http.StatusCreated
-	add(h, create, func(ctx context.Context, a caller, in *createChannel) (*chat.Channel, error) {
+	add(d, create, func(ctx context.Context, a caller, in *createChannel) (*chat.Channel, error) {
 		return s.CreateChannel(ctx, a.Caller, in.Body)
 	})
-	add(h, channelCall("GET /channels/browse", "browseChannels", "List public channels to join"),
+	add(d, channelCall("GET /channels/browse", "browseChannels", "List public channels to join"),
 		func(ctx context.Context, a caller, in *browse) ([]chat.Channel, error) {
 			return s.Browse(ctx, a.Caller, in.Query)
 		})
-	add(h, channelCall("POST /channels/direct", "directChannel", "Get or create the direct channel with another user"),
+	add(d, channelCall("POST /channels/direct", "directChannel", "Get or create the direct channel with another user"),
 		func(ctx context.Context, a caller, in *directChannel) (*chat.Channel, error) {
 			return s.DirectChannel(ctx, a.Caller, in.Body.UserID)
 		})
-	add(h, channelCall("GET /channels/{id}", "getChannel", "Get a channel"),
+	add(d, channelCall("GET /channels/{id}", "getChannel", "Get a channel"),
 		func(ctx context.Context, a caller, in *InChannel) (*chat.Channel, error) {
 			return s.Channel(ctx, a.Caller, in.ID)
 		})
-	add(h, channelCall("PATCH /channels/{id}", "updateChannel",
+	add(d, channelCall("PATCH /channels/{id}", "updateChannel",
 		"Change a channel's name, description or topic, or archive it (owner, admin)"),
 		func(ctx context.Context, a caller, in *updateChannel) (*chat.Channel, error) {
 			return s.UpdateChannel(ctx, a.Caller, in.ID, in.Body)
 		})
-	add(h, channelCall("POST /channels/{id}/read", "markRead", "Mark a channel as read, up to a message or all of it"),
+	add(d, channelCall("POST /channels/{id}/read", "markRead", "Mark a channel as read, up to a message or all of it"),
 		func(ctx context.Context, a caller, in *markRead) (ActionResult, error) {
 			read := chat.ReadRequest{ChannelID: in.ID}
 			if in.Body != nil {
@@ -129,29 +129,29 @@ func (h *handler) channelCalls() {
 }
 
 // memberCalls registers the calls about the members of a channel.
-func (h *handler) memberCalls() {
-	s := h.Rules
-	add(h, channelCall("GET /channels/{id}/members", "listMembers", "List the members of a channel"),
+func (d *handler) memberCalls() {
+	s := d.Rules
+	add(d, channelCall("GET /channels/{id}/members", "listMembers", "List the members of a channel"),
 		func(ctx context.Context, a caller, in *InChannel) ([]chat.Member, error) {
 			return s.Members(ctx, a.Caller, in.ID)
 		})
-	add(h, channelCall("POST /channels/{id}/members", "addMembers",
+	add(d, channelCall("POST /channels/{id}/members", "addMembers",
 		"Add members (owner, admin), or join a public channel yourself"),
 		func(ctx context.Context, a caller, in *addMembers) (ActionResult, error) {
 			in.Body.ChannelID = in.ID
 			n, err := s.AddMembers(ctx, a.Caller, in.Body)
 			return ActionResult{fmt.Sprintf("Added %d members", n)}, err
 		})
-	add(h, channelCall("PATCH /channels/{id}/members/me", "updateMembership", "Change your own settings in a channel"),
+	add(d, channelCall("PATCH /channels/{id}/members/me", "updateMembership", "Change your own settings in a channel"),
 		func(ctx context.Context, a caller, in *updateMe) (ActionResult, error) {
 			return ActionResult{"Membership updated"}, s.SetMembership(ctx, a.Caller, in.ID, in.Body)
 		})
-	add(h, channelCall("PATCH /channels/{id}/members/{user_id}", "updateMember",
+	add(d, channelCall("PATCH /channels/{id}/members/{user_id}", "updateMember",
 		"Change a member's role (owner, admin)"),
 		func(ctx context.Context, a caller, in *updateMember) (ActionResult, error) {
 			return ActionResult{"Member updated"}, s.UpdateMember(ctx, a.Caller, in.ID, in.User, in.Body.Role)
 		})
-	do(h, channelCall("DELETE /channels/{id}/members/{user_id}", "removeMember",
+	do(d, channelCall("DELETE /channels/{id}/members/{user_id}", "removeMember",
 		"Remove a member (owner, admin), or leave yourself"),
 		func(ctx context.Context, a caller, in *OfMember) error {
 			return s.RemoveMember(ctx, a.Caller, in.ID, in.User)

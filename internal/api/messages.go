@@ -119,42 +119,42 @@ func operationID(command string) string {
 }
 
 // messageCalls registers the calls about messages.
-func (h *handler) messageCalls() {
-	s := h.Rules
-	messageCommand(h, http.MethodDelete, "", "delete_message", s.DeleteMessage)
-	messageCommand(h, http.MethodPut, "/pin", "pin_message", s.PinMessage)
-	messageCommand(h, http.MethodDelete, "/pin", "unpin_message", s.UnpinMessage)
+func (d *handler) messageCalls() {
+	s := d.Rules
+	messageCommand(d, http.MethodDelete, "", "delete_message", s.DeleteMessage)
+	messageCommand(d, http.MethodPut, "/pin", "pin_message", s.PinMessage)
+	messageCommand(d, http.MethodDelete, "/pin", "unpin_message", s.UnpinMessage)
 
-	add(h, messageCall("GET /channels/{id}/messages", "listMessages", "Get a page of a channel's messages, newest first"),
+	add(d, messageCall("GET /channels/{id}/messages", "listMessages", "Get a page of a channel's messages, newest first"),
 		func(ctx context.Context, a caller, in *history) ([]chat.Message, error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err
 			}
 			page, err := s.History(ctx, a.Caller, q)
-			if h.OldPage {
+			if d.OldPage {
 				slices.Reverse(page) // the old page shows messages in the order in which they arrive
 			}
 			return page, err
 		})
 	send := messageCall("POST /channels/{id}/messages", "sendMessage", "Send a message")
 	send.status, send.hold = http.StatusCreated, true
-	add(h, send, func(ctx context.Context, a caller, in *sendMessage) (*chat.Message, error) {
+	add(d, send, func(ctx context.Context, a caller, in *sendMessage) (*chat.Message, error) {
 		sent, err := s.SendMessage(ctx, a.Caller, chat.SendRequest{ChannelID: in.ID, MessageBody: in.Body})
 		return sent.Message, err
 	})
-	add(h, messageCall("GET "+messagePath, "getMessage", "Get a message"),
+	add(d, messageCall("GET "+messagePath, "getMessage", "Get a message"),
 		func(ctx context.Context, a caller, in *OfMessage) (*chat.Message, error) {
 			return s.Message(ctx, a.Caller, in.ID, in.Message)
 		})
-	add(h, messageCall("PATCH "+messagePath, "editMessage", "Change the content of your own message"),
+	add(d, messageCall("PATCH "+messagePath, "editMessage", "Change the content of your own message"),
 		func(ctx context.Context, a caller, in *editMessage) (*chat.Message, error) {
 			m, _, err := s.EditMessage(ctx, a.Caller, chat.EditRequest{
 				ChannelID: in.ID, MessageID: in.Message, Content: in.Body.Content,
 			})
 			return m, err
 		})
-	add(h, messageCall("POST "+messagePath+"/reactions", "addReaction", "Add a reaction to a message"),
+	add(d, messageCall("POST "+messagePath+"/reactions", "addReaction", "Add a reaction to a message"),
 		func(ctx context.Context, a caller, in *addReaction) (ActionResult, error) {
 			reply, err := s.AddReaction(ctx, a.Caller, chat.ReactionRequest{
 				ChannelID: in.ID, MessageID: in.Message, Emoji: in.Body.Emoji,
@@ -164,7 +164,7 @@ func (h *handler) messageCalls() {
 			}
 			return ActionResult{"Reaction added"}, err
 		})
-	add(h, messageCall("DELETE "+messagePath+"/reactions/{emoji}", "removeReaction",
+	add(d, messageCall("DELETE "+messagePath+"/reactions/{emoji}", "removeReaction",
 		"Remove your reaction from a message"),
 		func(ctx context.Context, a caller, in *removeReaction) (ActionResult, error) {
 			_, err := s.RemoveReaction(ctx, a.Caller, chat.ReactionRequest{

@@ -27,7 +27,8 @@ func checkNodes(ctx context.Context, s Subject, nodes store.Nodes) []Finding {
 		return []Finding{{
 			"nodes", Warning,
 			fmt.Sprintf(
-				"%d nodes share this database without a relay, so each receives seconds late what others commit", len(nodes.Versions),
+				"%d nodes share this database without a relay, so each receives seconds late what others commit",
+				len(nodes.Versions),
 			),
 			"set relay.listen and relay.routes, or relay.url, on each of them (docs/nodes.md); if one was killed within two " +
 				"minutes, run this again",
