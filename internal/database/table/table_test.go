@@ -80,8 +80,8 @@ const schema = `-- +goose Up
 	CREATE TABLE meta (name TEXT PRIMARY KEY, value BYTEA NOT NULL);
 	CREATE TABLE things (id UUID PRIMARY KEY, parent UUID, hash BYTEA NOT NULL, user_id TEXT NOT NULL, other TEXT,
 		kind TEXT NOT NULL, note TEXT, count BIGINT NOT NULL, size BIGINT, done BOOLEAN NOT NULL, at BIGINT NOT NULL,
-		edited_at BIGINT NOT NULL, tags TEXT NOT NULL, uses BIGINT NOT NULL, highest BIGINT NOT NULL,
-		secret TEXT, computed BIGINT NOT NULL);
+		edited_at BIGINT NOT NULL, tags TEXT NOT NULL, uses BIGINT NOT NULL,
+		highest BIGINT NOT NULL, secret TEXT, computed BIGINT NOT NULL);
 `
 
 // ptr returns a pointer to a copy of v.

@@ -148,7 +148,6 @@ func (b *bench) peer(channel chat.ID, user, peer chat.UserID) {
 	one, err := b.s.Channel(b.t.Context(), channel, user)
 	b.must(err)
 	want := (&chat.User{ID: peer, Name: "Name of " + string(peer)}).Ref(false)
-	b.equal("the direct peer of "+string(user), []*chat.UserRef{want, want}, []*chat.UserRef{
-		all[0].DirectPeer, one.DirectPeer,
-	})
+	got := []*chat.UserRef{all[0].DirectPeer, one.DirectPeer}
+	b.equal("the direct peer of "+string(user), []*chat.UserRef{want, want}, got)
 }
