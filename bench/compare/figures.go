@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/chowk-chat/chowk/bench/internal/steps"
 )
 
 // figure is one number that a benchmark program reports.
@@ -12,10 +14,6 @@ type figure struct {
 	value            float64
 	noisy            bool // other processes used more than a fifth of a CPU
 }
-
-// maxForeign is how much other processes may use before a figure counts as noisy, in
-// percent of one CPU.
-const maxForeign = 20
 
 // programReport is what bench/db, bench/ops or bench/sockets write as JSON. Fields
 // only grow, so that this reads the reports of all commits.
@@ -55,7 +53,7 @@ func readFigures(text []byte) (all []figure, err error) {
 		return nil, fmt.Errorf("read the report of a benchmark: %w", err)
 	}
 	for _, m := range r.Measurements {
-		noisy := m.Foreign > maxForeign
+		noisy := steps.Noisy(m.Foreign)
 		for _, f := range []named{
 			{"throughput", m.PerSecond, "/s"},
 			{"latency p50", m.P50, "ms"},
@@ -70,7 +68,7 @@ func readFigures(text []byte) (all []figure, err error) {
 	}
 	for _, r := range r.Results {
 		for _, f := range r.Figures {
-			all = append(all, figure{r.Step, f.Name, f.Unit, f.Value, r.Foreign > maxForeign})
+			all = append(all, figure{r.Step, f.Name, f.Unit, f.Value, steps.Noisy(r.Foreign)})
 		}
 		for _, f := range r.Values {
 			all = append(all, figure{r.Scenario, r.Server + ": " + f.Name, f.Unit, f.Value, false})

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"text/tabwriter"
+
+	"github.com/chowk-chat/chowk/internal/bench/report"
 )
 
 // comparison is the result of all rounds.
@@ -122,13 +122,4 @@ func (s *side) version() string {
 	return fmt.Sprintf("%.10s", s.Commit)
 }
 
-func (c *comparison) write(path string) error {
-	if path == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644) //nolint:gosec // a report
-}
+func (c *comparison) write(path string) error { return report.WriteFiles(c, path, "", nil) }

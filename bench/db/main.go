@@ -8,42 +8,29 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"regexp"
 	"runtime"
 	"runtime/pprof"
 	"strings"
-	"time"
 
+	"github.com/chowk-chat/chowk/bench/internal/steps"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // config is the command line.
 type config struct {
-	run     *regexp.Regexp
+	steps.Flags
 	seconds float64
-	json    string
-	list    bool
 }
 
 func main() {
-	var c config
-	run := flag.String("run", ".", "run the steps whose name matches this `expression`")
+	c := config{Flags: steps.Register()}
 	flag.Float64Var(&c.seconds, "seconds", 4, "how long each way is measured, after a quarter of that to warm up")
-	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
 	profile := flag.String("cpuprofile", "", "write a profile of chowk's and the senders' CPU time to this `file`")
-	flag.BoolVar(&c.list, "list", false, "list the steps")
 	flag.Parse()
-	var err error
-	if c.run, err = regexp.Compile(*run); err != nil {
-		fmt.Fprintln(os.Stderr, "-run:", err)
-		os.Exit(2)
-	}
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err == nil {
@@ -58,7 +45,7 @@ func main() {
 		defer runtime.KeepAlive(make([]byte, 16<<20)) // as the server does
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err = measure(ctx, c)
+	err := measure(ctx, c)
 	stop()
 	pprof.StopCPUProfile()
 	if err != nil {
@@ -98,29 +85,20 @@ type bench struct {
 }
 
 func measure(ctx context.Context, c config) (err error) {
-	if c.list {
-		for _, s := range steps {
-			fmt.Printf("%-24s %s\n", s.name, s.about)
-		}
-		return nil
+	selected, err := steps.Select(c.Flags, all)
+	if err != nil || len(selected) == 0 {
+		return err
 	}
 	b := &bench{config: c}
 	if b.dir, err = os.MkdirTemp("", "chowk-benchdb-"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	b.report.Conditions = fmt.Sprintf(
-		"%s, %d CPUs shared by senders, chowk and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
-		runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), strings.Join(postgresSettings, ", "))
+	b.report.Conditions = steps.Conditions("senders, chowk and database", postgresSettings)
 	fmt.Println(b.report.Conditions)
 	fmt.Println(header)
-	ran := 0
-	for _, s := range steps {
-		if !c.run.MatchString(s.name) {
-			continue
-		}
-		ran++
-		if strings.HasPrefix(s.name, "postgres") && b.pg == nil {
+	for _, s := range selected {
+		if strings.HasPrefix(s.Name, "postgres") && b.pg == nil {
 			if b.pg, err = pgtest.New(postgresSettings...); err != nil {
 				return err
 			}
@@ -129,15 +107,12 @@ func measure(ctx context.Context, c config) (err error) {
 				return err
 			}
 		}
-		if err := s.do(ctx, b); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		if err := s.Do(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
-	if ran == 0 {
-		return errors.New("-run: no step has such a name; -list lists the steps")
-	}
 	b.printMarks()
-	return b.write()
+	return c.Write(b.report)
 }
 
 func (b *bench) add(m measurement) measurement {
@@ -161,24 +136,6 @@ func (b *bench) mark(name string, value float64, atLeast bool, bound float64, fr
 func (b *bench) printMarks() {
 	fmt.Printf("\n%-70s %9s  %-14s\n", "mark", "measured", "wanted")
 	for _, m := range b.report.Marks {
-		verdict := "met"
-		if !m.Met {
-			verdict = "MISSED"
-		}
-		if m.Noisy {
-			verdict += ", noisy"
-		}
-		fmt.Printf("%-70s %9.2f  %-14s %s\n", m.Name, m.Value, m.Want, verdict)
+		fmt.Printf("%-70s %9.2f  %-14s %s\n", m.Name, m.Value, m.Want, steps.Verdict(m.Met, m.Noisy))
 	}
-}
-
-func (b *bench) write() error {
-	if b.json == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(b.report, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(b.json, append(text, '\n'), 0o644) //nolint:gosec // a report
 }

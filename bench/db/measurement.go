@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/chowk-chat/chowk/bench/internal/steps"
 )
 
 // measurement is the result of one way of writing.
@@ -43,7 +45,7 @@ func (m measurement) line() string {
 }
 
 // noisy reports whether other processes used more than a fifth of a CPU.
-func (m measurement) noisy() bool { return m.Foreign > 20 }
+func (m measurement) noisy() bool { return steps.Noisy(m.Foreign) }
 
 // take computes a measurement from what was counted between two moments.
 func take(step, way string, acks int, waits []time.Duration, before, after usage) measurement {

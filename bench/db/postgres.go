@@ -98,9 +98,8 @@ func (p postgres) perEvent(ctx context.Context) (sendFunc, func(), error) {
 func (p postgres) verify(ctx context.Context, acks int) error {
 	return p.do(ctx, func(c *pgx.Conn) error {
 		var bad, rows int
-		if err := c.QueryRow(ctx, `SELECT count(*) FILTER (WHERE c.last_seq <> n OR c.message_count <> n OR most <> n
-				OR d <> n
-				OR ordinals <> n), COALESCE(sum(n), 0)
+		if err := c.QueryRow(ctx, `SELECT count(*) FILTER (WHERE c.last_seq <> n OR c.message_count <> n
+				OR most <> n OR d <> n OR ordinals <> n), COALESCE(sum(n), 0)
 			FROM channels c JOIN (SELECT channel_id, count(*) AS n, max(seq) AS most, count(DISTINCT seq) AS d,
 				max(ordinal) AS ordinals FROM messages GROUP BY channel_id) m ON m.channel_id = c.id`,
 		).Scan(&bad, &rows); err != nil {

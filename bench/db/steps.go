@@ -7,63 +7,54 @@ import (
 	"context"
 	"slices"
 
+	"github.com/chowk-chat/chowk/bench/internal/steps"
 	"github.com/chowk-chat/chowk/internal/store"
 )
 
-// step can be run by itself.
-type step struct {
-	name, about string
-	do          func(ctx context.Context, b *bench) error
-}
-
-var steps = []step{
-	{
-		"postgres/1000-channels", "200 senders: the journal compared with a transaction per event",
-		func(ctx context.Context, b *bench) error {
-			return b.against(ctx, "postgres/1000-channels", "postgres", newWorld(200, 1000, 20), 10)
-		},
-	},
-	{"postgres/hot-channel", "200 senders in one channel", func(ctx context.Context, b *bench) error {
+// all lists the steps.
+var all = []steps.Step[*bench]{
+	{Name: "postgres/1000-channels", About: aboutChannels, Do: func(ctx context.Context, b *bench) error {
+		return b.against(ctx, "postgres/1000-channels", "postgres", newWorld(200, 1000, 20), 10)
+	}},
+	{Name: "postgres/hot-channel", About: aboutHot, Do: func(ctx context.Context, b *bench) error {
 		return b.against(ctx, "postgres/hot-channel", "postgres", newWorld(200, 1, 1), 25)
 	}},
 	{
-		"postgres/ceiling", "2,000 senders compared with COPY over the same number of connections",
-		func(ctx context.Context, b *bench) error { return b.ceiling2000(ctx) },
+		Name: "postgres/ceiling", About: "2,000 senders compared with COPY over the same number of connections",
+		Do: func(ctx context.Context, b *bench) error { return b.ceiling2000(ctx) },
 	},
 	{
-		"postgres/one-connection", "pool.size=1, overflow=0 compared with 10 + 20",
-		func(ctx context.Context, b *bench) error { return b.oneConnection(ctx) },
+		Name: "postgres/one-connection", About: "pool.size=1, overflow=0 compared with 10 + 20",
+		Do: func(ctx context.Context, b *bench) error { return b.oneConnection(ctx) },
 	},
-	{
-		"postgres/half-load", "the ack's p99 at half load compared with that of a single commit",
-		func(ctx context.Context, b *bench) error {
-			return b.half(ctx, "postgres/half-load", "postgres")
-		},
-	},
-	{
-		"postgres/storm", "20,000 users' memberships at once",
-		func(ctx context.Context, b *bench) error { return b.storm(ctx, "postgres") },
-	},
-	{
-		"sqlite/1000-channels", "200 senders: the journal compared with a transaction per event",
-		func(ctx context.Context, b *bench) error {
-			return b.against(ctx, "sqlite/1000-channels", "sqlite", newWorld(200, 1000, 20), 2)
-		},
-	},
-	{"sqlite/hot-channel", "200 senders in one channel", func(ctx context.Context, b *bench) error {
-		return b.against(ctx, "sqlite/hot-channel", "sqlite", newWorld(200, 1, 1), 2)
+	{Name: "postgres/half-load", About: aboutHalf, Do: func(ctx context.Context, b *bench) error {
+		return b.half(ctx, "postgres/half-load", "postgres")
 	}},
 	{
-		"sqlite/half-load", "the ack's p99 at half load compared with that of a single commit",
-		func(ctx context.Context, b *bench) error {
-			return b.half(ctx, "sqlite/half-load", "sqlite")
-		},
+		Name: "postgres/storm", About: aboutStorm,
+		Do: func(ctx context.Context, b *bench) error { return b.storm(ctx, "postgres") },
 	},
+	{Name: "sqlite/1000-channels", About: aboutChannels, Do: func(ctx context.Context, b *bench) error {
+		return b.against(ctx, "sqlite/1000-channels", "sqlite", newWorld(200, 1000, 20), 2)
+	}},
+	{Name: "sqlite/hot-channel", About: aboutHot, Do: func(ctx context.Context, b *bench) error {
+		return b.against(ctx, "sqlite/hot-channel", "sqlite", newWorld(200, 1, 1), 2)
+	}},
+	{Name: "sqlite/half-load", About: aboutHalf, Do: func(ctx context.Context, b *bench) error {
+		return b.half(ctx, "sqlite/half-load", "sqlite")
+	}},
 	{
-		"sqlite/storm", "20,000 users' memberships at once",
-		func(ctx context.Context, b *bench) error { return b.storm(ctx, "sqlite") },
+		Name: "sqlite/storm", About: aboutStorm,
+		Do: func(ctx context.Context, b *bench) error { return b.storm(ctx, "sqlite") },
 	},
 }
+
+const (
+	aboutChannels = "200 senders: the journal compared with a transaction per event"
+	aboutHot      = "200 senders in one channel"
+	aboutHalf     = "the ack's p99 at half load compared with that of a single commit"
+	aboutStorm    = "20,000 users' memberships at once"
+)
 
 // against measures the journal and the old way, one after the other.
 func (b *bench) against(ctx context.Context, name, kind string, w *world, atLeast float64) error {

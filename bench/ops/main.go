@@ -8,28 +8,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
-	"runtime"
-	"strings"
 	"time"
 
+	"github.com/chowk-chat/chowk/bench/internal/steps"
 	"github.com/chowk-chat/chowk/internal/testkit"
 	"github.com/chowk-chat/chowk/internal/testkit/pgtest"
 )
 
 // config is the command line.
 type config struct {
-	run     *regexp.Regexp
-	json    string
+	steps.Flags
 	binary  string
-	list    bool
 	sockets int
 	storm   int
 	rate    float64
@@ -50,11 +44,8 @@ func main() {
 			return
 		}
 	}
-	var c config
-	run := flag.String("run", ".", "run the steps whose name matches this `expression`")
-	flag.StringVar(&c.json, "json", "", "write the results to this `file`")
+	c := config{Flags: steps.Register()}
 	flag.StringVar(&c.binary, "binary", "", "measure this `file` instead of building cmd/chowk")
-	flag.BoolVar(&c.list, "list", false, "list the steps")
 	flag.IntVar(&c.sockets, "sockets", 10_000, "sockets that are open while the server restarts")
 	flag.Float64Var(&c.rate, "rate", 500, "messages per second while the server restarts")
 	flag.DurationVar(&c.window, "window", 5*time.Second, "drain.window of the server that restarts")
@@ -63,13 +54,8 @@ func main() {
 	flag.DurationVar(&c.stall, "stall", 8*time.Second, "how long the database stalls")
 	flag.IntVar(&c.rounds, "rounds", 20, "pairs of rounds, with and without metrics")
 	flag.Parse()
-	var err error
-	if c.run, err = regexp.Compile(*run); err != nil {
-		fmt.Fprintln(os.Stderr, "-run:", err)
-		os.Exit(2)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err = measure(ctx, c)
+	err := measure(ctx, c)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchops:", err)
@@ -77,25 +63,32 @@ func main() {
 	}
 }
 
-// step can be run by itself.
-type step struct {
-	name, about string
-	do          func(*bench, context.Context, *result) error
+// all lists the steps. Each has a result of its own.
+var all = []steps.Step[*bench]{
+	step("storm", "thousands of sockets come back at one moment, and again immediately afterwards", (*bench).storms),
+	step("restart/postgres", "the server is replaced under load", restartOn("postgres")),
+	step("restart/sqlite", "the server is replaced under load", restartOn("sqlite")),
+	step("stall", "the database stalls at 80% of the full load", (*bench).stalled),
+	step("metrics", "CPU time of a command with and without metrics", (*bench).metrics),
+	step("fairness", "one user sends as fast as possible and ignores every refusal", (*bench).fairness),
 }
 
-var steps = []step{
-	{"storm", "thousands of sockets come back at one moment, and again immediately afterwards", (*bench).storms},
-	{
-		"restart/postgres", "the server is replaced under load",
-		func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, "postgres") },
-	},
-	{
-		"restart/sqlite", "the server is replaced under load",
-		func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, "sqlite") },
-	},
-	{"stall", "the database stalls at 80% of the full load", (*bench).stalled},
-	{"metrics", "CPU time of a command with and without metrics", (*bench).metrics},
-	{"fairness", "one user sends as fast as possible and ignores every refusal", (*bench).fairness},
+func restartOn(kind string) func(*bench, context.Context, *result) error {
+	return func(b *bench, ctx context.Context, r *result) error { return b.restart(ctx, r, kind) }
+}
+
+func step(name, about string, do func(*bench, context.Context, *result) error) steps.Step[*bench] {
+	return steps.Step[*bench]{Name: name, About: about, Do: func(ctx context.Context, b *bench) error {
+		fmt.Printf("\n%s: %s\n", name, about)
+		r := &result{Step: name}
+		b.report.Results = append(b.report.Results, r)
+		if err := do(b, ctx, r); err != nil {
+			return err
+		}
+		fmt.Printf("  %-66s %12.3g %% of a CPU%s\n", "used by other processes", r.Foreign,
+			map[bool]string{true: " #noisy"}[r.noisy()])
+		return nil
+	}}
 }
 
 // output is printed, and written as JSON.
@@ -158,11 +151,9 @@ type bench struct {
 var postgresSettings = []string{"shared_buffers=1GB", "max_wal_size=4GB"}
 
 func measure(ctx context.Context, c config) (err error) {
-	if c.list {
-		for _, s := range steps {
-			fmt.Printf("%-24s %s\n", s.name, s.about)
-		}
-		return nil
+	selected, err := steps.Select(c.Flags, all)
+	if err != nil || len(selected) == 0 {
+		return err
 	}
 	b := &bench{config: c}
 	if b.dir, err = os.MkdirTemp("", "chowk-benchops-"); err != nil {
@@ -179,65 +170,25 @@ func measure(ctx context.Context, c config) (err error) {
 		return err
 	}
 	defer b.pg.Remove()
-	b.report.Conditions = fmt.Sprintf(
-		"%s, %d CPUs shared by clients, server and database; %s; PostgreSQL: fsync=on, %s; SQLite: WAL, synchronous=FULL",
-		runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly), strings.Join(postgresSettings, ", "))
+	b.report.Conditions = steps.Conditions("clients, server and database", postgresSettings)
 	fmt.Println(b.report.Conditions)
-	ran := 0
-	for _, s := range steps {
-		if !c.run.MatchString(s.name) {
-			continue
+	for _, s := range selected {
+		if err := s.Do(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
 		}
-		ran++
-		if err := b.step(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-	}
-	if ran == 0 {
-		return errors.New("-run: no step has such a name; -list lists the steps")
 	}
 	b.printMarks()
-	return b.write()
-}
-
-func (b *bench) step(ctx context.Context, s step) error {
-	fmt.Printf("\n%s: %s\n", s.name, s.about)
-	r := &result{Step: s.name}
-	b.report.Results = append(b.report.Results, r)
-	if err := s.do(b, ctx, r); err != nil {
-		return err
-	}
-	fmt.Printf("  %-66s %12.3g %% of a CPU%s\n", "used by other processes", r.Foreign,
-		map[bool]string{true: " #noisy"}[r.noisy()])
-	return nil
+	return c.Write(b.report)
 }
 
 // noisy reports whether other processes used more than a fifth of a CPU.
-func (r *result) noisy() bool { return r.Foreign > 20 }
+func (r *result) noisy() bool { return steps.Noisy(r.Foreign) }
 
 func (b *bench) printMarks() {
 	fmt.Printf("\n%-80s %10s  %10s\n", "mark", "measured", "at most")
 	for _, r := range b.report.Results {
 		for _, m := range r.Marks {
-			verdict := "met"
-			if !m.Met {
-				verdict = "MISSED"
-			}
-			if r.noisy() {
-				verdict += ", noisy"
-			}
-			fmt.Printf("%-80s %10.4g  %10.4g %s\n", r.Step+": "+m.Name, m.Value, m.Most, verdict)
+			fmt.Printf("%-80s %10.4g  %10.4g %s\n", r.Step+": "+m.Name, m.Value, m.Most, steps.Verdict(m.Met, r.noisy()))
 		}
 	}
-}
-
-func (b *bench) write() error {
-	if b.json == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(b.report, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(b.json, append(text, '\n'), 0o644) //nolint:gosec // a report
 }

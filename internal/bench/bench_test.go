@@ -118,7 +118,7 @@ func wellFormed(t *testing.T, r *report.Report) {
 	if found := regexp.MustCompile(`(?i)<script|<link|<img|\bsrc=|url\(|@import|\shref=`).FindString(page); found != "" {
 		t.Errorf("the page loads something: %s", found)
 	}
-	if !strings.Contains(asText.String(), "sockets let in") {
+	if !strings.Contains(asText.String(), "sockets opened") {
 		t.Errorf("the table is empty:\n%s", asText.String())
 	}
 }

@@ -66,6 +66,16 @@ func newLink(conn net.Conn, inFlight int) *link {
 	}
 }
 
+// isReady reports whether the server has accepted the socket.
+func (l *link) isReady() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // close ends the connection from this side without a close frame.
 func (l *link) close() {
 	l.closing.Do(func() {

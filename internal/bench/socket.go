@@ -52,12 +52,7 @@ func (s *socket) usable(now time.Time) bool {
 	if l == nil {
 		return false
 	}
-	select {
-	case <-l.ready:
-	default:
-		return false
-	}
-	if l.paused.Load() != nil {
+	if !l.isReady() || l.paused.Load() != nil {
 		return false
 	}
 	oldest := l.oldest.Load()
@@ -228,12 +223,7 @@ func (s *socket) answer(l *link, h serverFrame) {
 // requests allows it. It reports whether it did.
 func (s *socket) send(ctx context.Context, what command, due time.Time) bool {
 	l := s.link.Load()
-	if l == nil {
-		return false
-	}
-	select {
-	case <-l.ready:
-	default:
+	if l == nil || !l.isReady() {
 		return false
 	}
 	select {

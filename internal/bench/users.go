@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/chowk-chat/chowk/chat"
+	"github.com/chowk-chat/chowk/internal/auth"
 )
 
 // tokenLife outlasts every run.
@@ -22,27 +21,16 @@ func (p *Plan) user(i int) chat.UserID {
 
 // token returns the user's token; "" for servers of the old protocol, which trust the
 // path.
-func (p *Plan) token(i int) (string, error) {
-	if n := len(p.Identity.Tokens); n > 0 {
-		return p.Identity.Tokens[i%n].Token, nil
+func (p *Plan) token(n int) (string, error) {
+	if count := len(p.Identity.Tokens); count > 0 {
+		return p.Identity.Tokens[n%count].Token, nil
 	}
 	if p.Identity.Secret == "" {
 		if p.Old {
 			return "", nil
 		}
-		return string(p.user(i)), nil
+		return string(p.user(n)), nil
 	}
-	now := time.Now()
-	c := jwt.RegisteredClaims{
-		Issuer: p.Identity.Issuer, Subject: string(p.user(i)),
-		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
-	}
-	if p.Identity.Audience != "" {
-		c.Audience = jwt.ClaimStrings{p.Identity.Audience}
-	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(p.Identity.Secret))
-	if err != nil {
-		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	return token, nil
+	i := p.Identity
+	return auth.MintJWT(i.Secret, i.Issuer, i.Audience, p.user(n), time.Now(), tokenLife)
 }

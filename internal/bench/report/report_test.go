@@ -3,10 +3,10 @@ package report
 import (
 	"bytes"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/chowk-chat/chowk/internal/testkit"
 )
 
 // fixture returns a made-up report.
@@ -53,27 +53,12 @@ func TestTheTableAndThePlots(t *testing.T) {
 	if err := fixture().Table(&table); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "table.txt", table.Bytes())
+	testkit.Golden(t, "table.txt", table.Bytes())
 	var page bytes.Buffer
 	if err := fixture().HTML(&page); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "page.html", page.Bytes())
-}
-
-// golden compares with a file; UPDATE=1 go test writes it.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s differs (UPDATE=1 go test writes it): %v\n%s", path, err, got)
-	}
+	testkit.Golden(t, "page.html", page.Bytes())
 }
 
 func TestSettingsAreEscapedOnThePage(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -90,8 +89,8 @@ func TestThePictureAndTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	golden(t, "incident.svg", svg.Bytes())
-	golden(t, "incident.txt", table.Bytes())
+	testkit.Golden(t, "incident.svg", svg.Bytes())
+	testkit.Golden(t, "incident.txt", table.Bytes())
 	if found := regexp.MustCompile(`(?i)<script|<link|<img|\bsrc=|url\(|@import|\shref=`).
 		FindString(page.String()); found != "" || !strings.Contains(page.String(), "<svg") {
 		t.Errorf("the page is empty, or loads something: %q", found)
@@ -106,31 +105,17 @@ func TestThePictureAndTheTable(t *testing.T) {
 	}
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s differs (UPDATE=1 go test writes it): %v\n%s", path, err, got)
-	}
-}
-
 func TestAPoolIsExhaustedWhenItStaysFull(t *testing.T) {
 	t.Parallel()
-	looks := func(inUse ...int) (all []Sample) {
+	samples := func(inUse ...int) (all []Sample) {
 		for i, n := range inUse {
 			all = append(all, Sample{At: float64(i) / 8, InUse: n})
 		}
 		return all
 	}
 	for want, l := range map[float64][]Sample{
-		-1:    looks(3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 3, 3),
-		0.125: looks(0, 3, 3, 3, 3, 3, 3),
+		-1:    samples(3, 3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 3, 3),
+		0.125: samples(0, 3, 3, 3, 3, 3, 3),
 	} {
 		if got := exhausted(l, 3); got != want {
 			t.Errorf("exhausted at %v, want %v: %v", got, want, l)
