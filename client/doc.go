@@ -20,7 +20,7 @@
 //			return err
 //		}
 //		if ev.Type == chat.EventMessage {
-//			fmt.Println(ev.UserID, ev.Message.Content)
+//			fmt.Println(ev.Message.UserID, ev.Message.Content)
 //		}
 //	}
 //

@@ -53,7 +53,10 @@ export class MessageCommands {
 
   togglePin = (m: Item): Promise<boolean> =>
     attempt(
-      this.client.request(m.is_pinned ? 'unpin_message' : 'pin_message', { channel_id: m.channel_id, message_id: m.id }),
+      this.client.request(m.is_pinned ? 'unpin_message' : 'pin_message', {
+        channel_id: m.channel_id,
+        message_id: m.id,
+      }),
     );
 
   /** Adds the user's reaction, or removes it if there is one with this emoji. */
