@@ -133,8 +133,7 @@ func (b *bench) subject(ctx context.Context, withMetrics bool) (*subject, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{cmd: exec.Command(self, innerServer,
-		string(order))} //nolint:gosec // this program
+	s := &subject{cmd: exec.Command(self, innerServer, string(order))} //nolint:gosec,noctx // this program
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func testDuplicates(t *testing.T, b *bench) {
 	b.log(id)
 }
 
-func testForgedDuplicates(t *testing.T, b *bench) {
+func testForgedDuplicates(_ *testing.T, b *bench) {
 	id, other := b.channel("ada", "bob"), b.channel("ada")
 	c := b.message(id, "ada", "once")
 	b.commit(c)
@@ -62,7 +62,7 @@ func testForgedDuplicates(t *testing.T, b *bench) {
 
 // testLateDuplicates: what was stored is acknowledged again, whatever its author may do by
 // then.
-func testLateDuplicates(t *testing.T, b *bench) {
+func testLateDuplicates(_ *testing.T, b *bench) {
 	id := b.channel("ada", "bob")
 	c := b.message(id, "ada", "once")
 	sent := b.commit(c)

@@ -56,7 +56,7 @@ func testLastOwner(t *testing.T, b *bench) {
 	b.fails(err, chat.Forbidden)
 }
 
-func testPublicChannel(t *testing.T, b *bench) {
+func testPublicChannel(_ *testing.T, b *bench) {
 	b.users("ada", "dan")
 	id := b.channelOf(chat.Channel{Name: "open", ChannelType: chat.Group}, "ada")
 	b.refused(b.try(b.member(state.AddMember, id, "dan", "dan", chat.RoleOwner)), chat.Forbidden)

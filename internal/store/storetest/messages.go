@@ -132,7 +132,7 @@ func testEdits(t *testing.T, b *bench) {
 	b.log(id)
 }
 
-func testArchive(t *testing.T, b *bench) {
+func testArchive(_ *testing.T, b *bench) {
 	id := b.channel("ada")
 	archive := b.change(state.UpdateChannel, id, "ada")
 	archive.Patch.IsArchived = ptr(true)
