@@ -144,7 +144,8 @@ func TestWhatTheServerSaysTooIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestWhoWasRemovedAndTakenBackWhileAway hears of it by the entry that took him back.
+// TestWhoWasRemovedAndTakenBackWhileAway: a user who was removed and added again while
+// away receives the entry that added them.
 func TestWhoWasRemovedAndTakenBackWhileAway(t *testing.T) {
 	f := newFake(t,
 		func(s *talk) { s.hello("e", 10); s.say(message(11)) },
@@ -256,7 +257,7 @@ func TestNobodyTakesTheEvents(t *testing.T) {
 	expectSeqs(t, c, 1)
 	time.Sleep(500 * time.Millisecond)   // its own silence is no reason to give the server up
 	if got := received.Load(); got > 6 { // taken, waiting, and one in the hand
-		t.Errorf("%d events were read and nobody takes them", got)
+		t.Errorf("%d events were read although Next was not called", got)
 	}
 	for i := 2; i <= n; i++ {
 		expectSeqs(t, c, chat.Seq(i))

@@ -11,7 +11,7 @@ import (
 	"github.com/chowk-chat/chowk/client"
 )
 
-// exampleServer is a server of which each token is a user's id, and two users who
+// exampleServer starts a server on which each token is a user's id, and two users who
 // share a channel.
 func exampleServer() (ada, bob *client.Client, channel chat.ID, end func()) {
 	ctx := context.Background()

@@ -84,7 +84,7 @@ func (u *unreliable) run() {
 		case 1:
 			u.say(message(int(max(pos, 1)))) // again
 		case 2:
-			if in < 0 && pos < u.n-10 { // lost, but not the last: nobody would notice
+			if in < 0 && pos < u.n-10 { // lost, but not the last: no one would notice
 				pos++
 			}
 		}

@@ -102,7 +102,7 @@ func ask(h http.Handler, call, body string, header ...string) *httptest.Response
 func problemOf(t *testing.T, w *httptest.ResponseRecorder) (p api.Problem) {
 	t.Helper()
 	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
-		t.Errorf("status %d is told as %q", w.Code, got)
+		t.Errorf("status %d has the code %q", w.Code, got)
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != w.Code || p.Detail == "" || p.Code == "" {
 		t.Errorf("%v: %s", err, w.Body)
@@ -270,7 +270,7 @@ func TestTroubleIsToldInOurWords(t *testing.T) {
 			code: chat.Unavailable, retry: "3",
 		},
 		"a call that is late": {err: context.DeadlineExceeded, status: 503, code: chat.Unavailable, retry: "1"},
-		"somebody else's id": {
+		"the id of another user": {
 			err: &chat.Error{Code: chat.Conflict, Field: "client_id", Message: "used"}, status: 409, code: chat.Conflict,
 		},
 	} {

@@ -84,8 +84,8 @@ func (p *Problem) GetHeaders() http.Header {
 // ContentType implements [huma.ContentTypeFilter].
 func (p *Problem) ContentType(string) string { return problemType }
 
-// problem is what the caller is told of err. What it is not told goes to the log,
-// under the request's id.
+// problem returns the response for err. Details that the caller must not see go to the
+// log, under the request's id.
 func (x *exchange) problem(err error, op *huma.Operation) *Problem {
 	var known *chat.Error
 	ctx := x.r.Context()

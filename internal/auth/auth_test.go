@@ -120,7 +120,7 @@ func TestAReconnectStormIsOneLookUp(t *testing.T) {
 	}
 }
 
-// TestIdleServersForgetTokens: nobody comes any more, and what was remembered goes.
+// TestIdleServersForgetTokens: expired tokens leave the cache even if no one connects.
 func TestIdleServersForgetTokens(t *testing.T) {
 	d := newDesk(t, ModeAccounts, testSecret)
 	for i := range 100 {

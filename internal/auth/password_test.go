@@ -95,7 +95,7 @@ func TestAFloodOfLogInsIsTurnedAwaySoon(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := h.acquire(ctx); err == nil {
-		t.Error("whoever went away got a turn")
+		t.Error("a caller who had left got a slot")
 	}
 	turns[0]()
 	must(h.acquire(t.Context()))()

@@ -15,8 +15,8 @@ import (
 
 var key = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// parse feeds b to p in pieces of the given sizes, the last of which repeats, and
-// returns all messages.
+// parse feeds b to p in pieces of the given sizes and returns all messages. The last
+// size repeats.
 func parse(p *frame.Parser, b []byte, pieces ...int) (all []frame.Message, err error) {
 	b = bytes.Clone(b)
 	for i := 0; len(b) > 0; i++ {

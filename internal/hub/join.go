@@ -6,7 +6,7 @@ import (
 	"github.com/chowk-chat/chowk/chat"
 )
 
-// Join subscribes the socket to a channel of which its user is a member. It returns
+// Join subscribes the socket to a channel that its user belongs to. It returns
 // the seq after which the socket is sent entries.
 func (s *Socket) Join(ctx context.Context, id chat.ID) (chat.Seq, error) {
 	sub := s.subscriptionByID(id)

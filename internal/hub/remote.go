@@ -62,7 +62,7 @@ func (h *Hub) ApplyRemote(entries []chat.Entry) {
 // HasListeners reports whether a channel has listeners on this node.
 func (h *Hub) HasListeners(id chat.ID) bool { return h.lookup(id) != nil }
 
-// ApplyJoins subscribes the sockets of users to a channel of which they are members
+// ApplyJoins subscribes the sockets of users to a channel that they belong to
 // according to the database. joined holds the seq at which each membership began, 0
 // for initial members, and head is the channel's last seq. Sockets that are
 // subscribed already are not affected.

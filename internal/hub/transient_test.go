@@ -149,7 +149,7 @@ func TestD35PresenceIsSentToWatchers(t *testing.T) {
 }
 
 // TestGoingOfflineRightAfterTheResponseIsSent: the response reported bob as online, and
-// the watchers were not notified of that before he went offline.
+// the watchers were not notified of that before they went offline.
 func TestGoingOfflineRightAfterTheResponseIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, hub.Config{})

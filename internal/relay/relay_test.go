@@ -69,7 +69,7 @@ func TestAMemberAddedElsewhereIsSentWhatFollows(t *testing.T) {
 	joined := a.changeMember(state.AddMember, id, "ada", "bob")
 	last := a.send(id, "ada", "after")
 	bob.awaitEntries(id, joined.Seq, last.Seq)
-	bob.await("that he is a member", func(w wire) bool {
+	bob.await("their membership", func(w wire) bool {
 		return w.Type == chat.EventChannelJoined && w.ChannelID == id
 	})
 	bob.checkNotSent("before")
@@ -92,7 +92,7 @@ func TestAMemberRemovedElsewhereIsSentNothingMore(t *testing.T) {
 	removed := a.changeMember(state.RemoveMember, id, "ada", "bob")
 	last := a.send(id, "ada", "secret")
 	eve.awaitEntries(id, 2, last.Seq)
-	bob.await("that he was removed", func(w wire) bool { return w.ChannelID == id && w.Seq == removed.Seq })
+	bob.await("their removal", func(w wire) bool { return w.ChannelID == id && w.Seq == removed.Seq })
 
 	again := a.changeMember(state.AddMember, id, "ada", "bob")
 	last = a.send(id, "ada", "again")

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// tls returns nil without an error when there are no certificates. A node is whoever has
-// a certificate that the CA signed, at any address: addresses change.
+// tls returns nil without an error if there are no certificates. Any holder of a
+// certificate that the CA signed is a node, at any address: addresses change.
 func (c Link) tls() (*tls.Config, error) {
 	if c.TLSCertFile == "" && c.TLSCAFile == "" {
 		return nil, nil //nolint:nilnil // no certificates are not an error
