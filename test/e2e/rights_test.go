@@ -137,6 +137,14 @@ var operations = []operation{
 		ev("delete_message", "message_id", "{others}"), "",
 	},
 	{
+		"pin", [4]string{"OA", "OA", "O", "OAMG!"}, on("PUT", "{c}/messages/{others}/pin", nil),
+		ev("pin_message", "message_id", "{others}"), "",
+	},
+	{
+		"unpin", [4]string{"OA", "OA", "O", "OAMG!"}, on("DELETE", "{c}/messages/{others}/pin", nil),
+		ev("unpin_message", "message_id", "{others}"), "-",
+	},
+	{
 		"react", writing, on("POST", "{c}/messages/{others}/reactions", map[string]any{"emoji": "👍"}),
 		ev("message_reaction", "message_id", "{others}", "emoji", "🎉"), "",
 	},
