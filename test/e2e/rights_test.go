@@ -137,11 +137,15 @@ var operations = []operation{
 		ev("delete_message", "message_id", "{others}"), "",
 	},
 	{
-		"pin", [4]string{"OA", "OA", "O", "OAMG!"}, on("PUT", "{c}/messages/{others}/pin", nil),
+		"pin",
+		[4]string{"OA", "OA", "O", "OAMG!"},
+		on("PUT", "{c}/messages/{others}/pin", nil),
 		ev("pin_message", "message_id", "{others}"), "",
 	},
 	{
-		"unpin", [4]string{"OA", "OA", "O", "OAMG!"}, on("DELETE", "{c}/messages/{others}/pin", nil),
+		"unpin",
+		[4]string{"OA", "OA", "O", "OAMG!"},
+		on("DELETE", "{c}/messages/{others}/pin", nil),
 		ev("unpin_message", "message_id", "{others}"), "-",
 	},
 	{
