@@ -113,11 +113,11 @@ func (g *groups) String() string {
 	return fmt.Sprintf("groups of %.0f", float64(g.changes.Load())/float64(max(g.groups.Load(), 1)))
 }
 
-// nobody is the publisher: the fan-out is measured elsewhere.
-type nobody struct{}
+// noFanout is a publisher that does nothing: other programs measure the fan-out.
+type noFanout struct{}
 
-func (nobody) Publish([]chat.Entry)    {}
-func (nobody) MarkUncertain([]chat.ID) {}
+func (noFanout) Publish([]chat.Entry)    {}
+func (noFanout) MarkUncertain([]chat.ID) {}
 
 func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error) {
 	m := metric.New()
@@ -131,7 +131,7 @@ func openChowk(ctx context.Context, db database, pool store.Pool) (*chowk, error
 	}
 	g := &groups{Store: s}
 	return &chowk{
-		s, journal.Start(journal.Config{Store: g, Publisher: nobody{}, Metrics: m.Journal, Workers: workers}),
+		s, journal.Start(journal.Config{Store: g, Publisher: noFanout{}, Metrics: m.Journal, Workers: workers}),
 		g,
 	}, nil
 }

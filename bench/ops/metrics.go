@@ -61,7 +61,7 @@ type subject struct {
 	group *senderGroup
 }
 
-// metrics measures two servers by turns, one of which counts nothing.
+// metrics measures two servers in turns: one with metrics and one without.
 func (b *bench) metrics(ctx context.Context, r *result) (err error) {
 	var both [2]*subject // without, with
 	for i := range both {

@@ -58,7 +58,7 @@ func (c *collector) tune() {
 	runtime.AddCleanup(new(marker), (*collector).tune, c)
 }
 
-// set changes GOGC only when it differs: to set it stops all goroutines for a moment.
+// set changes GOGC only if it differs, because the change stops all goroutines for a moment.
 func (c *collector) set(percent int) {
 	if percent != c.percent {
 		c.percent = percent
